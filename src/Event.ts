@@ -1,0 +1,66 @@
+/**
+ * The wire form of events: what Datadog's v1 `events` endpoint accepts, as a type and a codec.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import * as limits from "./internal/limits.js"
+
+/**
+ * How an event is marked in Datadog's event explorer.
+ * Source: Datadog API reference, `POST /api/v1/events`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type AlertType = "error" | "warning" | "info" | "success" | "user_update" | "recommendation" | "snapshot"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Priority = "normal" | "low"
+
+/**
+ * One event; Datadog takes one per request.
+ *
+ * `date_happened` is in whole seconds since the epoch. Datadog refuses events older than 18 hours.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Event {
+  readonly title: string
+  readonly text: string
+  readonly alert_type?: AlertType
+  readonly aggregation_key?: string
+  readonly source_type_name?: string
+  readonly date_happened?: number
+  readonly priority?: Priority
+  readonly host?: string
+  readonly device_name?: string
+  readonly related_event_id?: number
+  readonly tags: ReadonlyArray<string>
+}
+
+/**
+ * The body of `POST /api/v1/events`.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const EventPayload = Schema.Struct({
+  title: Schema.NonEmptyString,
+  text: Schema.String.pipe(Schema.maxLength(limits.event.text)),
+  alert_type: Schema.optional(
+    Schema.Literal("error", "warning", "info", "success", "user_update", "recommendation", "snapshot")
+  ),
+  aggregation_key: Schema.optional(Schema.String.pipe(Schema.maxLength(limits.event.aggregationKey))),
+  source_type_name: Schema.optional(Schema.String),
+  date_happened: Schema.optional(Schema.Finite),
+  priority: Schema.optional(Schema.NullOr(Schema.Literal("normal", "low"))),
+  host: Schema.optional(Schema.NullOr(Schema.String)),
+  device_name: Schema.optional(Schema.NullOr(Schema.String)),
+  related_event_id: Schema.optional(Schema.Int),
+  tags: Schema.optional(Schema.NullOr(Schema.Array(Schema.String)))
+})

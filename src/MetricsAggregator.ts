@@ -1,0 +1,434 @@
+/**
+ * Rolls points up in process: buckets of time hold contexts (kind, name, host and tags), contexts hold roll-ups.
+ *
+ * It knows no wire format and has no clock of its own: the time of a point, and the time up to which to flush, are given.
+ *
+ * @since 0.1.0
+ */
+import type { ConfigError } from "effect/ConfigError"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import { PCGRandom } from "effect/Utils"
+import * as Ledger from "./internal/ledger.js"
+import { hostLength } from "./internal/limits.js"
+import { fromInput, type TagFault, type Tags } from "./internal/tags.js"
+import type { Temporality } from "./Reporter.js"
+import * as RollUp from "./RollUp.js"
+import * as ThreadStatsConfig from "./ThreadStatsConfig.js"
+
+/**
+ * Why a point was not taken.
+ *
+ * - `InvalidValue`: not a finite number (for a set: neither that nor a string)
+ * - `InvalidName`: no string, empty, or not starting with a letter
+ * - `InvalidTags`: neither an array of strings nor a record of strings, numbers and booleans
+ * - `TagTooLong`: a tag of more than 200 characters
+ * - `InvalidHost`: no string, or of more than 255 characters
+ * - `InvalidTimestamp`: no moment
+ * - `Late`: its bucket was sent long ago and is no longer known, so that its total cannot be sent again
+ *
+ * Source of the limits: Datadog documentation, "Custom metrics" and "Getting started with tags".
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type DropReason = "InvalidValue" | "InvalidName" | "InvalidHost" | "InvalidTimestamp" | "Late" | TagFault
+
+/**
+ * What identifies a series, besides its kind.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PointContext {
+  readonly tags?: Tags | undefined
+  /** `null` and absent mean no host; the empty string is the client's own, as in the reference. */
+  readonly host?: string | null | undefined
+}
+
+/**
+ * One context of one bucket, taken out to be reported.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RolledUp {
+  readonly kind: RollUp.Kind
+  readonly name: string
+  readonly host: string | null
+  readonly tags: ReadonlyArray<string>
+  /** Start of the bucket, in seconds since the epoch. */
+  readonly timestamp: number
+  /** Empty for a distribution. */
+  readonly points: ReadonlyArray<RollUp.Point>
+  /** Empty for all but a distribution. */
+  readonly values: ReadonlyArray<number>
+  /** How many recorded points are in this and in nothing taken out before. */
+  readonly recorded: number
+}
+
+/**
+ * Counts since the layer was built. `received` = `held` + what was taken out + the sum of `dropped`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Stats {
+  readonly received: number
+  readonly held: number
+  /** Contexts with something to report, over all buckets. */
+  readonly contexts: number
+  readonly dropped: { readonly [R in DropReason]?: number }
+}
+
+/**
+ * What a warning has to say: points dropped, and names used with more than one kind, since the last call.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface News {
+  readonly dropped: ReadonlyArray<Ledger.News<DropReason>>
+  readonly conflicts: ReadonlyArray<string>
+}
+
+/**
+ * Rolls up what is recorded until it is flushed.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class MetricsAggregator extends Context.Tag("effect-threadstats/MetricsAggregator")<MetricsAggregator, {
+  /** How long a bucket is. */
+  readonly rollUpInterval: Duration.Duration
+  /**
+   * Takes one point of a moment in milliseconds since the epoch. Never throws; what cannot be taken is dropped and
+   * counted. Tags are copied.
+   */
+  readonly unsafeAdd: (
+    kind: RollUp.Kind,
+    name: string,
+    value: RollUp.Value,
+    time: number,
+    context?: PointContext | undefined
+  ) => void
+  /** {@link unsafeAdd} as an Effect. */
+  readonly add: (
+    kind: RollUp.Kind,
+    name: string,
+    value: RollUp.Value,
+    time: number,
+    context?: PointContext | undefined
+  ) => Effect.Effect<void>
+  /**
+   * Takes out what is to be reported: all of it or, with `upTo` (milliseconds since the epoch), only what is in buckets
+   * that end at or before the bucket of that moment. `temporality` says whether a context that was taken out before is
+   * handed out as its total or as what is new; `now` (milliseconds since the epoch) tells which bucket is still open.
+   */
+  readonly flush: (options: {
+    readonly temporality: Temporality
+    readonly now: number
+    readonly upTo?: number | undefined
+  }) => Effect.Effect<ReadonlyArray<RolledUp>>
+  /** Puts back what was taken out and not delivered, under what was recorded since. */
+  readonly restore: (items: ReadonlyArray<RolledUp>) => Effect.Effect<void>
+  readonly stats: Effect.Effect<Stats>
+  readonly takeNews: Effect.Effect<News>
+}>() {}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options extends
+  Pick<
+    ThreadStatsConfig.Options,
+    "rollUpInterval" | "percentiles" | "aggregates" | "sampleSize"
+  >
+{}
+
+interface Entry {
+  readonly key: string
+  readonly kind: RollUp.Kind
+  readonly name: string
+  readonly host: string | null
+  readonly tags: ReadonlyArray<string>
+  readonly rollUp: RollUp.RollUp
+  /** Points recorded and not taken out yet. */
+  pending: number
+  /** What it added to its bucket's weight. */
+  weight: number
+}
+
+interface Bucket {
+  readonly start: number
+  readonly entries: Map<string, Entry>
+  /** The entries with something pending, in the order in which they got it. */
+  dirty: Array<Entry>
+  /** The weight of the entries that were taken out and are kept for their totals. */
+  weight: number
+}
+
+interface Taken extends RolledUp {
+  readonly entry: Entry
+  readonly start: number
+}
+
+/** How much may be kept of buckets that were taken out, in units of a plain counter. */
+const keptWeight = 10_000
+
+/** How many names, and how many starts of forgotten buckets, are remembered. */
+const remembered = 10_000
+
+const kindCode: { readonly [K in RollUp.Kind]: string } = {
+  counter: "c",
+  gauge: "g",
+  set: "s",
+  histogram: "h",
+  timing: "t",
+  distribution: "d"
+}
+
+/** Every part is preceded by its length, so that no two different contexts share a key. */
+const keyOf = (kind: RollUp.Kind, name: string, host: string | null, tags: ReadonlyArray<string>): string => {
+  let key = `${kindCode[kind]}${name.length}:${name}`
+  key += host === null ? "-" : `${host.length}:${host}`
+  if (tags.length === 1) return `${key}${tags[0]!.length}:${tags[0]}`
+  if (tags.length > 1) {
+    for (const tag of tags.slice().sort()) key += `${tag.length}:${tag}`
+  }
+  return key
+}
+
+const isLetter = (code: number): boolean => (code >= 97 && code <= 122) || (code >= 65 && code <= 90)
+
+const isKindSafeLate = (kind: RollUp.Kind): boolean => kind === "gauge" || kind === "distribution"
+
+const unsafeMake = (
+  config: Pick<
+    ThreadStatsConfig.ThreadStatsConfig,
+    "rollUpInterval" | "percentiles" | "aggregates" | "sampleSize"
+  >,
+  seed: number
+): MetricsAggregator["Type"] => {
+  const interval = Duration.toMillis(config.rollUpInterval)
+  const makeRollUp = RollUp.factory({ ...config, random: new PCGRandom(seed) })
+  const ledger = Ledger.make<DropReason>()
+  const buckets = new Map<number, Bucket>()
+  const forgotten = new Set<number>()
+  const kinds = new Map<string, RollUp.Kind>()
+  let conflicts = new Set<string>()
+  let received = 0
+  let held = 0
+  let weight = 0
+
+  const startOf = (time: number) => Math.floor(time / interval) * interval
+
+  const noteKind = (kind: RollUp.Kind, name: string) => {
+    const known = kinds.get(name)
+    if (known === undefined) {
+      if (kinds.size >= remembered) kinds.clear()
+      kinds.set(name, kind)
+    } else if (known !== kind && conflicts.size < remembered) {
+      conflicts.add(name)
+    }
+  }
+
+  const bucketAt = (start: number): Bucket => {
+    let bucket = buckets.get(start)
+    if (bucket === undefined) {
+      bucket = { start, entries: new Map(), dirty: [], weight: 0 }
+      buckets.set(start, bucket)
+    }
+    return bucket
+  }
+
+  const fault = (kind: RollUp.Kind, name: string, value: RollUp.Value, time: number): DropReason | undefined => {
+    if (!Number.isFinite(value) && !(kind === "set" && typeof value === "string")) return "InvalidValue"
+    if (typeof name !== "string" || !isLetter(name.charCodeAt(0))) return "InvalidName"
+    if (!Number.isFinite(time)) return "InvalidTimestamp"
+    return undefined
+  }
+
+  const take = (
+    kind: RollUp.Kind,
+    name: string,
+    value: RollUp.Value,
+    time: number,
+    context: PointContext | undefined
+  ): DropReason | undefined => {
+    const invalid = fault(kind, name, value, time)
+    if (invalid !== undefined) return invalid
+    const host = context?.host ?? null
+    if (host !== null && (typeof host !== "string" || host.length > hostLength)) return "InvalidHost"
+    const tags = fromInput(context?.tags)
+    if (typeof tags === "string") return tags
+    const start = startOf(time)
+    const key = keyOf(kind, name, host, tags)
+    let bucket = buckets.get(start)
+    let entry = bucket?.entries.get(key)
+    if (bucket === undefined || entry === undefined) {
+      if (bucket === undefined) {
+        if (forgotten.has(start) && !isKindSafeLate(kind)) return "Late"
+        bucket = bucketAt(start)
+      }
+      noteKind(kind, name)
+      entry = { key, kind, name, host, tags, rollUp: makeRollUp(kind), pending: 0, weight: 0 }
+      bucket.entries.set(key, entry)
+    }
+    entry.rollUp.add(value)
+    if (entry.pending++ === 0) bucket.dirty.push(entry)
+    held++
+    return undefined
+  }
+
+  const unsafeAdd: MetricsAggregator["Type"]["unsafeAdd"] = (kind, name, value, time, context) => {
+    received++
+    let reason: DropReason | undefined
+    try {
+      reason = take(kind, name, value, time, context)
+    } catch {
+      // Only what a caller passes can throw here: a getter among the tags, say.
+      reason = "InvalidTags"
+    }
+    if (reason !== undefined) ledger.count(reason, name)
+  }
+
+  const takeOut = (bucket: Bucket, entry: Entry, temporality: Temporality): Taken => {
+    const taken: Taken = {
+      entry,
+      start: bucket.start,
+      kind: entry.kind,
+      name: entry.name,
+      host: entry.host,
+      tags: entry.tags,
+      timestamp: bucket.start / 1000,
+      points: entry.rollUp.points(),
+      values: entry.rollUp.values(),
+      recorded: entry.pending
+    }
+    held -= entry.pending
+    entry.pending = 0
+    if (temporality === "delta" || entry.kind === "distribution") {
+      bucket.entries.delete(entry.key)
+    } else {
+      const now = entry.rollUp.weight()
+      bucket.weight += now - entry.weight
+      weight += now - entry.weight
+      entry.weight = now
+    }
+    return taken
+  }
+
+  /** Forgets the oldest closed buckets that hold nothing to report, until what is kept is light enough. */
+  const forget = (now: number) => {
+    if (weight <= keptWeight) return
+    const closed = Array.from(buckets.keys()).filter((start) => start < startOf(now)).sort((a, b) => a - b)
+    for (const start of closed) {
+      const bucket = buckets.get(start)!
+      if (bucket.dirty.length > 0) continue
+      buckets.delete(start)
+      weight -= bucket.weight
+      forgotten.add(start)
+      if (forgotten.size > remembered) forgotten.delete(forgotten.values().next().value!)
+      if (weight <= keptWeight) return
+    }
+  }
+
+  const flush: MetricsAggregator["Type"]["flush"] = ({ now, temporality, upTo }) =>
+    Effect.sync(() => {
+      const limit = upTo === undefined ? Infinity : startOf(upTo)
+      const taken: Array<RolledUp> = []
+      for (const bucket of buckets.values()) {
+        if (bucket.start >= limit) continue
+        const dirty = bucket.dirty
+        bucket.dirty = []
+        for (const entry of dirty) taken.push(takeOut(bucket, entry, temporality))
+        if (bucket.entries.size === 0) buckets.delete(bucket.start)
+      }
+      forget(now)
+      return taken
+    })
+
+  const restore: MetricsAggregator["Type"]["restore"] = (items) =>
+    Effect.sync(() => {
+      for (const { entry, recorded, start } of items as ReadonlyArray<Taken>) {
+        forgotten.delete(start)
+        const bucket = bucketAt(start)
+        const present = bucket.entries.get(entry.key)
+        if (present === undefined) {
+          bucket.entries.set(entry.key, entry)
+          entry.weight = 0
+        } else if (present !== entry) {
+          present.rollUp.absorb(entry.rollUp)
+        }
+        const target = present ?? entry
+        if (target.pending === 0) bucket.dirty.push(target)
+        target.pending += recorded
+        held += recorded
+      }
+    })
+
+  return {
+    rollUpInterval: config.rollUpInterval,
+    unsafeAdd,
+    add: (kind, name, value, time, context) => Effect.sync(() => unsafeAdd(kind, name, value, time, context)),
+    flush,
+    restore,
+    stats: Effect.sync((): Stats => {
+      let contexts = 0
+      for (const bucket of buckets.values()) contexts += bucket.dirty.length
+      return { received, held, contexts, dropped: ledger.totals() }
+    }),
+    takeNews: Effect.sync((): News => {
+      const news = { dropped: ledger.takeNews(), conflicts: Array.from(conflicts) }
+      conflicts = new Set()
+      return news
+    })
+  }
+}
+
+/**
+ * An aggregator for settings that are resolved already. Its samples are drawn with a seed from `Random`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromConfig = (
+  config: Pick<
+    ThreadStatsConfig.ThreadStatsConfig,
+    "rollUpInterval" | "percentiles" | "aggregates" | "sampleSize"
+  >
+): Effect.Effect<MetricsAggregator["Type"]> => Effect.map(Random.nextInt, (seed) => unsafeMake(config, seed))
+
+/**
+ * An aggregator with the options given, else what the environment says, else the defaults.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options?: Options): Effect.Effect<MetricsAggregator["Type"], ConfigError> =>
+  Effect.flatMap(ThreadStatsConfig.make(options), fromConfig)
+
+/**
+ * {@link make} as a layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options?: Options): Layer.Layer<MetricsAggregator, ConfigError> =>
+  Layer.effect(MetricsAggregator, make(options))
+
+/**
+ * An aggregator with the defaults, whatever the environment says.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerDefault: Layer.Layer<MetricsAggregator> = /*#__PURE__*/ Layer.effect(
+  MetricsAggregator,
+  /*#__PURE__*/ fromConfig(ThreadStatsConfig.defaults)
+)

@@ -1,0 +1,230 @@
+/**
+ * The way out: a `Reporter` takes a batch that is ready for the wire and delivers it.
+ *
+ * This module holds the seam and the reporters that need no network: noop, memory and console.
+ *
+ * @since 0.1.0
+ */
+import * as Console from "effect/Console"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { Event } from "./Event.js"
+import type { DistributionSeries, Series } from "./Series.js"
+
+/**
+ * What a receiver does with two values for the same series and timestamp, and therefore what it must be sent when more
+ * arrives for a roll-up interval that was already reported.
+ *
+ * - `"total"`: it keeps the last value (Datadog's HTTP series), so the interval's total is sent again.
+ * - `"delta"`: it adds values up (an Agent, a log forwarder), so only what is new is sent.
+ *
+ * Distributions add up everywhere; they are always sent as what is new.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Temporality = "total" | "delta"
+
+/**
+ * One element of a batch.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Item = Series | DistributionSeries | Event
+
+/**
+ * What a delivery took: accepted items, payloads sent, and their bytes on the wire.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Receipt {
+  readonly items: number
+  readonly payloads: number
+  readonly bytes: number
+}
+
+/**
+ * Why a delivery failed.
+ *
+ * - `Unauthorized`: the key was refused (401, 403)
+ * - `Rejected`: the payload was refused as malformed (400, and other 4xx)
+ * - `PayloadTooLarge`: over the receiver's size limit (413)
+ * - `RateLimited`: 429
+ * - `ServerError`: 5xx, 408
+ * - `Timeout`: no answer in time
+ * - `Transport`: no connection, or it broke
+ * - `Encoding`: the batch could not be turned into a payload
+ * - `Defect`: the reporter itself broke
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type Reason =
+  | "Unauthorized"
+  | "Rejected"
+  | "PayloadTooLarge"
+  | "RateLimited"
+  | "ServerError"
+  | "Timeout"
+  | "Transport"
+  | "Encoding"
+  | "Defect"
+
+/**
+ * A batch, or a part of it, was not delivered.
+ *
+ * `undelivered` are the items for which trying again can help, `refused` those for which it cannot; both hold the very
+ * objects of the batch. Items in neither were delivered, as `receipt` counts. Nothing in this error holds a key.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ReporterError extends Data.TaggedError("ReporterError")<{
+  readonly reason: Reason
+  readonly endpoint: string
+  readonly description: string
+  readonly status?: number | undefined
+  readonly undelivered: ReadonlyArray<Item>
+  readonly refused: ReadonlyArray<Item>
+  readonly receipt: Receipt
+  readonly cause?: unknown
+}> {
+  override get message(): string {
+    const status = this.status === undefined ? "" : ` (status ${this.status})`
+    return `${this.reason} at ${this.endpoint}${status}: ${this.description}`
+  }
+}
+
+/**
+ * Delivers batches. A batch is never empty, and never changed after it was handed over.
+ *
+ * `warm` opens what the first delivery would have to open (a TLS connection, say); it never fails, and nobody waits
+ * for it.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class Reporter extends Context.Tag("effect-threadstats/Reporter")<Reporter, {
+  readonly temporality: Temporality
+  readonly flushMetrics: (batch: ReadonlyArray<Series>) => Effect.Effect<Receipt, ReporterError>
+  readonly flushDistributions: (batch: ReadonlyArray<DistributionSeries>) => Effect.Effect<Receipt, ReporterError>
+  readonly flushEvents: (batch: ReadonlyArray<Event>) => Effect.Effect<Receipt, ReporterError>
+  readonly warm: Effect.Effect<void>
+}>() {}
+
+/**
+ * A receipt for nothing, and the sum of two receipts.
+ *
+ * @since 0.1.0
+ * @category receipts
+ */
+export const emptyReceipt: Receipt = { items: 0, payloads: 0, bytes: 0 }
+
+/**
+ * @since 0.1.0
+ * @category receipts
+ */
+export const addReceipts = (self: Receipt, that: Receipt): Receipt => ({
+  items: self.items + that.items,
+  payloads: self.payloads + that.payloads,
+  bytes: self.bytes + that.bytes
+})
+
+/**
+ * Accepts everything and does nothing with it.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerNoop: Layer.Layer<Reporter> = Layer.sync(Reporter, () => {
+  const accept = (batch: ReadonlyArray<Item>) => Effect.succeed({ items: batch.length, payloads: 0, bytes: 0 })
+  return Reporter.of({
+    temporality: "total",
+    flushMetrics: accept,
+    flushDistributions: accept,
+    flushEvents: accept,
+    warm: Effect.void
+  })
+})
+
+/**
+ * What a {@link layerMemory} reporter was handed, for a look from a test: one array element per call.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class MemoryReporter extends Context.Tag("effect-threadstats/Reporter/MemoryReporter")<MemoryReporter, {
+  readonly metrics: Effect.Effect<ReadonlyArray<Series>>
+  readonly distributions: Effect.Effect<ReadonlyArray<DistributionSeries>>
+  readonly events: Effect.Effect<ReadonlyArray<Event>>
+  readonly clear: Effect.Effect<void>
+}>() {}
+
+/**
+ * Keeps everything it is handed; {@link MemoryReporter} shows it.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerMemoryWith = (options: {
+  readonly temporality: Temporality
+}): Layer.Layer<Reporter | MemoryReporter> =>
+  Layer.effectContext(Effect.sync(() => {
+    let metrics: Array<Series> = []
+    let distributions: Array<DistributionSeries> = []
+    let events: Array<Event> = []
+    const keep = <A extends Item>(store: () => Array<A>) => (batch: ReadonlyArray<A>) =>
+      Effect.sync((): Receipt => {
+        for (const item of batch) store().push(item)
+        return { items: batch.length, payloads: 1, bytes: 0 }
+      })
+    return Context.make(Reporter, {
+      temporality: options.temporality,
+      flushMetrics: keep(() => metrics),
+      flushDistributions: keep(() => distributions),
+      flushEvents: keep(() => events),
+      warm: Effect.void
+    }).pipe(Context.add(MemoryReporter, {
+      metrics: Effect.sync(() => metrics.slice()),
+      distributions: Effect.sync(() => distributions.slice()),
+      events: Effect.sync(() => events.slice()),
+      clear: Effect.sync(() => {
+        metrics = []
+        distributions = []
+        events = []
+      })
+    }))
+  }))
+
+/**
+ * {@link layerMemoryWith} for a receiver that, like Datadog, keeps the last value.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerMemory: Layer.Layer<Reporter | MemoryReporter> = layerMemoryWith({ temporality: "total" })
+
+/**
+ * Prints one JSON line per item with `Console.log`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConsole: Layer.Layer<Reporter> = Layer.sync(Reporter, () => {
+  const print = (batch: ReadonlyArray<Item>) =>
+    Effect.as(
+      Effect.forEach(batch, (item) => Console.log(JSON.stringify(item)), { discard: true }),
+      { items: batch.length, payloads: batch.length, bytes: 0 }
+    )
+  return Reporter.of({
+    temporality: "total",
+    flushMetrics: print,
+    flushDistributions: print,
+    flushEvents: print,
+    warm: Effect.void
+  })
+})

@@ -1,0 +1,300 @@
+/**
+ * Six kinds of metric behind one small interface: what a bucket keeps of a context, and what it reports.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import type { PCGRandom } from "effect/Utils"
+import { percentileIndex, percentileSuffix } from "./internal/percentile.js"
+import type { SeriesType } from "./Series.js"
+import type { Aggregate } from "./ThreadStatsConfig.js"
+
+/**
+ * The kind of a metric. A `timing` is a `histogram` by another name, as in the reference.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Kind = "counter" | "gauge" | "set" | "histogram" | "timing" | "distribution"
+
+/**
+ * What is recorded: a number, or for a set any string or number.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Value = number | string
+
+/**
+ * One number to report. `suffix` goes behind the metric's name, with a dot where it is not empty.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Point {
+  readonly suffix: string
+  readonly type: SeriesType
+  readonly value: number
+}
+
+/**
+ * What has been recorded for one context in one bucket.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RollUp {
+  /** Takes one value, which the caller has checked. Constant time, but for what a distribution has to keep. */
+  readonly add: (value: Value) => void
+  /** Takes over what an older roll-up of the same kind holds, as if it had been recorded before everything here. */
+  readonly absorb: (older: RollUp) => void
+  /** What to report now. Changes nothing. Empty for a distribution, which has `values` instead. */
+  readonly points: () => ReadonlyArray<Point>
+  /** A distribution's values, in order of recording. */
+  readonly values: () => ReadonlyArray<number>
+  /** Roughly how much memory this holds, in units of a plain counter. */
+  readonly weight: () => number
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** Rates are per second of this. */
+  readonly rollUpInterval: Duration.Duration
+  readonly percentiles: ReadonlyArray<number>
+  readonly aggregates: ReadonlyArray<Aggregate>
+  /** How many values a histogram keeps for its percentiles; beyond, a uniform sample of all values. */
+  readonly sampleSize: number
+  /** Draws the sample. */
+  readonly random: PCGRandom
+}
+
+/** Sums of finite values can overflow; what goes on the wire has to be a JSON number. */
+const finite = (x: number): number => Math.max(-Number.MAX_VALUE, Math.min(Number.MAX_VALUE, x))
+
+const noPoints: ReadonlyArray<Point> = []
+const noValues: ReadonlyArray<number> = []
+
+/**
+ * A function that makes roll-ups, with everything that is the same for all of them computed once.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const factory = (options: Options): (kind: Kind) => RollUp => {
+  const seconds = Duration.toSeconds(options.rollUpInterval)
+  const summary = makeSummary(options, seconds)
+  return (kind) => {
+    switch (kind) {
+      case "counter":
+        return new Counter(seconds)
+      case "gauge":
+        return new Gauge()
+      case "set":
+        return new UniqueSet()
+      case "histogram":
+      case "timing":
+        return new Histogram(options.sampleSize, options.random, summary)
+      case "distribution":
+        return new Distribution()
+    }
+  }
+}
+
+/**
+ * The longest suffix that goes behind the name of a metric of this kind, dot included, in characters.
+ *
+ * @since 0.1.0
+ * @category metadata
+ */
+export const maxSuffixLength = (kind: Kind, options: Pick<Options, "percentiles" | "aggregates">): number =>
+  kind === "histogram" || kind === "timing"
+    ? Math.max(
+      0,
+      ...options.aggregates.map((aggregate) => aggregate.length + 1),
+      ...options.percentiles.map((p) => percentileSuffix(p).length + 1)
+    )
+    : 0
+
+class Counter implements RollUp {
+  sum = 0
+  readonly seconds: number
+  constructor(seconds: number) {
+    this.seconds = seconds
+  }
+  add(value: Value): void {
+    this.sum += value as number
+  }
+  absorb(older: RollUp): void {
+    this.sum += (older as Counter).sum
+  }
+  points(): ReadonlyArray<Point> {
+    return [{ suffix: "", type: "rate", value: finite(this.sum) / this.seconds }]
+  }
+  values(): ReadonlyArray<number> {
+    return noValues
+  }
+  weight(): number {
+    return 1
+  }
+}
+
+class Gauge implements RollUp {
+  last = Number.NaN
+  add(value: Value): void {
+    this.last = value as number
+  }
+  absorb(older: RollUp): void {
+    if (Number.isNaN(this.last)) this.last = (older as Gauge).last
+  }
+  points(): ReadonlyArray<Point> {
+    return [{ suffix: "", type: "gauge", value: this.last }]
+  }
+  values(): ReadonlyArray<number> {
+    return noValues
+  }
+  weight(): number {
+    return 1
+  }
+}
+
+class UniqueSet implements RollUp {
+  readonly members = new Set<Value>()
+  add(value: Value): void {
+    this.members.add(value)
+  }
+  absorb(older: RollUp): void {
+    for (const member of (older as UniqueSet).members) this.members.add(member)
+  }
+  points(): ReadonlyArray<Point> {
+    return [{ suffix: "", type: "gauge", value: this.members.size }]
+  }
+  values(): ReadonlyArray<number> {
+    return noValues
+  }
+  weight(): number {
+    return 1 + this.members.size / 8
+  }
+}
+
+class Distribution implements RollUp {
+  recorded: Array<number> = []
+  add(value: Value): void {
+    this.recorded.push(value as number)
+  }
+  absorb(older: RollUp): void {
+    this.recorded = (older as Distribution).recorded.concat(this.recorded)
+  }
+  points(): ReadonlyArray<Point> {
+    return noPoints
+  }
+  values(): ReadonlyArray<number> {
+    return this.recorded
+  }
+  weight(): number {
+    return 1 + this.recorded.length / 16
+  }
+}
+
+type Summary = (histogram: Histogram) => ReadonlyArray<Point>
+
+const makeSummary = (options: Options, seconds: number): Summary => {
+  const percentiles = options.percentiles.map((p) => ({ p, suffix: percentileSuffix(p) }))
+  return (histogram) => {
+    const sorted = Float64Array.from(histogram.sample).sort()
+    const rank = (p: number) => sorted[percentileIndex(p, sorted.length)]!
+    const aggregate = (name: Aggregate): Point => {
+      switch (name) {
+        case "min":
+          return { suffix: name, type: "gauge", value: histogram.min }
+        case "max":
+          return { suffix: name, type: "gauge", value: histogram.max }
+        case "count":
+          return { suffix: name, type: "rate", value: histogram.count / seconds }
+        case "avg":
+          return { suffix: name, type: "gauge", value: finite(histogram.sum) / histogram.count }
+        case "sum":
+          return { suffix: name, type: "gauge", value: finite(histogram.sum) }
+        case "median":
+          return { suffix: name, type: "gauge", value: rank(0.5) }
+      }
+    }
+    return [
+      ...options.aggregates.map(aggregate),
+      ...percentiles.map(({ p, suffix }): Point => ({ suffix, type: "gauge", value: rank(p) }))
+    ]
+  }
+}
+
+/**
+ * Minimum, maximum, sum and count are exact. Percentiles are exact up to `sampleSize` values; beyond, they are taken
+ * over a uniform sample of all values (algorithm R), so that a rank is off by about `sqrt(p (1 - p) / sampleSize)`.
+ *
+ * A reservoir rather than a sketch: a sketch is off in value where this is off in rank, costs a logarithm per value,
+ * and the official one loses negative values when merged; here nothing is lost below `sampleSize`.
+ */
+class Histogram implements RollUp {
+  min = Infinity
+  max = -Infinity
+  sum = 0
+  count = 0
+  sample: Array<number> = []
+  readonly size: number
+  readonly random: PCGRandom
+  readonly summary: Summary
+  constructor(size: number, random: PCGRandom, summary: Summary) {
+    this.size = size
+    this.random = random
+    this.summary = summary
+  }
+  add(value: Value): void {
+    const x = value as number
+    if (x < this.min) this.min = x
+    if (x > this.max) this.max = x
+    this.sum += x
+    this.count += 1
+    if (this.sample.length < this.size) {
+      this.sample.push(x)
+    } else {
+      const slot = Math.floor(this.random.number() * this.count)
+      if (slot < this.size) this.sample[slot] = x
+    }
+  }
+  absorb(older: RollUp): void {
+    const that = older as Histogram
+    this.sample = unite(that, this, this.size, this.random)
+    this.min = Math.min(this.min, that.min)
+    this.max = Math.max(this.max, that.max)
+    this.sum += that.sum
+    this.count += that.count
+  }
+  points(): ReadonlyArray<Point> {
+    return this.count === 0 ? noPoints : this.summary(this)
+  }
+  values(): ReadonlyArray<number> {
+    return noValues
+  }
+  weight(): number {
+    return 1 + this.sample.length / 16
+  }
+}
+
+/** A uniform sample of the union of two populations, from a uniform sample of each. */
+const unite = (first: Histogram, second: Histogram, size: number, random: PCGRandom): Array<number> => {
+  const both = first.sample.concat(second.sample)
+  if (both.length === first.count + second.count && both.length <= size) return both
+  const from = [first, second].map(({ count, sample }) => ({ left: count, sample: sample.slice() }))
+  const out: Array<number> = []
+  while (out.length < size) {
+    const [a, b] = from as [typeof from[0], typeof from[0]]
+    const source = random.number() * (a.left + b.left) < a.left ? a : b
+    const pick = Math.floor(random.number() * source.sample.length)
+    const last = source.sample.pop()!
+    out.push(pick < source.sample.length ? source.sample[pick]! : last)
+    if (pick < source.sample.length) source.sample[pick] = last
+    source.left -= 1
+  }
+  return out
+}

@@ -1,0 +1,514 @@
+/**
+ * Every setting of the client, once: what it means, where it may come from, and its default.
+ *
+ * A setting given in code beats the environment, the environment beats the default. A wrong value is a `ConfigError`
+ * that names the variable (or the option), when the layer is built. The environment is whatever `ConfigProvider` is in
+ * force; nothing here reads `process.env` itself.
+ *
+ * @since 0.1.0
+ */
+import * as Arr from "effect/Array"
+import * as Config from "effect/Config"
+import * as ConfigError from "effect/ConfigError"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import { percentileSuffix } from "./internal/percentile.js"
+import { fromInput, type Tags } from "./internal/tags.js"
+
+/**
+ * What a histogram or timing reports besides its percentiles. `count` is a rate per second, the others are gauges.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Aggregate = "min" | "max" | "count" | "avg" | "sum" | "median"
+
+/**
+ * The unit in which `timer` and `timed` record. The reference records seconds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type TimerUnit = "seconds" | "milliseconds"
+
+/**
+ * All settings, resolved.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ThreadStatsConfig {
+  /** Goes before every metric name, with a dot. Not before event titles. Default: none. */
+  readonly namespace: string
+  /** The client's host name: carried by events, and by points recorded with `host: ""`. Default: none. */
+  readonly host: string | undefined
+  /** Whether points recorded without a host carry {@link host} too. Default: `false`, as the reference. */
+  readonly attachHost: boolean
+  /** The device of every metric. Default: none. */
+  readonly device: string | undefined
+  /** Tags of every metric and event, in order: `constantTags`, `DATADOG_TAGS`, `DD_TAGS`, env, service, version. */
+  readonly tags: ReadonlyArray<string>
+  /** How long one roll-up bucket is: whole seconds, 1 or more. Default: 10 seconds. */
+  readonly rollUpInterval: Duration.Duration
+  /**
+   * How often closed buckets are sent while the layer (or, on Lambda, the invocation) lives. Default: 10 seconds;
+   * `Duration.infinity`, or `off` in the environment, for never.
+   */
+  readonly flushInterval: Duration.Duration
+  /** Whether the layer itself flushes on the interval. Default: `true`, but `false` inside AWS Lambda, where a frozen
+   * environment must not tick and `lambdaProgram` flushes instead. */
+  readonly periodicFlush: boolean
+  /** The most time one flush may take, all requests together. Default: 5 seconds. */
+  readonly flushTimeout: Duration.Duration
+  /** The most time one request may take. Default: 3 seconds. */
+  readonly requestTimeout: Duration.Duration
+  /** Record and send nothing at all. Default: `false`. */
+  readonly disabled: boolean
+  /** Whether HTTP bodies of metrics are compressed (zlib format). Default: `true`. */
+  readonly compress: boolean
+  /** Percentiles of histograms and timings, each above 0 and below 1. Default: 0.75, 0.85, 0.95, 0.99. */
+  readonly percentiles: ReadonlyArray<number>
+  /** Aggregates of histograms and timings. Default: min, max, count, avg. */
+  readonly aggregates: ReadonlyArray<Aggregate>
+  /** How many values of a histogram are kept, per bucket, for its percentiles. Default: 1000, as the reference. */
+  readonly sampleSize: number
+  /** The unit of `timer` and `timed`. Default: `"seconds"`, as the reference. */
+  readonly timerUnit: TimerUnit
+  /**
+   * Which recorded times are taken. `"window"`: what Datadog takes, metrics from 1 hour ago to 10 minutes ahead, events
+   * from 18 hours ago to 2 hours ahead; others are dropped and counted. `"any"`: all, for organisations that ingest
+   * historical metrics. Default: `"window"`.
+   */
+  readonly timestamps: "window" | "any"
+  /** Base address of Datadog's API, without a trailing slash. Default: `https://api.` and the site. */
+  readonly apiUrl: string
+  /** The API key, if the settings hold one. */
+  readonly apiKey: Option.Option<Redacted.Redacted>
+}
+
+/**
+ * Settings given in code. Every field is optional and beats the environment.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** Environment: `DD_THREADSTATS_NAMESPACE`. See {@link ThreadStatsConfig.namespace}. */
+  readonly namespace?: string | undefined
+  /** Environment: `DD_HOSTNAME`. See {@link ThreadStatsConfig.host}. */
+  readonly host?: string | undefined
+  /** Environment: `DD_THREADSTATS_ATTACH_HOST`. See {@link ThreadStatsConfig.attachHost}. */
+  readonly attachHost?: boolean | undefined
+  /** Environment: `DD_THREADSTATS_DEVICE`. See {@link ThreadStatsConfig.device}. */
+  readonly device?: string | undefined
+  /** Tags of every metric and event. `DATADOG_TAGS`, `DD_TAGS` and the three below come after them. */
+  readonly constantTags?: Tags | undefined
+  /** The `env` tag. Environment: `DD_ENV`. */
+  readonly env?: string | undefined
+  /** The `service` tag. Environment: `DD_SERVICE`. */
+  readonly service?: string | undefined
+  /** The `version` tag. Environment: `DD_VERSION`. */
+  readonly version?: string | undefined
+  /** Environment: `DD_THREADSTATS_ROLL_UP_INTERVAL`. See {@link ThreadStatsConfig.rollUpInterval}. */
+  readonly rollUpInterval?: Duration.DurationInput | undefined
+  /** Environment: `DD_THREADSTATS_FLUSH_INTERVAL`. See {@link ThreadStatsConfig.flushInterval}. */
+  readonly flushInterval?: Duration.DurationInput | undefined
+  /** Environment: `DD_THREADSTATS_PERIODIC_FLUSH`. See {@link ThreadStatsConfig.periodicFlush}. */
+  readonly periodicFlush?: boolean | undefined
+  /** Environment: `DD_THREADSTATS_FLUSH_TIMEOUT`. See {@link ThreadStatsConfig.flushTimeout}. */
+  readonly flushTimeout?: Duration.DurationInput | undefined
+  /** Environment: `DD_THREADSTATS_REQUEST_TIMEOUT`. See {@link ThreadStatsConfig.requestTimeout}. */
+  readonly requestTimeout?: Duration.DurationInput | undefined
+  /** Environment: `DD_THREADSTATS_DISABLED`. See {@link ThreadStatsConfig.disabled}. */
+  readonly disabled?: boolean | undefined
+  /** Environment: `DD_THREADSTATS_COMPRESS`. See {@link ThreadStatsConfig.compress}. */
+  readonly compress?: boolean | undefined
+  /** Environment: `DD_THREADSTATS_PERCENTILES`, a comma list. See {@link ThreadStatsConfig.percentiles}. */
+  readonly percentiles?: ReadonlyArray<number> | undefined
+  /** Environment: `DD_THREADSTATS_AGGREGATES`, a comma list. See {@link ThreadStatsConfig.aggregates}. */
+  readonly aggregates?: ReadonlyArray<Aggregate> | undefined
+  /** Environment: `DD_THREADSTATS_SAMPLE_SIZE`. See {@link ThreadStatsConfig.sampleSize}. */
+  readonly sampleSize?: number | undefined
+  /** Environment: `DD_THREADSTATS_TIMER_UNIT`. See {@link ThreadStatsConfig.timerUnit}. */
+  readonly timerUnit?: TimerUnit | undefined
+  /** Environment: `DD_THREADSTATS_TIMESTAMPS`. See {@link ThreadStatsConfig.timestamps}. */
+  readonly timestamps?: "window" | "any" | undefined
+  /** The Datadog site, for instance `datadoghq.eu`. Environment: `DD_SITE`. Default: `datadoghq.com`. */
+  readonly site?: string | undefined
+  /** A whole base address, scheme included; beats the site. Environment: `DATADOG_HOST`. */
+  readonly apiUrl?: string | undefined
+  /** The API key. Environment: `DATADOG_API_KEY`, else `DD_API_KEY`. */
+  readonly apiKey?: Redacted.Redacted | undefined
+}
+
+/**
+ * The values that apply where neither code nor environment says otherwise.
+ *
+ * @since 0.1.0
+ * @category defaults
+ */
+export const defaults: Omit<ThreadStatsConfig, "tags" | "apiKey" | "host" | "device"> = {
+  namespace: "",
+  attachHost: false,
+  rollUpInterval: Duration.seconds(10),
+  flushInterval: Duration.seconds(10),
+  periodicFlush: true,
+  flushTimeout: Duration.seconds(5),
+  requestTimeout: Duration.seconds(3),
+  disabled: false,
+  compress: true,
+  percentiles: [0.75, 0.85, 0.95, 0.99],
+  aggregates: ["min", "max", "count", "avg"],
+  sampleSize: 1000,
+  timerUnit: "seconds",
+  timestamps: "window",
+  apiUrl: "https://api.datadoghq.com"
+}
+
+type Parsed<A> = Either.Either<A, string>
+
+interface Setting<A, Input> {
+  readonly option: string
+  readonly variable: string
+  readonly description: string
+  readonly fromString: (text: string) => Parsed<Input>
+  readonly check: (input: Input) => Parsed<A>
+}
+
+const setting = <A, Input = A>(
+  option: keyof Options,
+  variable: string,
+  description: string,
+  fromString: (text: string) => Parsed<Input>,
+  check: (input: Input) => Parsed<A>
+): Setting<A, Input> => ({ option, variable, description, fromString, check })
+
+const text = (value: string): Parsed<string> => Either.right(value)
+
+const flag = (value: string): Parsed<boolean> => {
+  switch (value.toLowerCase()) {
+    case "true":
+    case "yes":
+    case "on":
+    case "1":
+      return Either.right(true)
+    case "false":
+    case "no":
+    case "off":
+    case "0":
+      return Either.right(false)
+    default:
+      return Either.left(`expected true or false, got ${JSON.stringify(value)}`)
+  }
+}
+
+const isFlag = (value: unknown): Parsed<boolean> =>
+  typeof value === "boolean" ? Either.right(value) : Either.left("expected true or false")
+
+const duration = (value: string): Parsed<Duration.DurationInput> =>
+  /^\d+(\.\d+)?$/.test(value)
+    ? Either.right(Duration.seconds(Number(value)))
+    : value.toLowerCase() === "off"
+    ? Either.right(Duration.infinity)
+    : Either.fromOption(
+      Duration.decodeUnknown(value),
+      () => `expected seconds, or a duration such as "10 seconds", got ${JSON.stringify(value)}`
+    )
+
+const isPositive = (input: Duration.DurationInput): Parsed<Duration.Duration> =>
+  Option.match(Duration.decodeUnknown(input), {
+    onNone: () => Either.left("expected a duration"),
+    onSome: (value) => Duration.toMillis(value) > 0 ? Either.right(value) : Either.left("expected more than zero")
+  })
+
+const isFinitePositive = (input: Duration.DurationInput): Parsed<Duration.Duration> =>
+  Either.filterOrLeft(isPositive(input), Duration.isFinite, () => "expected a finite duration")
+
+const isWholeSeconds = (input: Duration.DurationInput): Parsed<Duration.Duration> =>
+  Either.filterOrLeft(
+    isFinitePositive(input),
+    (value) => Number.isInteger(Duration.toSeconds(value)),
+    () => "expected whole seconds, 1 or more"
+  )
+
+const list = (value: string): ReadonlyArray<string> =>
+  value.split(",").map((part) => part.trim()).filter((part) => part.length > 0)
+
+const isOneOf = <A extends string>(...allowed: ReadonlyArray<A>) => (value: string): Parsed<A> =>
+  Either.filterOrLeft(
+    Either.right(value as A),
+    (candidate) => allowed.includes(candidate),
+    () => `expected ${allowed.join(" or ")}, got ${JSON.stringify(value)}`
+  )
+
+const arePercentiles = (values: ReadonlyArray<number>): Parsed<ReadonlyArray<number>> =>
+  values.every((value) => value > 0 && value < 1)
+    ? Either.right(Arr.dedupeWith([...values], (a, b) => percentileSuffix(a) === percentileSuffix(b)))
+    : Either.left("expected numbers above 0 and below 1, such as 0.95")
+
+const aggregateNames: ReadonlyArray<Aggregate> = ["min", "max", "count", "avg", "sum", "median"]
+
+const areAggregates = (values: ReadonlyArray<string>): Parsed<ReadonlyArray<Aggregate>> =>
+  values.every((value) => aggregateNames.includes(value as Aggregate))
+    ? Either.right(Arr.dedupe(values as ReadonlyArray<Aggregate>))
+    : Either.left(`expected some of ${aggregateNames.join(", ")}`)
+
+const isSampleSize = (value: number): Parsed<number> =>
+  Number.isInteger(value) && value >= 1 && value <= 1_000_000
+    ? Either.right(value)
+    : Either.left("expected a whole number from 1 to 1000000")
+
+/** A namespace has to leave room for a name: Datadog's limit for both together is 200 characters. */
+const isNamespace = (value: string): Parsed<string> => {
+  const namespace = value.replace(/\.+$/, "")
+  return namespace === "" || (/^[A-Za-z]/.test(namespace) && namespace.length <= 150)
+    ? Either.right(namespace)
+    : Either.left("expected a letter first and at most 150 characters")
+}
+
+const isSite = (value: string): Parsed<string> => {
+  const site = value.trim().toLowerCase().replace(/^https?:\/\//, "").replace(/\/.*$/, "").replace(/^(app|api)\./, "")
+  return /^[a-z0-9.-]+(:\d+)?$/.test(site)
+    ? Either.right(`https://api.${site}`)
+    : Either.left(`expected a site such as datadoghq.eu, got ${JSON.stringify(value)}`)
+}
+
+const isAddress = (value: string): Parsed<string> => {
+  const message = "expected an address with its scheme, such as https://api.datadoghq.eu"
+  return /^https?:\/\/[^\s/?#@]+(\/[^\s?#]*)?$/i.test(value.trim())
+    ? Either.mapLeft(
+      Either.try(() => new URL(value.trim()).href.replace(/\/+$/, "")),
+      () => message
+    )
+    : Either.left(message)
+}
+
+/** The message must not show the key. */
+const isApiKey = (value: Redacted.Redacted): Parsed<Redacted.Redacted> => {
+  const key = Redacted.value(value)
+  return typeof key === "string" && /^[!-~]+$/.test(key)
+    ? Either.right(value)
+    : Either.left("expected a key of printable characters without spaces")
+}
+
+const areTags = (tags: Tags): Parsed<ReadonlyArray<string>> => {
+  const result = fromInput(tags)
+  return typeof result === "string"
+    ? Either.left(result === "TagTooLong" ? "a tag is longer than 200 characters" : "expected tags")
+    : Either.right(result)
+}
+
+const commaTags = (value: string): Parsed<Tags> => Either.right(list(value))
+
+/** The Agent takes `DD_TAGS` with spaces, the Lambda clients take it with commas. */
+const spaceOrCommaTags = (value: string): Parsed<Tags> =>
+  Either.right(value.includes(",") ? list(value) : value.split(/\s+/).filter((tag) => tag.length > 0))
+
+const asTag = (key: string) => (value: string): Parsed<ReadonlyArray<string>> =>
+  value.length === 0 ? Either.right([]) : areTags([`${key}:${value}`])
+
+const settings = {
+  namespace: setting(
+    "namespace",
+    "DD_THREADSTATS_NAMESPACE",
+    "Goes before every metric name, with a dot.",
+    text,
+    isNamespace
+  ),
+  host: setting("host", "DD_HOSTNAME", "The client's host name.", text, text),
+  attachHost: setting(
+    "attachHost",
+    "DD_THREADSTATS_ATTACH_HOST",
+    "Whether points recorded without a host carry the client's.",
+    flag,
+    isFlag
+  ),
+  device: setting("device", "DD_THREADSTATS_DEVICE", "The device of every metric.", text, text),
+  rollUpInterval: setting(
+    "rollUpInterval",
+    "DD_THREADSTATS_ROLL_UP_INTERVAL",
+    "How long one roll-up bucket is, in seconds.",
+    duration,
+    isWholeSeconds
+  ),
+  flushInterval: setting(
+    "flushInterval",
+    "DD_THREADSTATS_FLUSH_INTERVAL",
+    "How often closed buckets are sent, in seconds; off for never.",
+    duration,
+    isPositive
+  ),
+  periodicFlush: setting(
+    "periodicFlush",
+    "DD_THREADSTATS_PERIODIC_FLUSH",
+    "Whether the layer itself flushes on the interval.",
+    flag,
+    isFlag
+  ),
+  flushTimeout: setting(
+    "flushTimeout",
+    "DD_THREADSTATS_FLUSH_TIMEOUT",
+    "The most time one flush may take, in seconds.",
+    duration,
+    isFinitePositive
+  ),
+  requestTimeout: setting(
+    "requestTimeout",
+    "DD_THREADSTATS_REQUEST_TIMEOUT",
+    "The most time one request may take, in seconds.",
+    duration,
+    isFinitePositive
+  ),
+  disabled: setting("disabled", "DD_THREADSTATS_DISABLED", "Record and send nothing.", flag, isFlag),
+  compress: setting("compress", "DD_THREADSTATS_COMPRESS", "Whether HTTP bodies are compressed.", flag, isFlag),
+  percentiles: setting<ReadonlyArray<number>>(
+    "percentiles",
+    "DD_THREADSTATS_PERCENTILES",
+    "Percentiles of histograms and timings.",
+    (value) => Either.right(list(value).map(Number)),
+    arePercentiles
+  ),
+  aggregates: setting(
+    "aggregates",
+    "DD_THREADSTATS_AGGREGATES",
+    "Aggregates of histograms and timings.",
+    (value) => Either.right(list(value)),
+    areAggregates
+  ),
+  sampleSize: setting(
+    "sampleSize",
+    "DD_THREADSTATS_SAMPLE_SIZE",
+    "How many values of a histogram are kept for its percentiles.",
+    (value) => Either.right(Number(value)),
+    isSampleSize
+  ),
+  timerUnit: setting(
+    "timerUnit",
+    "DD_THREADSTATS_TIMER_UNIT",
+    "The unit of timers.",
+    text,
+    isOneOf<TimerUnit>("seconds", "milliseconds")
+  ),
+  timestamps: setting(
+    "timestamps",
+    "DD_THREADSTATS_TIMESTAMPS",
+    "Which recorded times are taken.",
+    text,
+    isOneOf("window", "any")
+  ),
+  site: setting("site", "DD_SITE", "The Datadog site.", text, isSite),
+  apiUrl: setting("apiUrl", "DATADOG_HOST", "Base address of Datadog's API.", text, isAddress),
+  apiKey: setting(
+    "apiKey",
+    "DATADOG_API_KEY",
+    "The API key.",
+    (value) => Either.right(Redacted.make(value)),
+    isApiKey
+  ),
+  env: setting("env", "DD_ENV", "The env tag.", text, asTag("env")),
+  service: setting("service", "DD_SERVICE", "The service tag.", text, asTag("service")),
+  version: setting("version", "DD_VERSION", "The version tag.", text, asTag("version"))
+}
+
+const parse = <A, I>(path: string, fromInput: Parsed<I>, self: Setting<A, I>) =>
+  Either.mapLeft(Either.flatMap(fromInput, self.check), (message) => ConfigError.InvalidData([path], message))
+
+/** What the environment says; an empty variable says nothing. */
+const fromEnvironment = <A, I>(self: Setting<A, I>, variable = self.variable): Config.Config<Option.Option<A>> =>
+  Config.string(variable).pipe(
+    Config.map((value) => value.trim()),
+    Config.option,
+    Config.mapOrFail((value) =>
+      Option.isNone(value) || value.value === ""
+        ? Either.right(Option.none<A>())
+        : Either.map(parse(variable, self.fromString(value.value), self), Option.some)
+    ),
+    Config.withDescription(self.description)
+  )
+
+/** The option if there is one, else what the environment says. A wrong variable does not matter where an option rules. */
+const resolve = <A, I>(
+  self: Setting<A, I>,
+  option: I | undefined,
+  environment: Config.Config<Option.Option<A>> = fromEnvironment(self)
+): Effect.Effect<Option.Option<A>, ConfigError.ConfigError> =>
+  option === undefined ? environment : Either.map(parse(self.option, Either.right(option), self), Option.some)
+
+const tagVariables = {
+  DATADOG_TAGS: "Tags of every metric and event, separated by commas.",
+  DD_TAGS: "Tags of every metric and event, separated by commas, or by spaces where there is no comma."
+}
+
+const environmentTags = (variable: keyof typeof tagVariables, split: (value: string) => Parsed<Tags>) =>
+  fromEnvironment(setting("constantTags", variable, tagVariables[variable], split, areTags))
+
+/**
+ * Every environment variable that is read, with what it sets.
+ *
+ * @since 0.1.0
+ * @category metadata
+ */
+export const variables: ReadonlyArray<{ readonly name: string; readonly description: string }> = [
+  ...Object.values(settings).map(({ description, variable }) => ({ name: variable, description })),
+  { name: "DD_API_KEY", description: "The API key, where DATADOG_API_KEY is not set." },
+  ...Object.entries(tagVariables).map(([name, description]) => ({ name, description }))
+]
+
+/**
+ * Resolves all settings: the option, else the environment, else the default.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: Options = {}): Effect.Effect<ThreadStatsConfig, ConfigError.ConfigError> =>
+  Effect.gen(function*() {
+    const env = yield* resolve(settings.env, options.env)
+    const service = yield* resolve(settings.service, options.service)
+    const version = yield* resolve(settings.version, options.version)
+    const datadogTags = yield* environmentTags("DATADOG_TAGS", commaTags)
+    const ddTags = yield* environmentTags("DD_TAGS", spaceOrCommaTags)
+    const constantTags = yield* Either.mapLeft(
+      areTags(options.constantTags ?? []),
+      (message) => ConfigError.InvalidData(["constantTags"], message)
+    )
+    const site = yield* resolve(settings.site, options.site)
+    const apiUrl = yield* resolve(settings.apiUrl, options.apiUrl)
+    const apiKey = yield* resolve(
+      settings.apiKey,
+      options.apiKey,
+      Config.map(
+        Config.all([fromEnvironment(settings.apiKey), fromEnvironment(settings.apiKey, "DD_API_KEY")]),
+        ([first, second]) => Option.orElse(first, () => second)
+      )
+    )
+    const onLambda = yield* Config.option(Config.string("AWS_LAMBDA_FUNCTION_NAME"))
+    const value = <A, I>(self: Setting<A, I>, option: I | undefined, fallback: A) =>
+      Effect.map(resolve(self, option), Option.getOrElse(() => fallback))
+
+    return {
+      namespace: yield* value(settings.namespace, options.namespace, defaults.namespace),
+      host: Option.getOrUndefined(yield* resolve(settings.host, options.host)),
+      attachHost: yield* value(settings.attachHost, options.attachHost, defaults.attachHost),
+      device: Option.getOrUndefined(yield* resolve(settings.device, options.device)),
+      tags: Arr.dedupe(
+        [constantTags, ...Arr.getSomes([datadogTags, ddTags, env, service, version])].flat()
+      ),
+      rollUpInterval: yield* value(settings.rollUpInterval, options.rollUpInterval, defaults.rollUpInterval),
+      flushInterval: yield* value(settings.flushInterval, options.flushInterval, defaults.flushInterval),
+      periodicFlush: yield* value(settings.periodicFlush, options.periodicFlush, Option.isNone(onLambda)),
+      flushTimeout: yield* value(settings.flushTimeout, options.flushTimeout, defaults.flushTimeout),
+      requestTimeout: yield* value(settings.requestTimeout, options.requestTimeout, defaults.requestTimeout),
+      disabled: yield* value(settings.disabled, options.disabled, defaults.disabled),
+      compress: yield* value(settings.compress, options.compress, defaults.compress),
+      percentiles: yield* value(settings.percentiles, options.percentiles, defaults.percentiles),
+      aggregates: yield* value(settings.aggregates, options.aggregates, defaults.aggregates),
+      sampleSize: yield* value(settings.sampleSize, options.sampleSize, defaults.sampleSize),
+      timerUnit: yield* value(settings.timerUnit, options.timerUnit, defaults.timerUnit),
+      timestamps: yield* value(settings.timestamps, options.timestamps, defaults.timestamps),
+      apiUrl: Option.getOrElse(Option.orElse(apiUrl, () => site), () => defaults.apiUrl),
+      apiKey
+    }
+  })

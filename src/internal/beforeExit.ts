@@ -1,0 +1,19 @@
+import * as Effect from "effect/Effect"
+import * as Runtime from "effect/Runtime"
+import type * as Scope from "effect/Scope"
+
+/**
+ * Runs the effect when the process has nothing else left to do, and lets it end before the process does. Once: an
+ * effect that starts over each time would keep the process for ever. (The reference flushes in an `atexit` hook.)
+ */
+export const flushBeforeExit = (effect: Effect.Effect<unknown>): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const runtime = yield* Effect.runtime()
+    const onExit = () => {
+      Runtime.runFork(runtime)(effect)
+    }
+    yield* Effect.acquireRelease(
+      Effect.sync(() => globalThis.process?.once?.("beforeExit", onExit)),
+      () => Effect.sync(() => globalThis.process?.off?.("beforeExit", onExit))
+    )
+  })

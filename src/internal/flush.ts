@@ -1,0 +1,71 @@
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { emptyReceipt, type Item, type Receipt, ReporterError } from "../Reporter.js"
+
+/** What became of a batch. Items in neither set were delivered. */
+export interface Outcome {
+  readonly undelivered: ReadonlySet<Item>
+  readonly refused: ReadonlySet<Item>
+  readonly receipt: Receipt
+  readonly error: ReporterError | undefined
+}
+
+const none: ReadonlySet<Item> = new Set()
+
+export const nothing: Outcome = { undelivered: none, refused: none, receipt: emptyReceipt, error: undefined }
+
+/** Nothing of the batch was delivered, as far as is known. */
+export const allUndelivered = (batch: ReadonlyArray<Item>, error: ReporterError | undefined): Outcome => ({
+  undelivered: new Set(batch),
+  refused: none,
+  receipt: emptyReceipt,
+  error
+})
+
+const failure = (reason: "Timeout" | "Defect", endpoint: string, batch: ReadonlyArray<Item>, description: string) =>
+  new ReporterError({ reason, endpoint, description, undelivered: batch, refused: [], receipt: emptyReceipt })
+
+/**
+ * Hands a batch to a reporter and says what became of it, whatever the reporter does: fail, die, interrupt itself, or
+ * never come back. It can be interrupted, at once, even where the reporter cannot.
+ */
+export const deliver = <I extends Item>(
+  endpoint: string,
+  batch: ReadonlyArray<I>,
+  report: (batch: ReadonlyArray<I>) => Effect.Effect<Receipt, ReporterError>,
+  limit: Duration.Duration
+): Effect.Effect<Outcome> =>
+  batch.length === 0
+    ? Effect.succeed(nothing)
+    : Effect.suspend(() => report(batch)).pipe(
+      Effect.withTracerEnabled(false),
+      Effect.disconnect,
+      Effect.timeoutFail({
+        duration: limit,
+        onTimeout: () => failure("Timeout", endpoint, batch, `no end after ${Duration.format(limit)}`)
+      }),
+      Effect.matchCause({
+        onSuccess: (receipt): Outcome => ({ ...nothing, receipt }),
+        onFailure: (cause): Outcome => {
+          const error = Cause.failureOption(cause)
+          return error._tag === "Some"
+            ? {
+              undelivered: new Set(error.value.undelivered),
+              refused: new Set(error.value.refused),
+              receipt: error.value.receipt,
+              error: error.value
+            }
+            : allUndelivered(batch, failure("Defect", endpoint, batch, describe(cause)))
+        }
+      })
+    )
+
+const describe = (cause: Cause.Cause<unknown>): string => {
+  const defect = Cause.squash(cause)
+  return Cause.isInterruptedOnly(cause)
+    ? "the reporter was interrupted"
+    : defect instanceof Error
+    ? `${defect.name}: ${defect.message}`
+    : "the reporter died"
+}

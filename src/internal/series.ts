@@ -1,0 +1,54 @@
+import type { RolledUp } from "../MetricsAggregator.js"
+import type { DistributionSeries, Series } from "../Series.js"
+import type { ThreadStatsConfig } from "../ThreadStatsConfig.js"
+import { withConstant } from "./tags.js"
+
+/** What the client adds to what was rolled up. */
+export interface Dress {
+  readonly prefix: string
+  readonly tags: ReadonlyArray<string>
+  readonly host: string | undefined
+  readonly attachHost: boolean
+  readonly device: string | undefined
+  /** In seconds. */
+  readonly interval: number
+}
+
+export const dress = (
+  config: Pick<ThreadStatsConfig, "namespace" | "tags" | "host" | "attachHost" | "device">,
+  interval: number
+): Dress => ({
+  prefix: config.namespace === "" ? "" : `${config.namespace}.`,
+  tags: config.tags,
+  host: config.host,
+  attachHost: config.attachHost,
+  device: config.device,
+  interval
+})
+
+const common = (self: Dress, item: RolledUp) => {
+  const host = item.host === "" || (item.host === null && self.attachHost) ? self.host ?? item.host : item.host
+  return {
+    ...(host === null ? undefined : { host }),
+    ...(self.device === undefined ? undefined : { device: self.device }),
+    tags: withConstant(item.tags, self.tags),
+    interval: self.interval
+  }
+}
+
+export const toSeries = (self: Dress, item: RolledUp): ReadonlyArray<Series> => {
+  const shared = common(self, item)
+  return item.points.map(({ suffix, type, value }) => ({
+    metric: `${self.prefix}${item.name}${suffix === "" ? "" : `.${suffix}`}`,
+    points: [[item.timestamp, value]],
+    type,
+    ...shared
+  }))
+}
+
+export const toDistribution = (self: Dress, item: RolledUp): DistributionSeries => ({
+  metric: `${self.prefix}${item.name}`,
+  points: [[item.timestamp, item.values]],
+  type: "distribution",
+  ...common(self, item)
+})
