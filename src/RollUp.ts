@@ -198,6 +198,9 @@ class Distribution implements RollUp {
   }
 }
 
+const median = (sorted: Float64Array): number =>
+  sorted[(sorted.length - 1) >> 1]! / 2 + sorted[sorted.length >> 1]! / 2
+
 type Summary = (histogram: Histogram) => ReadonlyArray<Point>
 
 const makeSummary = (options: Options, seconds: number): Summary => {
@@ -218,7 +221,7 @@ const makeSummary = (options: Options, seconds: number): Summary => {
         case "sum":
           return { suffix: name, type: "gauge", value: finite(histogram.sum) }
         case "median":
-          return { suffix: name, type: "gauge", value: rank(0.5) }
+          return { suffix: name, type: "gauge", value: median(sorted) }
       }
     }
     return [

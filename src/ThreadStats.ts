@@ -719,7 +719,7 @@ export const layerTestWith = (
       Effect.withConfigProvider(ConfigProvider.fromMap(new Map())),
       Effect.flatMap((config) => withAggregators(config, fromConfig(config)))
     )
-  ).pipe(Layer.provideMerge(Layer.fresh(Reporter.layerMemory)))
+  ).pipe(Layer.provideMerge(Reporter.layerMemoryWith({ temporality: "total" })))
 
 /**
  * {@link layerTestWith} without options.

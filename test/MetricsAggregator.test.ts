@@ -1,0 +1,312 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, FastCheck as fc } from "effect"
+import { MetricsAggregator } from "effect-threadstats"
+import type { Reporter, RollUp } from "effect-threadstats"
+
+const now = 1_700_000_005_000
+
+const drain = (temporality: Reporter.Temporality = "total", upTo?: number) =>
+  Effect.flatMap(MetricsAggregator.MetricsAggregator, (self) => self.flush({ temporality, now, upTo }))
+
+const add = (
+  kind: RollUp.Kind,
+  name: string,
+  value: RollUp.Value,
+  context?: MetricsAggregator.PointContext,
+  time = now
+) => Effect.flatMap(MetricsAggregator.MetricsAggregator, (self) => self.add(kind, name, value, time, context))
+
+const stats = Effect.flatMap(MetricsAggregator.MetricsAggregator, (self) => self.stats)
+
+const values = (items: ReadonlyArray<MetricsAggregator.RolledUp>) =>
+  items.map(({ name, points, timestamp }) => [name, timestamp, points[0]?.value] as const)
+
+const test = <E>(
+  name: string,
+  effect: () => Effect.Effect<void, E, MetricsAggregator.MetricsAggregator>
+) => it.effect(name, () => Effect.provide(effect(), MetricsAggregator.layerDefault))
+
+/** A lie to the type checker, as a caller without types would tell it. */
+const lie = <A>(value: unknown): A => value as A
+
+describe("MetricsAggregator", () => {
+  test("rolls up by bucket of time", () =>
+    Effect.gen(function*() {
+      yield* add("counter", "a", 1, undefined, 1_700_000_000_000)
+      yield* add("counter", "a", 2, undefined, 1_700_000_009_999.9)
+      yield* add("counter", "a", 3, undefined, 1_700_000_010_000)
+      assert.deepStrictEqual(values(yield* drain()), [
+        ["a", 1_700_000_000, 0.3],
+        ["a", 1_700_000_010, 0.3]
+      ])
+    }))
+
+  test("hands out only the buckets that end at or before the bucket of `upTo`", () =>
+    Effect.gen(function*() {
+      yield* add("gauge", "a", 1, undefined, 10_000)
+      yield* add("gauge", "a", 2, undefined, 20_000)
+      assert.deepStrictEqual(values(yield* drain("total", 19_999)), [])
+      assert.deepStrictEqual(values(yield* drain("total", 29_999)), [["a", 10, 1]])
+      assert.deepStrictEqual(values(yield* drain()), [["a", 20, 2]])
+    }))
+
+  test("takes times before the epoch and the epoch itself", () =>
+    Effect.gen(function*() {
+      yield* add("gauge", "a", 1, undefined, 0)
+      yield* add("gauge", "a", 2, undefined, -1)
+      assert.deepStrictEqual(values(yield* drain()), [["a", 0, 1], ["a", -10, 2]])
+    }))
+
+  test("tells series apart by kind, name, host and the set of tags, and by nothing else", () =>
+    Effect.gen(function*() {
+      yield* add("counter", "x", 1)
+      yield* add("gauge", "x", 1)
+      yield* add("counter", "x", 1, { host: "h" })
+      yield* add("counter", "x", 1, { host: "" })
+      yield* add("counter", "x", 1, { tags: ["a", "b"] })
+      yield* add("counter", "x", 1, { tags: ["b", "a", "b"] })
+      yield* add("counter", "x", 1, { tags: ["a.b"] })
+      yield* add("counter", "x", 1, { tags: ["a,b"] })
+      yield* add("counter", "x", 1, { tags: ["ab"] })
+      yield* add("counter", "x", 1, { tags: { a: "b" } })
+      yield* add("counter", "x", 1, { tags: ["a:b"] })
+      yield* add("counter", "x", 1, { tags: [] })
+      yield* add("counter", "x", 1, { host: null })
+      const items = yield* drain()
+      assert.deepStrictEqual(
+        items.map(({ host, kind, recorded, tags }) => [kind, host, tags.join(" "), recorded]),
+        [
+          ["counter", null, "", 3],
+          ["gauge", null, "", 1],
+          ["counter", "h", "", 1],
+          ["counter", "", "", 1],
+          ["counter", null, "a b", 2],
+          ["counter", null, "a.b", 1],
+          ["counter", null, "a,b", 1],
+          ["counter", null, "ab", 1],
+          ["counter", null, "a:b", 2]
+        ]
+      )
+    }))
+
+  it.effect.prop("no two different contexts share a key, whatever their characters", {
+    contexts: fc.uniqueArray(
+      fc.record({
+        name: fc.stringMatching(/^[a-b][ab:0-9\-]{0,3}$/),
+        host: fc.option(fc.stringMatching(/^[ab:0-9\-]{0,3}$/), { nil: null }),
+        tags: fc.uniqueArray(fc.stringMatching(/^[ab:0-9\-]{1,3}$/), { maxLength: 2 })
+      }),
+      {
+        minLength: 2,
+        maxLength: 12,
+        selector: ({ host, name, tags }) => JSON.stringify([name, host, tags.slice().sort()])
+      }
+    )
+  }, ({ contexts }) =>
+    Effect.gen(function*() {
+      for (const { host, name, tags } of contexts) yield* add("counter", name, 1, { host, tags })
+      const items = yield* drain()
+      assert.strictEqual(items.length, contexts.length)
+      assert.isTrue(items.every(({ recorded }) => recorded === 1))
+    }).pipe(Effect.provide(MetricsAggregator.layerDefault)))
+
+  test("keeps the tags in the order in which they were first seen, and a copy of them", () =>
+    Effect.gen(function*() {
+      const tags = ["z", "a"]
+      yield* add("gauge", "x", 1, { tags })
+      tags.push("later")
+      yield* add("gauge", "x", 1, { tags: ["a", "z"] })
+      assert.deepStrictEqual((yield* drain()).map((item) => item.tags), [["z", "a"]])
+    }))
+
+  test("leaves out empty tags and undefined values of a record", () =>
+    Effect.gen(function*() {
+      yield* add("gauge", "x", 1, { tags: ["", "a"] })
+      yield* add("gauge", "x", 1, { tags: { env: undefined, shard: 3, canary: false } })
+      assert.deepStrictEqual((yield* drain()).map((item) => item.tags), [["a"], ["shard:3", "canary:false"]])
+    }))
+
+  test("sends the total of a bucket that was drained while it was open", () =>
+    Effect.gen(function*() {
+      const record = Effect.all([
+        add("counter", "c", 5),
+        add("set", "s", "a"),
+        add("histogram", "h", 1),
+        add("distribution", "d", 1)
+      ])
+      yield* record
+      yield* drain()
+      yield* add("counter", "c", 2)
+      yield* add("set", "s", "b")
+      yield* add("histogram", "h", 3)
+      yield* add("distribution", "d", 2)
+      const items = yield* drain()
+      assert.deepStrictEqual(values(items).map(([name, , value]) => [name, value]), [
+        ["c", 0.7],
+        ["s", 2],
+        ["h", 1],
+        ["d", undefined]
+      ])
+      assert.deepStrictEqual(items.map(({ recorded }) => recorded), [1, 1, 1, 1])
+      assert.deepStrictEqual(items[3]?.values, [2])
+      assert.deepStrictEqual(yield* drain(), [])
+    }))
+
+  test("sends only what is new where the receiver adds up", () =>
+    Effect.gen(function*() {
+      yield* add("counter", "c", 5)
+      yield* add("set", "s", "a")
+      yield* drain("delta")
+      yield* add("counter", "c", 2)
+      yield* add("set", "s", "b")
+      assert.deepStrictEqual(values(yield* drain("delta")).map(([, , value]) => value), [0.2, 1])
+    }))
+
+  test("sends the total again when a point is late for a closed bucket", () =>
+    Effect.gen(function*() {
+      yield* add("counter", "c", 5, undefined, now - 60_000)
+      yield* drain()
+      yield* add("counter", "c", 2, undefined, now - 60_000)
+      assert.deepStrictEqual(values(yield* drain()).map(([, , value]) => value), [0.7])
+    }))
+
+  test("drops a late point, and says so, once its bucket is no longer known", () =>
+    Effect.gen(function*() {
+      for (let i = 0; i < 12_000; i++) yield* add("counter", `c${i}`, 1, undefined, now - 60_000)
+      yield* add("counter", "open", 1)
+      yield* drain()
+      yield* add("counter", "c1", 1, undefined, now - 60_000)
+      yield* add("distribution", "d", 1, undefined, now - 60_000)
+      yield* add("counter", "open", 1)
+      assert.deepStrictEqual((yield* stats).dropped, { Late: 1 })
+      const items = yield* drain()
+      assert.deepStrictEqual(items.map(({ name }) => name), ["open", "d"])
+      assert.strictEqual(items[0]?.points[0]?.value, 0.2)
+    }))
+
+  for (const temporality of ["total", "delta"] as const) {
+    test(`restores what was not delivered under what came later (${temporality})`, () =>
+      Effect.gen(function*() {
+        yield* add("counter", "c", 5)
+        yield* add("gauge", "g", 1)
+        yield* add("set", "s", "a")
+        yield* add("histogram", "h", 1)
+        yield* add("distribution", "d", 1)
+        const taken = yield* drain(temporality)
+        assert.strictEqual((yield* stats).held, 0)
+        yield* add("counter", "c", 2)
+        yield* add("gauge", "g", 2)
+        yield* add("set", "s", "b")
+        yield* add("histogram", "h", 3)
+        yield* add("distribution", "d", 2)
+        yield* (yield* MetricsAggregator.MetricsAggregator).restore(taken)
+        assert.strictEqual((yield* stats).held, 10)
+        const items = yield* drain(temporality)
+        const byName = Object.fromEntries(items.map((item) => [item.name, item]))
+        assert.closeTo(byName.c!.points[0]!.value, 0.7, 1e-9)
+        assert.strictEqual(byName.g!.points[0]!.value, 2)
+        assert.strictEqual(byName.s!.points[0]!.value, 2)
+        assert.deepInclude(byName.h!.points, { suffix: "avg", type: "gauge", value: 2 })
+        assert.deepStrictEqual(byName.d!.values, [1, 2])
+        assert.deepStrictEqual(items.map(({ recorded }) => recorded), [2, 2, 2, 2, 2])
+      }))
+  }
+
+  test("restores what was taken even when nothing came later", () =>
+    Effect.gen(function*() {
+      yield* add("counter", "c", 5)
+      const taken = yield* drain("delta")
+      yield* (yield* MetricsAggregator.MetricsAggregator).restore(taken)
+      assert.deepStrictEqual(values(yield* drain("delta")).map(([, , value]) => value), [0.5])
+    }))
+
+  test("drops what Datadog would refuse, alone, under its reason", () =>
+    Effect.gen(function*() {
+      yield* add("gauge", "ok", 1)
+      yield* add("gauge", "x", Number.NaN)
+      yield* add("counter", "x", Infinity)
+      yield* add("distribution", "x", lie("3"))
+      yield* add("set", "x", Number.NaN)
+      yield* add("set", "ok", "any text")
+      yield* add("gauge", "", 1)
+      yield* add("gauge", "1st", 1)
+      yield* add("gauge", lie(undefined), 1)
+      yield* add("gauge", lie(Symbol("name")), 1)
+      yield* add("gauge", "x", 1, { tags: ["a".repeat(201)] })
+      yield* add("gauge", "x", 1, { tags: { a: "b".repeat(200) } })
+      yield* add("gauge", "x", 1, { tags: lie([1]) })
+      yield* add("gauge", "x", 1, { tags: lie("a:b") })
+      yield* add("gauge", "x", 1, { tags: lie({ a: {} }) })
+      yield* add(
+        "gauge",
+        "x",
+        1,
+        lie({
+          get tags() {
+            throw new Error("a getter")
+          }
+        })
+      )
+      yield* add("gauge", "x", 1, { host: "h".repeat(256) })
+      yield* add("gauge", "x", 1, { host: lie(7) })
+      yield* add("gauge", "x", 1, undefined, Number.NaN)
+      const { contexts, dropped, held, received } = yield* stats
+      assert.deepStrictEqual(dropped, {
+        InvalidValue: 4,
+        InvalidName: 4,
+        TagTooLong: 2,
+        InvalidTags: 4,
+        InvalidHost: 2,
+        InvalidTimestamp: 1
+      })
+      assert.deepStrictEqual({ contexts, held, received }, { contexts: 2, held: 2, received: 19 })
+      assert.deepStrictEqual((yield* drain()).map(({ name }) => name), ["ok", "ok"])
+    }))
+
+  test("takes limits as they are: a tag of 200, a host of 255 characters, a null context", () =>
+    Effect.gen(function*() {
+      yield* add("gauge", "x", 1, { tags: ["a".repeat(200)], host: "h".repeat(255) })
+      yield* add("gauge", "x", 1, lie(null))
+      assert.strictEqual((yield* drain()).length, 2)
+    }))
+
+  test("names what it dropped, and names used with two kinds, once", () =>
+    Effect.gen(function*() {
+      const self = yield* MetricsAggregator.MetricsAggregator
+      for (const name of ["a", "b", "c", "d", "a"]) yield* add("gauge", name, Number.NaN)
+      yield* add("gauge", "x", 1)
+      yield* add("counter", "x", 1)
+      yield* add("counter", "x", 1)
+      assert.deepStrictEqual(yield* self.takeNews, {
+        dropped: [{ reason: "InvalidValue", count: 5, names: ["a", "b", "c"] }],
+        conflicts: ["x"]
+      })
+      assert.deepStrictEqual(yield* self.takeNews, { dropped: [], conflicts: [] })
+    }))
+
+  it.effect("is another one for each layer", () =>
+    Effect.gen(function*() {
+      const a = yield* Effect.provide(MetricsAggregator.MetricsAggregator, MetricsAggregator.layerDefault)
+      const b = yield* Effect.provide(MetricsAggregator.MetricsAggregator, MetricsAggregator.layerDefault)
+      yield* a.add("gauge", "x", 1, now)
+      assert.deepStrictEqual(yield* b.flush({ temporality: "total", now }), [])
+    }))
+
+  it.effect("takes its settings from the options", () =>
+    Effect.gen(function*() {
+      yield* add("histogram", "h", 1, undefined, 59_000)
+      const [item] = yield* drain()
+      assert.strictEqual(item?.timestamp, 0)
+      assert.deepStrictEqual(item?.points.map(({ suffix }) => suffix), ["sum", "50percentile"])
+    }).pipe(
+      Effect.provide(
+        MetricsAggregator.layer({ rollUpInterval: "1 minute", aggregates: ["sum"], percentiles: [0.5] })
+      )
+    ))
+
+  it.effect("fails for a roll-up interval that cannot be", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Effect.provide(stats, MetricsAggregator.layer({ rollUpInterval: 1500 })))
+      assert.include(String(error), "rollUpInterval")
+    }))
+})
