@@ -1,0 +1,45 @@
+/** How a body is packed: not at all, in zlib's format (RFC 1950, which HTTP calls deflate), or in gzip's. */
+export type Encoding = "identity" | "deflate" | "gzip"
+
+/**
+ * What there is to know about an endpoint of Datadog's API before anything is sent to it.
+ * Source: Datadog API reference, v1 metrics and events.
+ */
+export interface Endpoint {
+  readonly name: "series" | "distribution_points" | "events"
+  readonly path: `/${string}`
+  /** What bodies are packed with where compression is on. */
+  readonly compression: Encoding
+  /** What it takes. */
+  readonly encodings: ReadonlyArray<Encoding>
+}
+
+export const series: Endpoint = {
+  name: "series",
+  path: "/api/v1/series",
+  compression: "deflate",
+  encodings: ["identity", "deflate", "gzip"]
+}
+
+export const distributionPoints: Endpoint = {
+  name: "distribution_points",
+  path: "/api/v1/distribution_points",
+  compression: "deflate",
+  encodings: ["identity", "deflate"]
+}
+
+/** One event per request. The reference never compresses it. */
+export const events: Endpoint = {
+  name: "events",
+  path: "/api/v1/events",
+  compression: "identity",
+  encodings: ["identity", "deflate", "gzip"]
+}
+
+export const validatePath = "/api/v1/validate"
+
+/** The most a body may have, as it travels and unpacked, in bytes. Documented for series, assumed for the others. */
+export const limits = { bytes: 3_200_000, unpackedBytes: 62_914_560 }
+
+/** The header that carries the key, and nothing else does. */
+export const keyHeader = "dd-api-key"

@@ -1,0 +1,204 @@
+import * as Headers from "@effect/platform/Headers"
+import * as HttpBody from "@effect/platform/HttpBody"
+import type * as HttpClient from "@effect/platform/HttpClient"
+import type * as HttpClientError from "@effect/platform/HttpClientError"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import * as HttpIncomingMessage from "@effect/platform/HttpIncomingMessage"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Inspectable from "effect/Inspectable"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
+import type { Reason } from "../Reporter.js"
+import type { Payload } from "./encoder.js"
+import { keyHeader, validatePath } from "./endpoints.js"
+import { version } from "./version.js"
+
+/** Why one body was not delivered, and whether sending it again can help. Nothing in it holds the key. */
+export class DeliveryFailure extends Data.TaggedError("DeliveryFailure")<{
+  readonly reason: Reason
+  readonly transient: boolean
+  readonly description: string
+  readonly status?: number | undefined
+  readonly cause?: unknown
+}> {}
+
+/** Sends one body, once. */
+export interface Transport {
+  readonly send: (payload: Payload) => Effect.Effect<void, DeliveryFailure>
+  readonly warm: Effect.Effect<void>
+}
+
+export const make = (client: HttpClient.HttpClient, options: {
+  readonly apiUrl: string
+  readonly apiKey: Redacted.Redacted
+  readonly requestTimeout: Duration.Duration
+}): Transport => {
+  const timedOut = `no answer within ${Duration.format(options.requestTimeout)}`
+
+  const headers = (more: Record<string, string>) =>
+    Headers.unsafeFromRecord({
+      ...more,
+      [keyHeader]: Redacted.value(options.apiKey),
+      "user-agent": `effect-threadstats/${version}`
+    })
+
+  const clean = (text: string): string => text.replaceAll(Redacted.value(options.apiKey), "<redacted>")
+
+  const noAnswer = (error: unknown): DeliveryFailure => {
+    const root = rootCause(error)
+    const name = clean(root.name)
+    const code = root.code === undefined ? undefined : clean(root.code)
+    const message = clean(root.message) || code || name
+    return new DeliveryFailure({
+      reason: "Transport",
+      transient: true,
+      description: cut(message),
+      cause: Object.assign(new Error(message), { name }, code === undefined ? undefined : { code })
+    })
+  }
+
+  /** The status and the body of the answer. An answer whose body breaks off, or never ends, is an answer all the same. */
+  const exchange = (request: () => HttpClientRequest.HttpClientRequest): Effect.Effect<Answer, DeliveryFailure> =>
+    Effect.suspend(() => {
+      let status: number | undefined = undefined
+      return Effect.suspend(() => client.execute(request())).pipe(
+        Effect.catchTag("ResponseError", responseOf),
+        Effect.flatMap((response) => {
+          status = response.status
+          return Effect.map(
+            Effect.orElseSucceed(response.text, () => ""),
+            (body): Answer => ({ status: response.status, body })
+          )
+        }),
+        Effect.catchAllDefect(Effect.fail),
+        Effect.mapError(noAnswer),
+        Effect.disconnect,
+        // inside the time limit, so that it holds where the caller cannot be interrupted, or already was
+        Effect.interruptible,
+        Effect.timeoutTo({
+          duration: options.requestTimeout,
+          onSuccess: (answer): Effect.Effect<Answer, DeliveryFailure> => Effect.succeed(answer),
+          onTimeout: () =>
+            status === undefined
+              ? Effect.fail(new DeliveryFailure({ reason: "Timeout", transient: true, description: timedOut }))
+              : Effect.succeed({ status, body: "" })
+        }),
+        Effect.flatten
+      )
+    }).pipe(
+      HttpIncomingMessage.withMaxBodySize(maxAnswer),
+      Effect.locallyWith(Headers.currentRedactedNames, (names) => [...names, keyHeader]),
+      Effect.withTracerEnabled(false)
+    )
+
+  return {
+    send: ({ body, encoding, endpoint }) =>
+      Effect.flatMap(
+        exchange(() =>
+          HttpClientRequest.post(`${options.apiUrl}${endpoint.path}`, {
+            headers: headers(encoding === "identity" ? {} : { "content-encoding": encoding }),
+            body: HttpBody.uint8Array(body, "application/json")
+          })
+        ),
+        (answer) =>
+          answer.status >= 200 && answer.status < 300
+            ? Effect.void
+            : Effect.fail(refused(answer.status, cut(clean(excerpt(answer.body)))))
+      ),
+    warm: Effect.ignore(
+      exchange(() => HttpClientRequest.get(`${options.apiUrl}${validatePath}`, { headers: headers({}) }))
+    )
+  }
+}
+
+interface Answer {
+  readonly status: number
+  readonly body: string
+}
+
+/** Datadog's own answers have a few hundred bytes. */
+const maxAnswer = /*#__PURE__*/ Option.some(1024 * 1024)
+
+/** A client that fails on statuses on its own has the answer in its error. */
+const responseOf = (
+  error: HttpClientError.ResponseError
+): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.ResponseError> =>
+  error.reason === "StatusCode" ? Effect.succeed(error.response) : Effect.fail(error)
+
+const refused = (status: number, detail: string): DeliveryFailure => {
+  const failure = (reason: Reason, transient: boolean, hint?: string) =>
+    new DeliveryFailure({
+      reason,
+      transient,
+      status,
+      description: [detail, hint].filter((part) => part !== undefined && part !== "").join("; ") || "no description"
+    })
+  if (status >= 500 && status < 600) return failure("ServerError", true)
+  switch (status) {
+    case 401:
+    case 403:
+      return failure(
+        "Unauthorized",
+        true,
+        "check DATADOG_API_KEY or DD_API_KEY, and that DD_SITE is the site the key belongs to"
+      )
+    case 408:
+      return failure("ServerError", true)
+    case 413:
+      return failure("PayloadTooLarge", false)
+    case 429:
+      return failure("RateLimited", true)
+    default:
+      return failure(
+        "Rejected",
+        false,
+        status === 404 || status < 400 ? "check DD_SITE and DATADOG_HOST" : undefined
+      )
+  }
+}
+
+/** What Datadog says is wrong: the `errors` of a JSON body, else the text as it is. */
+const excerpt = (body: string): string => {
+  const parsed = Option.getOrUndefined(parseJson(body))
+  return Predicate.hasProperty(parsed, "errors") && Array.isArray(parsed.errors)
+    ? parsed.errors.map((error) => typeof error === "string" ? error : JSON.stringify(error)).join(", ")
+    : body
+}
+
+const parseJson = /*#__PURE__*/ Option.liftThrowable((text: string): unknown => JSON.parse(text))
+
+const cut = (text: string): string => {
+  const line = text.replace(/\s+/g, " ").trim()
+  return line.length > 200 ? `${line.slice(0, 199)}…` : line
+}
+
+interface Root {
+  readonly name: string
+  readonly message: string
+  readonly code: string | undefined
+}
+
+/** The innermost error says what happened; the outer ones hold the request, and with it the key. */
+const rootCause = (error: unknown): Root => {
+  let current = error
+  for (let depth = 0; depth < 16; depth++) {
+    const inner = Predicate.hasProperty(current, "errors") && Array.isArray(current.errors)
+      ? current.errors[0]
+      : Predicate.hasProperty(current, "cause")
+      ? current.cause
+      : undefined
+    if (inner === undefined || inner === null) break
+    current = inner
+  }
+  return Predicate.hasProperty(current, "message")
+    ? {
+      name: Predicate.hasProperty(current, "name") ? String(current.name) : "Error",
+      message: String(current.message),
+      code: Predicate.hasProperty(current, "code") && typeof current.code === "string" ? current.code : undefined
+    }
+    : { name: "Error", message: Inspectable.toStringUnknown(current), code: undefined }
+}

@@ -1,0 +1,156 @@
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+import { assert, describe, it } from "@effect/vitest"
+import * as HttpReporter from "effect-threadstats/HttpReporter"
+import { LocalIntake } from "effect-threadstats/LocalIntake"
+import * as Reporter from "effect-threadstats/Reporter"
+import * as Console from "effect/Console"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import { layerIntake } from "./support/intake.js"
+import { type Arrived, distributions, events, metrics, reporterContract } from "./support/reporterContract.js"
+
+describe("layerNoop", () => {
+  reporterContract(Reporter.layerNoop, {})
+})
+
+describe("layerMemory", () => {
+  const arrived = Effect.gen(function*() {
+    const memory = yield* Reporter.MemoryReporter
+    return {
+      metrics: yield* memory.metrics,
+      distributions: yield* memory.distributions,
+      events: yield* memory.events
+    }
+  })
+
+  reporterContract(Reporter.layerMemory, { arrived })
+
+  it.effect("clears, hands out snapshots, and keeps the very objects", () =>
+    Effect.gen(function*() {
+      const reporter = yield* Reporter.Reporter
+      const memory = yield* Reporter.MemoryReporter
+      yield* reporter.flushMetrics(metrics)
+      const before = yield* memory.metrics
+      assert.strictEqual(before[0], metrics[0])
+      yield* memory.clear
+      assert.deepStrictEqual(yield* arrived, { metrics: [], distributions: [], events: [] })
+      assert.strictEqual(before.length, metrics.length)
+    }).pipe(Effect.provide(Reporter.layerMemory)))
+
+  it.effect("two layers share nothing", () =>
+    Effect.gen(function*() {
+      const one = yield* Layer.build(Layer.fresh(Reporter.layerMemory))
+      const other = yield* Layer.build(Layer.fresh(Reporter.layerMemory))
+      yield* Context.get(one, Reporter.Reporter).flushEvents(events)
+      assert.deepStrictEqual(yield* Context.get(other, Reporter.MemoryReporter).events, [])
+    }).pipe(Effect.scoped))
+
+  it.effect("has the temporality that was asked for", () =>
+    Effect.gen(function*() {
+      const { temporality } = yield* Effect.provide(
+        Reporter.Reporter,
+        Reporter.layerMemoryWith({ temporality: "delta" })
+      )
+      assert.strictEqual(temporality, "delta")
+      assert.strictEqual((yield* Effect.provide(Reporter.Reporter, Reporter.layerMemory)).temporality, "total")
+    }))
+})
+
+class Lines extends Context.Tag("test/Lines")<Lines, Array<string>>() {}
+
+describe("layerConsole", () => {
+  const layerLines = Layer.unwrapEffect(Effect.map(Console.consoleWith(Effect.succeed), (console) => {
+    const lines: Array<string> = []
+    const unsafe: Console.UnsafeConsole = {
+      ...console.unsafe,
+      log: (line: unknown) => {
+        lines.push(String(line))
+      }
+    }
+    return Layer.merge(
+      Layer.succeed(Lines, lines),
+      Console.setConsole({ ...console, log: (line) => Effect.sync(() => unsafe.log(line)), unsafe })
+    )
+  }))
+
+  const arrived = Effect.map(Lines, (lines): Arrived => {
+    const items = lines.map((line): Record<string, unknown> => JSON.parse(line))
+    return {
+      metrics: items.filter(({ type }) => type === "gauge" || type === "rate" || type === "count"),
+      distributions: items.filter(({ type }) => type === "distribution"),
+      events: items.filter(({ title }) => title !== undefined)
+    }
+  })
+
+  reporterContract(Layer.provideMerge(Reporter.layerConsole, layerLines), { arrived })
+})
+
+describe.each([
+  ["NodeHttpClient", NodeHttpClient.layer],
+  ["NodeHttpClient over undici", NodeHttpClient.layerUndici],
+  ["FetchHttpClient", FetchHttpClient.layer]
+])("HttpReporter over %s", (_, layerClient) => {
+  const arrived = Effect.gen(function*() {
+    const intake = yield* LocalIntake
+    return {
+      metrics: yield* intake.series,
+      distributions: yield* intake.distributions,
+      events: yield* intake.events
+    }
+  })
+
+  const layerReporter = Layer.effect(
+    Reporter.Reporter,
+    Effect.flatMap(LocalIntake, ({ url }) =>
+      HttpReporter.make({
+        apiUrl: url,
+        apiKey: Option.some(Redacted.make("key")),
+        compress: true,
+        disabled: false,
+        requestTimeout: Duration.seconds(3)
+      }))
+  ).pipe(Layer.provide(layerClient))
+
+  reporterContract(Layer.provideMerge(layerReporter, layerIntake()), { arrived })
+})
+
+describe("ReporterError", () => {
+  const error = new Reporter.ReporterError({
+    reason: "RateLimited",
+    endpoint: "https://api.example.com/api/v1/series",
+    description: "slow down",
+    status: 429,
+    undelivered: metrics,
+    refused: distributions,
+    receipt: Reporter.emptyReceipt
+  })
+
+  it("says what, where, and why in one line", () => {
+    assert.strictEqual(
+      error.message,
+      "RateLimited at https://api.example.com/api/v1/series (status 429): slow down"
+    )
+    assert.strictEqual(error._tag, "ReporterError")
+  })
+
+  it.effect("is caught by its tag", () =>
+    Effect.gen(function*() {
+      const reason = yield* Effect.fail(error).pipe(
+        Effect.catchTag("ReporterError", ({ reason }) => Effect.succeed(reason))
+      )
+      assert.strictEqual(reason, "RateLimited")
+    }))
+})
+
+describe("receipts", () => {
+  it("add up, and nothing adds nothing", () => {
+    const receipt = { items: 1, payloads: 2, bytes: 3 }
+    assert.deepStrictEqual(Reporter.addReceipts(receipt, Reporter.emptyReceipt), receipt)
+    assert.deepStrictEqual(Reporter.addReceipts(receipt, receipt), { items: 2, payloads: 4, bytes: 6 })
+  })
+})

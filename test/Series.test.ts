@@ -1,0 +1,83 @@
+import { assert, describe, it } from "@effect/vitest"
+import type { DistributionSeries, Series } from "effect-threadstats/Series"
+import {
+  DistributionPayload,
+  DistributionSeriesFromWire,
+  SeriesFromWire,
+  SeriesPayload
+} from "effect-threadstats/Series"
+import * as Either from "effect/Either"
+import * as Schema from "effect/Schema"
+import wire from "./fixtures/wire.json" with { type: "json" }
+import { distributions, metrics } from "./support/reporterContract.js"
+
+const accepts = <A, I>(schema: Schema.Schema<A, I>, input: unknown) =>
+  Either.isRight(Schema.decodeUnknownEither(schema)(input))
+
+const series = { metric: "a.b", points: [[1_700_000_000, 1]] }
+const distribution = { metric: "a.b", points: [[1_700_000_000, [1, 2]]] }
+
+describe("SeriesFromWire", () => {
+  it("needs a name and points, nothing else", () => {
+    assert.isTrue(accepts(SeriesFromWire, series))
+    assert.isFalse(accepts(SeriesFromWire, { points: series.points }))
+    assert.isFalse(accepts(SeriesFromWire, { metric: "a.b" }))
+    assert.isFalse(accepts(SeriesFromWire, { ...series, metric: "" }))
+  })
+
+  it("takes what the reference sends: nulls, fractions of a second", () => {
+    assert.isTrue(accepts(SeriesFromWire, { ...series, host: null, device: null, tags: null, interval: null }))
+    assert.isTrue(accepts(SeriesFromWire, { ...series, points: [[1_580_746_696.581371, 0.5]] }))
+  })
+
+  it("refuses values that are no finite numbers, and points that are no pairs", () => {
+    for (const value of [null, "1", Number.NaN, Number.POSITIVE_INFINITY, [1]]) {
+      assert.isFalse(accepts(SeriesFromWire, { ...series, points: [[1_700_000_000, value]] }), String(value))
+    }
+    assert.isFalse(accepts(SeriesFromWire, { ...series, points: [[1_700_000_000]] }))
+    assert.isFalse(accepts(SeriesFromWire, { ...series, points: [[1_700_000_000, 1, 2]] }))
+    assert.isFalse(accepts(SeriesFromWire, { ...series, points: [[null, 1]] }))
+  })
+
+  it("knows the types", () => {
+    for (const type of ["", "gauge", "rate", "count"]) assert.isTrue(accepts(SeriesFromWire, { ...series, type }))
+    for (const type of ["distribution", "histogram", 1]) assert.isFalse(accepts(SeriesFromWire, { ...series, type }))
+  })
+})
+
+describe("DistributionSeriesFromWire", () => {
+  it("has lists of values", () => {
+    assert.isTrue(accepts(DistributionSeriesFromWire, distribution))
+    assert.isTrue(accepts(DistributionSeriesFromWire, { ...distribution, type: "distribution" }))
+    assert.isFalse(accepts(DistributionSeriesFromWire, series))
+    assert.isFalse(accepts(DistributionSeriesFromWire, { ...distribution, points: [[1_700_000_000, [1, null]]] }))
+    assert.isFalse(accepts(DistributionSeriesFromWire, { ...distribution, type: "gauge" }))
+  })
+})
+
+describe("payloads", () => {
+  it("wrap their elements", () => {
+    assert.isTrue(accepts(SeriesPayload, { series: [] }))
+    assert.isFalse(accepts(SeriesPayload, {}))
+    assert.isFalse(accepts(SeriesPayload, [series]))
+    assert.isFalse(accepts(DistributionPayload, { series: [series] }))
+  })
+
+  it("of the reference are taken", () => {
+    for (const request of [...wire.plain, ...wire.compressed]) {
+      if (request.path === "/api/v1/series") assert.isTrue(accepts(SeriesPayload, request.body))
+      if (request.path === "/api/v1/distribution_points") assert.isTrue(accepts(DistributionPayload, request.body))
+    }
+  })
+
+  it("come back from the wire as they went", () => {
+    const roundTrip = <A, I>(schema: Schema.Schema<A, I>, input: unknown) =>
+      Schema.decodeUnknownSync(schema)(JSON.parse(JSON.stringify(input)))
+    const sent: ReadonlyArray<Series> = metrics
+    const sentDistributions: ReadonlyArray<DistributionSeries> = distributions
+    assert.deepStrictEqual<unknown>(roundTrip(SeriesPayload, { series: sent }), { series: sent })
+    assert.deepStrictEqual<unknown>(roundTrip(DistributionPayload, { series: sentDistributions }), {
+      series: sentDistributions
+    })
+  })
+})
