@@ -1,0 +1,623 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Lambda from "effect-threadstats/Lambda"
+import { lambdaProgram } from "effect-threadstats/Lambda"
+import * as Reporter from "effect-threadstats/Reporter"
+import * as ThreadStats from "effect-threadstats/ThreadStats"
+import * as Config from "effect/Config"
+import * as ConfigError from "effect/ConfigError"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Data from "effect/Data"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
+import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
+import * as TestClock from "effect/TestClock"
+import { layerObserved, layerOver, Log, note, observe } from "./lambda/observed.js"
+
+const delivered = Effect.flatMap(Reporter.MemoryReporter, (memory) => memory.distributions).pipe(
+  Effect.map((batch) =>
+    batch.map((series) => `${[series.metric, ...series.tags].join(" ")} = ${series.points.flatMap(([, v]) => v)}`)
+  )
+)
+
+const noReporter = Effect.provide(Reporter.Reporter, Reporter.layerNoop)
+
+describe("lambdaProgram", () => {
+  it.effect("flushes what a program recorded, and gives its result", () =>
+    Effect.gen(function*() {
+      const result = yield* lambdaProgram(Effect.as(Lambda.lambdaMetric("orders", 12, { tags: ["shop:eu"] }), "done"))
+      assert.strictEqual(result, "done")
+      assert.deepStrictEqual(yield* Log, ["flush"])
+      assert.deepStrictEqual(yield* delivered, ["orders shop:eu = 12"])
+    }).pipe(Effect.provide(layerObserved)))
+
+  it.effect("is a combinator, with and without options", () =>
+    Effect.gen(function*() {
+      const body = Effect.succeed(1)
+      assert.strictEqual(yield* lambdaProgram(body), 1)
+      assert.strictEqual(yield* body.pipe(lambdaProgram()), 1)
+      assert.strictEqual(yield* body.pipe(lambdaProgram({ flushInterval: "1 second" })), 1)
+      assert.strictEqual(yield* lambdaProgram(body, { flushInterval: "1 second" }), 1)
+      assert.deepStrictEqual(yield* Log, ["flush", "flush", "flush", "flush"])
+    }).pipe(Effect.provide(layerObserved)))
+
+  it.effect("flushes what was recorded before the invocation", () =>
+    Effect.gen(function*() {
+      yield* ThreadStats.distribution("init", 1)
+      yield* lambdaProgram(Effect.void)
+      assert.deepStrictEqual(yield* delivered, ["init = 1"])
+    }).pipe(Effect.provide(layerObserved)))
+
+  for (
+    const [how, body] of [
+      ["failure", Effect.fail("no stock")],
+      ["defect", Effect.die(new Error("bug"))],
+      ["interruption of its own", Effect.interrupt]
+    ] as const
+  ) {
+    it.effect(`flushes on ${how}, which stays what it is`, () =>
+      Effect.gen(function*() {
+        const plain = yield* Effect.exit(body)
+        const exit = yield* Effect.exit(lambdaProgram(Effect.zipRight(ThreadStats.distribution("orders", 1), body)))
+        assert.deepStrictEqual(exit, plain)
+        assert.deepStrictEqual(yield* delivered, ["orders = 1"])
+      }).pipe(Effect.provide(layerObserved)))
+  }
+
+  it.effect("flushes when its fiber is interrupted", () =>
+    Effect.gen(function*() {
+      const started = yield* Deferred.make<void>()
+      const fiber = yield* ThreadStats.distribution("orders", 1).pipe(
+        Effect.zipRight(Deferred.succeed(started, undefined)),
+        Effect.zipRight(Effect.never),
+        lambdaProgram(),
+        Effect.fork
+      )
+      yield* Deferred.await(started)
+      const exit = yield* Fiber.interrupt(fiber)
+      assert.isTrue(Exit.isInterrupted(exit))
+      assert.deepStrictEqual(yield* delivered, ["orders = 1"])
+    }).pipe(Effect.provide(layerObserved)))
+
+  it.effect("lets an uninterruptible body finish, then flushes", () =>
+    Effect.gen(function*() {
+      const started = yield* Deferred.make<void>()
+      const fiber = yield* Deferred.succeed(started, undefined).pipe(
+        Effect.zipRight(Effect.sleep("1 second")),
+        Effect.zipRight(ThreadStats.distribution("orders", 1)),
+        Effect.uninterruptible,
+        lambdaProgram(),
+        Effect.fork
+      )
+      yield* Deferred.await(started)
+      const interruption = yield* Effect.fork(Fiber.interrupt(fiber))
+      yield* TestClock.adjust("999 millis")
+      assert.isTrue((yield* Fiber.poll(fiber))._tag === "None")
+      yield* TestClock.adjust("1 millis")
+      yield* Fiber.join(interruption)
+      assert.deepStrictEqual(yield* delivered, ["orders = 1"])
+    }).pipe(Effect.provide(layerObserved)))
+
+  it.effect("does not change whether its body can be interrupted", () =>
+    Effect.gen(function*() {
+      const isInterruptible = Effect.checkInterruptible(Effect.succeed)
+      assert.isTrue(yield* lambdaProgram(isInterruptible))
+      assert.isFalse(yield* Effect.uninterruptible(lambdaProgram(isInterruptible)))
+    }).pipe(Effect.provide(layerObserved)))
+
+  it.effect("gives its body a scope of its own, whose finalizers run before the flush", () =>
+    Effect.gen(function*() {
+      yield* lambdaProgram(Effect.gen(function*() {
+        yield* Effect.addFinalizer(() => Effect.zipRight(note("finalizer"), ThreadStats.distribution("closed", 1)))
+        yield* note("body")
+      }))
+      assert.deepStrictEqual(yield* Log, ["body", "finalizer", "flush"])
+      assert.deepStrictEqual(yield* delivered, ["closed = 1"])
+    }).pipe(Effect.provide(layerObserved)))
+
+  it.effect("stops scoped fibers before the flush, so that their last words are in it", () =>
+    Effect.gen(function*() {
+      const started = yield* Deferred.make<void>()
+      const worker = Deferred.succeed(started, undefined).pipe(
+        Effect.zipRight(Effect.never),
+        Effect.onInterrupt(() => Effect.zipRight(note("stopped"), ThreadStats.distribution("worker", 1)))
+      )
+      yield* lambdaProgram(Effect.zipRight(Effect.forkScoped(worker), Deferred.await(started)))
+      assert.deepStrictEqual(yield* Log, ["stopped", "flush"])
+      assert.deepStrictEqual(yield* delivered, ["worker = 1"])
+    }).pipe(Effect.provide(layerObserved)))
+
+  it.effect("flushes although a finalizer of the body dies", () =>
+    Effect.gen(function*() {
+      const body = Effect.addFinalizer(() => Effect.die("finalizer"))
+      assert.deepStrictEqual(yield* Effect.exit(lambdaProgram(body)), yield* Effect.exit(Effect.scoped(body)))
+      assert.deepStrictEqual(yield* Log, ["flush"])
+    }).pipe(Effect.provide(layerObserved)))
+})
+
+describe("the periodic flush", () => {
+  const bodyOf = (duration: Duration.DurationInput) => Effect.zipRight(Effect.sleep(duration), note("end"))
+
+  it.effect("sends closed buckets on the client's interval, and stops with the invocation", () =>
+    Effect.gen(function*() {
+      const fiber = yield* Effect.fork(lambdaProgram(bodyOf("25 seconds")))
+      yield* TestClock.adjust("25 seconds")
+      yield* Fiber.join(fiber)
+      yield* TestClock.adjust("1 hour")
+      assert.deepStrictEqual(yield* Log, ["tick", "tick", "end", "flush"])
+    }).pipe(Effect.provide(layerObserved)))
+
+  it.effect("leaves the open bucket to the end", () =>
+    Effect.gen(function*() {
+      const fiber = yield* ThreadStats.distribution("early", 1).pipe(
+        Effect.zipRight(Effect.sleep("12 seconds")),
+        Effect.zipRight(ThreadStats.distribution("late", 1)),
+        Effect.zipRight(Effect.sleep("10 seconds")),
+        lambdaProgram({ flushInterval: "13 seconds" }),
+        Effect.fork
+      )
+      yield* TestClock.adjust("14 seconds")
+      assert.deepStrictEqual(yield* delivered, ["early = 1"])
+      yield* TestClock.adjust("8 seconds")
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(yield* delivered, ["early = 1", "late = 1"])
+    }).pipe(Effect.provide(layerObserved)))
+
+  for (const flushInterval of [Duration.infinity, 0]) {
+    it.effect(`does not exist with an interval of ${flushInterval}`, () =>
+      Effect.gen(function*() {
+        const fiber = yield* Effect.fork(lambdaProgram(bodyOf("1 hour"), { flushInterval }))
+        yield* TestClock.adjust("1 hour")
+        yield* Fiber.join(fiber)
+        assert.deepStrictEqual(yield* Log, ["end", "flush"])
+      }).pipe(Effect.provide(layerObserved)))
+  }
+
+  it.effect("goes on after a flush that failed", () =>
+    Effect.gen(function*() {
+      const log = yield* Log
+      const client = observe(
+        { ...(yield* ThreadStats.ThreadStats), flush: () => Effect.die("no intake") },
+        log,
+        "broken "
+      )
+      const fiber = yield* lambdaProgram(bodyOf("25 seconds")).pipe(
+        Effect.provideService(ThreadStats.ThreadStats, client),
+        Effect.fork
+      )
+      yield* TestClock.adjust("25 seconds")
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(log, ["broken tick", "broken tick", "end", "broken flush"])
+    }).pipe(Effect.provide(layerObserved)))
+
+  /** A client whose last flush takes half a minute. */
+  const slow = Effect.map(ThreadStats.ThreadStats, (client) => ({
+    ...client,
+    flush: (options?: ThreadStats.FlushOptions) =>
+      Effect.zipLeft(client.flush(options), Effect.sleep(options?.upTo === undefined ? "30 seconds" : 0))
+  }))
+
+  it.effect("is over before the last flush begins", () =>
+    Effect.gen(function*() {
+      const fiber = yield* lambdaProgram(bodyOf("15 seconds")).pipe(
+        Effect.provideServiceEffect(ThreadStats.ThreadStats, slow),
+        Effect.fork
+      )
+      yield* TestClock.adjust("45 seconds")
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(yield* Log, ["tick", "end", "flush"])
+    }).pipe(Effect.provide(layerObserved)))
+
+  it.effect("would not be, were the flush registered after it was forked", () =>
+    Effect.gen(function*() {
+      const client = yield* slow
+      const scope = yield* Scope.make()
+      yield* client.flush({ upTo: 0 }).pipe(Effect.schedule(Schedule.spaced("10 seconds")), Effect.forkIn(scope))
+      yield* Scope.addFinalizer(scope, client.flush())
+      const fiber = yield* bodyOf("15 seconds").pipe(
+        Effect.zipRight(Scope.close(scope, Exit.void)),
+        Effect.fork
+      )
+      yield* TestClock.adjust("45 seconds")
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(yield* Log, ["tick", "end", "flush", "tick", "tick", "tick"])
+    }).pipe(Effect.provide(layerObserved)))
+
+  it.effect("is not cut short, so that nothing is sent twice", () =>
+    Effect.gen(function*() {
+      const batches: Array<number> = []
+      const reporter = Layer.succeed(Reporter.Reporter, {
+        ...yield* noReporter,
+        flushDistributions: (batch) =>
+          Effect.sync(() => batches.push(batch.length)).pipe(
+            Effect.zipRight(Effect.sleep("2 seconds")),
+            Effect.as({ items: batch.length, payloads: 1, bytes: 0 })
+          )
+      })
+      const fiber = yield* Lambda.lambdaMetric("orders", 1).pipe(
+        Effect.zipRight(Effect.sleep("11 seconds")),
+        lambdaProgram(),
+        Effect.provide(layerOver(reporter)),
+        Effect.fork
+      )
+      yield* TestClock.adjust("11 seconds")
+      assert.deepStrictEqual(batches, [1])
+      yield* TestClock.adjust("1 seconds")
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(batches, [1])
+    }))
+
+  it.effect("stops also where the whole program is uninterruptible", () =>
+    Effect.gen(function*() {
+      const fiber = yield* Effect.fork(Effect.uninterruptible(lambdaProgram(bodyOf("15 seconds"))))
+      yield* TestClock.adjust("15 seconds")
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(yield* Log, ["tick", "end", "flush"])
+    }).pipe(Effect.provide(layerObserved)))
+})
+
+describe("nested programs", () => {
+  it.effect("leave the flush, and the periodic one, to the outermost", () =>
+    Effect.gen(function*() {
+      const inner = Effect.gen(function*() {
+        yield* Effect.addFinalizer(() => note("inner finalizer"))
+        yield* Effect.sleep("15 seconds")
+        yield* Lambda.lambdaMetric("inner", 10)
+      })
+      const outer = Effect.gen(function*() {
+        yield* lambdaProgram(lambdaProgram(inner))
+        yield* note("inner ended")
+        yield* Lambda.lambdaMetric("outer", 30)
+      })
+      const fiber = yield* Effect.fork(lambdaProgram(outer))
+      yield* TestClock.adjust("15 seconds")
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(yield* Log, ["tick", "inner finalizer", "inner ended", "flush"])
+      assert.deepStrictEqual(yield* delivered, ["inner = 10", "outer = 30"])
+    }).pipe(Effect.provide(layerObserved)))
+
+  it.effect("keep a failure that the outer one handles away from the flush", () =>
+    Effect.gen(function*() {
+      const inner = lambdaProgram(Effect.fail("inner"))
+      assert.strictEqual(yield* lambdaProgram(Effect.catchAll(inner, (error) => Effect.succeed(error))), "inner")
+      assert.deepStrictEqual(yield* Log, ["flush"])
+    }).pipe(Effect.provide(layerObserved)))
+
+  it.effect("with different clients flush each its own, however they alternate", () =>
+    Effect.gen(function*() {
+      const log = yield* Log
+      const client = yield* ThreadStats.ThreadStats
+      const on = (name: string) => {
+        const observed = observe({ ...client, flush: () => Effect.succeed({} as never) }, log, `${name} `)
+        return <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+          Effect.provideService(lambdaProgram(effect), ThreadStats.ThreadStats, observed)
+      }
+      const a = on("a")
+      const b = on("b")
+      yield* note("innermost").pipe(a, b, a)
+      assert.deepStrictEqual(log, ["innermost", "b flush", "a flush"])
+    }).pipe(Effect.provide(layerObserved)))
+
+  it.effect("flush for themselves when they outlive the outer one", () =>
+    Effect.gen(function*() {
+      const gate = yield* Deferred.make<void>()
+      const inner = lambdaProgram(Effect.zipRight(Deferred.await(gate), ThreadStats.distribution("inner", 1)))
+      const early = yield* lambdaProgram(Effect.forkDaemon(inner))
+      const late = yield* lambdaProgram(
+        Effect.forkDaemon(Effect.zipRight(Deferred.await(gate), lambdaProgram(ThreadStats.distribution("late", 1))))
+      )
+      assert.deepStrictEqual(yield* Log, ["flush", "flush"])
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(early)
+      yield* Fiber.join(late)
+      assert.deepStrictEqual(yield* Log, ["flush", "flush", "flush", "flush"])
+      assert.deepStrictEqual((yield* delivered).toSorted(), ["inner = 1", "late = 1"])
+    }).pipe(Effect.provide(layerObserved)))
+})
+
+describe("overlapping programs", () => {
+  it.effect("keep their tags apart, and each is flushed by its own end", () =>
+    Effect.gen(function*() {
+      const invocation = (id: string, turns: ReadonlyArray<Duration.DurationInput>) =>
+        lambdaProgram(Effect.gen(function*() {
+          yield* Effect.addFinalizer(() => note(`${id} closed`))
+          for (const turn of turns) {
+            yield* Lambda.lambdaMetric("turn", 1, { tags: { id } })
+            yield* Effect.sleep(turn)
+          }
+          return id
+        }))
+      const a = yield* Effect.fork(invocation("a", ["1 second", "1 second"]))
+      const b = yield* Effect.fork(invocation("b", ["1500 millis", "1500 millis", "1 second"]))
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(yield* Fiber.join(a), "a")
+      assert.deepStrictEqual(yield* Log, ["a closed", "flush"])
+      assert.deepStrictEqual(yield* delivered, ["turn id:a = 1,1", "turn id:b = 1,1"])
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(yield* Fiber.join(b), "b")
+      assert.deepStrictEqual(yield* Log, ["a closed", "flush", "b closed", "flush"])
+      assert.deepStrictEqual(yield* delivered, ["turn id:a = 1,1", "turn id:b = 1,1", "turn id:b = 1"])
+    }).pipe(Effect.provide(layerObserved)))
+})
+
+describe("a reporter that", () => {
+  const refuse = (batch: ReadonlyArray<Reporter.Item>) =>
+    new Reporter.ReporterError({
+      reason: "ServerError",
+      endpoint: "test",
+      description: "down",
+      undelivered: batch,
+      refused: [],
+      receipt: Reporter.emptyReceipt
+    })
+  const behaviours: ReadonlyArray<
+    readonly [string, (batch: ReadonlyArray<Reporter.Item>) => Effect.Effect<Reporter.Receipt, Reporter.ReporterError>]
+  > = [
+    ["fails", refuse],
+    ["dies", () => Effect.die(new Error("flush blew up"))],
+    ["throws", () => {
+      throw new Error("flush blew up")
+    }],
+    ["interrupts itself", () => Effect.interrupt],
+    ["never comes back", () => Effect.never],
+    ["never comes back, and cannot be interrupted", () => Effect.uninterruptible(Effect.never)]
+  ]
+  const outcomes: ReadonlyArray<readonly [string, Effect.Effect<string, string>]> = [
+    ["result", Effect.succeed("result")],
+    ["failure", Effect.fail("failure")],
+    ["defect", Effect.die("defect")],
+    ["interruption", Effect.interrupt]
+  ]
+  for (const [behaviour, report] of behaviours) {
+    for (const [outcome, body] of outcomes) {
+      it.effect(`${behaviour} does not change a ${outcome}, and costs no more than the flush timeout`, () =>
+        Effect.gen(function*() {
+          const reporter = Layer.succeed(Reporter.Reporter, {
+            ...yield* noReporter,
+            flushDistributions: report
+          })
+          const ended = yield* Deferred.make<{
+            readonly exit: Exit.Exit<string, string>
+            readonly plain: Exit.Exit<string, string>
+            readonly stats: ThreadStats.Stats
+          }>()
+          const fiber = yield* Effect.gen(function*() {
+            const plain = yield* Effect.exit(body)
+            const exit = yield* Effect.exit(lambdaProgram(Effect.zipRight(Lambda.lambdaMetric("orders", 1), body)))
+            yield* Deferred.succeed(ended, { exit, plain, stats: yield* ThreadStats.stats })
+          }).pipe(Effect.provide(layerOver(reporter)), Effect.fork)
+          yield* TestClock.adjust("5 seconds")
+          assert.isTrue(yield* Deferred.isDone(ended))
+          const { exit, plain, stats } = yield* Deferred.await(ended)
+          assert.deepStrictEqual(exit, plain)
+          assert.deepInclude(stats.metrics, { received: 1, delivered: 0, held: 1 })
+          // the layer's own last flush
+          yield* TestClock.adjust("5 seconds")
+          yield* Fiber.join(fiber)
+        }).pipe(Logger.withMinimumLogLevel(LogLevel.None)))
+    }
+  }
+})
+
+describe("makeHandler", () => {
+  const context = {} as Lambda.LambdaContext
+  const rejectionOf = (promise: Promise<unknown>): Promise<unknown> =>
+    promise.then(() => assert.fail("did not reject"), (error) => error)
+
+  /** A client whose life is noted, and which notes its flushes. */
+  const layerNoted = (log: Array<string>) =>
+    Layer.scoped(
+      ThreadStats.ThreadStats,
+      Effect.gen(function*() {
+        log.push("build")
+        yield* Effect.addFinalizer(() => Effect.sync(() => log.push("close")))
+        const client = observe(yield* ThreadStats.ThreadStats, log)
+        return { ...client, warm: Effect.sync(() => log.push("warm")) }
+      })
+    ).pipe(Layer.provide(layerOver(Reporter.layerNoop)))
+
+  it("has two parameters, and gives event and context to the program untouched", async () => {
+    const handler = Lambda.makeHandler({
+      handler: (...all: [event: unknown, context: unknown]) => Effect.succeed(all),
+      layer: layerOver(Reporter.layerNoop)
+    })
+    assert.strictEqual(handler.length, 2)
+    const event = Object.freeze({ id: 1 })
+    const frozen = Object.freeze({ callbackWaitsForEmptyEventLoop: true })
+    const all = await handler(event, frozen)
+    assert.strictEqual(all[0], event)
+    assert.strictEqual(all[1], frozen)
+    assert.deepStrictEqual(await handler(event, undefined), [event, undefined])
+  })
+
+  it("builds its environment once, at once, and warms it", async () => {
+    const log: Array<string> = []
+    const handler = Lambda.makeHandler({
+      handler: (event: string) => Effect.sync(() => log.push(event)),
+      layer: layerNoted(log)
+    })
+    assert.deepStrictEqual(log, ["build"])
+    await handler("first", context)
+    await handler("second", context)
+    assert.deepStrictEqual(log, ["build", "warm", "first", "flush", "second", "flush"])
+  })
+
+  it("gives each invocation a scope of its own, and passes the program's options on", async () => {
+    const log: Array<string> = []
+    const handler = Lambda.makeHandler({
+      handler: (event: string) =>
+        Effect.addFinalizer(() => Effect.sync(() => log.push(`${event} closed`))).pipe(
+          Effect.zipRight(Effect.async<void>((resume) => {
+            const waiting = setInterval(() => {
+              if (log.filter((entry) => entry === "tick").length < 2) return
+              clearInterval(waiting)
+              resume(Effect.void)
+            }, 1)
+          }))
+        ),
+      layer: layerNoted(log),
+      flushInterval: "5 millis"
+    })
+    await handler("a", context)
+    assert.deepStrictEqual(log.filter((entry) => entry !== "tick"), ["build", "warm", "a closed", "flush"])
+    assert.strictEqual(log.at(-1), "flush")
+  })
+
+  it("is not held up by a warm that does not come back, dies or throws", async () => {
+    for (const warm of [Effect.never, Effect.die("warm"), Effect.interrupt]) {
+      const layer = Layer.effect(
+        ThreadStats.ThreadStats,
+        Effect.map(ThreadStats.ThreadStats, (client) => ({ ...client, warm }))
+      ).pipe(Layer.provide(layerOver(Reporter.layerNoop)))
+      assert.strictEqual(await Lambda.makeHandler({ handler: () => Effect.succeed(1), layer })(undefined, context), 1)
+    }
+  })
+
+  it("runs overlapping invocations side by side", async () => {
+    const gate = Effect.runSync(Deferred.make<void>())
+    const handler = Lambda.makeHandler({
+      handler: (event: string) =>
+        event === "opens"
+          ? Effect.as(Deferred.succeed(gate, undefined), event)
+          : Effect.as(Deferred.await(gate), event),
+      layer: layerOver(Reporter.layerNoop)
+    })
+    assert.deepStrictEqual(await Promise.all([handler("waits", context), handler("opens", context)]), [
+      "waits",
+      "opens"
+    ])
+  })
+
+  class OrderError extends Data.TaggedError("OrderError")<{ readonly orderId: string }> {
+    override get message() {
+      return `no order ${this.orderId}`
+    }
+  }
+
+  const failing = (program: () => Effect.Effect<never, unknown>, log: Array<string>) =>
+    Lambda.makeHandler({ handler: program, layer: layerNoted(log) })
+
+  for (
+    const [how, error, program] of (() => {
+      const typed = new OrderError({ orderId: "o-1" })
+      const defect = new TypeError("bug")
+      const plain = { code: 7 }
+      return [
+        ["a typed failure", typed, () => Effect.fail(typed)],
+        ["a failure of a span", typed, () => Effect.withSpan(Effect.fail(typed), "span")],
+        ["a defect", defect, () => Effect.die(defect)],
+        ["a handler that throws", defect, () => {
+          throw defect
+        }],
+        ["a failure that is no Error", plain, () => Effect.fail(plain)],
+        [
+          "a failure, before what its finalizers died of",
+          typed,
+          () => Effect.ensuring(Effect.fail(typed), Effect.die(defect))
+        ]
+      ] as ReadonlyArray<readonly [string, unknown, () => Effect.Effect<never, unknown>]>
+    })()
+  ) {
+    it(`rejects with ${how}: the very object, after the flush`, async () => {
+      const log: Array<string> = []
+      const stack = error instanceof Error ? error.stack : undefined
+      const rejection = await rejectionOf(failing(program, log)(undefined, context))
+      assert.strictEqual(rejection, error)
+      if (rejection instanceof Error) assert.strictEqual(rejection.stack, stack)
+      assert.strictEqual(log.at(-1), "flush")
+    })
+  }
+
+  it("rejects with a named error when all that happened is interruption", async () => {
+    const error = await rejectionOf(failing(() => Effect.interrupt, [])(undefined, context))
+    assert.instanceOf(error, Lambda.LambdaInterrupted)
+    assert.strictEqual(error.name, "LambdaInterrupted")
+    assert.strictEqual(error.message, "the invocation was interrupted before it had a result")
+  })
+
+  it("makes an Error of a ConfigError, which is none", async () => {
+    const program = Effect.withConfigProvider(Config.string("SHOP"), ConfigProvider.fromMap(new Map()))
+    const failed = await rejectionOf(failing(() => Effect.flatMap(program, Effect.die), [])(undefined, context))
+    const died = await rejectionOf(
+      failing(() => Effect.flatMap(Effect.orDie(program), Effect.die), [])(undefined, context)
+    )
+    for (const error of [failed, died]) {
+      assert.instanceOf(error, Error)
+      assert.strictEqual(error.name, "ConfigError")
+      assert.include(error.message, "SHOP")
+      assert.isTrue(ConfigError.isConfigError(error.cause))
+    }
+  })
+
+  it("builds again after a build that failed, for the next invocation, and rejects with the reason", async () => {
+    const log: Array<string> = []
+    const reasons = [new Error("at load"), new Error("first"), new Error("second")]
+    let builds = 0
+    const flaky = Layer.effectDiscard(Effect.suspend(() => {
+      const reason = reasons[builds++]
+      return reason === undefined ? Effect.void : Effect.fail(reason)
+    }))
+    const handler = Lambda.makeHandler({
+      handler: () => Effect.succeed("well"),
+      layer: Layer.provideMerge(flaky, layerNoted(log))
+    })
+    await new Promise(setImmediate)
+    assert.strictEqual(builds, 1)
+    assert.strictEqual(await rejectionOf(handler(undefined, context)), reasons[1])
+    assert.strictEqual(await rejectionOf(handler(undefined, context)), reasons[2])
+    assert.strictEqual(await handler(undefined, context), "well")
+    assert.strictEqual(await handler(undefined, context), "well")
+    assert.strictEqual(builds, 4)
+    // what a failed build had opened is closed
+    assert.deepStrictEqual(
+      log,
+      ["build", "close", "build", "close", "build", "close", "build", "warm", "flush", "flush"]
+    )
+  })
+
+  it("builds once more, and not twice, for invocations that wait for a build that fails", async () => {
+    let builds = 0
+    const gate = Effect.runSync(Deferred.make<void>())
+    const flaky = Layer.effectDiscard(
+      Effect.suspend(() => ++builds === 1 ? Effect.zipRight(Deferred.await(gate), Effect.fail("at load")) : Effect.void)
+    )
+    const handler = Lambda.makeHandler({
+      handler: (event: number) => Effect.succeed(event),
+      layer: Layer.merge(layerOver(Reporter.layerNoop), flaky)
+    })
+    const both = Promise.all([handler(1, context), handler(2, context)])
+    Effect.runSync(Deferred.succeed(gate, undefined))
+    assert.deepStrictEqual(await both, [1, 2])
+    assert.strictEqual(builds, 2)
+  })
+
+  it("rejects with a defect of the build", async () => {
+    const bug = new Error("layer bug")
+    const handler = Lambda.makeHandler({ handler: () => Effect.void, layer: Layer.die(bug) })
+    assert.strictEqual(await rejectionOf(handler(undefined, context)), bug)
+  })
+
+  it("fits the types of aws-lambda", () => {
+    const handler = Lambda.makeHandler({
+      handler: (event: import("aws-lambda").SQSEvent, context) =>
+        Effect.succeed({
+          batchItemFailures: event.Records.slice(0, context.getRemainingTimeInMillis() > 0 ? 0 : 1)
+            .map((record) => ({ itemIdentifier: record.messageId }))
+        }),
+      layer: ThreadStats.layerTest
+    })
+    const forAws: import("aws-lambda").SQSHandler = handler
+    const withAwsContext: import("aws-lambda").Handler<string, string> = Lambda.makeHandler({
+      handler: (event: string, context: import("aws-lambda").Context) => Effect.succeed(event + context.logStreamName),
+      layer: ThreadStats.layerTest
+    })
+    assert.strictEqual(forAws.length, 2)
+    assert.strictEqual(withAwsContext.length, 2)
+  })
+})

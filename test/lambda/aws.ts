@@ -1,0 +1,14 @@
+/** The function of `@effect-aws/lambda`'s own handler, around `lambdaProgram`. */
+import { LambdaHandler } from "@effect-aws/lambda"
+import * as Lambda from "effect-threadstats/Lambda"
+import * as ThreadStats from "effect-threadstats/ThreadStats"
+import * as Effect from "effect/Effect"
+
+export const handler = LambdaHandler.make({
+  handler: (event: { readonly record: string }) =>
+    Lambda.lambdaMetric(event.record, 1).pipe(
+      Effect.as({ recorded: event.record }),
+      Lambda.lambdaProgram()
+    ),
+  layer: ThreadStats.layerFetch
+})

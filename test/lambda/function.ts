@@ -1,0 +1,33 @@
+/** The function under test; `process.test.ts` bundles it. */
+import * as Lambda from "effect-threadstats/Lambda"
+import * as ThreadStats from "effect-threadstats/ThreadStats"
+import * as Effect from "effect/Effect"
+
+type Event = { readonly record: string } | { readonly fail: string } | { readonly between: string }
+
+class FunctionError extends Error {
+  override readonly name = "FunctionError"
+}
+
+let client: ThreadStats.ThreadStats["Type"] | undefined
+
+const invocation = Lambda.makeHandler({
+  handler: (event: Event) =>
+    Effect.gen(function*() {
+      client = yield* ThreadStats.ThreadStats
+      if ("record" in event) {
+        yield* Lambda.lambdaMetric(event.record, 1)
+        return { recorded: event.record }
+      }
+      yield* ThreadStats.increment("failures")
+      return yield* Effect.fail(new FunctionError("fail" in event ? event.fail : "unexpected"))
+    }),
+  layer: ThreadStats.layerFetch
+})
+
+/** Records outside any invocation where the event says so. */
+export const handler: Lambda.Handler<Event, unknown> = (event, context) => {
+  if (!("between" in event)) return invocation(event, context)
+  client?.unsafeDistribution(event.between, 1)
+  return Promise.resolve(client === undefined ? "no client" : "recorded")
+}
