@@ -198,8 +198,7 @@ class Distribution implements RollUp {
   }
 }
 
-const median = (sorted: Float64Array): number =>
-  sorted[(sorted.length - 1) >> 1]! / 2 + sorted[sorted.length >> 1]! / 2
+const median = (sorted: Float64Array): number => sorted[(sorted.length - 1) >> 1]! / 2 + sorted[sorted.length >> 1]! / 2
 
 type Summary = (histogram: Histogram) => ReadonlyArray<Point>
 

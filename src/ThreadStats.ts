@@ -6,7 +6,6 @@
  *
  * @since 0.1.0
  */
-import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
@@ -700,7 +699,7 @@ export const layerHttp: Layer.Layer<ThreadStats, ConfigError, HttpClient.HttpCli
  */
 export const layerFetch: Layer.Layer<ThreadStats, ConfigError> = /*#__PURE__*/ Layer.provide(
   layerHttp,
-  FetchHttpClient.layer
+  HttpReporter.layerHttpClient
 )
 
 /**

@@ -15,6 +15,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import { hostLength } from "./internal/limits.js"
 import { percentileSuffix } from "./internal/percentile.js"
 import { fromInput, type Tags } from "./internal/tags.js"
 
@@ -245,14 +246,14 @@ const isOneOf = <A extends string>(...allowed: ReadonlyArray<A>) => (value: stri
   )
 
 const arePercentiles = (values: ReadonlyArray<number>): Parsed<ReadonlyArray<number>> =>
-  values.every((value) => value > 0 && value < 1)
+  Array.isArray(values) && values.every((value) => value > 0 && value < 1)
     ? Either.right(Arr.dedupeWith([...values], (a, b) => percentileSuffix(a) === percentileSuffix(b)))
     : Either.left("expected numbers above 0 and below 1, such as 0.95")
 
 const aggregateNames: ReadonlyArray<Aggregate> = ["min", "max", "count", "avg", "sum", "median"]
 
 const areAggregates = (values: ReadonlyArray<string>): Parsed<ReadonlyArray<Aggregate>> =>
-  values.every((value) => aggregateNames.includes(value as Aggregate))
+  Array.isArray(values) && values.every((value) => aggregateNames.includes(value as Aggregate))
     ? Either.right(Arr.dedupe(values as ReadonlyArray<Aggregate>))
     : Either.left(`expected some of ${aggregateNames.join(", ")}`)
 
@@ -260,6 +261,13 @@ const isSampleSize = (value: number): Parsed<number> =>
   Number.isInteger(value) && value >= 1 && value <= 1_000_000
     ? Either.right(value)
     : Either.left("expected a whole number from 1 to 1000000")
+
+const isHost = (value: string): Parsed<string> =>
+  value.trim().length <= hostLength
+    ? Either.right(value.trim())
+    : Either.left(`expected at most ${hostLength} characters`)
+
+const isDevice = (value: string): Parsed<string> => Either.right(value.trim())
 
 /** A namespace has to leave room for a name: Datadog's limit for both together is 200 characters. */
 const isNamespace = (value: string): Parsed<string> => {
@@ -318,7 +326,7 @@ const settings = {
     text,
     isNamespace
   ),
-  host: setting("host", "DD_HOSTNAME", "The client's host name.", text, text),
+  host: setting("host", "DD_HOSTNAME", "The client's host name.", text, isHost),
   attachHost: setting(
     "attachHost",
     "DD_THREADSTATS_ATTACH_HOST",
@@ -326,7 +334,7 @@ const settings = {
     flag,
     isFlag
   ),
-  device: setting("device", "DD_THREADSTATS_DEVICE", "The device of every metric.", text, text),
+  device: setting("device", "DD_THREADSTATS_DEVICE", "The device of every metric.", text, isDevice),
   rollUpInterval: setting(
     "rollUpInterval",
     "DD_THREADSTATS_ROLL_UP_INTERVAL",
@@ -413,8 +421,15 @@ const settings = {
   version: setting("version", "DD_VERSION", "The version tag.", text, asTag("version"))
 }
 
+/** A check may rely on the type it declares: a caller without types, whose value makes it throw, gets the same error. */
 const parse = <A, I>(path: string, fromInput: Parsed<I>, self: Setting<A, I>) =>
-  Either.mapLeft(Either.flatMap(fromInput, self.check), (message) => ConfigError.InvalidData([path], message))
+  Either.try({
+    try: () => Either.flatMap(fromInput, self.check),
+    catch: () => "a value of the wrong type"
+  }).pipe(
+    Either.flatMap((parsed) => parsed),
+    Either.mapLeft((message) => ConfigError.InvalidData([path], message))
+  )
 
 /** What the environment says; an empty variable says nothing. */
 const fromEnvironment = <A, I>(self: Setting<A, I>, variable = self.variable): Config.Config<Option.Option<A>> =>
