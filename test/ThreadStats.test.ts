@@ -923,8 +923,7 @@ describe("ThreadStats", () => {
         assert.deepStrictEqual((yield* client.flush()).metrics, { delivered: 0, kept: 0, dropped: 0 })
         assert.strictEqual((yield* client.stats).metrics.received, 0)
       }).pipe(
-        Effect.provide(ThreadStats.layerHttpWith({ disabled: true })),
-        Effect.provide(FetchHttpClient.layer),
+        Effect.provide(Layer.provide(ThreadStats.layerHttpWith({ disabled: true }), FetchHttpClient.layer)),
         Effect.withConfigProvider(ConfigProvider.fromMap(new Map()))
       ))
 

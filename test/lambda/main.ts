@@ -3,15 +3,20 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Lambda from "effect-threadstats/Lambda"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
 import * as Console from "effect/Console"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+
+class OnPurpose extends Data.TaggedError("OnPurpose")<{}> {
+  override readonly message = "on purpose"
+}
 
 const ends = {
   returns: Effect.void,
-  fails: Effect.fail(new Error("on purpose")),
+  fails: Effect.fail(new OnPurpose()),
   dies: Effect.die(new Error("on purpose")),
   waits: Effect.never
 }
-const end: Effect.Effect<void, Error> = ends[process.argv[2] as keyof typeof ends]
+const end: Effect.Effect<void, OnPurpose> = ends[process.argv[2] as keyof typeof ends]
 
 Lambda.lambdaMetric("main.started", 1).pipe(
   Effect.zipRight(Console.log("started")),
