@@ -857,7 +857,8 @@ export const timer: {
 )
 
 /**
- * Makes a function that returns an effect into one whose effects are timed, as the reference's decorator does.
+ * As the reference's decorator: makes a function that returns an effect into one whose effects are timed, each call on
+ * its own. An effect is timed as {@link timer} does.
  *
  * @since 0.1.0
  * @category combinators
@@ -869,12 +870,34 @@ export const timer: {
  * const greet = ThreadStats.timed("greet.time")((name: string) => Effect.succeed(`Hello, ${name}`))
  * ```
  */
-export const timed =
-  <A = unknown, E = unknown>(name: string, options?: TimerOptions<A, E>) =>
+export const timed = <A = unknown, E = unknown>(name: string, options?: TimerOptions<A, E>): Timed<A, E> => {
+  const around = timer(name, options)
+  function wrap<Args extends ReadonlyArray<unknown>, A1 extends A, E1 extends E, R>(
+    f: (...args: Args) => Effect.Effect<A1, E1, R>
+  ): (...args: Args) => Effect.Effect<A1, E1, R | ThreadStats>
+  function wrap<A1 extends A, E1 extends E, R>(
+    effect: Effect.Effect<A1, E1, R>
+  ): Effect.Effect<A1, E1, R | ThreadStats>
+  function wrap<Args extends ReadonlyArray<unknown>, A1 extends A, E1 extends E, R>(
+    self: Effect.Effect<A1, E1, R> | ((...args: Args) => Effect.Effect<A1, E1, R>)
+  ) {
+    return Effect.isEffect(self) ? around(self) : (...args: Args) => around(Effect.suspend(() => self(...args)))
+  }
+  return wrap
+}
+
+/**
+ * What {@link timed} gives.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Timed<A, E> {
   <Args extends ReadonlyArray<unknown>, A1 extends A, E1 extends E, R>(
     f: (...args: Args) => Effect.Effect<A1, E1, R>
-  ): (...args: Args) => Effect.Effect<A1, E1, R | ThreadStats> =>
-  (...args) => timer(Effect.suspend(() => f(...args)), name, options)
+  ): (...args: Args) => Effect.Effect<A1, E1, R | ThreadStats>
+  <A1 extends A, E1 extends E, R>(effect: Effect.Effect<A1, E1, R>): Effect.Effect<A1, E1, R | ThreadStats>
+}
 
 /**
  * Delivers what was recorded.

@@ -68,6 +68,8 @@ describe("MetricsAggregator", () => {
       yield* add("counter", "x", 1, { tags: ["a.b"] })
       yield* add("counter", "x", 1, { tags: ["a,b"] })
       yield* add("counter", "x", 1, { tags: ["ab"] })
+      yield* add("counter", "x", 1, { tags: ["a,b", "c"] })
+      yield* add("counter", "x", 1, { tags: ["a", "b,c"] })
       yield* add("counter", "x", 1, { tags: { a: "b" } })
       yield* add("counter", "x", 1, { tags: ["a:b"] })
       yield* add("counter", "x", 1, { tags: [] })
@@ -84,6 +86,8 @@ describe("MetricsAggregator", () => {
           ["counter", null, "a.b", 1],
           ["counter", null, "a,b", 1],
           ["counter", null, "ab", 1],
+          ["counter", null, "a,b c", 1],
+          ["counter", null, "a b,c", 1],
           ["counter", null, "a:b", 2]
         ]
       )
@@ -94,7 +98,7 @@ describe("MetricsAggregator", () => {
       fc.record({
         name: fc.stringMatching(/^[a-b][ab:0-9\-]{0,3}$/),
         host: fc.option(fc.stringMatching(/^[ab:0-9\-]{0,3}$/), { nil: null }),
-        tags: fc.uniqueArray(fc.stringMatching(/^[ab:0-9\-]{1,3}$/), { maxLength: 2 })
+        tags: fc.uniqueArray(fc.stringMatching(/^[ab:,0-9\-]{1,3}$/), { maxLength: 2 })
       }),
       {
         minLength: 2,

@@ -439,10 +439,22 @@ describe("ThreadStats", () => {
         assert.deepStrictEqual(yield* recorded, [["nap.avg", 2, "kind:nap"]])
       }).pipe(Effect.provide(ThreadStats.layerTest)))
 
+    it.effect("times an effect through the decorator's name as well", () =>
+      Effect.gen(function*() {
+        const fiber = yield* Effect.fork(Effect.as(Effect.sleep("2 seconds"), "done").pipe(ThreadStats.timed("nap")))
+        yield* TestClock.adjust("2 seconds")
+        assert.strictEqual(yield* fiber, "done")
+        assert.deepStrictEqual(yield* recorded, [["nap.avg", 2]])
+      }).pipe(Effect.provide(ThreadStats.layerTest)))
+
     it("keeps the types of the effect", () => {
       const effect = Effect.fail("no" as const).pipe(Effect.as(1), ThreadStats.timer("t"))
       const typed: Effect.Effect<number, "no", ThreadStats.ThreadStats> = effect
+      const decorated: (n: number) => Effect.Effect<string, never, ThreadStats.ThreadStats> = ThreadStats.timed("t")(
+        (n: number) => Effect.succeed(`${n}`)
+      )
       assert.strictEqual(typed, effect)
+      assert.strictEqual(decorated.length, 0)
     })
   })
 
@@ -741,18 +753,18 @@ describe("ThreadStats", () => {
     it.effect("flushes closed buckets only", () => {
       const reporter = scripted.make()
       return Effect.gen(function*() {
+        yield* TestClock.adjust("9 seconds")
+        yield* ThreadStats.gauge("closed", 1)
         yield* TestClock.adjust("5 seconds")
-        yield* ThreadStats.gauge("a", 1)
-        yield* TestClock.adjust("4 seconds")
+        yield* ThreadStats.gauge("open", 1)
         assert.deepStrictEqual(reporter.calls, [])
         yield* TestClock.adjust("1 seconds")
-        assert.deepStrictEqual(shown(reporter.series()), [["a", 1]])
-        yield* ThreadStats.gauge("b", 1)
-        yield* TestClock.adjust("9 seconds")
+        assert.deepStrictEqual(shown(reporter.series()), [["closed", 1]])
+        yield* TestClock.adjust("14 seconds")
         assert.strictEqual(reporter.calls.length, 1)
         yield* TestClock.adjust("1 seconds")
-        assert.deepStrictEqual(shown(reporter.series()), [["a", 1], ["b", 1]])
-      }).pipe(Effect.provide(periodic(reporter)))
+        assert.deepStrictEqual(shown(reporter.series()), [["closed", 1], ["open", 1]])
+      }).pipe(Effect.provide(periodic(reporter, { flushInterval: "15 seconds" })))
     })
 
     it.effect("goes on after a flush that failed", () => {
