@@ -870,34 +870,36 @@ export const timer: {
  * const greet = ThreadStats.timed("greet.time")((name: string) => Effect.succeed(`Hello, ${name}`))
  * ```
  */
-export const timed = <A = unknown, E = unknown>(name: string, options?: TimerOptions<A, E>): Timed<A, E> => {
+export const timed = <A = unknown, E = unknown>(
+  name: string,
+  options?: TimerOptions<A, E>
+): <T extends Timeable<A, E>>(self: T) => Timed<T> =>
+<T extends Timeable<A, E>>(self: T) => {
   const around = timer(name, options)
-  function wrap<Args extends ReadonlyArray<unknown>, A1 extends A, E1 extends E, R>(
-    f: (...args: Args) => Effect.Effect<A1, E1, R>
-  ): (...args: Args) => Effect.Effect<A1, E1, R | ThreadStats>
-  function wrap<A1 extends A, E1 extends E, R>(
-    effect: Effect.Effect<A1, E1, R>
-  ): Effect.Effect<A1, E1, R | ThreadStats>
-  function wrap<Args extends ReadonlyArray<unknown>, A1 extends A, E1 extends E, R>(
-    self: Effect.Effect<A1, E1, R> | ((...args: Args) => Effect.Effect<A1, E1, R>)
-  ) {
-    return Effect.isEffect(self) ? around(self) : (...args: Args) => around(Effect.suspend(() => self(...args)))
-  }
-  return wrap
+  const wrapped = Effect.isEffect(self)
+    ? around(self as Effect.Effect<A, E, unknown>)
+    : (...args: Array<never>) => around(Effect.suspend(() => self(...args)))
+  return wrapped as Timed<T>
 }
 
 /**
- * What {@link timed} gives.
+ * What {@link timed} takes: an effect, or a function that returns one.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Timed<A, E> {
-  <Args extends ReadonlyArray<unknown>, A1 extends A, E1 extends E, R>(
-    f: (...args: Args) => Effect.Effect<A1, E1, R>
-  ): (...args: Args) => Effect.Effect<A1, E1, R | ThreadStats>
-  <A1 extends A, E1 extends E, R>(effect: Effect.Effect<A1, E1, R>): Effect.Effect<A1, E1, R | ThreadStats>
-}
+export type Timeable<A, E> = Effect.Effect<A, E, unknown> | ((...args: Array<never>) => Effect.Effect<A, E, unknown>)
+
+/**
+ * What {@link timed} gives back: the same, with a client required.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Timed<T> = T extends (...args: infer Args) => Effect.Effect<infer A, infer E, infer R>
+  ? (...args: Args) => Effect.Effect<A, E, R | ThreadStats>
+  : T extends Effect.Effect<infer A, infer E, infer R> ? Effect.Effect<A, E, R | ThreadStats>
+  : never
 
 /**
  * Delivers what was recorded.
