@@ -18,6 +18,7 @@ import * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
 import type * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
@@ -55,7 +56,7 @@ export type Handler<Event, A, C = LambdaContext> = (event: Event, context: C) =>
 export interface ProgramOptions {
   /**
    * How often closed roll-up buckets are sent while the invocation runs. Default: the client's `flushInterval`.
-   * `Duration.infinity`, or zero, for never: then everything leaves at the end.
+   * `Duration.infinity`, or zero, for never: then everything leaves at the end. What is no duration is ignored.
    */
   readonly flushInterval?: Duration.DurationInput | undefined
 }
@@ -85,7 +86,7 @@ export class LambdaInterrupted extends Data.TaggedError("LambdaInterrupted")<{
   }
 }
 
-/** An invocation that is under way, inside the one that is under way for another client. */
+/** An invocation that is under way, inside another one, for this client or another. */
 interface Invocation {
   readonly client: ThreadStats.ThreadStats["Type"]
   readonly outer: Invocation | undefined
@@ -100,6 +101,10 @@ const enclosing = (
   client: ThreadStats.ThreadStats["Type"]
 ): Invocation | undefined =>
   self === undefined || (self.open && self.client === client) ? self : enclosing(self.outer, client)
+
+/** Without those at the front that have ended: a fiber that starts one after another must not hold on to them all. */
+const openOnly = (self: Invocation | undefined): Invocation | undefined =>
+  self === undefined || self.open ? self : openOnly(self.outer)
 
 const quietly = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<void, never, R> =>
   Effect.catchAllCause(Effect.asVoid(effect), () => Effect.void)
@@ -162,7 +167,7 @@ export const lambdaProgram: {
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
       const client = yield* ThreadStats.ThreadStats
-      const around = Context.getOrElse(yield* Effect.context<never>(), Invocation, () => undefined)
+      const around = openOnly(Context.getOrElse(yield* Effect.context<never>(), Invocation, () => undefined))
       const outer = enclosing(around, client)
       const invocation: Invocation = { client, outer: around, open: true }
       const scope = yield* Scope.make()
@@ -174,7 +179,10 @@ export const lambdaProgram: {
           return outer?.open === true ? Effect.void : quietly(client.flush())
         })
       )
-      const interval = Duration.decode(options?.flushInterval ?? client.config.flushInterval)
+      const interval = Option.getOrElse(
+        Duration.decodeUnknown(options?.flushInterval ?? client.config.flushInterval),
+        () => client.config.flushInterval
+      )
       if (outer === undefined && Duration.isFinite(interval) && !Duration.isZero(interval)) {
         yield* Effect.forkIn(flushPeriodically(client, interval), scope)
       }

@@ -169,6 +169,16 @@ describe("the periodic flush", () => {
       assert.deepStrictEqual(yield* delivered, ["early = 1", "late = 1"])
     }).pipe(Effect.provide(layerObserved)))
 
+  it.effect("takes the client's own interval for one that is no duration", () =>
+    Effect.gen(function*() {
+      const body = Effect.zipRight(Lambda.lambdaMetric("a", 1), Effect.sleep("11 seconds"))
+      const fiber = yield* Effect.fork(lambdaProgram(body, { flushInterval: "soon" as Duration.DurationInput }))
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(yield* delivered, ["a = 1"])
+      yield* TestClock.adjust("1 seconds")
+      yield* fiber
+    }).pipe(Effect.provide(layerObserved)))
+
   for (const flushInterval of [Duration.infinity, 0]) {
     it.effect(`does not exist with an interval of ${flushInterval}`, () =>
       Effect.gen(function*() {
