@@ -5,20 +5,17 @@
  */
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as HttpClient from "@effect/platform/HttpClient"
-import * as Arr from "effect/Array"
 import * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import type { Event } from "./Event.js"
-import type { EncodingError, Payload } from "./internal/encoder.js"
+import * as Delivery from "./internal/delivery.js"
 import { encode } from "./internal/encoder.js"
 import type { Endpoint } from "./internal/endpoints.js"
 import { distributionPoints, events, series } from "./internal/endpoints.js"
-import type { DeliveryFailure } from "./internal/transport.js"
 import * as Transport from "./internal/transport.js"
 import type { Item, Receipt } from "./Reporter.js"
-import { addReceipts, emptyReceipt, layerNoop, Reporter, ReporterError } from "./Reporter.js"
+import { addReceipts, Deadline, emptyReceipt, layerNoop, Reporter, ReporterError } from "./Reporter.js"
 import * as ThreadStatsConfig from "./ThreadStatsConfig.js"
 
 /**
@@ -35,10 +32,12 @@ export interface Settings extends
 {}
 
 /**
- * A reporter that posts series and distributions in one request per batch, and every event in a request of its own.
+ * A reporter that posts series and distributions in as few requests as Datadog's limits allow, and every event in a
+ * request of its own.
  *
- * Each request is sent once, within `requestTimeout`, without spans or trace headers. The key travels in the
- * `DD-API-KEY` header and is nowhere else: in no address, log, span or error.
+ * A request takes at most `requestTimeout`. What fails for the moment is sent again until the {@link Deadline} of the
+ * flush, what is too large or malformed is halved (docs/delivery.md). Requests carry no spans or trace headers, and the
+ * key travels in the `DD-API-KEY` header and is nowhere else: in no address, log, span or error.
  *
  * @since 0.1.0
  * @category constructors
@@ -54,34 +53,22 @@ export const make: (
     })
     const transport = Transport.make(yield* HttpClient.HttpClient, { ...settings, apiKey })
 
-    const send = (
-      endpoint: Endpoint,
-      content: unknown,
-      items: ReadonlyArray<Item>
-    ): Effect.Effect<Receipt, ReporterError> =>
-      encode(endpoint, content, settings).pipe(
-        Effect.tap(transport.send),
-        Effect.mapBoth({
-          onSuccess: receiptOf(items.length),
-          onFailure: errorOf(`${settings.apiUrl}${endpoint.path}`, items)
-        })
-      )
+    const deliver = (endpoint: Endpoint) => (batch: ReadonlyArray<Item>): Effect.Effect<Receipt, ReporterError> =>
+      Effect.gen(function*() {
+        const options = { compress: settings.compress, deadline: yield* Deadline }
+        const encoded = yield* encode(endpoint, batch, options)
+        const outcomes = yield* Delivery.make(transport, options)(concurrentRequests)(encoded)
+        const address = `${settings.apiUrl}${endpoint.path}`
+        const receipt = outcomes.map(receiptOf).reduce(addReceipts, emptyReceipt)
+        const [first, ...more] = outcomes.flatMap((outcome) => errorOf(address, outcome))
+        return first === undefined ? receipt : yield* combine(first, more, receipt)
+      })
 
     return Reporter.of({
       temporality: "total",
-      flushMetrics: (batch) => send(series, { series: batch }, batch),
-      flushDistributions: (batch) => send(distributionPoints, { series: batch }, batch),
-      flushEvents: (batch) =>
-        Effect.flatMap(
-          Effect.forEach(batch, (event: Event) => Effect.either(send(events, event, [event])), {
-            concurrency: concurrentEvents
-          }),
-          (results) => {
-            const [[first, ...more], receipts] = Arr.separate(results)
-            const receipt = receipts.reduce(addReceipts, emptyReceipt)
-            return first === undefined ? Effect.succeed(receipt) : Effect.fail(combine(first, more, receipt))
-          }
-        ),
+      flushMetrics: deliver(series),
+      flushDistributions: deliver(distributionPoints),
+      flushEvents: deliver(events),
       warm: transport.warm
     })
   }
@@ -135,36 +122,50 @@ const missingKey: ConfigError.ConfigError = /*#__PURE__*/ ConfigError.MissingDat
   "there is no API key; set DATADOG_API_KEY or DD_API_KEY, or the option apiKey, or disable the client"
 )
 
-/** How many events are under way at a time. */
-const concurrentEvents = 4
+/** How many requests of one batch are under way at a time; they start in order. */
+const concurrentRequests = 4
 
-const receiptOf = (items: number) => (payload: Payload): Receipt => ({
-  items,
-  payloads: 1,
-  bytes: payload.body.byteLength
-})
+const receiptOf = (outcome: Delivery.Outcome): Receipt =>
+  outcome._tag === "Delivered"
+    ? { items: outcome.chunk.entries.length, payloads: 1, bytes: outcome.chunk.body.byteLength }
+    : emptyReceipt
 
-const errorOf = (endpoint: string, items: ReadonlyArray<Item>) => (failure: EncodingError | DeliveryFailure) =>
-  failure._tag === "EncodingError"
-    ? new ReporterError({
-      reason: "Encoding",
-      endpoint,
-      description: failure.cause instanceof Error ? failure.cause.message : "the batch is not JSON",
-      undelivered: [],
-      refused: items,
-      receipt: emptyReceipt,
-      cause: failure.cause
-    })
-    : new ReporterError({
-      reason: failure.reason,
-      endpoint,
-      description: failure.description,
-      status: failure.status,
-      undelivered: failure.transient ? items : [],
-      refused: failure.transient ? [] : items,
-      receipt: emptyReceipt,
-      cause: failure.cause
-    })
+const errorOf = (endpoint: string, outcome: Delivery.Outcome): ReadonlyArray<ReporterError> => {
+  switch (outcome._tag) {
+    case "Delivered":
+      return []
+    case "Unencodable": {
+      const { cause, description, item, reason } = outcome.error
+      return [
+        new ReporterError({
+          reason,
+          endpoint,
+          description,
+          undelivered: [],
+          refused: [item],
+          receipt: emptyReceipt,
+          cause
+        })
+      ]
+    }
+    case "Failed": {
+      const { cause, description, reason, status, transient } = outcome.failure
+      const items = outcome.chunk.entries.map(({ item }) => item)
+      return [
+        new ReporterError({
+          reason,
+          endpoint,
+          description,
+          status,
+          undelivered: transient ? items : [],
+          refused: transient ? [] : items,
+          receipt: emptyReceipt,
+          cause
+        })
+      ]
+    }
+  }
+}
 
 /** One error for several: what the first one says, with the items of all. */
 const combine = (first: ReporterError, more: ReadonlyArray<ReporterError>, receipt: Receipt): ReporterError =>

@@ -100,6 +100,17 @@ export class ReporterError extends Data.TaggedError("ReporterError")<{
 }
 
 /**
+ * When the flush that a batch belongs to has to be over, in milliseconds since the epoch. Until then a reporter may try
+ * again what failed and may be better the next time; a reporter that is called without one tries once.
+ *
+ * @since 0.1.0
+ * @category context
+ */
+export class Deadline extends Context.Reference<Deadline>()("effect-threadstats/Reporter/Deadline", {
+  defaultValue: () => Infinity
+}) {}
+
+/**
  * Delivers batches. A batch is never empty, and never changed after it was handed over.
  *
  * `warm` opens what the first delivery would have to open (a TLS connection, say); it never fails, and nobody waits

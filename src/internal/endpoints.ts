@@ -12,20 +12,38 @@ export interface Endpoint {
   readonly compression: Encoding
   /** What it takes. */
   readonly encodings: ReadonlyArray<Encoding>
+  /** What stands before and after the items of one body, which commas separate; without it a body is one item. */
+  readonly envelope: readonly [before: string, after: string] | undefined
+  readonly limits: Limits
 }
+
+/** The most a body may have, as it travels and unpacked, in bytes. */
+export interface Limits {
+  readonly bytes: number
+  readonly unpackedBytes: number
+}
+
+/** Documented for series, assumed for the others. */
+export const limits: Limits = { bytes: 3_200_000, unpackedBytes: 62_914_560 }
+
+const seriesEnvelope = ["{\"series\":[", "]}"] as const
 
 export const series: Endpoint = {
   name: "series",
   path: "/api/v1/series",
   compression: "deflate",
-  encodings: ["identity", "deflate", "gzip"]
+  encodings: ["identity", "deflate", "gzip"],
+  envelope: seriesEnvelope,
+  limits
 }
 
 export const distributionPoints: Endpoint = {
   name: "distribution_points",
   path: "/api/v1/distribution_points",
   compression: "deflate",
-  encodings: ["identity", "deflate"]
+  encodings: ["identity", "deflate"],
+  envelope: seriesEnvelope,
+  limits
 }
 
 /** One event per request. The reference never compresses it. */
@@ -33,13 +51,12 @@ export const events: Endpoint = {
   name: "events",
   path: "/api/v1/events",
   compression: "identity",
-  encodings: ["identity", "deflate", "gzip"]
+  encodings: ["identity", "deflate", "gzip"],
+  envelope: undefined,
+  limits
 }
 
 export const validatePath = "/api/v1/validate"
-
-/** The most a body may have, as it travels and unpacked, in bytes. Documented for series, assumed for the others. */
-export const limits = { bytes: 3_200_000, unpackedBytes: 62_914_560 }
 
 /** The header that carries the key, and nothing else does. */
 export const keyHeader = "dd-api-key"

@@ -1,7 +1,8 @@
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { emptyReceipt, type Item, type Receipt, ReporterError } from "../Reporter.js"
+import { Deadline, emptyReceipt, type Item, type Receipt, ReporterError } from "../Reporter.js"
 
 /** What became of a batch. Items in neither set were delivered. */
 export interface Outcome {
@@ -23,6 +24,12 @@ export const allUndelivered = (batch: ReadonlyArray<Item>, error: ReporterError 
   error
 })
 
+/**
+ * The part of the time that a reporter is told of. It knows best what it has delivered when it ends by itself; the rest
+ * is for one that does not.
+ */
+const reporterShare = 0.95
+
 const failure = (reason: "Timeout" | "Defect", endpoint: string, batch: ReadonlyArray<Item>, description: string) =>
   new ReporterError({ reason, endpoint, description, undelivered: batch, refused: [], receipt: emptyReceipt })
 
@@ -39,6 +46,10 @@ export const deliver = <I extends Item>(
   batch.length === 0
     ? Effect.succeed(nothing)
     : Effect.suspend(() => report(batch)).pipe(
+      Effect.provideServiceEffect(
+        Deadline,
+        Effect.map(Clock.currentTimeMillis, (now) => now + Duration.toMillis(limit) * reporterShare)
+      ),
       Effect.withTracerEnabled(false),
       Effect.disconnect,
       Effect.timeoutFail({

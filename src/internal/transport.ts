@@ -5,6 +5,7 @@ import type * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as HttpIncomingMessage from "@effect/platform/HttpIncomingMessage"
+import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -13,7 +14,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import type { Reason } from "../Reporter.js"
-import type { Payload } from "./encoder.js"
+import type { Chunk } from "./encoder.js"
 import { keyHeader, validatePath } from "./endpoints.js"
 import { version } from "./version.js"
 
@@ -23,12 +24,19 @@ export class DeliveryFailure extends Data.TaggedError("DeliveryFailure")<{
   readonly transient: boolean
   readonly description: string
   readonly status?: number | undefined
+  /** How long the receiver asks to be left alone, in milliseconds. */
+  readonly retryAfter?: number | undefined
+  /** The connection broke before any answer, as one does that died while the process was frozen. */
+  readonly reset?: boolean | undefined
   readonly cause?: unknown
 }> {}
 
-/** Sends one body, once. */
+/** Sends one body, once, in no more than `limit` milliseconds. */
 export interface Transport {
-  readonly send: (payload: Payload) => Effect.Effect<void, DeliveryFailure>
+  readonly send: (chunk: Pick<Chunk, "body" | "encoding" | "endpoint">, limit: number) => Effect.Effect<
+    void,
+    DeliveryFailure
+  >
   readonly warm: Effect.Effect<void>
 }
 
@@ -37,7 +45,12 @@ export const make = (client: HttpClient.HttpClient, options: {
   readonly apiKey: Redacted.Redacted
   readonly requestTimeout: Duration.Duration
 }): Transport => {
-  const timedOut = `no answer within ${Duration.format(options.requestTimeout)}`
+  const timedOut = (limit: Duration.Duration) =>
+    new DeliveryFailure({
+      reason: "Timeout",
+      transient: true,
+      description: `no answer within ${Duration.format(limit)}`
+    })
 
   const headers = (more: Record<string, string>) =>
     Headers.unsafeFromRecord({
@@ -57,21 +70,27 @@ export const make = (client: HttpClient.HttpClient, options: {
       reason: "Transport",
       transient: true,
       description: cut(message),
+      reset: code !== undefined && resets.has(code),
       cause: Object.assign(new Error(message), { name }, code === undefined ? undefined : { code })
     })
   }
 
   /** The status and the body of the answer. An answer whose body breaks off, or never ends, is an answer all the same. */
-  const exchange = (request: () => HttpClientRequest.HttpClientRequest): Effect.Effect<Answer, DeliveryFailure> =>
+  const exchange = (
+    request: () => HttpClientRequest.HttpClientRequest,
+    limit: Duration.Duration
+  ): Effect.Effect<Answer, DeliveryFailure> =>
     Effect.suspend(() => {
       let status: number | undefined = undefined
+      let headers: Headers.Headers = Headers.empty
       return Effect.suspend(() => client.execute(request())).pipe(
         Effect.catchTag("ResponseError", responseOf),
         Effect.flatMap((response) => {
           status = response.status
+          headers = response.headers
           return Effect.map(
             Effect.orElseSucceed(response.text, () => ""),
-            (body): Answer => ({ status: response.status, body })
+            (body): Answer => ({ status: response.status, headers: response.headers, body })
           )
         }),
         Effect.catchAllDefect(Effect.fail),
@@ -80,12 +99,10 @@ export const make = (client: HttpClient.HttpClient, options: {
         // inside the time limit, so that it holds where the caller cannot be interrupted, or already was
         Effect.interruptible,
         Effect.timeoutTo({
-          duration: options.requestTimeout,
+          duration: limit,
           onSuccess: (answer): Effect.Effect<Answer, DeliveryFailure> => Effect.succeed(answer),
           onTimeout: () =>
-            status === undefined
-              ? Effect.fail(new DeliveryFailure({ reason: "Timeout", transient: true, description: timedOut }))
-              : Effect.succeed({ status, body: "" })
+            status === undefined ? Effect.fail(timedOut(limit)) : Effect.succeed({ status, headers, body: "" })
         }),
         Effect.flatten
       )
@@ -96,27 +113,56 @@ export const make = (client: HttpClient.HttpClient, options: {
     )
 
   return {
-    send: ({ body, encoding, endpoint }) =>
+    send: ({ body, encoding, endpoint }, limit) =>
       Effect.flatMap(
-        exchange(() =>
-          HttpClientRequest.post(`${options.apiUrl}${endpoint.path}`, {
-            headers: headers(encoding === "identity" ? {} : { "content-encoding": encoding }),
-            body: HttpBody.uint8Array(body, "application/json")
-          })
+        exchange(
+          () =>
+            HttpClientRequest.post(`${options.apiUrl}${endpoint.path}`, {
+              headers: headers(encoding === "identity" ? {} : { "content-encoding": encoding }),
+              body: HttpBody.uint8Array(body, "application/json")
+            }),
+          Duration.min(options.requestTimeout, Math.floor(limit))
         ),
         (answer) =>
           answer.status >= 200 && answer.status < 300
             ? Effect.void
-            : Effect.fail(refused(answer.status, cut(clean(excerpt(answer.body)))))
+            : Effect.flatMap(
+              Clock.currentTimeMillis,
+              (now) =>
+                Effect.fail(refused(answer.status, cut(clean(excerpt(answer.body))), pauseOf(answer.headers, now)))
+            )
       ),
     warm: Effect.ignore(
-      exchange(() => HttpClientRequest.get(`${options.apiUrl}${validatePath}`, { headers: headers({}) }))
+      exchange(
+        () => HttpClientRequest.get(`${options.apiUrl}${validatePath}`, { headers: headers({}) }),
+        options.requestTimeout
+      )
     )
   }
 }
 
+/** What Node.js and undici call a connection that broke under a request. */
+const resets: ReadonlySet<string> = /*#__PURE__*/ new Set(["ECONNRESET", "EPIPE", "UND_ERR_SOCKET"])
+
+/**
+ * How long the answer asks to wait, in milliseconds: `Retry-After` in seconds or as a date, `X-RateLimit-Reset` in
+ * seconds, whichever is longer. (Datadog documents the latter, seconds from now; proxies send the former.)
+ */
+const pauseOf = (headers: Headers.Headers, now: number): number | undefined => {
+  const secondsOf = (text: string | undefined) =>
+    text !== undefined && /^\d+(\.\d+)?$/.test(text.trim()) ? Number(text) * 1000 : Number.NaN
+  const after = headers["retry-after"]
+  const seconds = secondsOf(after)
+  const pauses = [
+    secondsOf(headers["x-ratelimit-reset"]),
+    after?.endsWith("GMT") === true ? Date.parse(after) - now : seconds
+  ].filter((pause) => Number.isFinite(pause))
+  return pauses.length === 0 ? undefined : Math.max(0, ...pauses)
+}
+
 interface Answer {
   readonly status: number
+  readonly headers: Headers.Headers
   readonly body: string
 }
 
@@ -129,12 +175,13 @@ const responseOf = (
 ): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.ResponseError> =>
   error.reason === "StatusCode" ? Effect.succeed(error.response) : Effect.fail(error)
 
-const refused = (status: number, detail: string): DeliveryFailure => {
+const refused = (status: number, detail: string, retryAfter: number | undefined): DeliveryFailure => {
   const failure = (reason: Reason, transient: boolean, hint?: string) =>
     new DeliveryFailure({
       reason,
       transient,
       status,
+      retryAfter,
       description: [detail, hint].filter((part) => part !== undefined && part !== "").join("; ") || "no description"
     })
   if (status >= 500 && status < 600) return failure("ServerError", true)
