@@ -3,13 +3,28 @@
  *
  * @since 0.1.0
  */
+import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Event } from "./Event.js"
+import * as Ledger from "./internal/ledger.js"
+import { eventWindow, nearlyFull } from "./internal/limits.js"
+import * as ThreadStatsConfig from "./ThreadStatsConfig.js"
 
 /**
- * Counts since the layer was built. `received` = `held` + what was taken out.
+ * Why an event was dropped that had been taken.
+ *
+ * - `TooManyEvents`: over `maxEvents`; the oldest goes first
+ * - `Expired`: it waited until Datadog would no longer take it, which is 18 hours
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type DropReason = "TooManyEvents" | "Expired"
+
+/**
+ * Counts since the layer was built. `received` = `held` + what was taken out + the sum of `dropped`.
  *
  * @since 0.1.0
  * @category models
@@ -17,6 +32,7 @@ import type { Event } from "./Event.js"
 export interface Stats {
   readonly received: number
   readonly held: number
+  readonly dropped: { readonly [R in DropReason]?: number }
 }
 
 /**
@@ -28,44 +44,101 @@ export interface Stats {
 export class EventsAggregator extends Context.Tag("effect-threadstats/EventsAggregator")<EventsAggregator, {
   readonly unsafeAdd: (event: Event) => void
   readonly add: (event: Event) => Effect.Effect<void>
-  /** Takes out all events, in order of recording. */
-  readonly flush: Effect.Effect<ReadonlyArray<Event>>
+  /** Takes out all events, in order of recording. `now` (milliseconds since the epoch) tells which are too old. */
+  readonly flush: (now: number) => Effect.Effect<ReadonlyArray<Event>>
   /** Puts back events that were taken out and not delivered, before those recorded since. */
   readonly restore: (events: ReadonlyArray<Event>) => Effect.Effect<void>
+  /** Whether the limit is near, so that it is time to flush. */
+  readonly isNearlyFull: () => boolean
   readonly stats: Effect.Effect<Stats>
+  /** What was dropped since the last call. */
+  readonly takeNews: Effect.Effect<ReadonlyArray<Ledger.News<DropReason>>>
 }>() {}
 
-const unsafeMake = (): EventsAggregator["Type"] => {
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options extends Pick<ThreadStatsConfig.Options, "maxEvents" | "timestamps"> {}
+
+const unsafeMake = (
+  config: Pick<ThreadStatsConfig.ThreadStatsConfig, keyof Options>
+): EventsAggregator["Type"] => {
+  const ledger = Ledger.make<DropReason>()
+  const maxAge = config.timestamps === "any" ? Infinity : eventWindow.past
   let buffer: Array<Event> = []
   let received = 0
+  const trim = () => {
+    const over = buffer.length - config.maxEvents
+    if (over > 0) {
+      for (const { title } of buffer.splice(0, over)) ledger.count("TooManyEvents", title)
+    }
+  }
   const unsafeAdd = (event: Event) => {
     received++
     buffer.push(event)
+    trim()
   }
   return {
     unsafeAdd,
     add: (event) => Effect.sync(() => unsafeAdd(event)),
-    flush: Effect.sync(() => {
-      const taken = buffer
-      buffer = []
-      return taken
-    }),
+    flush: (now) =>
+      Effect.sync(() => {
+        const oldest = (now - maxAge) / 1000
+        const taken: Array<Event> = []
+        for (const event of buffer) {
+          if (event.date_happened === undefined || event.date_happened >= Math.floor(oldest)) taken.push(event)
+          else ledger.count("Expired", event.title)
+        }
+        buffer = []
+        return taken
+      }),
     restore: (events) =>
       Effect.sync(() => {
         buffer = [...events, ...buffer]
+        trim()
       }),
-    stats: Effect.sync(() => ({ received, held: buffer.length }))
+    isNearlyFull: () => buffer.length >= config.maxEvents * nearlyFull,
+    stats: Effect.sync(() => ({ received, held: buffer.length, dropped: ledger.totals() })),
+    takeNews: Effect.sync(() => ledger.takeNews())
   }
 }
 
 /**
+ * A buffer for settings that are resolved already.
+ *
  * @since 0.1.0
  * @category constructors
  */
-export const make: Effect.Effect<EventsAggregator["Type"]> = /*#__PURE__*/ Effect.sync(unsafeMake)
+export const fromConfig = (
+  config: Pick<ThreadStatsConfig.ThreadStatsConfig, keyof Options>
+): Effect.Effect<EventsAggregator["Type"]> => Effect.sync(() => unsafeMake(config))
 
 /**
+ * A buffer with the options given, else what the environment says, else the defaults.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options?: Options): Effect.Effect<EventsAggregator["Type"], ConfigError> =>
+  Effect.flatMap(ThreadStatsConfig.make(options), fromConfig)
+
+/**
+ * {@link make} as a layer.
+ *
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<EventsAggregator> = /*#__PURE__*/ Layer.effect(EventsAggregator, make)
+export const layerWith = (options?: Options): Layer.Layer<EventsAggregator, ConfigError> =>
+  Layer.effect(EventsAggregator, make(options))
+
+/**
+ * A buffer with the defaults, whatever the environment says.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer: Layer.Layer<EventsAggregator> = /*#__PURE__*/ Layer.effect(
+  EventsAggregator,
+  /*#__PURE__*/ fromConfig(ThreadStatsConfig.defaults)
+)

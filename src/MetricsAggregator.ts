@@ -13,7 +13,7 @@ import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import { PCGRandom } from "effect/Utils"
 import * as Ledger from "./internal/ledger.js"
-import { hostLength } from "./internal/limits.js"
+import { hostLength, nearlyFull, pointWindow } from "./internal/limits.js"
 import { fromInput, type TagFault, type Tags } from "./internal/tags.js"
 import type { Temporality } from "./Reporter.js"
 import * as RollUp from "./RollUp.js"
@@ -29,13 +29,24 @@ import * as ThreadStatsConfig from "./ThreadStatsConfig.js"
  * - `InvalidHost`: no string, or of more than 255 characters
  * - `InvalidTimestamp`: no moment
  * - `Late`: its bucket was sent long ago and is no longer known, so that its total cannot be sent again
+ * - `TooManyContexts`, `TooManyValues`: over `maxContexts` or `maxValues`; what waited longest goes first
+ * - `Expired`: it waited until Datadog would no longer take it, which is one hour
  *
  * Source of the limits: Datadog documentation, "Custom metrics" and "Getting started with tags".
  *
  * @since 0.1.0
  * @category models
  */
-export type DropReason = "InvalidValue" | "InvalidName" | "InvalidHost" | "InvalidTimestamp" | "Late" | TagFault
+export type DropReason =
+  | "InvalidValue"
+  | "InvalidName"
+  | "InvalidHost"
+  | "InvalidTimestamp"
+  | "Late"
+  | "TooManyContexts"
+  | "TooManyValues"
+  | "Expired"
+  | TagFault
 
 /**
  * What identifies a series, besides its kind.
@@ -135,6 +146,8 @@ export class MetricsAggregator extends Context.Tag("effect-threadstats/MetricsAg
   }) => Effect.Effect<ReadonlyArray<RolledUp>>
   /** Puts back what was taken out and not delivered, under what was recorded since. */
   readonly restore: (items: ReadonlyArray<RolledUp>) => Effect.Effect<void>
+  /** Whether a limit is near, so that it is time to flush. */
+  readonly isNearlyFull: () => boolean
   readonly stats: Effect.Effect<Stats>
   readonly takeNews: Effect.Effect<News>
 }>() {}
@@ -146,7 +159,7 @@ export class MetricsAggregator extends Context.Tag("effect-threadstats/MetricsAg
 export interface Options extends
   Pick<
     ThreadStatsConfig.Options,
-    "rollUpInterval" | "percentiles" | "aggregates" | "sampleSize"
+    "rollUpInterval" | "percentiles" | "aggregates" | "sampleSize" | "timestamps" | "maxContexts" | "maxValues"
   >
 {}
 
@@ -156,7 +169,7 @@ interface Entry {
   readonly name: string
   readonly host: string | null
   readonly tags: ReadonlyArray<string>
-  readonly rollUp: RollUp.RollUp
+  rollUp: RollUp.RollUp
   /** Points recorded and not taken out yet. */
   pending: number
   /** What it added to its bucket's weight. */
@@ -203,15 +216,14 @@ const keyOf = (kind: RollUp.Kind, name: string, host: string | null, tags: Reado
   return key
 }
 
+const isDistribution = ({ kind }: Entry): boolean => kind === "distribution"
+
 const isLetter = (code: number): boolean => (code >= 97 && code <= 122) || (code >= 65 && code <= 90)
 
 const isKindSafeLate = (kind: RollUp.Kind): boolean => kind === "gauge" || kind === "distribution"
 
 const unsafeMake = (
-  config: Pick<
-    ThreadStatsConfig.ThreadStatsConfig,
-    "rollUpInterval" | "percentiles" | "aggregates" | "sampleSize"
-  >,
+  config: Pick<ThreadStatsConfig.ThreadStatsConfig, keyof Options>,
   seed: number
 ): MetricsAggregator["Type"] => {
   const interval = Duration.toMillis(config.rollUpInterval)
@@ -221,8 +233,15 @@ const unsafeMake = (
   const forgotten = new Set<number>()
   const kinds = new Map<string, RollUp.Kind>()
   let conflicts = new Set<string>()
+  const maxAge = config.timestamps === "any" ? Infinity : pointWindow.past
+  const nearly = { contexts: config.maxContexts * nearlyFull, values: config.maxValues * nearlyFull }
   let received = 0
   let held = 0
+  /** Entries with something pending, and the distribution values in them. */
+  let contexts = 0
+  let values = 0
+  /** All entries, also those that are kept for their totals. */
+  let entries = 0
   let weight = 0
 
   const startOf = (time: number) => Math.floor(time / interval) * interval
@@ -246,6 +265,73 @@ const unsafeMake = (
     return bucket
   }
 
+  const hold = (bucket: Bucket, entry: Entry, points: number) => {
+    if (entry.pending === 0) {
+      bucket.dirty.push(entry)
+      contexts++
+    }
+    entry.pending += points
+    held += points
+  }
+
+  const release = (entry: Entry) => {
+    contexts--
+    held -= entry.pending
+    entry.pending = 0
+    if (entry.kind === "distribution") values -= entry.rollUp.values().length
+  }
+
+  const remove = (bucket: Bucket, entry: Entry) => {
+    bucket.entries.delete(entry.key)
+    bucket.weight -= entry.weight
+    weight -= entry.weight
+    entries--
+  }
+
+  const drop = (reason: DropReason, bucket: Bucket, entry: Entry) => {
+    ledger.count(reason, entry.name, entry.pending)
+    release(entry)
+    // What was sent once has to be known, or a later point would undercut it.
+    if (entry.weight === 0) remove(bucket, entry)
+  }
+
+  const oldestWith = (which: (entry: Entry) => boolean, before: number): Bucket | undefined => {
+    let oldest: Bucket | undefined
+    for (const bucket of buckets.values()) {
+      if (bucket.start < before && (oldest === undefined || bucket.start < oldest.start) && bucket.dirty.some(which)) {
+        oldest = bucket
+      }
+    }
+    return oldest
+  }
+
+  /** Drops what has waited longest, in a bucket before the one that starts at `before`. */
+  const dropOldest = (reason: DropReason, before: number, which: (entry: Entry) => boolean = () => true): boolean => {
+    const oldest = oldestWith(which, before)
+    if (oldest === undefined) return false
+    const [entry] = oldest.dirty.splice(oldest.dirty.findIndex(which), 1)
+    drop(reason, oldest, entry!)
+    if (oldest.entries.size === 0) buckets.delete(oldest.start)
+    return true
+  }
+
+  /** Drops up to `most` values of the distribution that has waited longest, the first ones first. */
+  const dropOldestValues = (most: number) => {
+    const oldest = oldestWith(isDistribution, Infinity)!
+    const entry = oldest.dirty.find(isDistribution)!
+    const recorded = entry.rollUp.values()
+    if (recorded.length <= most) {
+      dropOldest("TooManyValues", Infinity, isDistribution)
+      return
+    }
+    entry.rollUp = makeRollUp("distribution")
+    for (const value of recorded.slice(most)) entry.rollUp.add(value)
+    ledger.count("TooManyValues", entry.name, most)
+    entry.pending -= most
+    held -= most
+    values -= most
+  }
+
   const fault = (kind: RollUp.Kind, name: string, value: RollUp.Value, time: number): DropReason | undefined => {
     if (!Number.isFinite(value) && !(kind === "set" && typeof value === "string")) return "InvalidValue"
     if (typeof name !== "string" || !isLetter(name.charCodeAt(0))) return "InvalidName"
@@ -267,21 +353,29 @@ const unsafeMake = (
     const tags = fromInput(context?.tags)
     if (typeof tags === "string") return tags
     const start = startOf(time)
+    if (
+      kind === "distribution" && values >= config.maxValues && !dropOldest("TooManyValues", start, isDistribution)
+    ) {
+      return "TooManyValues"
+    }
     const key = keyOf(kind, name, host, tags)
     let bucket = buckets.get(start)
     let entry = bucket?.entries.get(key)
     if (bucket === undefined || entry === undefined) {
-      if (bucket === undefined) {
-        if (forgotten.has(start) && !isKindSafeLate(kind)) return "Late"
-        bucket = bucketAt(start)
+      if (bucket === undefined && forgotten.has(start) && !isKindSafeLate(kind)) return "Late"
+      if (contexts >= config.maxContexts || entries >= config.maxContexts + keptWeight) {
+        forget(start)
+        if (!dropOldest("TooManyContexts", start)) return "TooManyContexts"
       }
+      bucket = bucketAt(start)
       noteKind(kind, name)
       entry = { key, kind, name, host, tags, rollUp: makeRollUp(kind), pending: 0, weight: 0 }
       bucket.entries.set(key, entry)
+      entries++
     }
+    if (kind === "distribution") values++
     entry.rollUp.add(value)
-    if (entry.pending++ === 0) bucket.dirty.push(entry)
-    held++
+    hold(bucket, entry, 1)
     return undefined
   }
 
@@ -310,10 +404,9 @@ const unsafeMake = (
       values: entry.rollUp.values(),
       recorded: entry.pending
     }
-    held -= entry.pending
-    entry.pending = 0
+    release(entry)
     if (temporality === "delta" || entry.kind === "distribution") {
-      bucket.entries.delete(entry.key)
+      remove(bucket, entry)
     } else {
       const now = entry.rollUp.weight()
       bucket.weight += now - entry.weight
@@ -332,6 +425,7 @@ const unsafeMake = (
       if (bucket.dirty.length > 0) continue
       buckets.delete(start)
       weight -= bucket.weight
+      entries -= bucket.entries.size
       forgotten.add(start)
       if (forgotten.size > remembered) forgotten.delete(forgotten.values().next().value!)
       if (weight <= keptWeight) return
@@ -346,7 +440,11 @@ const unsafeMake = (
         if (bucket.start >= limit) continue
         const dirty = bucket.dirty
         bucket.dirty = []
-        for (const entry of dirty) taken.push(takeOut(bucket, entry, temporality))
+        const expired = bucket.start + interval < now - maxAge
+        for (const entry of dirty) {
+          if (expired) drop("Expired", bucket, entry)
+          else taken.push(takeOut(bucket, entry, temporality))
+        }
         if (bucket.entries.size === 0) buckets.delete(bucket.start)
       }
       forget(now)
@@ -359,17 +457,18 @@ const unsafeMake = (
         forgotten.delete(start)
         const bucket = bucketAt(start)
         const present = bucket.entries.get(entry.key)
+        if (entry.kind === "distribution") values += entry.rollUp.values().length
         if (present === undefined) {
           bucket.entries.set(entry.key, entry)
           entry.weight = 0
+          entries++
         } else if (present !== entry) {
           present.rollUp.absorb(entry.rollUp)
         }
-        const target = present ?? entry
-        if (target.pending === 0) bucket.dirty.push(target)
-        target.pending += recorded
-        held += recorded
+        hold(bucket, present ?? entry, recorded)
       }
+      while (contexts > config.maxContexts && dropOldest("TooManyContexts", Infinity));
+      while (values > config.maxValues) dropOldestValues(values - config.maxValues)
     })
 
   return {
@@ -378,11 +477,8 @@ const unsafeMake = (
     add: (kind, name, value, time, context) => Effect.sync(() => unsafeAdd(kind, name, value, time, context)),
     flush,
     restore,
-    stats: Effect.sync((): Stats => {
-      let contexts = 0
-      for (const bucket of buckets.values()) contexts += bucket.dirty.length
-      return { received, held, contexts, dropped: ledger.totals() }
-    }),
+    isNearlyFull: () => contexts >= nearly.contexts || values >= nearly.values,
+    stats: Effect.sync((): Stats => ({ received, held, contexts, dropped: ledger.totals() })),
     takeNews: Effect.sync((): News => {
       const news = { dropped: ledger.takeNews(), conflicts: Array.from(conflicts) }
       conflicts = new Set()
@@ -398,10 +494,7 @@ const unsafeMake = (
  * @category constructors
  */
 export const fromConfig = (
-  config: Pick<
-    ThreadStatsConfig.ThreadStatsConfig,
-    "rollUpInterval" | "percentiles" | "aggregates" | "sampleSize"
-  >
+  config: Pick<ThreadStatsConfig.ThreadStatsConfig, keyof Options>
 ): Effect.Effect<MetricsAggregator["Type"]> => Effect.map(Random.nextInt, (seed) => unsafeMake(config, seed))
 
 /**

@@ -18,6 +18,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
+import * as Runtime from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { Event } from "./Event.js"
@@ -115,12 +116,13 @@ export type MetricDropReason = MetricsAggregator.DropReason | "NameTooLong" | "T
  * - `InvalidEvent`: no title, or a title, text or option of the wrong type
  * - `TooOld`, `TooNew`: for more than 18 hours ago or 2 hours ahead
  * - `InvalidTags`, `TagTooLong`, `InvalidTimestamp`: as for points
+ * - `TooManyEvents`, `Expired`: it could not be delivered, and had to make room or became too old
  * - `Refused`: the receiver will never take it
  *
  * @since 0.1.0
  * @category models
  */
-export type EventDropReason = makeEvent.EventFault | "Refused"
+export type EventDropReason = makeEvent.EventFault | EventsAggregator.DropReason | "Refused"
 
 /**
  * What became of everything recorded since the layer was built:
@@ -351,6 +353,7 @@ export const fromConfig = (
     const eventsAggregator = yield* EventsAggregator.EventsAggregator
     const reporter = yield* Reporter.Reporter
 
+    const runtime = yield* Effect.runtime()
     const maxNameLength = nameLengths(config)
     const metricDrops = Ledger.make<MetricDropReason>()
     const eventDrops = Ledger.make<EventDropReason>()
@@ -363,6 +366,7 @@ export const fromConfig = (
     }
     /** What was dropped before an aggregator saw it. */
     const early = { metrics: 0, events: 0 }
+    let nextEarlyFlush = -Infinity
     let flushes = 0
     let sent: Reporter.Receipt = Reporter.emptyReceipt
     let lastError: Reporter.ReporterError | undefined
@@ -373,7 +377,7 @@ export const fromConfig = (
       metricDrops.count(reason, name)
     }
 
-    const point = (
+    const record = (
       kind: RollUp.Kind,
       name: string,
       value: RollUp.Value,
@@ -396,7 +400,7 @@ export const fromConfig = (
       }
     }
 
-    const event = (title: string, text: string, options: makeEvent.EventOptions = {}): void => {
+    const recordEvent = (title: string, text: string, options: makeEvent.EventOptions = {}): void => {
       let made: Event | makeEvent.EventFault
       try {
         made = makeEvent.make(config, clock.unsafeCurrentTimeMillis(), title, text, options)
@@ -408,6 +412,24 @@ export const fromConfig = (
       eventDrops.count(made, title)
     }
 
+    /** Near a limit, and not again before a whole flush could have run: where that does not help, the limit is what is left. */
+    const flushEarly = () => {
+      const now = clock.unsafeCurrentTimeMillis()
+      if (now < nextEarlyFlush) return
+      nextEarlyFlush = now + Duration.toMillis(config.flushTimeout)
+      Runtime.runFork(runtime)(flush())
+    }
+
+    const point: typeof record = (kind, name, value, options) => {
+      record(kind, name, value, options)
+      if (aggregator.isNearlyFull()) flushEarly()
+    }
+
+    const event: typeof recordEvent = (title, text, options) => {
+      recordEvent(title, text, options)
+      if (eventsAggregator.isNearlyFull()) flushEarly()
+    }
+
     const log = Effect.annotateLogs({ package: "effect-threadstats", module: "ThreadStats" })
 
     const warn = Effect.fnUntraced(function*(errors: ReadonlyArray<readonly [Reporter.ReporterError, FlushCounts]>) {
@@ -416,7 +438,7 @@ export const fromConfig = (
         `Dropped ${count} ${what}: ${reason} (${names.join(", ")})`
       const warnings = [
         ...[...news.dropped, ...metricDrops.takeNews()].map(describe("points")),
-        ...eventDrops.takeNews().map(describe("events")),
+        ...[...(yield* eventsAggregator.takeNews), ...eventDrops.takeNews()].map(describe("events")),
         ...news.conflicts.map((name) => `The name ${name} is used with more than one kind of metric`)
       ]
       yield* Effect.forEach(warnings, (message) => Effect.logWarning(message), { discard: true })
@@ -476,7 +498,7 @@ export const fromConfig = (
         if (Duration.toMillis(limit) <= 0) return emptyFlush
 
         const items = yield* aggregator.flush({ temporality: reporter.temporality, now, upTo })
-        const events = yield* eventsAggregator.flush
+        const events = yield* eventsAggregator.flush(now)
         if (items.length === 0 && events.length === 0) {
           yield* warn([])
           return emptyFlush
@@ -590,7 +612,7 @@ export const fromConfig = (
           received: events.received + early.events,
           delivered: counters.events.delivered,
           held: events.held + counters.events.inFlight,
-          dropped: eventDrops.totals()
+          dropped: Ledger.addTotals<EventDropReason>(events.dropped, eventDrops.totals())
         },
         contexts: metrics.contexts,
         flushes,
@@ -669,7 +691,7 @@ export const layerHttpWith = (
 const withAggregators = <A, E, R>(config: ThreadStatsConfig.ThreadStatsConfig, self: Effect.Effect<A, E, R>) =>
   self.pipe(
     Effect.provideServiceEffect(MetricsAggregator.MetricsAggregator, MetricsAggregator.fromConfig(config)),
-    Effect.provideServiceEffect(EventsAggregator.EventsAggregator, EventsAggregator.make)
+    Effect.provideServiceEffect(EventsAggregator.EventsAggregator, EventsAggregator.fromConfig(config))
   )
 
 /**

@@ -76,6 +76,15 @@ export interface ThreadStatsConfig {
   readonly aggregates: ReadonlyArray<Aggregate>
   /** How many values of a histogram are kept, per bucket, for its percentiles. Default: 1000, as the reference. */
   readonly sampleSize: number
+  /**
+   * How many contexts (kind, name, host and tags, in one bucket) may wait to be delivered. Near it an early flush is
+   * started; over it the oldest ones are dropped and counted. Default: 100,000, some 40 MB.
+   */
+  readonly maxContexts: number
+  /** How many distribution values may wait to be delivered; near and over it as above. Default: 1,000,000, some 10 MB. */
+  readonly maxValues: number
+  /** How many events may wait to be delivered; near and over it as above. Default: 1000. */
+  readonly maxEvents: number
   /** The unit of `timer` and `timed`. Default: `"seconds"`, as the reference. */
   readonly timerUnit: TimerUnit
   /**
@@ -133,6 +142,12 @@ export interface Options {
   readonly aggregates?: ReadonlyArray<Aggregate> | undefined
   /** Environment: `DD_THREADSTATS_SAMPLE_SIZE`. See {@link ThreadStatsConfig.sampleSize}. */
   readonly sampleSize?: number | undefined
+  /** Environment: `DD_THREADSTATS_MAX_CONTEXTS`. See {@link ThreadStatsConfig.maxContexts}. */
+  readonly maxContexts?: number | undefined
+  /** Environment: `DD_THREADSTATS_MAX_VALUES`. See {@link ThreadStatsConfig.maxValues}. */
+  readonly maxValues?: number | undefined
+  /** Environment: `DD_THREADSTATS_MAX_EVENTS`. See {@link ThreadStatsConfig.maxEvents}. */
+  readonly maxEvents?: number | undefined
   /** Environment: `DD_THREADSTATS_TIMER_UNIT`. See {@link ThreadStatsConfig.timerUnit}. */
   readonly timerUnit?: TimerUnit | undefined
   /** Environment: `DD_THREADSTATS_TIMESTAMPS`. See {@link ThreadStatsConfig.timestamps}. */
@@ -164,6 +179,9 @@ export const defaults: Omit<ThreadStatsConfig, "tags" | "apiKey" | "host" | "dev
   percentiles: [0.75, 0.85, 0.95, 0.99],
   aggregates: ["min", "max", "count", "avg"],
   sampleSize: 1000,
+  maxContexts: 100_000,
+  maxValues: 1_000_000,
+  maxEvents: 1000,
   timerUnit: "seconds",
   timestamps: "window",
   apiUrl: "https://api.datadoghq.com"
@@ -257,10 +275,12 @@ const areAggregates = (values: ReadonlyArray<string>): Parsed<ReadonlyArray<Aggr
     ? Either.right(Arr.dedupe(values as ReadonlyArray<Aggregate>))
     : Either.left(`expected some of ${aggregateNames.join(", ")}`)
 
-const isSampleSize = (value: number): Parsed<number> =>
-  Number.isInteger(value) && value >= 1 && value <= 1_000_000
+const isWithin = (most: number) => (value: number): Parsed<number> =>
+  Number.isInteger(value) && value >= 1 && value <= most
     ? Either.right(value)
-    : Either.left("expected a whole number from 1 to 1000000")
+    : Either.left(`expected a whole number from 1 to ${most}`)
+
+const number = (value: string): Parsed<number> => Either.right(Number(value))
 
 const isHost = (value: string): Parsed<string> =>
   value.trim().length <= hostLength
@@ -390,8 +410,29 @@ const settings = {
     "sampleSize",
     "DD_THREADSTATS_SAMPLE_SIZE",
     "How many values of a histogram are kept for its percentiles.",
-    (value) => Either.right(Number(value)),
-    isSampleSize
+    number,
+    isWithin(1_000_000)
+  ),
+  maxContexts: setting(
+    "maxContexts",
+    "DD_THREADSTATS_MAX_CONTEXTS",
+    "How many contexts may wait to be delivered.",
+    number,
+    isWithin(10_000_000)
+  ),
+  maxValues: setting(
+    "maxValues",
+    "DD_THREADSTATS_MAX_VALUES",
+    "How many distribution values may wait to be delivered.",
+    number,
+    isWithin(100_000_000)
+  ),
+  maxEvents: setting(
+    "maxEvents",
+    "DD_THREADSTATS_MAX_EVENTS",
+    "How many events may wait to be delivered.",
+    number,
+    isWithin(1_000_000)
   ),
   timerUnit: setting(
     "timerUnit",
@@ -521,6 +562,9 @@ export const make = (options: Options = {}): Effect.Effect<ThreadStatsConfig, Co
       percentiles: yield* value(settings.percentiles, options.percentiles, defaults.percentiles),
       aggregates: yield* value(settings.aggregates, options.aggregates, defaults.aggregates),
       sampleSize: yield* value(settings.sampleSize, options.sampleSize, defaults.sampleSize),
+      maxContexts: yield* value(settings.maxContexts, options.maxContexts, defaults.maxContexts),
+      maxValues: yield* value(settings.maxValues, options.maxValues, defaults.maxValues),
+      maxEvents: yield* value(settings.maxEvents, options.maxEvents, defaults.maxEvents),
       timerUnit: yield* value(settings.timerUnit, options.timerUnit, defaults.timerUnit),
       timestamps: yield* value(settings.timestamps, options.timestamps, defaults.timestamps),
       apiUrl: Option.getOrElse(Option.orElse(apiUrl, () => site), () => defaults.apiUrl),

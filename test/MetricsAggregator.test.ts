@@ -5,8 +5,8 @@ import type { Reporter, RollUp } from "effect-threadstats"
 
 const now = 1_700_000_005_000
 
-const drain = (temporality: Reporter.Temporality = "total", upTo?: number) =>
-  Effect.flatMap(MetricsAggregator.MetricsAggregator, (self) => self.flush({ temporality, now, upTo }))
+const drain = (temporality: Reporter.Temporality = "total", upTo?: number, at = now) =>
+  Effect.flatMap(MetricsAggregator.MetricsAggregator, (self) => self.flush({ temporality, now: at, upTo }))
 
 const add = (
   kind: RollUp.Kind,
@@ -45,16 +45,16 @@ describe("MetricsAggregator", () => {
     Effect.gen(function*() {
       yield* add("gauge", "a", 1, undefined, 10_000)
       yield* add("gauge", "a", 2, undefined, 20_000)
-      assert.deepStrictEqual(values(yield* drain("total", 19_999)), [])
-      assert.deepStrictEqual(values(yield* drain("total", 29_999)), [["a", 10, 1]])
-      assert.deepStrictEqual(values(yield* drain()), [["a", 20, 2]])
+      assert.deepStrictEqual(values(yield* drain("total", 19_999, 19_999)), [])
+      assert.deepStrictEqual(values(yield* drain("total", 29_999, 29_999)), [["a", 10, 1]])
+      assert.deepStrictEqual(values(yield* drain("total", undefined, 29_999)), [["a", 20, 2]])
     }))
 
   test("takes times before the epoch and the epoch itself", () =>
     Effect.gen(function*() {
       yield* add("gauge", "a", 1, undefined, 0)
       yield* add("gauge", "a", 2, undefined, -1)
-      assert.deepStrictEqual(values(yield* drain()), [["a", 0, 1], ["a", -10, 2]])
+      assert.deepStrictEqual(values(yield* drain("total", undefined, 0)), [["a", 0, 1], ["a", -10, 2]])
     }))
 
   test("tells series apart by kind, name, host and the set of tags, and by nothing else", () =>
@@ -224,6 +224,105 @@ describe("MetricsAggregator", () => {
       assert.deepStrictEqual(values(yield* drain("delta")).map(([, , value]) => value), [0.5])
     }))
 
+  const bounded = (
+    name: string,
+    options: MetricsAggregator.Options,
+    effect: () => Effect.Effect<void, unknown, MetricsAggregator.MetricsAggregator>
+  ) => it.effect(name, () => Effect.provide(effect(), MetricsAggregator.layer(options)))
+
+  const minute = 60_000
+
+  bounded(
+    "makes room for a new context by dropping what has waited longest",
+    { maxContexts: 3 },
+    () =>
+      Effect.gen(function*() {
+        yield* add("counter", "b", 1, undefined, now - minute)
+        yield* add("counter", "a", 1, undefined, now - 2 * minute)
+        yield* add("counter", "a", 1, undefined, now - 2 * minute)
+        yield* add("counter", "c", 1)
+        yield* add("counter", "c", 1)
+        assert.deepStrictEqual((yield* stats).dropped, {})
+        yield* add("counter", "d", 1)
+        assert.deepInclude(yield* stats, { held: 4, contexts: 3, dropped: { TooManyContexts: 2 } })
+        yield* add("counter", "e", 1)
+        yield* add("counter", "f", 1)
+        yield* add("counter", "c", 1)
+        assert.deepInclude(yield* stats, { received: 9, held: 5, contexts: 3, dropped: { TooManyContexts: 4 } })
+        assert.deepStrictEqual((yield* drain()).map(({ name, recorded }) => [name, recorded]), [
+          ["c", 3],
+          ["d", 1],
+          ["e", 1]
+        ])
+      })
+  )
+
+  bounded("takes no more contexts than its limit while a bucket is open, however often it is drained", {
+    maxContexts: 10
+  }, () =>
+    Effect.gen(function*() {
+      for (let i = 0; i < 12_000; i++) {
+        yield* add("counter", `c${i}`, 1)
+        if (i % 10 === 9) yield* drain()
+      }
+      const { dropped, received } = yield* stats
+      assert.strictEqual(received, 12_000)
+      assert.strictEqual(dropped.TooManyContexts, 12_000 - 10_010)
+    }))
+
+  bounded(
+    "keeps no more distribution values than its limit, the oldest going first",
+    { maxValues: 4 },
+    () =>
+      Effect.gen(function*() {
+        yield* add("counter", "c", 1, undefined, now - minute)
+        yield* add("distribution", "old", 1, undefined, now - minute)
+        yield* add("distribution", "old", 2, undefined, now - minute)
+        yield* add("distribution", "d", 3)
+        yield* add("distribution", "d", 4)
+        yield* add("distribution", "d", 5)
+        yield* add("distribution", "d", 6)
+        yield* add("distribution", "d", 7)
+        assert.deepInclude(yield* stats, { held: 5, dropped: { TooManyValues: 3 } })
+        const items = yield* drain()
+        assert.deepStrictEqual(items.map(({ name, values }) => [name, ...values]), [["c"], ["d", 3, 4, 5, 6]])
+        yield* add("distribution", "d", 8)
+        const self = yield* MetricsAggregator.MetricsAggregator
+        yield* self.restore(items)
+        assert.deepInclude(yield* stats, { received: 9, held: 5, dropped: { TooManyValues: 4 } })
+        assert.deepStrictEqual((yield* drain()).flatMap(({ values }) => values), [4, 5, 6, 8])
+      })
+  )
+
+  bounded("says when a limit is near", { maxContexts: 10, maxValues: 10 }, () =>
+    Effect.gen(function*() {
+      const self = yield* MetricsAggregator.MetricsAggregator
+      for (let i = 0; i < 7; i++) yield* add("gauge", `g${i}`, 1)
+      assert.isFalse(self.isNearlyFull())
+      yield* add("gauge", "g", 1)
+      assert.isTrue(self.isNearlyFull())
+      yield* drain()
+      assert.isFalse(self.isNearlyFull())
+      for (let i = 0; i < 8; i++) yield* add("distribution", "d", 1)
+      assert.isTrue(self.isNearlyFull())
+      yield* drain()
+      assert.isFalse(self.isNearlyFull())
+    }))
+
+  test("drops what waited until Datadog would no longer take it", () =>
+    Effect.gen(function*() {
+      const hour = 3_600_000
+      yield* add("counter", "old", 1, undefined, now - hour - 10_001)
+      yield* add("counter", "old", 1, undefined, now - hour - 10_001)
+      yield* add("counter", "edge", 1, undefined, now - hour)
+      const taken = yield* drain()
+      assert.deepStrictEqual(taken.map(({ name }) => name), ["edge"])
+      assert.deepInclude(yield* stats, { received: 3, held: 0, dropped: { Expired: 2 } })
+      yield* (yield* MetricsAggregator.MetricsAggregator).restore(taken)
+      assert.deepStrictEqual(yield* drain("total", undefined, now + minute), [])
+      assert.deepInclude(yield* stats, { received: 3, held: 0, dropped: { Expired: 3 } })
+    }))
+
   test("drops what Datadog would refuse, alone, under its reason", () =>
     Effect.gen(function*() {
       yield* add("gauge", "ok", 1)
@@ -299,7 +398,7 @@ describe("MetricsAggregator", () => {
   it.effect("takes its settings from the options", () =>
     Effect.gen(function*() {
       yield* add("histogram", "h", 1, undefined, 59_000)
-      const [item] = yield* drain()
+      const [item] = yield* drain("total", undefined, 60_000)
       assert.strictEqual(item?.timestamp, 0)
       assert.deepStrictEqual(item?.points.map(({ suffix }) => suffix), ["sum", "50percentile"])
     }).pipe(

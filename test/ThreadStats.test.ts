@@ -852,6 +852,55 @@ describe("ThreadStats", () => {
     })
   })
 
+  describe("near a limit", () => {
+    it.effect("flushes early, before anything is dropped", () => {
+      const reporter = scripted.make()
+      return Effect.gen(function*() {
+        for (let i = 0; i < 7; i++) yield* ThreadStats.event(`e${i}`, "")
+        yield* TestClock.adjust("1 millis")
+        assert.strictEqual(reporter.calls.length, 0)
+        yield* ThreadStats.event("e7", "")
+        yield* TestClock.adjust("1 millis")
+        assert.strictEqual(reporter.events().length, 8)
+        yield* TestClock.adjust("5 seconds")
+        for (let i = 0; i < 8; i++) yield* ThreadStats.gauge(`g${i}`, 1)
+        yield* TestClock.adjust("1 millis")
+        assert.strictEqual(reporter.series().length, 8)
+        yield* TestClock.adjust("5 seconds")
+        for (let i = 0; i < 8; i++) (yield* ThreadStats.ThreadStats).unsafeDistribution("d", i)
+        yield* TestClock.adjust("1 millis")
+        assert.strictEqual(reporter.distributions().length, 1)
+        assert.deepStrictEqual((yield* ThreadStats.stats).metrics.dropped, {})
+      }).pipe(Effect.provide(scripted.client(reporter, { maxEvents: 10, maxContexts: 10, maxValues: 10 })))
+    })
+
+    it.effect("over an intake that is down it tries once per budget, and holds no more than the limit", () => {
+      const reporter = scripted.make()
+      return Effect.gen(function*() {
+        reporter.answer = ({ batch }) => scripted.fail("ServerError", { undelivered: batch })
+        for (let i = 0; i < 1000; i++) {
+          yield* ThreadStats.gauge(`g${i}`, i)
+          yield* ThreadStats.event(`e${i}`, "")
+        }
+        yield* TestClock.adjust("4 seconds")
+        yield* ThreadStats.gauge("more", 1)
+        yield* TestClock.adjust("500 millis")
+        assert.strictEqual(reporter.calls.filter(({ endpoint }) => endpoint === "events").length, 1)
+        yield* TestClock.adjust("500 millis")
+        yield* ThreadStats.gauge("more", 1)
+        yield* TestClock.adjust("1 millis")
+        assert.strictEqual(reporter.calls.filter(({ endpoint }) => endpoint === "events").length, 2)
+        const { contexts, events, metrics } = yield* ThreadStats.stats
+        assert.isAtMost(contexts, 10)
+        assert.isAtMost(events.held, 10)
+        assert.isAbove(metrics.dropped.TooManyContexts ?? 0, 900)
+        assert.isAbove(events.dropped.TooManyEvents ?? 0, 900)
+        yield* addsUp
+        reporter.answer = ({ batch }) => scripted.accept(batch)
+      }).pipe(Effect.provide(scripted.client(reporter, { maxEvents: 10, maxContexts: 10 })))
+    })
+  })
+
   describe("what it says", () => {
     it.effect("warns once per reason and flush, with numbers and names", () => {
       const reporter = scripted.make()

@@ -161,6 +161,20 @@ const cases: ReadonlyArray<{
     fromCode: 2000,
     wrong: ["0", "1.5", "many", "1000001"]
   },
+  ...[
+    ["maxContexts", "DD_THREADSTATS_MAX_CONTEXTS"] as const,
+    ["maxValues", "DD_THREADSTATS_MAX_VALUES"] as const,
+    ["maxEvents", "DD_THREADSTATS_MAX_EVENTS"] as const
+  ].map(([option, variable]) => ({
+    option,
+    variable,
+    env: "500",
+    code: 2000,
+    field: option,
+    fromEnv: 500,
+    fromCode: 2000,
+    wrong: ["0", "1.5", "many", "1e12"]
+  })),
   {
     option: "timerUnit",
     variable: "DD_THREADSTATS_TIMER_UNIT",

@@ -20,3 +20,6 @@ const hour = 3_600_000
 /** How far from now a time may be, in milliseconds. */
 export const pointWindow = { past: hour, future: hour / 6 }
 export const eventWindow = { past: 18 * hour, future: 2 * hour }
+
+/** From which part of one of our own limits on it is near. */
+export const nearlyFull = 0.8

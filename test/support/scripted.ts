@@ -77,7 +77,7 @@ export const client = (
     Layer.provide(Layer.mergeAll(
       reporter.layer,
       Layer.fresh(MetricsAggregator.layer(options)),
-      Layer.fresh(EventsAggregator.layer)
+      Layer.fresh(EventsAggregator.layerWith(options))
     )),
     Layer.orDie
   )

@@ -96,7 +96,7 @@ export const run = (vector: Vector, temporality: Reporter.Temporality): Effect.E
   const layer = ThreadStats.layer(options).pipe(
     Layer.provideMerge(Layer.mergeAll(
       MetricsAggregator.layer(options),
-      EventsAggregator.layer,
+      EventsAggregator.layerWith(options),
       Reporter.layerMemoryWith({ temporality })
     )),
     Layer.provide(Layer.setConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(vector.config.env))))),
