@@ -25,6 +25,7 @@ import type { Event } from "./Event.js"
 import * as EventsAggregator from "./EventsAggregator.js"
 import * as HttpReporter from "./HttpReporter.js"
 import { flushBeforeExit } from "./internal/beforeExit.js"
+import * as Breaker from "./internal/breaker.js"
 import * as makeEvent from "./internal/event.js"
 import * as delivery from "./internal/flush.js"
 import * as Ledger from "./internal/ledger.js"
@@ -152,6 +153,11 @@ export interface Stats {
   /** Payloads that were accepted, and their bytes on the wire. */
   readonly payloads: number
   readonly bytes: number
+  /**
+   * `"open"` after three flushes in a row that used half their time or more and delivered nothing: for 30 seconds (then 60,
+   * 120, up to 300) a flush tries nothing, costs nothing, and keeps everything. `"half-open"`: the next flush tries again.
+   */
+  readonly breaker: Breaker.BreakerState
   /** What the last flush failed with, if it did. */
   readonly lastError: Reporter.ReporterError | undefined
 }
@@ -168,6 +174,8 @@ export interface FlushReceipt {
   readonly payloads: number
   readonly bytes: number
   readonly errors: ReadonlyArray<Reporter.ReporterError>
+  /** Nothing was tried, and everything kept, because the breaker is open ({@link Stats.breaker}). */
+  readonly skipped: boolean
 }
 
 /**
@@ -252,7 +260,14 @@ export class ThreadStats extends Context.Tag("effect-threadstats/ThreadStats")<T
 type Service = ThreadStats["Type"]
 
 const noCounts: FlushCounts = { delivered: 0, kept: 0, dropped: 0 }
-const emptyFlush: FlushReceipt = { metrics: noCounts, events: noCounts, payloads: 0, bytes: 0, errors: [] }
+const emptyFlush: FlushReceipt = {
+  metrics: noCounts,
+  events: noCounts,
+  payloads: 0,
+  bytes: 0,
+  errors: [],
+  skipped: false
+}
 
 const kinds: ReadonlyArray<RollUp.Kind> = ["counter", "gauge", "set", "histogram", "timing", "distribution"]
 
@@ -326,6 +341,7 @@ const makeDisabled = (config: ThreadStatsConfig.ThreadStatsConfig, clock: Clock.
       flushes: 0,
       payloads: 0,
       bytes: 0,
+      breaker: "closed",
       lastError: undefined
     }),
     warm: Effect.void
@@ -360,6 +376,7 @@ export const fromConfig = (
     const pointWindow = config.timestamps === "any" ? undefined : limits.pointWindow
     const dress = wire.dress(config, Duration.toSeconds(aggregator.rollUpInterval))
     const semaphore = Effect.unsafeMakeSemaphore(1)
+    const breaker = Breaker.make()
     const counters = {
       metrics: { delivered: 0, inFlight: 0 },
       events: { delivered: 0, inFlight: 0 }
@@ -491,11 +508,19 @@ export const fromConfig = (
       return { delivered, kept: back.length, dropped: refused.length }
     })
 
-    const flushOnce = (upTo: number | undefined, deadline: number): Effect.Effect<FlushReceipt> =>
+    const flushOnce = (
+      upTo: number | undefined,
+      deadline: number,
+      last: boolean
+    ): Effect.Effect<FlushReceipt> =>
       Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
         const now = clock.unsafeCurrentTimeMillis()
         const limit = Duration.millis(deadline - now)
         if (Duration.toMillis(limit) <= 0) return emptyFlush
+        if (!last && breaker.state(now) === "open") {
+          yield* warn([])
+          return { ...emptyFlush, skipped: true }
+        }
 
         const items = yield* aggregator.flush({ temporality: reporter.temporality, now, upTo })
         const events = yield* eventsAggregator.flush(now)
@@ -548,7 +573,13 @@ export const fromConfig = (
         flushes++
         sent = Reporter.addReceipts(sent, receipt)
         lastError = failed.at(-1)?.[0]
-        if (receipt.payloads > 0) unauthorized = false
+        if (receipt.payloads > 0) {
+          unauthorized = false
+          breaker.succeeded()
+        } else if (failed.length > 0 && Exit.isSuccess(exit)) {
+          const end = clock.unsafeCurrentTimeMillis()
+          if (end - now >= Duration.toMillis(config.flushTimeout) / 2) breaker.wasted(end)
+        }
         yield* warn(failed)
         if (Exit.isFailure(exit)) return yield* Effect.failCause(exit.cause)
         return {
@@ -560,7 +591,8 @@ export const fromConfig = (
           events: counts[2],
           payloads: receipt.payloads,
           bytes: receipt.bytes,
-          errors: failed.map(([error]) => error)
+          errors: failed.map(([error]) => error),
+          skipped: false
         }
       }))
 
@@ -568,10 +600,10 @@ export const fromConfig = (
      * A flush runs on a fiber of its own: it must be able to end in time also where its caller cannot be interrupted
      * (in a finalizer), and to run where its caller was interrupted already.
      */
-    const start = (upTo: number | undefined) =>
+    const start = (upTo: number | undefined, last = false) =>
       Effect.suspend(() => {
         const deadline = clock.unsafeCurrentTimeMillis() + Duration.toMillis(config.flushTimeout)
-        return semaphore.withPermits(1)(flushOnce(upTo, deadline)).pipe(Effect.interruptible, Effect.forkDaemon)
+        return semaphore.withPermits(1)(flushOnce(upTo, deadline, last)).pipe(Effect.interruptible, Effect.forkDaemon)
       })
 
     const outcomeOf = (fiber: Fiber.Fiber<FlushReceipt>) =>
@@ -583,13 +615,19 @@ export const fromConfig = (
         })
       )
 
-    const flush: Service["flush"] = (options) =>
+    const started = (starting: ReturnType<typeof start>) =>
       Effect.uninterruptibleMask((restore) =>
         Effect.flatMap(
-          start(options?.upTo === undefined ? undefined : toMillis(options.upTo)),
+          starting,
           (fiber) => Effect.onInterrupt(restore(outcomeOf(fiber)), () => Fiber.interrupt(fiber))
         )
       )
+
+    const flush: Service["flush"] = (options) =>
+      started(start(options?.upTo === undefined ? undefined : toMillis(options.upTo)))
+
+    /** There is no later one, so it tries in any case. */
+    const lastFlush = started(start(undefined, true))
 
     /** On the interval, and not cut short when the loop is: the last flush waits for the one in flight. */
     const flushClosed = Effect.suspend(() =>
@@ -618,12 +656,13 @@ export const fromConfig = (
         flushes,
         payloads: sent.payloads,
         bytes: sent.bytes,
+        breaker: breaker.state(clock.unsafeCurrentTimeMillis()),
         lastError
       }
     })
 
     // The last flush is registered before the loop is forked: finalizers run last-in first-out.
-    yield* Effect.addFinalizer(() => flush())
+    yield* Effect.addFinalizer(() => lastFlush)
     if (config.periodicFlush && Duration.isFinite(config.flushInterval)) {
       yield* flushClosed.pipe(
         Effect.withClock(clock),
@@ -632,7 +671,7 @@ export const fromConfig = (
         Effect.forkScoped,
         Effect.interruptible
       )
-      if (unrefClock.isLive(clock)) yield* flushBeforeExit(flush())
+      if (unrefClock.isLive(clock)) yield* flushBeforeExit(lastFlush)
     }
 
     return {

@@ -342,6 +342,9 @@ describe("what is remembered", () => {
       })
       assert.strictEqual(bytes, posts.reduce((total, [, body]) => total + Buffer.byteLength(JSON.stringify(body)), 2))
       const before = yield* intake.series
+      const requests = yield* intake.requests
+      yield* send("GET", "/api/v1/validate")
+      assert.strictEqual(requests.length, 4)
       yield* intake.clear
       assert.strictEqual((yield* intake.summary).requests, 0)
       assert.deepStrictEqual(yield* intake.requests, [])

@@ -852,6 +852,75 @@ describe("ThreadStats", () => {
     })
   })
 
+  describe("over an intake that is dead", () => {
+    const flushFor = (duration: string) =>
+      Effect.gen(function*() {
+        const fiber = yield* Effect.fork(ThreadStats.flush())
+        yield* TestClock.adjust(duration as "5 seconds")
+        return yield* fiber
+      })
+
+    it.effect("three flushes are paid for; then they cost nothing, until one tries again", () => {
+      const reporter = scripted.make()
+      return Effect.gen(function*() {
+        const state = Effect.map(ThreadStats.stats, ({ breaker }) => breaker)
+        reporter.answer = () => Effect.never
+        yield* ThreadStats.increment("c")
+        for (let i = 0; i < 3; i++) {
+          assert.strictEqual(yield* state, "closed")
+          assert.isFalse((yield* flushFor("5 seconds")).skipped)
+        }
+        assert.strictEqual(yield* state, "open")
+        yield* TestClock.adjust("29 seconds")
+        yield* ThreadStats.increment("c")
+        const skipped = yield* flushFor("0 seconds")
+        assert.deepInclude(skipped, { skipped: true, payloads: 0, errors: [] })
+        assert.strictEqual(reporter.calls.length, 3)
+        yield* TestClock.adjust("1 seconds")
+        assert.strictEqual(yield* state, "half-open")
+        assert.isFalse((yield* flushFor("5 seconds")).skipped)
+        assert.strictEqual(reporter.calls.length, 4)
+        yield* TestClock.adjust("59 seconds")
+        assert.strictEqual(yield* state, "open")
+        yield* TestClock.adjust("1 seconds")
+        reporter.answer = ({ batch }) => scripted.accept(batch)
+        assert.strictEqual((yield* flushFor("0 seconds")).metrics.delivered, 2)
+        assert.strictEqual(yield* state, "closed")
+        yield* addsUp
+      }).pipe(Effect.provide(scripted.client(reporter)))
+    })
+
+    it.effect("failures that cost no time, or deliver a part, do not count", () => {
+      const reporter = scripted.make()
+      return Effect.gen(function*() {
+        reporter.answer = ({ batch }) => scripted.fail("ServerError", { undelivered: batch })
+        yield* ThreadStats.increment("c")
+        for (let i = 0; i < 10; i++) yield* ThreadStats.flush()
+        assert.strictEqual((yield* ThreadStats.stats).breaker, "closed")
+        reporter.answer = ({ batch, endpoint }) => endpoint === "series" ? Effect.never : scripted.accept(batch)
+        for (let i = 0; i < 5; i++) {
+          yield* ThreadStats.event("e", "")
+          yield* flushFor("5 seconds")
+        }
+        assert.strictEqual((yield* ThreadStats.stats).breaker, "closed")
+        reporter.answer = ({ batch }) => scripted.accept(batch)
+      }).pipe(Effect.provide(scripted.client(reporter)))
+    })
+
+    it.effect("the flush of a scope that closes tries in any case", () => {
+      const reporter = scripted.make()
+      return Effect.gen(function*() {
+        yield* Effect.gen(function*() {
+          reporter.answer = () => Effect.never
+          yield* ThreadStats.increment("c")
+          for (let i = 0; i < 3; i++) yield* flushFor("5 seconds")
+          reporter.answer = ({ batch }) => scripted.accept(batch)
+        }).pipe(Effect.provide(scripted.client(reporter)))
+        assert.strictEqual(reporter.calls.length, 4)
+      })
+    })
+  })
+
   describe("near a limit", () => {
     it.effect("flushes early, before anything is dropped", () => {
       const reporter = scripted.make()
