@@ -60,7 +60,7 @@ describe("over a real socket", () => {
       }
       yield* record
       const [elapsed, receipt] = yield* Effect.timed(ThreadStats.flush())
-      assert.isBelow(Duration.toMillis(elapsed), 700)
+      assert.isBelow(Duration.toMillis(elapsed), 4000)
       assert.deepStrictEqual(receipt.errors.map(({ reason }) => reason), ["Timeout", "Timeout", "Timeout"])
       assert.deepStrictEqual([receipt.metrics.kept, receipt.events.kept], [2, 1])
       assert.deepStrictEqual(yield* arrived, { series: [], distributions: [], events: [] })
@@ -69,7 +69,7 @@ describe("over a real socket", () => {
       assert.deepStrictEqual(yield* arrived, { series: [0.5], distributions: [[7]], events: ["e"] })
       const { metrics } = yield* ThreadStats.stats
       assert.deepStrictEqual([metrics.received, metrics.delivered, metrics.held], [2, 2, 0])
-    }).pipe(Effect.provide(client({ flushTimeout: "400 millis", requestTimeout: "300 millis" }))))
+    }).pipe(Effect.provide(client({ flushTimeout: "2 seconds", requestTimeout: "1500 millis" }))))
 
   it.live("a batch over the intake's limit arrives in pieces, whole", () =>
     Effect.gen(function*() {
