@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { execFile } from "node:child_process"
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { gzipSync } from "node:zlib"
@@ -48,10 +48,9 @@ describe("the reference's vectors", () => {
             interval: 10,
             type: "distribution"
           }),
-        ({ flushes }) => (flushes.find(({ events }) => events!.length > 0)!.events![0]!.title = "other"),
-        ({ flushes }) => flushes.pop()
+        ({ flushes }) => (flushes.find(({ events }) => events!.length > 0)!.events![0]!.title = "other")
       ]
-      for (const spoil of spoilt.slice(0, -1)) {
+      for (const spoil of spoilt) {
         const copy = JSON.parse(text)
         spoil(copy)
         assert.isNotEmpty(compare(copy as Vector, actual), String(spoil))
@@ -79,7 +78,6 @@ describe("the reference's vectors", () => {
       const bad = await cli(join(folder, "spoilt.json"))
       assert.match(bad.out, /^3 vectors, \d+ points, [1-9]\d* mismatches\n$/)
       assert.strictEqual(bad.code, 1)
-      assert.isAbove((await readFile(join(folder, "spoilt.json"))).length, 0)
     } finally {
       await rm(folder, { recursive: true })
     }

@@ -4,7 +4,6 @@
 export interface Ledger<Reason extends string> {
   readonly count: (reason: Reason, name: unknown, times?: number) => void
   readonly totals: () => { readonly [R in Reason]?: number }
-  readonly total: () => number
   /** What was counted since the last call, with up to three names for each reason. */
   readonly takeNews: () => ReadonlyArray<News<Reason>>
 }
@@ -26,10 +25,8 @@ const label = (name: unknown): string => {
 export const make = <Reason extends string>(): Ledger<Reason> => {
   const totals = new Map<Reason, number>()
   let news = new Map<Reason, { count: number; readonly names: Set<string> }>()
-  let total = 0
   return {
     count(reason, name, times = 1) {
-      total += times
       totals.set(reason, (totals.get(reason) ?? 0) + times)
       let entry = news.get(reason)
       if (entry === undefined) {
@@ -40,7 +37,6 @@ export const make = <Reason extends string>(): Ledger<Reason> => {
       if (entry.names.size < shown) entry.names.add(label(name))
     },
     totals: () => Object.fromEntries(totals) as { [R in Reason]?: number },
-    total: () => total,
     takeNews() {
       if (news.size === 0) return []
       const taken = Array.from(news, ([reason, { count, names }]) => ({ reason, count, names: Array.from(names) }))
