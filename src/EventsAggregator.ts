@@ -15,13 +15,13 @@ import * as ThreadStatsConfig from "./ThreadStatsConfig.js"
 /**
  * Why an event was dropped that had been taken.
  *
- * - `TooManyEvents`: over `maxEvents`; the oldest goes first
+ * - `TooManyEvents`, `TooManyBytes`: over `maxEvents` or `maxBytes`; the oldest goes first
  * - `Expired`: it waited until Datadog would no longer take it, which is 18 hours
  *
  * @since 0.1.0
  * @category models
  */
-export type DropReason = "TooManyEvents" | "Expired"
+export type DropReason = "TooManyEvents" | "TooManyBytes" | "Expired"
 
 /**
  * Counts since the layer was built. `received` = `held` + what was taken out + the sum of `dropped`.
@@ -48,7 +48,11 @@ export class EventsAggregator extends Context.Tag("effect-threadstats/EventsAggr
   readonly flush: (now: number) => Effect.Effect<ReadonlyArray<Event>>
   /** Puts back events that were taken out and not delivered, before those recorded since. */
   readonly restore: (events: ReadonlyArray<Event>) => Effect.Effect<void>
-  /** Whether the limit is near, so that it is time to flush. */
+  /** What waits now, in order. */
+  readonly snapshot: Effect.Effect<ReadonlyArray<Event>>
+  /** Takes over what another aggregator held, before everything recorded here. */
+  readonly adopt: (events: ReadonlyArray<Event>) => Effect.Effect<void>
+  /** Whether a limit is near, so that it is time to flush. */
   readonly isNearlyFull: () => boolean
   readonly stats: Effect.Effect<Stats>
   /** What was dropped since the last call. */
@@ -59,7 +63,14 @@ export class EventsAggregator extends Context.Tag("effect-threadstats/EventsAggr
  * @since 0.1.0
  * @category models
  */
-export interface Options extends Pick<ThreadStatsConfig.Options, "maxEvents" | "timestamps"> {}
+export interface Options extends Pick<ThreadStatsConfig.Options, "maxEvents" | "maxBytes" | "timestamps"> {}
+
+/** About how much memory an event takes. */
+const bytesOf = (event: Event): number => {
+  let bytes = 500 + event.title.length + event.text.length
+  for (const tag of event.tags) bytes += tag.length
+  return bytes
+}
 
 const unsafeMake = (
   config: Pick<ThreadStatsConfig.ThreadStatsConfig, keyof Options>
@@ -67,16 +78,31 @@ const unsafeMake = (
   const ledger = Ledger.make<DropReason>()
   const maxAge = config.timestamps === "any" ? Infinity : eventWindow.past
   let buffer: Array<Event> = []
+  let bytes = 0
   let received = 0
   const trim = () => {
-    const over = buffer.length - config.maxEvents
-    if (over > 0) {
-      for (const { title } of buffer.splice(0, over)) ledger.count("TooManyEvents", title)
+    let over = 0
+    for (; over < buffer.length; over++) {
+      const reason = buffer.length - over > config.maxEvents
+        ? "TooManyEvents"
+        : bytes > config.maxBytes
+        ? "TooManyBytes"
+        : undefined
+      if (reason === undefined) break
+      bytes -= bytesOf(buffer[over]!)
+      ledger.count(reason, buffer[over]!.title)
     }
+    if (over > 0) buffer.splice(0, over)
+  }
+  const putBack = (events: ReadonlyArray<Event>) => {
+    buffer = [...events, ...buffer]
+    for (const event of events) bytes += bytesOf(event)
+    trim()
   }
   const unsafeAdd = (event: Event) => {
     received++
     buffer.push(event)
+    bytes += bytesOf(event)
     trim()
   }
   return {
@@ -91,14 +117,17 @@ const unsafeMake = (
           else ledger.count("Expired", event.title)
         }
         buffer = []
+        bytes = 0
         return taken
       }),
-    restore: (events) =>
+    restore: (events) => Effect.sync(() => putBack(events)),
+    snapshot: Effect.sync(() => buffer.slice()),
+    adopt: (events) =>
       Effect.sync(() => {
-        buffer = [...events, ...buffer]
-        trim()
+        received += events.length
+        putBack(events)
       }),
-    isNearlyFull: () => buffer.length >= config.maxEvents * nearlyFull,
+    isNearlyFull: () => buffer.length >= config.maxEvents * nearlyFull || bytes >= config.maxBytes * nearlyFull,
     stats: Effect.sync(() => ({ received, held: buffer.length, dropped: ledger.totals() })),
     takeNews: Effect.sync(() => ledger.takeNews())
   }

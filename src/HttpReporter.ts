@@ -9,6 +9,7 @@ import * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as ApiKey from "./ApiKey.js"
 import * as Delivery from "./internal/delivery.js"
 import { encode } from "./internal/encoder.js"
 import type { Endpoint } from "./internal/endpoints.js"
@@ -27,7 +28,7 @@ import * as ThreadStatsConfig from "./ThreadStatsConfig.js"
 export interface Settings extends
   Pick<
     ThreadStatsConfig.ThreadStatsConfig,
-    "apiKey" | "apiUrl" | "compress" | "disabled" | "requestTimeout"
+    "apiKey" | "apiUrl" | "compress" | "delivery" | "disabled" | "requestTimeout"
   >
 {}
 
@@ -39,6 +40,8 @@ export interface Settings extends
  * flush, what is too large or malformed is halved (docs/delivery.md). Requests carry no spans or trace headers, and the
  * key travels in the `DD-API-KEY` header and is nowhere else: in no address, log, span or error.
  *
+ * The key comes from the {@link ApiKey.ApiKey} service where there is one, else from the settings.
+ *
  * @since 0.1.0
  * @category constructors
  */
@@ -47,19 +50,26 @@ export const make: (
 ) => Effect.Effect<typeof Reporter.Service, ConfigError.ConfigError, HttpClient.HttpClient> = Effect.fnUntraced(
   function*(settings: Settings) {
     if (settings.disabled) return yield* noop
-    const apiKey = yield* Option.match(settings.apiKey, {
-      onNone: () => Effect.fail(missingKey),
-      onSome: Effect.succeed
-    })
-    const transport = Transport.make(yield* HttpClient.HttpClient, { ...settings, apiKey })
+    const keys = yield* Effect.flatMap(
+      Effect.serviceOption(ApiKey.ApiKey),
+      Option.match({
+        onNone: () => Effect.mapBoth(settings.apiKey, { onFailure: () => missingKey, onSuccess: ApiKey.constant }),
+        onSome: Effect.succeed
+      })
+    )
+    const transport = Transport.make(yield* HttpClient.HttpClient, settings)
 
     const deliver = (endpoint: Endpoint) => (batch: ReadonlyArray<Item>): Effect.Effect<Receipt, ReporterError> =>
       Effect.gen(function*() {
-        const options = { compress: settings.compress, deadline: yield* Deadline }
+        const options = {
+          compress: settings.compress,
+          deadline: yield* Deadline,
+          repeat: settings.delivery === "at-least-once"
+        }
         const encoded = yield* encode(endpoint, batch, options)
-        const outcomes = yield* Delivery.make(transport, options)(concurrentRequests)(encoded)
+        const { outcomes, retries } = yield* Delivery.deliver(transport, keys, encoded, concurrentRequests, options)
         const address = `${settings.apiUrl}${endpoint.path}`
-        const receipt = outcomes.map(receiptOf).reduce(addReceipts, emptyReceipt)
+        const receipt = outcomes.map(receiptOf).reduce(addReceipts, { ...emptyReceipt, retries })
         const [first, ...more] = outcomes.flatMap((outcome) => errorOf(address, outcome))
         return first === undefined ? receipt : yield* combine(first, more, receipt)
       })
@@ -69,7 +79,7 @@ export const make: (
       flushMetrics: deliver(series),
       flushDistributions: deliver(distributionPoints),
       flushEvents: deliver(events),
-      warm: transport.warm
+      warm: Effect.catchAllCause(Effect.flatMap(keys.get, transport.warm), () => Effect.void)
     })
   }
 )
@@ -127,7 +137,7 @@ const concurrentRequests = 4
 
 const receiptOf = (outcome: Delivery.Outcome): Receipt =>
   outcome._tag === "Delivered"
-    ? { items: outcome.chunk.entries.length, payloads: 1, bytes: outcome.chunk.body.byteLength }
+    ? { ...emptyReceipt, items: outcome.chunk.entries.length, payloads: 1, bytes: outcome.chunk.body.byteLength }
     : emptyReceipt
 
 const errorOf = (endpoint: string, outcome: Delivery.Outcome): ReadonlyArray<ReporterError> => {
@@ -143,14 +153,16 @@ const errorOf = (endpoint: string, outcome: Delivery.Outcome): ReadonlyArray<Rep
           description,
           undelivered: [],
           refused: [item],
+          ambiguous: [],
           receipt: emptyReceipt,
           cause
         })
       ]
     }
     case "Failed": {
-      const { cause, description, reason, status, transient } = outcome.failure
-      const items = outcome.chunk.entries.map(({ item }) => item)
+      const { ambiguous, chunk, failure } = outcome
+      const { cause, description, reason, status, transient } = failure
+      const items = chunk.entries.map(({ item }) => item)
       return [
         new ReporterError({
           reason,
@@ -159,6 +171,7 @@ const errorOf = (endpoint: string, outcome: Delivery.Outcome): ReadonlyArray<Rep
           status,
           undelivered: transient ? items : [],
           refused: transient ? [] : items,
+          ambiguous: transient && ambiguous ? items : [],
           receipt: emptyReceipt,
           cause
         })
@@ -176,6 +189,7 @@ const combine = (first: ReporterError, more: ReadonlyArray<ReporterError>, recei
     status: first.status,
     undelivered: [first, ...more].flatMap((error) => error.undelivered),
     refused: [first, ...more].flatMap((error) => error.refused),
+    ambiguous: [first, ...more].flatMap((error) => error.ambiguous),
     receipt,
     cause: first.cause
   })

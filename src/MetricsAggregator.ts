@@ -29,7 +29,8 @@ import * as ThreadStatsConfig from "./ThreadStatsConfig.js"
  * - `InvalidHost`: no string, or of more than 255 characters
  * - `InvalidTimestamp`: no moment
  * - `Late`: its bucket was sent long ago and is no longer known, so that its total cannot be sent again
- * - `TooManyContexts`, `TooManyValues`: over `maxContexts` or `maxValues`; what waited longest goes first
+ * - `TooManyContexts`, `TooManyValues`, `TooManyBytes`: over `maxContexts`, `maxValues` or `maxBytes`; what waited longest
+ *   goes first
  * - `Expired`: it waited until Datadog would no longer take it, which is one hour
  *
  * Source of the limits: Datadog documentation, "Custom metrics" and "Getting started with tags".
@@ -45,6 +46,7 @@ export type DropReason =
   | "Late"
   | "TooManyContexts"
   | "TooManyValues"
+  | "TooManyBytes"
   | "Expired"
   | TagFault
 
@@ -82,6 +84,36 @@ export interface RolledUp {
 }
 
 /**
+ * What waits in one context of one bucket, as plain JSON, to be kept elsewhere.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Retained {
+  readonly kind: RollUp.Kind
+  readonly name: string
+  readonly host: string | null
+  readonly tags: ReadonlyArray<string>
+  /** Start of the bucket, in milliseconds since the epoch. */
+  readonly start: number
+  /** How many recorded points it stands for. */
+  readonly recorded: number
+  readonly state: RollUp.State
+}
+
+/**
+ * What waits in one bucket. `version` changes with its contents; these are left out where the version is known already.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Snapshot {
+  readonly start: number
+  readonly version: number
+  readonly contexts: ReadonlyArray<Retained> | undefined
+}
+
+/**
  * Counts since the layer was built. `received` = `held` + what was taken out + the sum of `dropped`.
  *
  * @since 0.1.0
@@ -92,6 +124,8 @@ export interface Stats {
   readonly held: number
   /** Contexts with something to report, over all buckets. */
   readonly contexts: number
+  /** About how much memory what is held takes. */
+  readonly bytes: number
   readonly dropped: { readonly [R in DropReason]?: number }
 }
 
@@ -146,6 +180,10 @@ export class MetricsAggregator extends Context.Tag("effect-threadstats/MetricsAg
   }) => Effect.Effect<ReadonlyArray<RolledUp>>
   /** Puts back what was taken out and not delivered, under what was recorded since. */
   readonly restore: (items: ReadonlyArray<RolledUp>) => Effect.Effect<void>
+  /** What waits now, bucket by bucket. `known` holds the versions, by start, that the caller has already. */
+  readonly snapshot: (known: ReadonlyMap<number, number>) => Effect.Effect<ReadonlyArray<Snapshot>>
+  /** Takes over what another aggregator held, as if it had been recorded here before everything else. */
+  readonly adopt: (items: ReadonlyArray<Retained>) => Effect.Effect<void>
   /** Whether a limit is near, so that it is time to flush. */
   readonly isNearlyFull: () => boolean
   readonly stats: Effect.Effect<Stats>
@@ -159,7 +197,14 @@ export class MetricsAggregator extends Context.Tag("effect-threadstats/MetricsAg
 export interface Options extends
   Pick<
     ThreadStatsConfig.Options,
-    "rollUpInterval" | "percentiles" | "aggregates" | "sampleSize" | "timestamps" | "maxContexts" | "maxValues"
+    | "rollUpInterval"
+    | "percentiles"
+    | "aggregates"
+    | "sampleSize"
+    | "timestamps"
+    | "maxContexts"
+    | "maxValues"
+    | "maxBytes"
   >
 {}
 
@@ -172,8 +217,10 @@ interface Entry {
   rollUp: RollUp.RollUp
   /** Points recorded and not taken out yet. */
   pending: number
-  /** What it added to its bucket's weight. */
-  weight: number
+  /** About how much memory it takes. */
+  bytes: number
+  /** Whether it was taken out before, and is kept for its total. */
+  sent: boolean
 }
 
 interface Bucket {
@@ -181,8 +228,10 @@ interface Bucket {
   readonly entries: Map<string, Entry>
   /** The entries with something pending, in the order in which they got it. */
   dirty: Array<Entry>
-  /** The weight of the entries that were taken out and are kept for their totals. */
-  weight: number
+  /** The bytes of the entries that have nothing pending, and are kept for their totals. */
+  keptBytes: number
+  /** Of what is pending. */
+  version: number
 }
 
 interface Taken extends RolledUp {
@@ -190,8 +239,12 @@ interface Taken extends RolledUp {
   readonly start: number
 }
 
-/** How much may be kept of buckets that were taken out, in units of a plain counter. */
-const keptWeight = 10_000
+/** What is kept of buckets that were taken out: some ten thousand plain contexts. */
+const maxKept = 10_000
+const maxKeptBytes = 4_000_000
+
+/** About what an entry takes in memory, besides its key and what its roll-up grows by. */
+const entryBytes = 350
 
 /** How many names, and how many starts of forgotten buckets, are remembered. */
 const remembered = 10_000
@@ -220,7 +273,28 @@ const isDistribution = ({ kind }: Entry): boolean => kind === "distribution"
 
 const isLetter = (code: number): boolean => (code >= 97 && code <= 122) || (code >= 65 && code <= 90)
 
+const grows = (kind: RollUp.Kind): boolean => kind !== "counter" && kind !== "gauge"
+
 const isKindSafeLate = (kind: RollUp.Kind): boolean => kind === "gauge" || kind === "distribution"
+
+const makeEntry = (
+  key: string,
+  kind: RollUp.Kind,
+  name: string,
+  host: string | null,
+  tags: ReadonlyArray<string>,
+  rollUp: RollUp.RollUp
+): Entry => ({
+  key,
+  kind,
+  name,
+  host,
+  tags,
+  rollUp,
+  pending: 0,
+  bytes: entryBytes + key.length + rollUp.bytes(),
+  sent: false
+})
 
 const unsafeMake = (
   config: Pick<ThreadStatsConfig.ThreadStatsConfig, keyof Options>,
@@ -234,15 +308,21 @@ const unsafeMake = (
   const kinds = new Map<string, RollUp.Kind>()
   let conflicts = new Set<string>()
   const maxAge = config.timestamps === "any" ? Infinity : pointWindow.past
-  const nearly = { contexts: config.maxContexts * nearlyFull, values: config.maxValues * nearlyFull }
+  const nearly = {
+    contexts: config.maxContexts * nearlyFull,
+    values: config.maxValues * nearlyFull,
+    bytes: config.maxBytes * nearlyFull
+  }
   let received = 0
   let held = 0
-  /** Entries with something pending, and the distribution values in them. */
+  /** Entries with something pending, the distribution values in them, and their bytes. */
   let contexts = 0
   let values = 0
-  /** All entries, also those that are kept for their totals. */
+  let bytes = 0
+  /** All entries, also those that are kept for their totals, and the bytes of the latter. */
   let entries = 0
-  let weight = 0
+  let keptBytes = 0
+  let version = 0
 
   const startOf = (time: number) => Math.floor(time / interval) * interval
 
@@ -259,23 +339,32 @@ const unsafeMake = (
   const bucketAt = (start: number): Bucket => {
     let bucket = buckets.get(start)
     if (bucket === undefined) {
-      bucket = { start, entries: new Map(), dirty: [], weight: 0 }
+      bucket = { start, entries: new Map(), dirty: [], keptBytes: 0, version: 0 }
       buckets.set(start, bucket)
     }
     return bucket
+  }
+
+  const keep = (bucket: Bucket, change: number) => {
+    bucket.keptBytes += change
+    keptBytes += change
   }
 
   const hold = (bucket: Bucket, entry: Entry, points: number) => {
     if (entry.pending === 0) {
       bucket.dirty.push(entry)
       contexts++
+      bytes += entry.bytes
+      if (entry.sent) keep(bucket, -entry.bytes)
     }
     entry.pending += points
     held += points
+    bucket.version = ++version
   }
 
   const release = (entry: Entry) => {
     contexts--
+    bytes -= entry.bytes
     held -= entry.pending
     entry.pending = 0
     if (entry.kind === "distribution") values -= entry.rollUp.values().length
@@ -283,16 +372,16 @@ const unsafeMake = (
 
   const remove = (bucket: Bucket, entry: Entry) => {
     bucket.entries.delete(entry.key)
-    bucket.weight -= entry.weight
-    weight -= entry.weight
     entries--
   }
 
   const drop = (reason: DropReason, bucket: Bucket, entry: Entry) => {
     ledger.count(reason, entry.name, entry.pending)
     release(entry)
+    bucket.version = ++version
     // What was sent once has to be known, or a later point would undercut it.
-    if (entry.weight === 0) remove(bucket, entry)
+    if (entry.sent) keep(bucket, entry.bytes)
+    else remove(bucket, entry)
   }
 
   const oldestWith = (which: (entry: Entry) => boolean, before: number): Bucket | undefined => {
@@ -330,6 +419,15 @@ const unsafeMake = (
     entry.pending -= most
     held -= most
     values -= most
+    resize(entry)
+    oldest.version = ++version
+  }
+
+  /** Of an entry with something pending, whose roll-up has changed. */
+  const resize = (entry: Entry) => {
+    const before = entry.bytes
+    entry.bytes = entryBytes + entry.key.length + entry.rollUp.bytes()
+    bytes += entry.bytes - before
   }
 
   const fault = (kind: RollUp.Kind, name: string, value: RollUp.Value, time: number): DropReason | undefined => {
@@ -361,21 +459,27 @@ const unsafeMake = (
     const key = keyOf(kind, name, host, tags)
     let bucket = buckets.get(start)
     let entry = bucket?.entries.get(key)
+    if (bytes >= config.maxBytes && (entry === undefined || grows(kind))) {
+      while (bytes >= config.maxBytes && dropOldest("TooManyBytes", start));
+      if (bytes >= config.maxBytes) return "TooManyBytes"
+    }
     if (bucket === undefined || entry === undefined) {
       if (bucket === undefined && forgotten.has(start) && !isKindSafeLate(kind)) return "Late"
-      if (contexts >= config.maxContexts || entries >= config.maxContexts + keptWeight) {
+      if (contexts >= config.maxContexts || entries >= config.maxContexts + maxKept) {
         forget(start)
         if (!dropOldest("TooManyContexts", start)) return "TooManyContexts"
       }
       bucket = bucketAt(start)
       noteKind(kind, name)
-      entry = { key, kind, name, host, tags, rollUp: makeRollUp(kind), pending: 0, weight: 0 }
+      entry = makeEntry(key, kind, name, host, tags, makeRollUp(kind))
       bucket.entries.set(key, entry)
       entries++
     }
     if (kind === "distribution") values++
-    entry.rollUp.add(value)
     hold(bucket, entry, 1)
+    const grown = entry.rollUp.add(value)
+    entry.bytes += grown
+    bytes += grown
     return undefined
   }
 
@@ -408,27 +512,25 @@ const unsafeMake = (
     if (temporality === "delta" || entry.kind === "distribution") {
       remove(bucket, entry)
     } else {
-      const now = entry.rollUp.weight()
-      bucket.weight += now - entry.weight
-      weight += now - entry.weight
-      entry.weight = now
+      entry.sent = true
+      keep(bucket, entry.bytes)
     }
     return taken
   }
 
   /** Forgets the oldest closed buckets that hold nothing to report, until what is kept is light enough. */
   const forget = (now: number) => {
-    if (weight <= keptWeight) return
+    if (keptBytes <= maxKeptBytes) return
     const closed = Array.from(buckets.keys()).filter((start) => start < startOf(now)).sort((a, b) => a - b)
     for (const start of closed) {
       const bucket = buckets.get(start)!
       if (bucket.dirty.length > 0) continue
       buckets.delete(start)
-      weight -= bucket.weight
+      keptBytes -= bucket.keptBytes
       entries -= bucket.entries.size
       forgotten.add(start)
       if (forgotten.size > remembered) forgotten.delete(forgotten.values().next().value!)
-      if (weight <= keptWeight) return
+      if (keptBytes <= maxKeptBytes) return
     }
   }
 
@@ -440,6 +542,7 @@ const unsafeMake = (
         if (bucket.start >= limit) continue
         const dirty = bucket.dirty
         bucket.dirty = []
+        bucket.version = ++version
         const expired = bucket.start + interval < now - maxAge
         for (const entry of dirty) {
           if (expired) drop("Expired", bucket, entry)
@@ -451,24 +554,65 @@ const unsafeMake = (
       return taken
     })
 
+  /** Under what is there, as if it had been recorded before. */
+  const putBack = (start: number, entry: Entry, recorded: number) => {
+    forgotten.delete(start)
+    const bucket = bucketAt(start)
+    const present = bucket.entries.get(entry.key)
+    if (entry.kind === "distribution") values += entry.rollUp.values().length
+    if (present === undefined) {
+      bucket.entries.set(entry.key, entry)
+      entry.sent = false
+      entries++
+      hold(bucket, entry, recorded)
+    } else {
+      hold(bucket, present, recorded)
+      if (present !== entry) present.rollUp.absorb(entry.rollUp)
+      resize(present)
+    }
+  }
+
+  const enforceBounds = () => {
+    while (contexts > config.maxContexts && dropOldest("TooManyContexts", Infinity));
+    while (bytes > config.maxBytes && dropOldest("TooManyBytes", Infinity));
+    while (values > config.maxValues) dropOldestValues(values - config.maxValues)
+  }
+
   const restore: MetricsAggregator["Type"]["restore"] = (items) =>
     Effect.sync(() => {
-      for (const { entry, recorded, start } of items as ReadonlyArray<Taken>) {
-        forgotten.delete(start)
-        const bucket = bucketAt(start)
-        const present = bucket.entries.get(entry.key)
-        if (entry.kind === "distribution") values += entry.rollUp.values().length
-        if (present === undefined) {
-          bucket.entries.set(entry.key, entry)
-          entry.weight = 0
-          entries++
-        } else if (present !== entry) {
-          present.rollUp.absorb(entry.rollUp)
-        }
-        hold(bucket, present ?? entry, recorded)
+      for (const { entry, recorded, start } of items as ReadonlyArray<Taken>) putBack(start, entry, recorded)
+      enforceBounds()
+    })
+
+  const adopt: MetricsAggregator["Type"]["adopt"] = (items) =>
+    Effect.sync(() => {
+      for (const { host, kind, name, recorded, start, state, tags } of items) {
+        const entry = makeEntry(keyOf(kind, name, host, tags), kind, name, host, tags, makeRollUp(kind, state))
+        received += recorded
+        putBack(startOf(start), entry, recorded)
       }
-      while (contexts > config.maxContexts && dropOldest("TooManyContexts", Infinity));
-      while (values > config.maxValues) dropOldestValues(values - config.maxValues)
+      enforceBounds()
+    })
+
+  const retainedOf = (start: number) => ({ host, kind, name, pending, rollUp, tags }: Entry): Retained => ({
+    kind,
+    name,
+    host,
+    tags,
+    start,
+    recorded: pending,
+    state: rollUp.state()
+  })
+
+  const snapshot: MetricsAggregator["Type"]["snapshot"] = (known) =>
+    Effect.sync(() => {
+      const snapshots: Array<Snapshot> = []
+      for (const { dirty, start, version } of buckets.values()) {
+        if (dirty.length === 0) continue
+        const contexts = known.get(start) === version ? undefined : dirty.map(retainedOf(start))
+        snapshots.push({ start, version, contexts })
+      }
+      return snapshots
     })
 
   return {
@@ -477,8 +621,10 @@ const unsafeMake = (
     add: (kind, name, value, time, context) => Effect.sync(() => unsafeAdd(kind, name, value, time, context)),
     flush,
     restore,
-    isNearlyFull: () => contexts >= nearly.contexts || values >= nearly.values,
-    stats: Effect.sync((): Stats => ({ received, held, contexts, dropped: ledger.totals() })),
+    adopt,
+    snapshot,
+    isNearlyFull: () => contexts >= nearly.contexts || values >= nearly.values || bytes >= nearly.bytes,
+    stats: Effect.sync((): Stats => ({ received, held, contexts, bytes, dropped: ledger.totals() })),
     takeNews: Effect.sync((): News => {
       const news = { dropped: ledger.takeNews(), conflicts: Array.from(conflicts) }
       conflicts = new Set()

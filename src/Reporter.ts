@@ -36,7 +36,8 @@ export type Temporality = "total" | "delta"
 export type Item = Series | DistributionSeries | Event
 
 /**
- * What a delivery took: accepted items, payloads sent, and their bytes on the wire.
+ * What a delivery took: accepted items, accepted payloads and their bytes on the wire, and how often a payload was sent
+ * again.
  *
  * @since 0.1.0
  * @category models
@@ -45,6 +46,7 @@ export interface Receipt {
   readonly items: number
   readonly payloads: number
   readonly bytes: number
+  readonly retries: number
 }
 
 /**
@@ -78,7 +80,8 @@ export type Reason =
  * A batch, or a part of it, was not delivered.
  *
  * `undelivered` are the items for which trying again can help, `refused` those for which it cannot; both hold the very
- * objects of the batch. Items in neither were delivered, as `receipt` counts. Nothing in this error holds a key.
+ * objects of the batch. Items in neither were delivered, as `receipt` counts. `ambiguous` are those among `undelivered`
+ * that may have arrived all the same, because an answer was lost. Nothing in this error holds a key.
  *
  * @since 0.1.0
  * @category errors
@@ -90,6 +93,7 @@ export class ReporterError extends Data.TaggedError("ReporterError")<{
   readonly status?: number | undefined
   readonly undelivered: ReadonlyArray<Item>
   readonly refused: ReadonlyArray<Item>
+  readonly ambiguous: ReadonlyArray<Item>
   readonly receipt: Receipt
   readonly cause?: unknown
 }> {
@@ -133,7 +137,7 @@ export class Reporter extends Context.Tag("effect-threadstats/Reporter")<Reporte
  * @since 0.1.0
  * @category receipts
  */
-export const emptyReceipt: Receipt = { items: 0, payloads: 0, bytes: 0 }
+export const emptyReceipt: Receipt = { items: 0, payloads: 0, bytes: 0, retries: 0 }
 
 /**
  * @since 0.1.0
@@ -142,7 +146,8 @@ export const emptyReceipt: Receipt = { items: 0, payloads: 0, bytes: 0 }
 export const addReceipts = (self: Receipt, that: Receipt): Receipt => ({
   items: self.items + that.items,
   payloads: self.payloads + that.payloads,
-  bytes: self.bytes + that.bytes
+  bytes: self.bytes + that.bytes,
+  retries: self.retries + that.retries
 })
 
 /**
@@ -152,7 +157,7 @@ export const addReceipts = (self: Receipt, that: Receipt): Receipt => ({
  * @category layers
  */
 export const layerNoop: Layer.Layer<Reporter> = Layer.sync(Reporter, () => {
-  const accept = (batch: ReadonlyArray<Item>) => Effect.succeed({ items: batch.length, payloads: 0, bytes: 0 })
+  const accept = (batch: ReadonlyArray<Item>) => Effect.succeed({ ...emptyReceipt, items: batch.length })
   return Reporter.of({
     temporality: "total",
     flushMetrics: accept,
@@ -191,7 +196,7 @@ export const layerMemoryWith = (options: {
     const keep = <A extends Item>(store: () => Array<A>) => (batch: ReadonlyArray<A>) =>
       Effect.sync((): Receipt => {
         for (const item of batch) store().push(item)
-        return { items: batch.length, payloads: 1, bytes: 0 }
+        return { ...emptyReceipt, items: batch.length, payloads: 1 }
       })
     return Context.make(Reporter, {
       temporality: options.temporality,
@@ -229,7 +234,7 @@ export const layerConsole: Layer.Layer<Reporter> = Layer.sync(Reporter, () => {
   const print = (batch: ReadonlyArray<Item>) =>
     Effect.as(
       Effect.forEach(batch, (item) => Console.log(JSON.stringify(item)), { discard: true }),
-      { items: batch.length, payloads: batch.length, bytes: 0 }
+      { ...emptyReceipt, items: batch.length, payloads: batch.length }
     )
   return Reporter.of({
     temporality: "total",

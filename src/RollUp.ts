@@ -38,22 +38,45 @@ export interface Point {
 }
 
 /**
+ * What a roll-up holds, as plain JSON: a counter's sum, a gauge's last value, a set's members, a distribution's values, or
+ * what a histogram knows.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type State = number | ReadonlyArray<Value> | HistogramState
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface HistogramState {
+  readonly min: number
+  readonly max: number
+  readonly sum: number
+  readonly count: number
+  readonly sample: ReadonlyArray<number>
+}
+
+/**
  * What has been recorded for one context in one bucket.
  *
  * @since 0.1.0
  * @category models
  */
 export interface RollUp {
-  /** Takes one value, which the caller has checked. Constant time, but for what a distribution has to keep. */
-  readonly add: (value: Value) => void
+  /** Takes one value, which the caller has checked, and says by about how many bytes that made it larger. */
+  readonly add: (value: Value) => number
   /** Takes over what an older roll-up of the same kind holds, as if it had been recorded before everything here. */
   readonly absorb: (older: RollUp) => void
   /** What to report now. Changes nothing. Empty for a distribution, which has `values` instead. */
   readonly points: () => ReadonlyArray<Point>
   /** A distribution's values, in order of recording. */
   readonly values: () => ReadonlyArray<number>
-  /** Roughly how much memory this holds, in units of a plain counter. */
-  readonly weight: () => number
+  /** About how many bytes it holds, besides a constant part. */
+  readonly bytes: () => number
+  /** A copy of all it holds, to be kept elsewhere. */
+  readonly state: () => State
 }
 
 /**
@@ -78,27 +101,28 @@ const noPoints: ReadonlyArray<Point> = []
 const noValues: ReadonlyArray<number> = []
 
 /**
- * A function that makes roll-ups, with everything that is the same for all of them computed once.
+ * A function that makes roll-ups, with everything that is the same for all of them computed once. It makes an empty one,
+ * or one with the `state` of another of the same kind.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const factory = (options: Options): (kind: Kind) => RollUp => {
+export const factory = (options: Options): (kind: Kind, state?: State) => RollUp => {
   const seconds = Duration.toSeconds(options.rollUpInterval)
   const summary = makeSummary(options, seconds)
-  return (kind) => {
+  return (kind, state) => {
     switch (kind) {
       case "counter":
-        return new Counter(seconds)
+        return new Counter(seconds, state as number | undefined)
       case "gauge":
-        return new Gauge()
+        return new Gauge(state as number | undefined)
       case "set":
-        return new UniqueSet()
+        return new UniqueSet(state as ReadonlyArray<Value> | undefined)
       case "histogram":
       case "timing":
-        return new Histogram(options.sampleSize, options.random, summary)
+        return new Histogram(options.sampleSize, options.random, summary, state as HistogramState | undefined)
       case "distribution":
-        return new Distribution()
+        return new Distribution(state as ReadonlyArray<number> | undefined)
     }
   }
 }
@@ -119,13 +143,15 @@ export const maxSuffixLength = (kind: Kind, options: Pick<Options, "percentiles"
     : 0
 
 class Counter implements RollUp {
-  sum = 0
+  sum: number
   readonly seconds: number
-  constructor(seconds: number) {
+  constructor(seconds: number, sum = 0) {
     this.seconds = seconds
+    this.sum = sum
   }
-  add(value: Value): void {
+  add(value: Value): number {
     this.sum += value as number
+    return 0
   }
   absorb(older: RollUp): void {
     this.sum += (older as Counter).sum
@@ -136,15 +162,22 @@ class Counter implements RollUp {
   values(): ReadonlyArray<number> {
     return noValues
   }
-  weight(): number {
-    return 1
+  bytes(): number {
+    return 0
+  }
+  state(): State {
+    return finite(this.sum)
   }
 }
 
 class Gauge implements RollUp {
-  last = Number.NaN
-  add(value: Value): void {
+  last: number
+  constructor(last = Number.NaN) {
+    this.last = last
+  }
+  add(value: Value): number {
     this.last = value as number
+    return 0
   }
   absorb(older: RollUp): void {
     if (Number.isNaN(this.last)) this.last = (older as Gauge).last
@@ -155,18 +188,33 @@ class Gauge implements RollUp {
   values(): ReadonlyArray<number> {
     return noValues
   }
-  weight(): number {
-    return 1
+  bytes(): number {
+    return 0
+  }
+  state(): State {
+    return this.last
   }
 }
 
+/** Of one value kept as a number, and of one member of a set besides its characters. */
+const numberBytes = 8
+const memberBytes = 48
+
 class UniqueSet implements RollUp {
   readonly members = new Set<Value>()
-  add(value: Value): void {
-    this.members.add(value)
+  size = 0
+  constructor(members: ReadonlyArray<Value> = []) {
+    for (const member of members) this.add(member)
+  }
+  add(value: Value): number {
+    const before = this.members.size
+    if (this.members.add(value).size === before) return 0
+    const grown = memberBytes + (typeof value === "string" ? value.length : 0)
+    this.size += grown
+    return grown
   }
   absorb(older: RollUp): void {
-    for (const member of (older as UniqueSet).members) this.members.add(member)
+    for (const member of (older as UniqueSet).members) this.add(member)
   }
   points(): ReadonlyArray<Point> {
     return [{ suffix: "", type: "gauge", value: this.members.size }]
@@ -174,15 +222,22 @@ class UniqueSet implements RollUp {
   values(): ReadonlyArray<number> {
     return noValues
   }
-  weight(): number {
-    return 1 + this.members.size / 8
+  bytes(): number {
+    return this.size
+  }
+  state(): State {
+    return Array.from(this.members)
   }
 }
 
 class Distribution implements RollUp {
-  recorded: Array<number> = []
-  add(value: Value): void {
+  recorded: Array<number>
+  constructor(recorded: ReadonlyArray<number> = []) {
+    this.recorded = recorded.slice()
+  }
+  add(value: Value): number {
     this.recorded.push(value as number)
+    return numberBytes
   }
   absorb(older: RollUp): void {
     this.recorded = (older as Distribution).recorded.concat(this.recorded)
@@ -193,8 +248,11 @@ class Distribution implements RollUp {
   values(): ReadonlyArray<number> {
     return this.recorded
   }
-  weight(): number {
-    return 1 + this.recorded.length / 16
+  bytes(): number {
+    return this.recorded.length * numberBytes
+  }
+  state(): State {
+    return this.recorded.slice()
   }
 }
 
@@ -230,6 +288,8 @@ const makeSummary = (options: Options, seconds: number): Summary => {
   }
 }
 
+const nothingSeen: HistogramState = { min: Infinity, max: -Infinity, sum: 0, count: 0, sample: [] }
+
 /**
  * Minimum, maximum, sum and count are exact. Percentiles are exact up to `sampleSize` values; beyond, they are taken
  * over a uniform sample of all values (algorithm R), so that a rank is off by about `sqrt(p (1 - p) / sampleSize)`.
@@ -238,20 +298,25 @@ const makeSummary = (options: Options, seconds: number): Summary => {
  * and the official one loses negative values when merged; here nothing is lost below `sampleSize`.
  */
 class Histogram implements RollUp {
-  min = Infinity
-  max = -Infinity
-  sum = 0
-  count = 0
-  sample: Array<number> = []
+  min: number
+  max: number
+  sum: number
+  count: number
+  sample: Array<number>
   readonly size: number
   readonly random: PCGRandom
   readonly summary: Summary
-  constructor(size: number, random: PCGRandom, summary: Summary) {
+  constructor(size: number, random: PCGRandom, summary: Summary, state: HistogramState = nothingSeen) {
     this.size = size
     this.random = random
     this.summary = summary
+    this.min = state.min
+    this.max = state.max
+    this.sum = state.sum
+    this.count = state.count
+    this.sample = state.sample.slice()
   }
-  add(value: Value): void {
+  add(value: Value): number {
     const x = value as number
     if (x < this.min) this.min = x
     if (x > this.max) this.max = x
@@ -259,10 +324,11 @@ class Histogram implements RollUp {
     this.count += 1
     if (this.sample.length < this.size) {
       this.sample.push(x)
-    } else {
-      const slot = Math.floor(this.random.number() * this.count)
-      if (slot < this.size) this.sample[slot] = x
+      return numberBytes
     }
+    const slot = Math.floor(this.random.number() * this.count)
+    if (slot < this.size) this.sample[slot] = x
+    return 0
   }
   absorb(older: RollUp): void {
     const that = older as Histogram
@@ -278,8 +344,11 @@ class Histogram implements RollUp {
   values(): ReadonlyArray<number> {
     return noValues
   }
-  weight(): number {
-    return 1 + this.sample.length / 16
+  bytes(): number {
+    return this.sample.length * numberBytes
+  }
+  state(): State {
+    return { min: this.min, max: this.max, sum: finite(this.sum), count: this.count, sample: this.sample.slice() }
   }
 }
 

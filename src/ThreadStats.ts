@@ -18,6 +18,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
@@ -30,12 +31,15 @@ import * as makeEvent from "./internal/event.js"
 import * as delivery from "./internal/flush.js"
 import * as Ledger from "./internal/ledger.js"
 import * as limits from "./internal/limits.js"
+import * as Retention from "./internal/retention.js"
+import * as selfMetrics from "./internal/selfMetrics.js"
 import * as wire from "./internal/series.js"
 import type { Tags } from "./internal/tags.js"
 import { type TimeInput, toMillis, windowFault } from "./internal/time.js"
 import * as unrefClock from "./internal/unrefClock.js"
 import * as MetricsAggregator from "./MetricsAggregator.js"
 import * as Reporter from "./Reporter.js"
+import { RetainedStore } from "./RetainedStore.js"
 import * as RollUp from "./RollUp.js"
 import type { DistributionSeries, Series } from "./Series.js"
 import * as ThreadStatsConfig from "./ThreadStatsConfig.js"
@@ -105,11 +109,20 @@ export interface TimerOptions<A = unknown, E = unknown> {
  * - `NameTooLong`: more than 200 characters with namespace and suffix
  * - `TooOld`, `TooNew`: recorded for more than 1 hour ago or 10 minutes ahead
  * - `Refused`: the receiver will never take it, as the warning of that flush says
+ * - `Ambiguous`: it may have arrived, and with `delivery: "at-most-once"` it is not sent again
+ * - `Corrupt`: an earlier process left it in the `RetainedStore`, where it could not be read
  *
  * @since 0.1.0
  * @category models
  */
-export type MetricDropReason = MetricsAggregator.DropReason | "NameTooLong" | "TooOld" | "TooNew" | "Refused"
+export type MetricDropReason =
+  | MetricsAggregator.DropReason
+  | "NameTooLong"
+  | "TooOld"
+  | "TooNew"
+  | "Refused"
+  | "Ambiguous"
+  | "Corrupt"
 
 /**
  * Why an event was dropped.
@@ -119,11 +132,13 @@ export type MetricDropReason = MetricsAggregator.DropReason | "NameTooLong" | "T
  * - `InvalidTags`, `TagTooLong`, `InvalidTimestamp`: as for points
  * - `TooManyEvents`, `Expired`: it could not be delivered, and had to make room or became too old
  * - `Refused`: the receiver will never take it
+ * - `Ambiguous`: it may have arrived, and with `delivery: "at-most-once"` it is not sent again
+ * - `Corrupt`: an earlier process left it in the `RetainedStore`, where it could not be read
  *
  * @since 0.1.0
  * @category models
  */
-export type EventDropReason = makeEvent.EventFault | EventsAggregator.DropReason | "Refused"
+export type EventDropReason = makeEvent.EventFault | EventsAggregator.DropReason | "Refused" | "Ambiguous" | "Corrupt"
 
 /**
  * What became of everything recorded since the layer was built:
@@ -153,6 +168,8 @@ export interface Stats {
   /** Payloads that were accepted, and their bytes on the wire. */
   readonly payloads: number
   readonly bytes: number
+  /** How often a payload was sent again within a flush. */
+  readonly retries: number
   /**
    * `"open"` after three flushes in a row that used half their time or more and delivered nothing: for 30 seconds (then 60,
    * 120, up to 300) a flush tries nothing, costs nothing, and keeps everything. `"half-open"`: the next flush tries again.
@@ -173,6 +190,7 @@ export interface FlushReceipt {
   readonly events: FlushCounts
   readonly payloads: number
   readonly bytes: number
+  readonly retries: number
   readonly errors: ReadonlyArray<Reporter.ReporterError>
   /** Nothing was tried, and everything kept, because the breaker is open ({@link Stats.breaker}). */
   readonly skipped: boolean
@@ -186,7 +204,7 @@ export interface FlushCounts {
   readonly delivered: number
   /** Not delivered, and kept for the next flush. */
   readonly kept: number
-  /** Refused for good. */
+  /** Refused for good, or not to be sent a second time. */
   readonly dropped: number
 }
 
@@ -265,9 +283,13 @@ const emptyFlush: FlushReceipt = {
   events: noCounts,
   payloads: 0,
   bytes: 0,
+  retries: 0,
   errors: [],
   skipped: false
 }
+
+/** The part of a flush's time that is for the store, before sending and after it, where there is one. */
+const storeShare = 0.1
 
 const kinds: ReadonlyArray<RollUp.Kind> = ["counter", "gauge", "set", "histogram", "timing", "distribution"]
 
@@ -326,24 +348,27 @@ const makeRecorders = (options: {
   }
 }
 
+const none = { received: 0, delivered: 0, held: 0, dropped: {} }
+const noStats: Stats = {
+  metrics: none,
+  events: none,
+  contexts: 0,
+  flushes: 0,
+  payloads: 0,
+  bytes: 0,
+  retries: 0,
+  breaker: "closed",
+  lastError: undefined
+}
+
 /** Records and sends nothing. */
 const makeDisabled = (config: ThreadStatsConfig.ThreadStatsConfig, clock: Clock.Clock): Service => {
-  const counts = { received: 0, delivered: 0, held: 0, dropped: {} }
   return {
     config,
     ...makeRecorders({ point: () => {}, event: () => {}, clock, timerUnit: config.timerUnit }),
     timer: (effect) => effect,
     flush: () => Effect.succeed(emptyFlush),
-    stats: Effect.succeed({
-      metrics: counts,
-      events: counts,
-      contexts: 0,
-      flushes: 0,
-      payloads: 0,
-      bytes: 0,
-      breaker: "closed",
-      lastError: undefined
-    }),
+    stats: Effect.succeed(noStats),
     warm: Effect.void
   }
 }
@@ -368,6 +393,7 @@ export const fromConfig = (
     const aggregator = yield* MetricsAggregator.MetricsAggregator
     const eventsAggregator = yield* EventsAggregator.EventsAggregator
     const reporter = yield* Reporter.Reporter
+    const store = yield* Effect.serviceOption(RetainedStore)
 
     const runtime = yield* Effect.runtime()
     const maxNameLength = nameLengths(config)
@@ -375,6 +401,11 @@ export const fromConfig = (
     const eventDrops = Ledger.make<EventDropReason>()
     const pointWindow = config.timestamps === "any" ? undefined : limits.pointWindow
     const dress = wire.dress(config, Duration.toSeconds(aggregator.rollUpInterval))
+    const repeats = config.delivery === "at-least-once"
+      ? undefined
+      : ({ kind }: MetricsAggregator.Retained) =>
+        kind === "gauge" || (reporter.temporality === "total" && kind !== "distribution")
+    const retention = Option.map(store, (self) => Retention.make(self, aggregator, eventsAggregator, repeats))
     const semaphore = Effect.unsafeMakeSemaphore(1)
     const breaker = Breaker.make()
     const counters = {
@@ -458,6 +489,8 @@ export const fromConfig = (
         ...[...(yield* eventsAggregator.takeNews), ...eventDrops.takeNews()].map(describe("events")),
         ...news.conflicts.map((name) => `The name ${name} is used with more than one kind of metric`)
       ]
+      const storeError = Option.getOrUndefined(retention)?.takeNews()
+      if (storeError !== undefined) yield* Effect.logWarning(storeError.message)
       yield* Effect.forEach(warnings, (message) => Effect.logWarning(message), { discard: true })
       for (const [error, counts] of errors) {
         const message = `${error.message}; kept ${counts.kept}, dropped ${counts.dropped}`
@@ -469,6 +502,11 @@ export const fromConfig = (
         }
       }
     }, log)
+
+    /** Whether an item is not to be sent again: it may have arrived, and would count twice. */
+    const isSpent = (item: Reporter.Item, outcome: delivery.Outcome): boolean =>
+      config.delivery === "at-most-once" && outcome.ambiguous.has(item) &&
+      ("title" in item || item.type === "distribution" || (reporter.temporality === "delta" && item.type !== "gauge"))
 
     /** Books a batch of rolled-up items: back into the aggregator, dropped, or delivered. */
     const settleMetrics = Effect.fnUntraced(function*(
@@ -482,7 +520,10 @@ export const fromConfig = (
       let delivered = 0
       items.forEach((item, i) => {
         counters.metrics.inFlight -= item.recorded
-        if (parts[i]!.some((part) => outcome.undelivered.has(part))) {
+        if (parts[i]!.some((part) => isSpent(part, outcome))) {
+          dropped += item.recorded
+          metricDrops.count("Ambiguous", item.name, item.recorded)
+        } else if (parts[i]!.some((part) => outcome.undelivered.has(part))) {
           back.push(item)
           kept += item.recorded
         } else if (parts[i]!.some((part) => outcome.refused.has(part))) {
@@ -498,15 +539,65 @@ export const fromConfig = (
     })
 
     const settleEvents = Effect.fnUntraced(function*(events: ReadonlyArray<Event>, outcome: delivery.Outcome) {
-      const back = events.filter((event) => outcome.undelivered.has(event))
-      const refused = events.filter((event) => !outcome.undelivered.has(event) && outcome.refused.has(event))
-      for (const { title } of refused) eventDrops.count("Refused", title)
-      const delivered = events.length - back.length - refused.length
+      const back: Array<Event> = []
+      let dropped = 0
+      for (const event of events) {
+        const spent = isSpent(event, outcome)
+        if (!spent && outcome.undelivered.has(event)) {
+          back.push(event)
+        } else if (spent || outcome.refused.has(event)) {
+          dropped++
+          eventDrops.count(spent ? "Ambiguous" : "Refused", event.title)
+        }
+      }
+      const delivered = events.length - back.length - dropped
       counters.events.inFlight -= events.length
       counters.events.delivered += delivered
       if (back.length > 0) yield* eventsAggregator.restore(back)
-      return { delivered, kept: back.length, dropped: refused.length }
+      return { delivered, kept: back.length, dropped }
     })
+
+    const stats = Effect.gen(function*(): Effect.fn.Return<Stats> {
+      const metrics = yield* aggregator.stats
+      const events = yield* eventsAggregator.stats
+      return {
+        metrics: {
+          received: metrics.received + early.metrics,
+          delivered: counters.metrics.delivered,
+          held: metrics.held + counters.metrics.inFlight,
+          dropped: Ledger.addTotals<MetricDropReason>(metrics.dropped, metricDrops.totals())
+        },
+        events: {
+          received: events.received + early.events,
+          delivered: counters.events.delivered,
+          held: events.held + counters.events.inFlight,
+          dropped: Ledger.addTotals<EventDropReason>(events.dropped, eventDrops.totals())
+        },
+        contexts: metrics.contexts,
+        flushes,
+        payloads: sent.payloads,
+        bytes: sent.bytes,
+        retries: sent.retries,
+        breaker: breaker.state(clock.unsafeCurrentTimeMillis()),
+        lastError
+      }
+    })
+
+    const retain = (f: (self: Retention.Retention) => Effect.Effect<void>) =>
+      Option.match(retention, { onNone: () => Effect.void, onSome: f })
+
+    /** The numbers that were reported last, and how many points that took. */
+    let reported: { readonly stats: Stats; readonly points: number } = { stats: noStats, points: 0 }
+
+    /** Only with something else to report, or the reports would be all that is ever reported. */
+    const recordSelf = (now: number) =>
+      Effect.map(stats, (current) => {
+        const received = current.metrics.received + current.events.received
+        if (received === reported.stats.metrics.received + reported.stats.events.received + reported.points) return
+        const points = selfMetrics.pointsOf(reported.stats, current)
+        for (const { kind, name, tags, value } of points) aggregator.unsafeAdd(kind, name, value, now, { tags })
+        reported = { stats: current, points: points.length }
+      })
 
     const flushOnce = (
       upTo: number | undefined,
@@ -515,16 +606,19 @@ export const fromConfig = (
     ): Effect.Effect<FlushReceipt> =>
       Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
         const now = clock.unsafeCurrentTimeMillis()
-        const limit = Duration.millis(deadline - now)
-        if (Duration.toMillis(limit) <= 0) return emptyFlush
+        if (deadline <= now) return emptyFlush
         if (!last && breaker.state(now) === "open") {
+          yield* retain((self) => self.afterFlush(false, deadline))
           yield* warn([])
           return { ...emptyFlush, skipped: true }
         }
+        yield* retain((self) => self.beforeSending(now + (deadline - now) * storeShare))
 
+        if (config.selfMetrics) yield* recordSelf(now)
         const items = yield* aggregator.flush({ temporality: reporter.temporality, now, upTo })
         const events = yield* eventsAggregator.flush(now)
         if (items.length === 0 && events.length === 0) {
+          yield* retain((self) => self.afterFlush(true, deadline))
           yield* warn([])
           return emptyFlush
         }
@@ -554,6 +648,8 @@ export const fromConfig = (
           Effect.map(delivery.deliver(endpoint, batch, report, limit), (outcome) => {
             outcomes[index] = outcome
           })
+        const left = deadline - clock.unsafeCurrentTimeMillis()
+        const limit = Duration.millis(left * (Option.isSome(retention) ? 1 - storeShare : 1))
         const exit = yield* Effect.exit(restore(Effect.all([
           run<Series>(0, "series", batches[0], reporter.flushMetrics),
           run<DistributionSeries>(1, "distributions", batches[1], reporter.flushDistributions),
@@ -580,6 +676,7 @@ export const fromConfig = (
           const end = clock.unsafeCurrentTimeMillis()
           if (end - now >= Duration.toMillis(config.flushTimeout) / 2) breaker.wasted(end)
         }
+        yield* retain((self) => self.afterFlush(counts.every(({ kept }) => kept === 0), deadline))
         yield* warn(failed)
         if (Exit.isFailure(exit)) return yield* Effect.failCause(exit.cause)
         return {
@@ -591,6 +688,7 @@ export const fromConfig = (
           events: counts[2],
           payloads: receipt.payloads,
           bytes: receipt.bytes,
+          retries: receipt.retries,
           errors: failed.map(([error]) => error),
           skipped: false
         }
@@ -636,30 +734,16 @@ export const fromConfig = (
       )
     )
 
-    const stats = Effect.gen(function*(): Effect.fn.Return<Stats> {
-      const metrics = yield* aggregator.stats
-      const events = yield* eventsAggregator.stats
-      return {
-        metrics: {
-          received: metrics.received + early.metrics,
-          delivered: counters.metrics.delivered,
-          held: metrics.held + counters.metrics.inFlight,
-          dropped: Ledger.addTotals<MetricDropReason>(metrics.dropped, metricDrops.totals())
-        },
-        events: {
-          received: events.received + early.events,
-          delivered: counters.events.delivered,
-          held: events.held + counters.events.inFlight,
-          dropped: Ledger.addTotals<EventDropReason>(events.dropped, eventDrops.totals())
-        },
-        contexts: metrics.contexts,
-        flushes,
-        payloads: sent.payloads,
-        bytes: sent.bytes,
-        breaker: breaker.state(clock.unsafeCurrentTimeMillis()),
-        lastError
-      }
-    })
+    if (Option.isSome(retention)) {
+      const { lost, skipped } = yield* retention.value.adopt(
+        clock.unsafeCurrentTimeMillis() + Duration.toMillis(config.flushTimeout)
+      )
+      early.metrics += lost.points
+      early.events += lost.events
+      if (lost.points > 0) metricDrops.count("Corrupt", "in the store", lost.points)
+      if (lost.events > 0) eventDrops.count("Corrupt", "in the store", lost.events)
+      if (skipped > 0) yield* log(Effect.logWarning(`Skipped ${skipped} unreadable entries of the store`))
+    }
 
     // The last flush is registered before the loop is forked: finalizers run last-in first-out.
     yield* Effect.addFinalizer(() => lastFlush)

@@ -15,6 +15,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import { isUsable } from "./ApiKey.js"
 import { hostLength } from "./internal/limits.js"
 import { percentileSuffix } from "./internal/percentile.js"
 import { fromInput, type Tags } from "./internal/tags.js"
@@ -34,6 +35,14 @@ export type Aggregate = "min" | "max" | "count" | "avg" | "sum" | "median"
  * @category models
  */
 export type TimerUnit = "seconds" | "milliseconds"
+
+/**
+ * How often what is recorded may arrive, where an answer was lost so that it may have arrived already.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type DeliverySemantics = "at-least-once" | "at-most-once"
 
 /**
  * All settings, resolved.
@@ -85,6 +94,24 @@ export interface ThreadStatsConfig {
   readonly maxValues: number
   /** How many events may wait to be delivered; near and over it as above. Default: 1000. */
   readonly maxEvents: number
+  /**
+   * How many bytes of memory what waits to be delivered may take, by estimate, of metrics and of events each; near and over
+   * it as above. Default: 64 MiB.
+   */
+  readonly maxBytes: number
+  /**
+   * What happens to distributions and events that may have arrived, and would count twice if they were sent again.
+   * `"at-least-once"`: they are sent again. `"at-most-once"`: they are dropped and counted as `Ambiguous`. Series do not
+   * count twice at Datadog, and are always sent again. Default: `"at-least-once"`.
+   */
+  readonly delivery: DeliverySemantics
+  /**
+   * Whether the client reports its own numbers (the `stats` of `ThreadStats`) as metrics, under `threadstats.client.`,
+   * when there is something else to flush: counters `points.received`, `points.delivered`, `points.dropped` (tag `reason`),
+   * the same of `events`, `flushes`, `payloads`, `bytes`, `retries`; gauges `points.held`, `events.held`, `contexts`,
+   * `breaker.open`. They count themselves too, and each flush reports what came of the one before. Default: `false`.
+   */
+  readonly selfMetrics: boolean
   /** The unit of `timer` and `timed`. Default: `"seconds"`, as the reference. */
   readonly timerUnit: TimerUnit
   /**
@@ -148,6 +175,12 @@ export interface Options {
   readonly maxValues?: number | undefined
   /** Environment: `DD_THREADSTATS_MAX_EVENTS`. See {@link ThreadStatsConfig.maxEvents}. */
   readonly maxEvents?: number | undefined
+  /** Environment: `DD_THREADSTATS_MAX_BYTES`. See {@link ThreadStatsConfig.maxBytes}. */
+  readonly maxBytes?: number | undefined
+  /** Environment: `DD_THREADSTATS_DELIVERY`. See {@link ThreadStatsConfig.delivery}. */
+  readonly delivery?: DeliverySemantics | undefined
+  /** Environment: `DD_THREADSTATS_SELF_METRICS`. See {@link ThreadStatsConfig.selfMetrics}. */
+  readonly selfMetrics?: boolean | undefined
   /** Environment: `DD_THREADSTATS_TIMER_UNIT`. See {@link ThreadStatsConfig.timerUnit}. */
   readonly timerUnit?: TimerUnit | undefined
   /** Environment: `DD_THREADSTATS_TIMESTAMPS`. See {@link ThreadStatsConfig.timestamps}. */
@@ -182,6 +215,9 @@ export const defaults: Omit<ThreadStatsConfig, "tags" | "apiKey" | "host" | "dev
   maxContexts: 100_000,
   maxValues: 1_000_000,
   maxEvents: 1000,
+  maxBytes: 64 * 1024 * 1024,
+  delivery: "at-least-once",
+  selfMetrics: false,
   timerUnit: "seconds",
   timestamps: "window",
   apiUrl: "https://api.datadoghq.com"
@@ -315,12 +351,8 @@ const isAddress = (value: string): Parsed<string> => {
 }
 
 /** The message must not show the key. */
-const isApiKey = (value: Redacted.Redacted): Parsed<Redacted.Redacted> => {
-  const key = Redacted.value(value)
-  return typeof key === "string" && /^[!-~]+$/.test(key)
-    ? Either.right(value)
-    : Either.left("expected a key of printable characters without spaces")
-}
+const isApiKey = (value: Redacted.Redacted): Parsed<Redacted.Redacted> =>
+  isUsable(value) ? Either.right(value) : Either.left("expected a key of printable characters without spaces")
 
 const areTags = (tags: Tags): Parsed<ReadonlyArray<string>> => {
   const result = fromInput(tags)
@@ -433,6 +465,27 @@ const settings = {
     "How many events may wait to be delivered.",
     number,
     isWithin(1_000_000)
+  ),
+  maxBytes: setting(
+    "maxBytes",
+    "DD_THREADSTATS_MAX_BYTES",
+    "How many bytes of memory may wait to be delivered.",
+    number,
+    isWithin(2 ** 40)
+  ),
+  delivery: setting(
+    "delivery",
+    "DD_THREADSTATS_DELIVERY",
+    "Whether distributions and events that may have arrived are sent again.",
+    text,
+    isOneOf<DeliverySemantics>("at-least-once", "at-most-once")
+  ),
+  selfMetrics: setting(
+    "selfMetrics",
+    "DD_THREADSTATS_SELF_METRICS",
+    "Whether the client reports its own numbers as metrics.",
+    flag,
+    isFlag
   ),
   timerUnit: setting(
     "timerUnit",
@@ -565,6 +618,9 @@ export const make = (options: Options = {}): Effect.Effect<ThreadStatsConfig, Co
       maxContexts: yield* value(settings.maxContexts, options.maxContexts, defaults.maxContexts),
       maxValues: yield* value(settings.maxValues, options.maxValues, defaults.maxValues),
       maxEvents: yield* value(settings.maxEvents, options.maxEvents, defaults.maxEvents),
+      maxBytes: yield* value(settings.maxBytes, options.maxBytes, defaults.maxBytes),
+      delivery: yield* value(settings.delivery, options.delivery, defaults.delivery),
+      selfMetrics: yield* value(settings.selfMetrics, options.selfMetrics, defaults.selfMetrics),
       timerUnit: yield* value(settings.timerUnit, options.timerUnit, defaults.timerUnit),
       timestamps: yield* value(settings.timestamps, options.timestamps, defaults.timestamps),
       apiUrl: Option.getOrElse(Option.orElse(apiUrl, () => site), () => defaults.apiUrl),

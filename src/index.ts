@@ -1,6 +1,11 @@
 /**
  * @since 0.1.0
  */
+export * as ApiKey from "./ApiKey.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as Event from "./Event.js"
 
 /**
@@ -32,6 +37,11 @@ export * as MetricsAggregator from "./MetricsAggregator.js"
  * @since 0.1.0
  */
 export * as Reporter from "./Reporter.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as RetainedStore from "./RetainedStore.js"
 
 /**
  * @since 0.1.0

@@ -52,4 +52,21 @@ describe("EventsAggregator", () => {
       assert.deepStrictEqual((yield* self.flush(100 * hour * 1000)).map(({ title }) => title), ["edge"])
       assert.deepStrictEqual(yield* self.stats, { received: 2, held: 0, dropped: { Expired: 1 } })
     }).pipe(Effect.provide(EventsAggregator.layer)))
+
+  it.effect("takes no more memory than its limit, the oldest going first", () =>
+    Effect.gen(function*() {
+      const self = yield* EventsAggregator.EventsAggregator
+      const large = (title: string) => ({ title, text: "x".repeat(2000), tags: ["t".repeat(100)] })
+      for (const title of ["a", "b", "c"]) yield* self.add(large(title))
+      assert.isFalse(self.isNearlyFull())
+      yield* self.add(large("d"))
+      assert.isTrue(self.isNearlyFull())
+      yield* self.add({ ...large("e"), title: "e".repeat(3000) })
+      assert.deepStrictEqual(yield* self.stats, { received: 5, held: 3, dropped: { TooManyBytes: 2 } })
+      const taken = yield* self.flush(0)
+      yield* self.add(large("f"))
+      yield* self.restore(taken)
+      assert.deepStrictEqual((yield* self.flush(0)).map(({ title }) => title[0]), ["d", "e", "f"])
+      assert.isFalse(self.isNearlyFull())
+    }).pipe(Effect.provide(EventsAggregator.layerWith({ maxBytes: 12_000 }))))
 })

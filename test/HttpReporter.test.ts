@@ -44,6 +44,7 @@ const settings = (apiUrl: string, more: Partial<HttpReporter.Settings> = {}): Ht
   apiUrl,
   apiKey: Option.some(Redacted.make(key)),
   compress: true,
+  delivery: "at-least-once",
   disabled: false,
   requestTimeout: Duration.seconds(3),
   ...more
@@ -339,7 +340,7 @@ describe("bodies", () => {
         assert.throws(() => inflateRawSync(bytes))
         assert.strictEqual(request?.headers["content-encoding"], "deflate")
         assert.deepStrictEqual(bodyOf(request), JSON.parse(JSON.stringify({ series: batch })))
-        assert.deepStrictEqual(receipt, { items: batch.length, payloads: 1, bytes: bytes.byteLength })
+        assert.deepStrictEqual(receipt, { items: batch.length, payloads: 1, bytes: bytes.byteLength, retries: 0 })
         assert.strictEqual(request?.headers["content-length"], String(bytes.byteLength))
       }
       assert.isAbove(JSON.stringify(large).length, 256 * 1024)
@@ -365,7 +366,8 @@ describe("bodies", () => {
       assert.deepStrictEqual(receipt, {
         items: events.length,
         payloads: events.length,
-        bytes: events.reduce((total, event) => total + Buffer.byteLength(JSON.stringify(event)), 0)
+        bytes: events.reduce((total, event) => total + Buffer.byteLength(JSON.stringify(event)), 0),
+        retries: 0
       })
     }))
 

@@ -247,7 +247,7 @@ describe("the periodic flush", () => {
         flushDistributions: (batch) =>
           Effect.sync(() => batches.push(batch.length)).pipe(
             Effect.zipRight(Effect.sleep("2 seconds")),
-            Effect.as({ items: batch.length, payloads: 1, bytes: 0 })
+            Effect.as({ items: batch.length, payloads: 1, bytes: 0, retries: 0 })
           )
       })
       const fiber = yield* Lambda.lambdaMetric("orders", 1).pipe(
@@ -364,6 +364,7 @@ describe("a reporter that", () => {
       description: "down",
       undelivered: batch,
       refused: [],
+      ambiguous: [],
       receipt: Reporter.emptyReceipt
     })
   const behaviours: ReadonlyArray<

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FastCheck as fc } from "effect"
+import { Effect, FastCheck as fc, Layer } from "effect"
 import { MetricsAggregator } from "effect-threadstats"
 import type { Reporter, RollUp } from "effect-threadstats"
 
@@ -293,6 +293,91 @@ describe("MetricsAggregator", () => {
         assert.deepStrictEqual((yield* drain()).flatMap(({ values }) => values), [4, 5, 6, 8])
       })
   )
+
+  bounded(
+    "takes no more memory than its limit, the oldest going first",
+    { maxBytes: 100_000 },
+    () =>
+      Effect.gen(function*() {
+        const self = yield* MetricsAggregator.MetricsAggregator
+        yield* add("histogram", "old", 1, undefined, now - minute)
+        yield* add("counter", "kept", 1)
+        assert.isFalse(self.isNearlyFull())
+        for (let i = 0; i < 79; i++) yield* add("set", "s", `${i}${"x".repeat(1000)}`)
+        assert.isTrue(self.isNearlyFull())
+        for (let i = 0; i < 79; i++) yield* add("set", "s", `${i}${"x".repeat(1000)}`)
+        assert.deepStrictEqual((yield* stats).dropped, {})
+        for (let i = 100; i < 200; i++) yield* add("set", "s", `${i}${"x".repeat(1000)}`)
+        for (const kind of ["counter", "distribution", "histogram"] as const) yield* add(kind, "new", 1)
+        yield* add("counter", "kept", 1)
+        const { bytes, dropped, held, received } = yield* stats
+        assert.isAtMost(bytes, 101_100)
+        assert.isAtLeast(dropped.TooManyBytes ?? 0, 80)
+        assert.strictEqual(received, held + (dropped.TooManyBytes ?? 0))
+        const items = yield* drain()
+        assert.deepStrictEqual(items.map(({ name, recorded }) => [name, recorded]).filter(([name]) => name !== "s"), [
+          ["kept", 2]
+        ])
+        assert.deepInclude(yield* stats, { bytes: 0 })
+        yield* add("gauge", "g", 1)
+        assert.strictEqual((yield* stats).held, 1)
+      })
+  )
+
+  bounded(
+    "holds to its limit of memory also when what was taken out comes back",
+    { maxBytes: 20_000 },
+    () =>
+      Effect.gen(function*() {
+        const self = yield* MetricsAggregator.MetricsAggregator
+        for (let i = 0; i < 2000; i++) yield* add("distribution", "d", i, undefined, now - minute)
+        const taken = yield* drain()
+        for (let i = 0; i < 2000; i++) yield* add("distribution", "d", i)
+        yield* self.restore(taken)
+        const { bytes, dropped, held } = yield* stats
+        assert.isAtMost(bytes, 20_000)
+        assert.deepStrictEqual([held, dropped.TooManyBytes], [2000, 2000])
+      })
+  )
+
+  it.effect.prop("knows its memory exactly, whatever happens", {
+    steps: fc.array(
+      fc.record({
+        what: fc.constantFrom("add", "flush", "restore", "closed"),
+        kind: fc.constantFrom<RollUp.Kind>("counter", "gauge", "set", "histogram", "timing", "distribution"),
+        name: fc.constantFrom("a", "b", "c"),
+        value: fc.integer({ min: 0, max: 50 }),
+        ago: fc.integer({ min: 0, max: 3 })
+      }),
+      { maxLength: 60 }
+    ),
+    temporality: fc.constantFrom("total" as const, "delta" as const)
+  }, ({ steps, temporality }) =>
+    Effect.gen(function*() {
+      const self = yield* MetricsAggregator.MetricsAggregator
+      let taken: ReadonlyArray<MetricsAggregator.RolledUp> = []
+      const give = Effect.suspend(() => {
+        const back = taken
+        taken = []
+        return self.restore(back)
+      })
+      for (const { ago, kind, name, value, what } of steps) {
+        if (what === "add") yield* self.add(kind, name, value, now - ago * minute)
+        else if (what === "restore") yield* give
+        else {
+          yield* give
+          taken = yield* self.flush({ temporality, now, upTo: what === "closed" ? now : undefined })
+        }
+      }
+      yield* give
+      const { bytes } = yield* self.stats
+      const copy = yield* MetricsAggregator.make()
+      const snapshots = yield* self.snapshot(new Map())
+      yield* copy.adopt(snapshots.flatMap(({ contexts }) => contexts ?? []))
+      assert.strictEqual((yield* copy.stats).bytes, bytes)
+      yield* self.flush({ temporality, now })
+      assert.strictEqual((yield* self.stats).bytes, 0)
+    }).pipe(Effect.provide(Layer.fresh(MetricsAggregator.layerDefault))))
 
   bounded("says when a limit is near", { maxContexts: 10, maxValues: 10 }, () =>
     Effect.gen(function*() {

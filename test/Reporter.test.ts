@@ -111,6 +111,7 @@ describe.each([
         apiUrl: url,
         apiKey: Option.some(Redacted.make("key")),
         compress: true,
+        delivery: "at-least-once",
         disabled: false,
         requestTimeout: Duration.seconds(3)
       }))
@@ -127,6 +128,7 @@ describe("ReporterError", () => {
     status: 429,
     undelivered: metrics,
     refused: distributions,
+    ambiguous: [],
     receipt: Reporter.emptyReceipt
   })
 
@@ -149,8 +151,8 @@ describe("ReporterError", () => {
 
 describe("receipts", () => {
   it("add up, and nothing adds nothing", () => {
-    const receipt = { items: 1, payloads: 2, bytes: 3 }
+    const receipt = { items: 1, payloads: 2, bytes: 3, retries: 4 }
     assert.deepStrictEqual(Reporter.addReceipts(receipt, Reporter.emptyReceipt), receipt)
-    assert.deepStrictEqual(Reporter.addReceipts(receipt, receipt), { items: 2, payloads: 4, bytes: 6 })
+    assert.deepStrictEqual(Reporter.addReceipts(receipt, receipt), { items: 2, payloads: 4, bytes: 6, retries: 8 })
   })
 })

@@ -921,6 +921,102 @@ describe("ThreadStats", () => {
     })
   })
 
+  describe("where an answer was lost", () => {
+    const record = Effect.gen(function*() {
+      yield* ThreadStats.increment("c", 5)
+      yield* ThreadStats.gauge("g", 5)
+      yield* ThreadStats.distribution("d", 1)
+      yield* ThreadStats.distribution("d", 2)
+      yield* ThreadStats.event("e", "")
+    })
+
+    const atMostOnce = (
+      temporality: Reporter.Temporality,
+      lose: (reporter: scripted.Scripted) => Effect.Effect<unknown, never, ThreadStats.ThreadStats>
+    ) =>
+      Effect.gen(function*() {
+        const reporter = scripted.make(temporality)
+        return yield* Effect.gen(function*() {
+          yield* record
+          yield* lose(reporter)
+          const { events, metrics } = yield* ThreadStats.stats
+          yield* addsUp
+          reporter.answer = ({ batch }) => scripted.accept(batch)
+          reporter.calls.length = 0
+          yield* ThreadStats.flush()
+          return {
+            dropped: [metrics.dropped.Ambiguous ?? 0, events.dropped.Ambiguous ?? 0],
+            again: reporter.calls.flatMap(({ batch }) =>
+              batch.map((item) => "title" in item ? item.title : item.metric)
+            )
+          }
+        }).pipe(Effect.provide(scripted.client(reporter, { delivery: "at-most-once" })))
+      })
+
+    const ambiguous = (reporter: scripted.Scripted) => {
+      reporter.answer = ({ batch }) => scripted.fail("Timeout", { undelivered: batch, ambiguous: batch })
+      return ThreadStats.flush()
+    }
+
+    it.effect("at-most-once drops what would count twice, and counts it", () =>
+      Effect.gen(function*() {
+        assert.deepStrictEqual(yield* atMostOnce("total", ambiguous), { dropped: [2, 1], again: ["c", "g"] })
+        assert.deepStrictEqual(yield* atMostOnce("delta", ambiguous), { dropped: [3, 1], again: ["g"] })
+      }))
+
+    it.effect("at-most-once takes a flush that was interrupted, hung or died for one whose answer was lost", () =>
+      Effect.gen(function*() {
+        const lost = { dropped: [2, 1], again: ["c", "g"] }
+        assert.deepStrictEqual(
+          yield* atMostOnce("total", (reporter) => {
+            reporter.answer = () => Effect.never
+            return Effect.flatMap(
+              Effect.fork(ThreadStats.flush()),
+              (fiber) => Effect.zipRight(TestClock.adjust(1), Fiber.interrupt(fiber))
+            )
+          }),
+          lost
+        )
+        assert.deepStrictEqual(
+          yield* atMostOnce("total", (reporter) => {
+            reporter.answer = () => Effect.never
+            return Effect.flatMap(
+              Effect.fork(ThreadStats.flush()),
+              (fiber) => Effect.zipRight(TestClock.adjust("5 seconds"), Fiber.join(fiber))
+            )
+          }),
+          lost
+        )
+        assert.deepStrictEqual(
+          yield* atMostOnce("total", (reporter) => {
+            reporter.answer = () => Effect.die("broken")
+            return ThreadStats.flush()
+          }),
+          lost
+        )
+      }))
+
+    it.effect("at-most-once keeps what certainly did not arrive", () =>
+      Effect.gen(function*() {
+        const kept = yield* atMostOnce("total", (reporter) => {
+          reporter.answer = ({ batch }) => scripted.fail("RateLimited", { undelivered: batch })
+          return ThreadStats.flush()
+        })
+        assert.deepStrictEqual(kept, { dropped: [0, 0], again: ["c", "g", "d", "e"] })
+      }))
+
+    it.effect("at-least-once sends everything again", () => {
+      const reporter = scripted.make()
+      return Effect.gen(function*() {
+        yield* record
+        yield* ambiguous(reporter)
+        reporter.answer = ({ batch }) => scripted.accept(batch)
+        const receipt = yield* ThreadStats.flush()
+        assert.deepStrictEqual([receipt.metrics.delivered, receipt.events.delivered], [4, 1])
+      }).pipe(Effect.provide(scripted.client(reporter)))
+    })
+  })
+
   describe("near a limit", () => {
     it.effect("flushes early, before anything is dropped", () => {
       const reporter = scripted.make()
@@ -1029,7 +1125,60 @@ describe("ThreadStats", () => {
       }).pipe(Effect.provide([scripted.client(reporter), scripted.logsTo(lines)]))
     })
 
-    it.effect("counts flushes, payloads and bytes", () => {
+    it.effect("reports its own numbers when asked to, with something else and never on its own", () => {
+      const reporter = scripted.make()
+      /** Of the last batch. */
+      const own = () => {
+        const all = reporter.series()
+        const batch = all.slice(-(reporter.calls.findLast(({ endpoint }) => endpoint === "series")?.batch.length ?? 0))
+        return Object.fromEntries(
+          batch
+            .filter(({ metric }) => metric.startsWith("shop.threadstats.client."))
+            .map(({ metric, points, tags, type }) => [
+              [metric.slice("shop.threadstats.client.".length), ...tags].join(" "),
+              Math.round(points[0]![1] * (type === "rate" ? 10 : 1))
+            ])
+        )
+      }
+      return Effect.gen(function*() {
+        yield* ThreadStats.flush()
+        assert.strictEqual(reporter.calls.length, 0)
+        yield* ThreadStats.gauge("a", 1)
+        yield* ThreadStats.gauge("b", Number.NaN)
+        yield* ThreadStats.flush()
+        assert.deepStrictEqual(own(), {
+          "points.received": 2,
+          "points.held": 1,
+          "points.dropped reason:InvalidValue": 1,
+          "events.held": 0,
+          contexts: 1,
+          "breaker.open": 0
+        })
+        const delivered = (yield* ThreadStats.stats).metrics.delivered
+        const calls = reporter.calls.length
+        yield* TestClock.adjust("10 seconds")
+        yield* ThreadStats.flush()
+        yield* ThreadStats.flush()
+        assert.strictEqual(reporter.calls.length, calls)
+        yield* ThreadStats.event("e", "")
+        yield* ThreadStats.flush()
+        assert.deepStrictEqual(own(), {
+          "points.received": delivered - 1,
+          "points.delivered": delivered,
+          "points.held": 0,
+          "events.received": 1,
+          "events.held": 1,
+          contexts: 0,
+          flushes: 1,
+          payloads: 1,
+          bytes: 10,
+          "breaker.open": 0
+        })
+        yield* addsUp
+      }).pipe(Effect.provide(scripted.client(reporter, { selfMetrics: true, namespace: "shop" })))
+    })
+
+    it.effect("counts flushes, payloads, bytes and retries", () => {
       const reporter = scripted.make()
       return Effect.gen(function*() {
         yield* ThreadStats.gauge("a", 1)
@@ -1037,8 +1186,9 @@ describe("ThreadStats", () => {
         assert.strictEqual((yield* ThreadStats.stats).contexts, 2)
         yield* ThreadStats.flush()
         yield* ThreadStats.distribution("d", 1)
-        yield* ThreadStats.flush()
-        assert.deepInclude(yield* ThreadStats.stats, { contexts: 0, flushes: 2, payloads: 2, bytes: 20 })
+        reporter.answer = ({ batch }) => Effect.succeed({ items: batch.length, payloads: 1, bytes: 10, retries: 3 })
+        assert.strictEqual((yield* ThreadStats.flush()).retries, 3)
+        assert.deepInclude(yield* ThreadStats.stats, { contexts: 0, flushes: 2, payloads: 2, bytes: 20, retries: 3 })
       }).pipe(Effect.provide(scripted.client(reporter)))
     })
   })

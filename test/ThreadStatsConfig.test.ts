@@ -164,7 +164,8 @@ const cases: ReadonlyArray<{
   ...[
     ["maxContexts", "DD_THREADSTATS_MAX_CONTEXTS"] as const,
     ["maxValues", "DD_THREADSTATS_MAX_VALUES"] as const,
-    ["maxEvents", "DD_THREADSTATS_MAX_EVENTS"] as const
+    ["maxEvents", "DD_THREADSTATS_MAX_EVENTS"] as const,
+    ["maxBytes", "DD_THREADSTATS_MAX_BYTES"] as const
   ].map(([option, variable]) => ({
     option,
     variable,
@@ -173,8 +174,28 @@ const cases: ReadonlyArray<{
     field: option,
     fromEnv: 500,
     fromCode: 2000,
-    wrong: ["0", "1.5", "many", "1e12"]
+    wrong: ["0", "1.5", "many", "1e13"]
   })),
+  {
+    option: "delivery",
+    variable: "DD_THREADSTATS_DELIVERY",
+    env: "at-most-once",
+    code: "at-most-once",
+    field: "delivery",
+    fromEnv: "at-most-once",
+    fromCode: "at-most-once",
+    wrong: ["exactly-once"]
+  },
+  {
+    option: "selfMetrics",
+    variable: "DD_THREADSTATS_SELF_METRICS",
+    env: "yes",
+    code: true,
+    field: "selfMetrics",
+    fromEnv: true,
+    fromCode: true,
+    wrong: ["some"]
+  },
   {
     option: "timerUnit",
     variable: "DD_THREADSTATS_TIMER_UNIT",

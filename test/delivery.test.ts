@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Either, FastCheck as fc, Fiber, Option, Random, TestClock } from "effect"
 import { Reporter } from "effect-threadstats"
-import type { Series } from "effect-threadstats"
+import type { Event, HttpReporter, Series } from "effect-threadstats"
 import { inflateSync } from "node:zlib"
 import { encode, type Encoded } from "../src/internal/encoder.js"
 import { type Endpoint, series as seriesEndpoint } from "../src/internal/endpoints.js"
@@ -173,11 +173,17 @@ describe("a body that failed to arrive", () => {
   /** Sends one batch while time passes, and says when the requests were made. */
   const run = Effect.fnUntraced(function*(
     answer: Parameters<typeof scripted>[0],
-    options: { readonly budget: number; readonly pass: number }
+    options: {
+      readonly budget: number
+      readonly pass: number
+      readonly settings?: Partial<HttpReporter.Settings>
+      readonly deliver?: (reporter: Reporter.Reporter["Type"]) => ReturnType<Reporter.Reporter["Type"]["flushMetrics"]>
+    }
   ) {
     yield* TestClock.setTime(1_000_000)
-    const { reporter, requests } = yield* scripted(answer)
-    const fiber = yield* Effect.fork(Effect.either(within(options.budget)(reporter.flushMetrics(batch))))
+    const { reporter, requests } = yield* scripted(answer, options.settings)
+    const deliver = options.deliver ?? ((to) => to.flushMetrics(batch))
+    const fiber = yield* Effect.fork(Effect.either(within(options.budget)(deliver(reporter))))
     yield* TestClock.adjust(options.pass)
     const outcome = yield* Fiber.poll(fiber)
     return {
@@ -288,4 +294,76 @@ describe("a body that failed to arrive", () => {
       yield* Effect.flip(reporter.flushMetrics(batch))
       assert.strictEqual(requests.length, 1)
     }))
+
+  it.effect("counts what was sent again, in the receipt of a success and of a failure", () =>
+    Effect.gen(function*() {
+      const healed = yield* run((_, i) => reply(i < 2 ? 503 : 202), { budget: 5000, pass: 1000 })
+      assert.deepInclude(Either.getOrThrow(healed.result), { items: 1, payloads: 1, retries: 2 })
+      const dead = yield* run(() => reply(503), { budget: 3000, pass: 3000 })
+      const error = Either.getOrThrow(Either.flip(dead.result))
+      assert.strictEqual(error.receipt.retries, dead.times.length - 1)
+      assert.isAbove(error.receipt.retries, 0)
+    }))
+
+  describe("and may have arrived", () => {
+    const events: ReadonlyArray<Event.Event> = [{ title: "e", text: "", tags: [] }]
+    const distributions: ReadonlyArray<Series.DistributionSeries> = [{
+      metric: "d",
+      points: [[1_700_000_000, [1]]],
+      type: "distribution",
+      tags: [],
+      interval: 10
+    }]
+    const once = { delivery: "at-most-once" } as const
+    const deliveries = {
+      series: (to: Reporter.Reporter["Type"]) => to.flushMetrics(batch),
+      distributions: (to: Reporter.Reporter["Type"]) => to.flushDistributions(distributions),
+      events: (to: Reporter.Reporter["Type"]) => to.flushEvents(events)
+    }
+    const doubtful = {
+      "500": () => reply(500),
+      "502": () => reply(502),
+      "503": () => reply(503),
+      "504": () => reply(504),
+      "a reset": () => broken("ECONNRESET"),
+      "an unknown failure": () => broken("EWHATEVER"),
+      "no answer": () => Effect.never
+    }
+    const certain = {
+      "408": () => reply(408),
+      "429": () => reply(429),
+      "a closed port": () => broken("ECONNREFUSED"),
+      "an unknown host": () => broken("ENOTFOUND"),
+      "a bad certificate": () => broken("DEPTH_ZERO_SELF_SIGNED_CERT")
+    }
+    for (const [name, answer] of Object.entries(doubtful)) {
+      it.effect(`(${name}) is sent again, but not where it would count twice and must not`, () =>
+        Effect.gen(function*() {
+          for (const what of ["series", "distributions", "events"] as const) {
+            const deliver = deliveries[what]
+            const often = yield* run(answer, { budget: 5000, pass: 5000, deliver })
+            assert.isAbove(often.times.length, 1, what)
+            const strict = yield* run(answer, { budget: 5000, pass: 5000, deliver, settings: once })
+            const error = Either.getOrThrow(Either.flip(strict.result))
+            assert.strictEqual(strict.times.length > 1, what === "series", what)
+            assert.deepStrictEqual([error.ambiguous.length, error.undelivered.length], [1, 1], what)
+          }
+        }))
+    }
+    for (const [name, answer] of Object.entries(certain)) {
+      it.effect(`(but with ${name} cannot have) is sent again in any case`, () =>
+        Effect.gen(function*() {
+          for (const what of ["series", "distributions", "events"] as const) {
+            const { result, times } = yield* run(answer, {
+              budget: 5000,
+              pass: 5000,
+              deliver: deliveries[what],
+              settings: once
+            })
+            assert.isAbove(times.length, 1, what)
+            assert.deepStrictEqual(Either.getOrThrow(Either.flip(result)).ambiguous, [], what)
+          }
+        }))
+    }
+  })
 })

@@ -1,6 +1,8 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
+import * as Redacted from "effect/Redacted"
+import type { ApiKey, ApiKeyError } from "../ApiKey.js"
 import type { Chunk, Unencodable } from "./encoder.js"
 import * as Encoder from "./encoder.js"
 import { DeliveryFailure, type Transport } from "./transport.js"
@@ -8,12 +10,26 @@ import { DeliveryFailure, type Transport } from "./transport.js"
 /** What became of one chunk, or of an item that is in none. */
 export type Outcome =
   | { readonly _tag: "Delivered"; readonly chunk: Chunk }
-  | { readonly _tag: "Failed"; readonly chunk: Chunk; readonly failure: DeliveryFailure }
+  | {
+    readonly _tag: "Failed"
+    readonly chunk: Chunk
+    readonly failure: DeliveryFailure
+    /** One of the times it was sent, it may have arrived. */
+    readonly ambiguous: boolean
+  }
   | { readonly _tag: "Unencodable"; readonly error: Unencodable }
 
 export interface Options extends Encoder.Options {
   /** When everything has to be done, in milliseconds since the epoch. `Infinity`: every body is sent once. */
   readonly deadline: number
+  /** Whether what may have arrived is sent again where it would count twice. */
+  readonly repeat: boolean
+}
+
+/** What became of a batch, and how often one of its bodies was sent again. */
+export interface Result {
+  readonly outcomes: ReadonlyArray<Outcome>
+  readonly retries: number
 }
 
 /** The first pause before another try, and the longest one, in milliseconds; each is drawn from zero to twice the last. */
@@ -26,70 +42,133 @@ const longestPause = 5_000
  */
 const maxSplits = 256
 
-const isWorthATry = ({ reason }: DeliveryFailure): boolean =>
+/** How long the source of the key may take, in milliseconds, where the flush has more. */
+const keyTimeout = 5_000
+
+const isPassing = ({ reason }: DeliveryFailure): boolean =>
   reason === "ServerError" || reason === "RateLimited" || reason === "Timeout" || reason === "Transport"
 
 /** Too large for this receiver, or malformed in a part of it: its halves may do. */
 const isWorthASplit = ({ reason, status }: DeliveryFailure): boolean =>
   reason === "PayloadTooLarge" || (reason === "Rejected" && status === 400)
 
-/**
- * Sends a chunk again and again while that can help and there is time: at once, and once, after a broken connection; else
- * after a pause that grows, or the one that the receiver asks for.
- */
-const persist = (transport: Transport, chunk: Chunk, deadline: number): Effect.Effect<void, DeliveryFailure> => {
-  const attempt = (tries: number): Effect.Effect<void, DeliveryFailure> =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      if (deadline <= now) {
-        return Effect.fail(
-          new DeliveryFailure({ reason: "Timeout", transient: true, description: "no time left in this flush" })
-        )
-      }
-      return Effect.catchAll(
-        transport.send(chunk, deadline - now),
-        (failure) => isWorthATry(failure) && deadline !== Infinity ? again(failure, tries) : Effect.fail(failure)
-      )
-    })
-  const again = (failure: DeliveryFailure, tries: number): Effect.Effect<void, DeliveryFailure> => {
-    if (failure.reset === true && tries === 0) return attempt(1)
-    return Effect.flatMap(Effect.all([Clock.currentTimeMillis, Random.next]), ([now, random]) => {
-      const backoff = random * Math.min(longestPause, firstPause * 2 ** tries)
-      const pause = Math.max(backoff, failure.retryAfter ?? 0)
-      return now + pause < deadline
-        ? Effect.zipRight(Effect.sleep(pause), attempt(tries + 1))
-        : Effect.fail(failure)
-    })
-  }
-  return attempt(0)
-}
+const noTime = () =>
+  new DeliveryFailure({
+    reason: "Timeout",
+    transient: true,
+    ambiguous: false,
+    description: "no time left in this flush"
+  })
+
+const noKey = (description: string) =>
+  new DeliveryFailure({ reason: "Unauthorized", transient: true, ambiguous: false, description })
 
 /**
- * Delivers one batch in chunks, each of which succeeds or fails on its own. A chunk that is refused as too large or as
- * malformed is halved until what is wrong with it stands alone, within a bounded number of requests.
+ * Delivers one batch in chunks, each of which succeeds or fails on its own. What fails for the moment is sent again; what
+ * is refused as too large or as malformed is halved until what is wrong with it stands alone, within a bounded number of
+ * requests.
  */
-export const make = (transport: Transport, options: Options) => {
+export const deliver = (
+  transport: Transport,
+  keys: ApiKey["Type"],
+  encoded: Encoder.Encoded,
+  concurrency: number,
+  options: Options
+): Effect.Effect<Result> => {
   let splits = maxSplits
+  let retries = 0
+  let current: Redacted.Redacted
 
-  const deliver = (chunk: Chunk): Effect.Effect<ReadonlyArray<Outcome>> =>
-    Effect.matchEffect(persist(transport, chunk, options.deadline), {
+  const inTime = (key: Effect.Effect<Redacted.Redacted, ApiKeyError>) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      key.pipe(
+        Effect.mapError(({ message }) => noKey(`there is no API key: ${message}`)),
+        Effect.catchAllDefect(() => noKey("there is no API key: its source died")),
+        Effect.disconnect,
+        Effect.interruptible,
+        Effect.timeoutFail({ duration: Math.max(0, Math.min(options.deadline - now, keyTimeout)), onTimeout: noTime })
+      ))
+
+  /**
+   * Sends a chunk again and again while that can help and there is time: at once, and once, after a broken connection; with
+   * a fresh key, and once, after one was refused; else after a pause that grows, or the one that the receiver asks for.
+   */
+  const persist = (chunk: Chunk, doubt: () => void): Effect.Effect<void, DeliveryFailure> => {
+    let renewed = false
+    const attempt = (tries: number): Effect.Effect<void, DeliveryFailure> =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        if (options.deadline - now < 1) return Effect.fail(noTime())
+        if (tries > 0) retries++
+        const key = current
+        return Effect.catchAll(
+          transport.send(chunk, key, options.deadline - now),
+          (failure) => {
+            if (failure.ambiguous) doubt()
+            if (failure.reason !== "Unauthorized") return pauseAndRepeat(failure, tries)
+            return renewed ? Effect.fail(failure) : renew(key, failure, tries)
+          }
+        )
+      })
+    const renew = (refused: Redacted.Redacted, failure: DeliveryFailure, tries: number) =>
+      Effect.flatMap(Effect.orElseSucceed(inTime(keys.refresh(refused)), () => refused), (fresh) => {
+        renewed = true
+        if (Redacted.value(fresh) === Redacted.value(refused)) return Effect.fail(failure)
+        current = fresh
+        return attempt(tries + 1)
+      })
+    const pauseAndRepeat = (failure: DeliveryFailure, tries: number) => {
+      const mayRepeat = options.repeat || chunk.endpoint.idempotent || !failure.ambiguous
+      if (!isPassing(failure) || !mayRepeat || options.deadline === Infinity) return Effect.fail(failure)
+      if (failure.reset === true && tries === 0) return attempt(1)
+      return Effect.flatMap(Effect.all([Clock.currentTimeMillis, Random.next]), ([now, random]) => {
+        const backoff = random * Math.min(longestPause, firstPause * 2 ** tries)
+        const pause = Math.max(backoff, failure.retryAfter ?? 0)
+        return now + pause < options.deadline
+          ? Effect.zipRight(Effect.sleep(pause), attempt(tries + 1))
+          : Effect.fail(failure)
+      })
+    }
+    return attempt(0)
+  }
+
+  const deliverOne = (chunk: Chunk): Effect.Effect<ReadonlyArray<Outcome>> => {
+    let ambiguous = false
+    const doubt = () => {
+      ambiguous = true
+    }
+    return Effect.matchEffect(persist(chunk, doubt), {
       onSuccess: () => Effect.succeed([{ _tag: "Delivered", chunk } as const]),
       onFailure: (failure) => {
         if (!isWorthASplit(failure) || chunk.entries.length === 1 || splits < 2) {
-          return Effect.succeed([{ _tag: "Failed", chunk, failure } as const])
+          return Effect.succeed([{ _tag: "Failed", chunk, failure, ambiguous } as const])
         }
         splits -= 2
-        return Effect.flatMap(Encoder.split(chunk, options), deliverAll(1))
+        return Effect.flatMap(Encoder.split(chunk, options), (halves) => deliverAll(halves, 1))
       }
     })
+  }
 
-  const deliverAll = (concurrency: number) => (encoded: Encoder.Encoded): Effect.Effect<ReadonlyArray<Outcome>> =>
+  const deliverAll = (encoded: Encoder.Encoded, concurrency: number): Effect.Effect<ReadonlyArray<Outcome>> =>
     Effect.map(
-      Effect.forEach(encoded.chunks, deliver, { concurrency }),
+      Effect.forEach(encoded.chunks, deliverOne, { concurrency }),
       (outcomes) => [
         ...encoded.unencodable.map((error): Outcome => ({ _tag: "Unencodable", error })),
         ...outcomes.flat()
       ]
     )
 
-  return deliverAll
+  return Effect.matchEffect(inTime(keys.get), {
+    onSuccess: (key) => {
+      current = key
+      return Effect.map(deliverAll(encoded, concurrency), (outcomes) => ({ outcomes, retries }))
+    },
+    onFailure: (failure) =>
+      Effect.succeed({
+        outcomes: [
+          ...encoded.unencodable.map((error): Outcome => ({ _tag: "Unencodable", error })),
+          ...encoded.chunks.map((chunk): Outcome => ({ _tag: "Failed", chunk, failure, ambiguous: false }))
+        ],
+        retries
+      })
+  })
 }

@@ -14,6 +14,8 @@ export interface Endpoint {
   readonly encodings: ReadonlyArray<Encoding>
   /** What stands before and after the items of one body, which commas separate; without it a body is one item. */
   readonly envelope: readonly [before: string, after: string] | undefined
+  /** Whether the same item may arrive twice and count once: Datadog keeps the last value of a series and timestamp. */
+  readonly idempotent: boolean
   readonly limits: Limits
 }
 
@@ -34,6 +36,7 @@ export const series: Endpoint = {
   compression: "deflate",
   encodings: ["identity", "deflate", "gzip"],
   envelope: seriesEnvelope,
+  idempotent: true,
   limits
 }
 
@@ -43,6 +46,7 @@ export const distributionPoints: Endpoint = {
   compression: "deflate",
   encodings: ["identity", "deflate"],
   envelope: seriesEnvelope,
+  idempotent: false,
   limits
 }
 
@@ -53,6 +57,7 @@ export const events: Endpoint = {
   compression: "identity",
   encodings: ["identity", "deflate", "gzip"],
   envelope: undefined,
+  idempotent: false,
   limits
 }
 

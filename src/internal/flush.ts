@@ -8,21 +8,27 @@ import { Deadline, emptyReceipt, type Item, type Receipt, ReporterError } from "
 export interface Outcome {
   readonly undelivered: ReadonlySet<Item>
   readonly refused: ReadonlySet<Item>
+  /** Of the undelivered, those that may have arrived all the same. */
+  readonly ambiguous: ReadonlySet<Item>
   readonly receipt: Receipt
   readonly error: ReporterError | undefined
 }
 
 const none: ReadonlySet<Item> = new Set()
 
-export const nothing: Outcome = { undelivered: none, refused: none, receipt: emptyReceipt, error: undefined }
+export const nothing: Outcome = {
+  undelivered: none,
+  refused: none,
+  ambiguous: none,
+  receipt: emptyReceipt,
+  error: undefined
+}
 
 /** Nothing of the batch was delivered, as far as is known. */
-export const allUndelivered = (batch: ReadonlyArray<Item>, error: ReporterError | undefined): Outcome => ({
-  undelivered: new Set(batch),
-  refused: none,
-  receipt: emptyReceipt,
-  error
-})
+export const allUndelivered = (batch: ReadonlyArray<Item>, error: ReporterError | undefined): Outcome => {
+  const items = new Set(batch)
+  return { undelivered: items, refused: none, ambiguous: items, receipt: emptyReceipt, error }
+}
 
 /**
  * The part of the time that a reporter is told of. It knows best what it has delivered when it ends by itself; the rest
@@ -31,7 +37,15 @@ export const allUndelivered = (batch: ReadonlyArray<Item>, error: ReporterError 
 const reporterShare = 0.95
 
 const failure = (reason: "Timeout" | "Defect", endpoint: string, batch: ReadonlyArray<Item>, description: string) =>
-  new ReporterError({ reason, endpoint, description, undelivered: batch, refused: [], receipt: emptyReceipt })
+  new ReporterError({
+    reason,
+    endpoint,
+    description,
+    undelivered: batch,
+    refused: [],
+    ambiguous: batch,
+    receipt: emptyReceipt
+  })
 
 /**
  * Hands a batch to a reporter and says what became of it, whatever the reporter does: fail, die, interrupt itself, or
@@ -64,6 +78,7 @@ export const deliver = <I extends Item>(
             ? {
               undelivered: new Set(error.value.undelivered),
               refused: new Set(error.value.refused),
+              ambiguous: new Set(error.value.ambiguous),
               receipt: error.value.receipt,
               error: error.value
             }

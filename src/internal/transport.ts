@@ -28,40 +28,44 @@ export class DeliveryFailure extends Data.TaggedError("DeliveryFailure")<{
   readonly retryAfter?: number | undefined
   /** The connection broke before any answer, as one does that died while the process was frozen. */
   readonly reset?: boolean | undefined
+  /** It may have arrived all the same. */
+  readonly ambiguous: boolean
   readonly cause?: unknown
 }> {}
 
-/** Sends one body, once, in no more than `limit` milliseconds. */
+/** Sends one body, once, with this key, in no more than `limit` milliseconds. */
 export interface Transport {
-  readonly send: (chunk: Pick<Chunk, "body" | "encoding" | "endpoint">, limit: number) => Effect.Effect<
-    void,
-    DeliveryFailure
-  >
-  readonly warm: Effect.Effect<void>
+  readonly send: (
+    chunk: Pick<Chunk, "body" | "encoding" | "endpoint">,
+    key: Redacted.Redacted,
+    limit: number
+  ) => Effect.Effect<void, DeliveryFailure>
+  readonly warm: (key: Redacted.Redacted) => Effect.Effect<void>
 }
+
+const timedOut = (limit: Duration.Duration) =>
+  new DeliveryFailure({
+    reason: "Timeout",
+    transient: true,
+    ambiguous: true,
+    description: `no answer within ${Duration.format(limit)}`
+  })
 
 export const make = (client: HttpClient.HttpClient, options: {
   readonly apiUrl: string
-  readonly apiKey: Redacted.Redacted
   readonly requestTimeout: Duration.Duration
 }): Transport => {
-  const timedOut = (limit: Duration.Duration) =>
-    new DeliveryFailure({
-      reason: "Timeout",
-      transient: true,
-      description: `no answer within ${Duration.format(limit)}`
-    })
-
-  const headers = (more: Record<string, string>) =>
+  const headers = (key: Redacted.Redacted, more: Record<string, string>) =>
     Headers.unsafeFromRecord({
       ...more,
-      [keyHeader]: Redacted.value(options.apiKey),
+      [keyHeader]: Redacted.value(key),
       "user-agent": `effect-threadstats/${version}`
     })
 
-  const clean = (text: string): string => text.replaceAll(Redacted.value(options.apiKey), "<redacted>")
+  const cleanOf = (key: Redacted.Redacted) => (text: string) => text.replaceAll(Redacted.value(key), "<redacted>")
 
-  const noAnswer = (error: unknown): DeliveryFailure => {
+  const noAnswer = (key: Redacted.Redacted) => (error: unknown): DeliveryFailure => {
+    const clean = cleanOf(key)
     const root = rootCause(error)
     const name = clean(root.name)
     const code = root.code === undefined ? undefined : clean(root.code)
@@ -71,6 +75,7 @@ export const make = (client: HttpClient.HttpClient, options: {
       transient: true,
       description: cut(message),
       reset: code !== undefined && resets.has(code),
+      ambiguous: code === undefined || !unsent.test(code),
       cause: Object.assign(new Error(message), { name }, code === undefined ? undefined : { code })
     })
   }
@@ -78,6 +83,7 @@ export const make = (client: HttpClient.HttpClient, options: {
   /** The status and the body of the answer. An answer whose body breaks off, or never ends, is an answer all the same. */
   const exchange = (
     request: () => HttpClientRequest.HttpClientRequest,
+    key: Redacted.Redacted,
     limit: Duration.Duration
   ): Effect.Effect<Answer, DeliveryFailure> =>
     Effect.suspend(() => {
@@ -94,7 +100,7 @@ export const make = (client: HttpClient.HttpClient, options: {
           )
         }),
         Effect.catchAllDefect(Effect.fail),
-        Effect.mapError(noAnswer),
+        Effect.mapError(noAnswer(key)),
         Effect.disconnect,
         // inside the time limit, so that it holds where the caller cannot be interrupted, or already was
         Effect.interruptible,
@@ -113,14 +119,15 @@ export const make = (client: HttpClient.HttpClient, options: {
     )
 
   return {
-    send: ({ body, encoding, endpoint }, limit) =>
+    send: ({ body, encoding, endpoint }, key, limit) =>
       Effect.flatMap(
         exchange(
           () =>
             HttpClientRequest.post(`${options.apiUrl}${endpoint.path}`, {
-              headers: headers(encoding === "identity" ? {} : { "content-encoding": encoding }),
+              headers: headers(key, encoding === "identity" ? {} : { "content-encoding": encoding }),
               body: HttpBody.uint8Array(body, "application/json")
             }),
+          key,
           Duration.min(options.requestTimeout, Math.floor(limit))
         ),
         (answer) =>
@@ -129,20 +136,28 @@ export const make = (client: HttpClient.HttpClient, options: {
             : Effect.flatMap(
               Clock.currentTimeMillis,
               (now) =>
-                Effect.fail(refused(answer.status, cut(clean(excerpt(answer.body))), pauseOf(answer.headers, now)))
+                Effect.fail(
+                  refused(answer.status, cut(cleanOf(key)(excerpt(answer.body))), pauseOf(answer.headers, now))
+                )
             )
       ),
-    warm: Effect.ignore(
-      exchange(
-        () => HttpClientRequest.get(`${options.apiUrl}${validatePath}`, { headers: headers({}) }),
-        options.requestTimeout
+    warm: (key) =>
+      Effect.ignore(
+        exchange(
+          () => HttpClientRequest.get(`${options.apiUrl}${validatePath}`, { headers: headers(key, {}) }),
+          key,
+          options.requestTimeout
+        )
       )
-    )
   }
 }
 
 /** What Node.js and undici call a connection that broke under a request. */
 const resets: ReadonlySet<string> = /*#__PURE__*/ new Set(["ECONNRESET", "EPIPE", "UND_ERR_SOCKET"])
+
+/** What they call it when there was no connection: no address, nobody there, or a certificate that is not to be trusted. */
+const unsent =
+  /^(ECONNREFUSED|ENOTFOUND|EAI_\w+|EHOSTUNREACH|ENETUNREACH|ENETDOWN|ENOENT|EADDRNOTAVAIL|UND_ERR_CONNECT_TIMEOUT|ERR_TLS_CERT_\w+|ERR_SSL_\w+|CERT_\w+|\w*SELF_SIGNED\w*|UNABLE_TO_\w+)$/
 
 /**
  * How long the answer asks to wait, in milliseconds: `Retry-After` in seconds or as a date, `X-RateLimit-Reset` in
@@ -180,6 +195,7 @@ const refused = (status: number, detail: string, retryAfter: number | undefined)
     new DeliveryFailure({
       reason,
       transient,
+      ambiguous: status >= 500,
       status,
       retryAfter,
       description: [detail, hint].filter((part) => part !== undefined && part !== "").join("; ") || "no description"

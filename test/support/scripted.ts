@@ -25,11 +25,11 @@ export interface Scripted {
 }
 
 export const accept = (batch: ReadonlyArray<Reporter.Item>): Answer =>
-  Effect.succeed({ items: batch.length, payloads: 1, bytes: 10 })
+  Effect.succeed({ items: batch.length, payloads: 1, bytes: 10, retries: 0 })
 
 export const fail = (
   reason: Reporter.Reason,
-  parts: { readonly undelivered?: ReadonlyArray<Reporter.Item>; readonly refused?: ReadonlyArray<Reporter.Item> }
+  parts: { readonly [P in "undelivered" | "refused" | "ambiguous"]?: ReadonlyArray<Reporter.Item> }
 ): Answer =>
   Effect.fail(
     new Reporter.ReporterError({
@@ -38,6 +38,7 @@ export const fail = (
       description: "as told",
       undelivered: parts.undelivered ?? [],
       refused: parts.refused ?? [],
+      ambiguous: parts.ambiguous ?? [],
       receipt: Reporter.emptyReceipt
     })
   )

@@ -10,6 +10,7 @@ import { inflateSync } from "node:zlib"
 
 export interface Request {
   readonly path: string
+  readonly key: string | undefined
   readonly bytes: number
   readonly body: { readonly series: ReadonlyArray<{ readonly metric: string }> }
   /** Milliseconds since the epoch. */
@@ -26,7 +27,13 @@ export const broken = (code: string): Reply => Effect.fail(Object.assign(new Err
 const parse = (request: HttpClientRequest.HttpClientRequest, at: number): Request => {
   const { body } = request.body as HttpBody.Uint8Array
   const text = Buffer.from(request.headers["content-encoding"] === "deflate" ? inflateSync(body) : body).toString()
-  return { path: new URL(request.url).pathname, bytes: body.byteLength, body: JSON.parse(text), at }
+  return {
+    path: new URL(request.url).pathname,
+    key: request.headers["dd-api-key"],
+    bytes: body.byteLength,
+    body: JSON.parse(text),
+    at
+  }
 }
 
 export const reporter = Effect.fnUntraced(function*(
@@ -48,6 +55,7 @@ export const reporter = Effect.fnUntraced(function*(
       apiUrl: "https://api.datadoghq.example",
       apiKey: Option.some(Redacted.make("key")),
       compress: true,
+      delivery: "at-least-once",
       disabled: false,
       requestTimeout: Duration.seconds(3),
       ...more

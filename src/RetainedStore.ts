@@ -1,0 +1,286 @@
+/**
+ * Keeps what could not be delivered across restarts of a long-running process, in any `KeyValueStore` of
+ * `@effect/platform`.
+ *
+ * A client that is built with a {@link RetainedStore} around it writes down all that it holds after every flush that did not
+ * deliver everything, and takes it over when it is built again: what was recorded before the last such flush survives even
+ * `kill -9`. While everything is delivered, nothing is written.
+ *
+ * One client, one store: two processes must not share a directory.
+ *
+ * @since 0.1.0
+ */
+import type { PlatformError } from "@effect/platform/Error"
+import type * as FileSystem from "@effect/platform/FileSystem"
+import * as KeyValueStore from "@effect/platform/KeyValueStore"
+import type * as Path from "@effect/platform/Path"
+import * as Arr from "effect/Array"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Hash from "effect/Hash"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type { Event } from "./Event.js"
+import { EventPayload } from "./Event.js"
+import type { Retained, Snapshot } from "./MetricsAggregator.js"
+
+/**
+ * What an earlier process left.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Loaded {
+  readonly metrics: ReadonlyArray<Retained>
+  readonly events: ReadonlyArray<Event>
+  /** Entries that could not be read, and were skipped. */
+  readonly skipped: number
+  /** The points and events in them, as far as that is known. */
+  readonly lost: { readonly points: number; readonly events: number }
+}
+
+/**
+ * What a client holds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Held {
+  readonly metrics: ReadonlyArray<Snapshot>
+  readonly events: ReadonlyArray<Event>
+}
+
+/**
+ * The store could not be read or written. What the client holds is not affected.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class RetainedStoreError extends Data.TaggedError("RetainedStoreError")<{
+  readonly cause: PlatformError
+}> {
+  override get message(): string {
+    return `the store for undelivered data failed: ${this.cause.message}`
+  }
+}
+
+/**
+ * A place that outlives the process.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class RetainedStore extends Context.Tag("effect-threadstats/RetainedStore")<RetainedStore, {
+  /** What is there. What is corrupt or half-written is skipped and counted. */
+  readonly load: Effect.Effect<Loaded, RetainedStoreError>
+  /**
+   * Makes the store hold this, and nothing else. `take` is told which buckets the store has already, by their start and
+   * version. A process that dies in the middle leaves the store as it was.
+   */
+  readonly save: (
+    take: (known: ReadonlyMap<number, number>) => Effect.Effect<Held>
+  ) => Effect.Effect<void, RetainedStoreError>
+  readonly isEmpty: () => boolean
+}>() {}
+
+/** How many contexts, or events, are put into one entry. */
+const pageSize = 500
+
+/** Made when the store is: a client without one must not pay for schemas. */
+const makeCodecs = () => {
+  const common = {
+    name: Schema.NonEmptyString,
+    host: Schema.NullOr(Schema.String),
+    tags: Schema.Array(Schema.String),
+    start: Schema.Int,
+    recorded: Schema.Int
+  }
+  const values = Schema.Array(Schema.Finite)
+  return {
+    metrics: open(Schema.Array(Schema.Union(
+      Schema.Struct({ kind: Schema.Literal("counter", "gauge"), ...common, state: Schema.Finite }),
+      Schema.Struct({
+        kind: Schema.Literal("set"),
+        ...common,
+        state: Schema.Array(Schema.Union(Schema.Finite, Schema.String))
+      }),
+      Schema.Struct({ kind: Schema.Literal("distribution"), ...common, state: values }),
+      Schema.Struct({
+        kind: Schema.Literal("histogram", "timing"),
+        ...common,
+        state: Schema.Struct({
+          min: Schema.Finite,
+          max: Schema.Finite,
+          sum: Schema.Finite,
+          count: Schema.Int,
+          sample: values
+        })
+      })
+    ))),
+    events: open(Schema.Array(EventPayload)),
+    index: open(Schema.Struct({
+      generation: Schema.Int,
+      pages: Schema.Array(Schema.Struct({ slot: Schema.Int, start: Schema.NullOr(Schema.Int), count: Schema.Int }))
+    }))
+  }
+}
+
+/** One entry. `start` is that of the bucket; events have none. `count` is how many points or events are in it. */
+interface Page {
+  readonly slot: number
+  readonly start: number | null
+  readonly count: number
+}
+
+/** A checksum goes in front, so that what was cut off or overwritten is known. */
+const seal = (content: unknown): string => {
+  const json = JSON.stringify(content)
+  return `${(Hash.string(json) >>> 0).toString(16)} ${json}`
+}
+
+const open = <A, I>(schema: Schema.Schema<A, I>) => {
+  const decode = Schema.decodeUnknownOption(Schema.parseJson(schema), { onExcessProperty: "preserve" })
+  return (text: string): Option.Option<A> => {
+    const space = text.indexOf(" ")
+    const json = text.slice(space + 1)
+    return text.slice(0, space) === (Hash.string(json) >>> 0).toString(16) ? decode(json) : Option.none()
+  }
+}
+
+const pageKey = (slot: number) => `threadstats-page-${slot}`
+const indexKey = (generation: number) => `threadstats-index-${generation % 2}`
+
+/**
+ * A store over the `KeyValueStore`: pages of contexts and events, and an index that says which of them count. Pages are
+ * never overwritten while an index names them, and the index is written in turn to one of two places; so whenever the
+ * process dies, one index is whole, and so are its pages.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make: Effect.Effect<RetainedStore["Type"], never, KeyValueStore.KeyValueStore> = /*#__PURE__*/ Effect.map(
+  KeyValueStore.KeyValueStore,
+  (store) => {
+    const codecs = makeCodecs()
+    const semaphore = Effect.unsafeMakeSemaphore(1)
+    let generation = 0
+    let pages: ReadonlyArray<Page> = []
+    let versions = new Map<number, number>()
+    let savedEvents: ReadonlyArray<Event> = []
+
+    const mapError = Effect.mapError((cause: PlatformError) => new RetainedStoreError({ cause }))
+
+    const readIndex = Effect.fnUntraced(function*(place: number) {
+      const text = yield* store.get(indexKey(place))
+      return Option.map(text, codecs.index)
+    })
+
+    const load = Effect.gen(function*(): Effect.fn.Return<Loaded, PlatformError> {
+      const found = Arr.getSomes([yield* readIndex(0), yield* readIndex(1)])
+      const indexes = Arr.getSomes(found).sort((a, b) => b.generation - a.generation)
+      let skipped = found.length - indexes.length
+      const metrics: Array<Retained> = []
+      const events: Array<Event> = []
+      const lost = { points: 0, events: 0 }
+      if (indexes[0] === undefined) return { metrics, events, skipped, lost }
+
+      generation = indexes[0].generation
+      pages = indexes[0].pages
+      for (const { count, slot, start } of pages) {
+        const text = yield* Effect.orElseSucceed(store.get(pageKey(slot)), Option.none)
+        const whole = start === null
+          ? Option.map(Option.flatMap(text, codecs.events), (page) => events.push(...page as ReadonlyArray<Event>))
+          : Option.map(Option.flatMap(text, codecs.metrics), (page) => metrics.push(...page))
+        if (Option.isSome(whole)) continue
+        skipped++
+        lost[start === null ? "events" : "points"] += count
+      }
+      return { metrics, events, skipped, lost }
+    })
+
+    const save = (take: (known: ReadonlyMap<number, number>) => Effect.Effect<Held>) =>
+      Effect.gen(function*() {
+        const held = yield* take(versions)
+        const used = new Set(pages.map(({ slot }) => slot))
+        const next: Array<Page> = []
+        let free = 0
+
+        const write = Effect.fnUntraced(function*<A>(
+          items: ReadonlyArray<A>,
+          start: number | null,
+          count: (item: A) => number
+        ) {
+          for (const part of Arr.chunksOf(items, pageSize)) {
+            while (used.has(free)) free++
+            const slot = free++
+            yield* store.set(pageKey(slot), seal(part))
+            next.push({ slot, start, count: part.reduce((total, item) => total + count(item), 0) })
+            yield* Effect.yieldNow()
+          }
+        })
+
+        for (const { contexts, start } of held.metrics) {
+          if (contexts === undefined) next.push(...pages.filter((page) => page.start === start))
+          else yield* write(contexts, start, ({ recorded }) => recorded)
+        }
+        const sameEvents = held.events.length === savedEvents.length &&
+          held.events.every((event, i) => event === savedEvents[i])
+        if (sameEvents) next.push(...pages.filter(({ start }) => start === null))
+        else yield* write(held.events, null, () => 1)
+
+        const kept = new Set(next.map(({ slot }) => slot))
+        const gone = pages.filter(({ slot }) => !kept.has(slot))
+        if (gone.length === 0 && next.length === pages.length) return
+
+        yield* store.set(indexKey(generation + 1), seal({ generation: generation + 1, pages: next }))
+        generation++
+        pages = next
+        versions = new Map(held.metrics.map(({ start, version }) => [start, version]))
+        savedEvents = held.events
+        yield* Effect.forEach(gone, ({ slot }) => Effect.ignore(store.remove(pageKey(slot))), { discard: true })
+      })
+
+    return RetainedStore.of({
+      load: mapError(semaphore.withPermits(1)(load)),
+      save: (take) => mapError(semaphore.withPermits(1)(Effect.uninterruptible(save(take)))),
+      isEmpty: () => pages.length === 0
+    })
+  }
+)
+
+/**
+ * {@link make} as a layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer: Layer.Layer<RetainedStore, never, KeyValueStore.KeyValueStore> = /*#__PURE__*/ Layer.effect(
+  RetainedStore,
+  make
+)
+
+/**
+ * A store in a directory of its own, which is made where it is missing. Files are written without `fsync`: they survive
+ * the process, but not always the machine.
+ *
+ * @example
+ * ```ts
+ * import { NodeContext } from "@effect/platform-node"
+ * import { Layer } from "effect"
+ * import { RetainedStore, ThreadStats } from "effect-threadstats"
+ *
+ * const client = ThreadStats.layerFetch.pipe(
+ *   Layer.provide(RetainedStore.layerFileSystem("/var/lib/shop/threadstats")),
+ *   Layer.provide(NodeContext.layer)
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerFileSystem = (
+  directory: string
+): Layer.Layer<RetainedStore, PlatformError, FileSystem.FileSystem | Path.Path> =>
+  Layer.provide(layer, KeyValueStore.layerFileSystem(directory))
