@@ -391,6 +391,27 @@ describe("bodies", () => {
 })
 
 describe("answers", () => {
+  it.effect("are read to the end, but no further than a megabyte", () =>
+    Effect.gen(function*() {
+      const chunk = new Uint8Array(64 * 1024)
+      let pulled = 0
+      const endless = (total: number) =>
+        new ReadableStream<Uint8Array>({
+          pull(controller) {
+            pulled += chunk.length
+            controller.enqueue(chunk)
+            if (pulled >= total) controller.close()
+          }
+        })
+      for (const [total, read] of [[256 * 1024, 256 * 1024], [64 * 1024 * 1024, 2 * 1024 * 1024]] as const) {
+        pulled = 0
+        const { reporter } = yield* scripted(() => Effect.sync(() => new Response(endless(total), { status: 202 })))
+        assert.strictEqual((yield* reporter.flushMetrics(metrics)).payloads, 1)
+        assert.isAtLeast(pulled, Math.min(total, 1024 * 1024))
+        assert.isAtMost(pulled, read)
+      }
+    }))
+
   const cases: ReadonlyArray<readonly [number, Reporter.Reason, "undelivered" | "refused"]> = [
     [301, "Rejected", "refused"],
     [400, "Rejected", "refused"],

@@ -288,6 +288,15 @@ describe("a body that failed to arrive", () => {
       assert.strictEqual(times[0], 0)
     }))
 
+  it.effect("failed for what the tries before said, where the end of the flush cuts the last one short", () =>
+    Effect.gen(function*() {
+      const answers = [reply(503), reply(503), Effect.never]
+      const { result } = yield* run((_, i) => answers[i]!, { budget: 1000, pass: 1000 })
+      const error = Either.getOrThrow(Either.flip(result))
+      assert.deepInclude(error, { reason: "ServerError", status: 503 })
+      assert.deepStrictEqual(error.ambiguous, batch)
+    }))
+
   it.effect("is sent once where there is no deadline", () =>
     Effect.gen(function*() {
       const { reporter, requests } = yield* scripted(() => reply(503))

@@ -95,16 +95,16 @@ export const deliver = (
    */
   const persist = (chunk: Chunk, doubt: () => void): Effect.Effect<void, DeliveryFailure> => {
     let renewed = false
-    const attempt = (tries: number): Effect.Effect<void, DeliveryFailure> =>
+    const attempt = (tries: number, before?: DeliveryFailure): Effect.Effect<void, DeliveryFailure> =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
-        if (options.deadline - now < 1) return Effect.fail(noTime())
+        if (options.deadline - now < 1) return Effect.fail(before ?? noTime())
         if (tries > 0) retries++
         const key = current
         return Effect.catchAll(
           transport.send(chunk, key, options.deadline - now),
           (failure) => {
             if (failure.ambiguous) doubt()
-            if (failure.reason !== "Unauthorized") return pauseAndRepeat(failure, tries)
+            if (failure.reason !== "Unauthorized") return pauseAndRepeat(failure, tries, before)
             return renewed ? Effect.fail(failure) : renew(key, failure, tries)
           }
         )
@@ -114,18 +114,19 @@ export const deliver = (
         renewed = true
         if (Redacted.value(fresh) === Redacted.value(refused)) return Effect.fail(failure)
         current = fresh
-        return attempt(tries + 1)
+        return attempt(tries + 1, failure)
       })
-    const pauseAndRepeat = (failure: DeliveryFailure, tries: number) => {
+    const pauseAndRepeat = (failure: DeliveryFailure, tries: number, before: DeliveryFailure | undefined) => {
       const mayRepeat = options.repeat || chunk.endpoint.idempotent || !failure.ambiguous
       if (!isPassing(failure) || !mayRepeat || options.deadline === Infinity) return Effect.fail(failure)
-      if (failure.reset === true && tries === 0) return attempt(1)
+      if (failure.reset === true && tries === 0) return attempt(1, failure)
       return Effect.flatMap(Effect.all([Clock.currentTimeMillis, Random.next]), ([now, random]) => {
         const backoff = random * Math.min(longestPause, firstPause * 2 ** tries)
         const pause = Math.max(backoff, failure.retryAfter ?? 0)
-        return now + pause < options.deadline
-          ? Effect.zipRight(Effect.sleep(pause), attempt(tries + 1))
-          : Effect.fail(failure)
+        if (now + pause < options.deadline) return Effect.zipRight(Effect.sleep(pause), attempt(tries + 1, failure))
+        // a try that the end of the flush cut short says less than the one before
+        const cutShort = failure.reason === "Timeout" && options.deadline - now < 1
+        return Effect.fail(cutShort ? before ?? failure : failure)
       })
     }
     return attempt(0)

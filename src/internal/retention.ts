@@ -1,6 +1,9 @@
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import type { Event } from "../Event.js"
 import type { EventsAggregator } from "../EventsAggregator.js"
 import type { MetricsAggregator, Retained, Snapshot } from "../MetricsAggregator.js"
@@ -8,46 +11,69 @@ import type { Held, Loaded, RetainedStore, RetainedStoreError } from "../Retaine
 
 /** What a client has to do with its store. None of it fails, or takes longer than until `deadline`. */
 export interface Retention {
-  /** Takes over what an earlier process left. */
-  readonly adopt: (deadline: number) => Effect.Effect<Pick<Loaded, "skipped" | "lost">>
+  /** Takes over what an earlier process left: now, or later if the store cannot be read now. */
+  readonly adopt: (deadline: number) => Effect.Effect<void>
   /**
-   * Before anything is sent: a store that holds totals must not hold older ones than the receiver, or they would undercut
-   * them after a restart. What is not to arrive twice must not be there at all.
+   * Drains the aggregators, which is to be sent. A store that holds totals must not hold older ones than the receiver, or
+   * they would undercut them after a restart: it is brought up to date first, to the very moment of the draining. What
+   * is not to arrive twice must not be there at all.
    */
-  readonly beforeSending: (deadline: number) => Effect.Effect<void>
+  readonly beforeSending: <A>(drain: Effect.Effect<A>, deadline: number) => Effect.Effect<A>
   /** After a flush: writes all that is held if it could not deliver everything, else removes what was delivered. */
   readonly afterFlush: (complete: boolean, deadline: number) => Effect.Effect<void>
   /** What went wrong since the last call. */
-  readonly takeNews: () => RetainedStoreError | undefined
+  readonly takeNews: () => { readonly message: string } | undefined
 }
-
-const nothing: Pick<Loaded, "skipped" | "lost"> = { skipped: 0, lost: { points: 0, events: 0 } }
 
 export const make = (
   store: RetainedStore["Type"],
   metrics: MetricsAggregator["Type"],
   events: EventsAggregator["Type"],
-  /** What may arrive twice. Default: everything. */
-  isRepeatable?: (item: Retained) => boolean
+  options: {
+    /** What may arrive twice. Default: everything. */
+    readonly isRepeatable: ((item: Retained) => boolean) | undefined
+    /** Is told, once, what could not be read. */
+    readonly onLoaded: (loaded: Loaded) => Effect.Effect<void>
+  }
 ): Retention => {
-  let failed: RetainedStoreError | undefined
+  let adopted = false
+  let news: { readonly message: string } | undefined
 
-  /** Goes on where it was when time is up. */
-  const within = <A>(deadline: number, otherwise: A, effect: Effect.Effect<A, RetainedStoreError>) =>
-    Effect.gen(function*() {
-      const noted = Effect.catchAll(effect, (error) =>
-        Effect.sync(() => {
-          failed = error
-          return otherwise
-        }))
-      const fiber = yield* Effect.forkDaemon(noted)
-      const left = Math.max(0, deadline - (yield* Clock.currentTimeMillis))
-      return yield* Fiber.join(fiber).pipe(
-        Effect.disconnect,
-        Effect.timeoutTo({ duration: left, onSuccess: (a: A) => a, onTimeout: () => otherwise }),
-        Effect.catchAllDefect(() => Effect.succeed(otherwise))
-      )
-    })
+  const note = (message: string) => {
+    news = { message }
+  }
+
+  /**
+   * Leaves alone, when time is up, what is at work in the store, and calls off what waits for that: with a store that
+   * hangs there is never more than one.
+   */
+  const within = Effect.fnUntraced(function*(deadline: number, effect: Effect.Effect<void, RetainedStoreError>) {
+    const fiber = yield* Effect.forkDaemon(Effect.interruptible(effect))
+    const left = Math.max(0, deadline - (yield* Clock.currentTimeMillis))
+    const ended = yield* Fiber.await(fiber).pipe(Effect.interruptible, Effect.timeoutOption(left))
+    if (Option.isNone(ended)) {
+      note("the store for undelivered data took too long")
+      yield* Fiber.interruptFork(fiber)
+    } else if (Exit.isFailure(ended.value)) {
+      const failure = Cause.failureOption(ended.value.cause)
+      note(Option.isSome(failure) ? failure.value.message : "the store for undelivered data died")
+    }
+  })
+
+  const adopt = Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(restore(store.load), (loaded) =>
+      Effect.suspend(() => {
+        if (adopted) return Effect.void
+        adopted = true
+        return Effect.all([metrics.adopt(loaded.metrics), events.adopt(loaded.events), options.onLoaded(loaded)], {
+          discard: true
+        })
+      }))
+  )
+
+  /** What is there is not to be overwritten before it was taken over. */
+  const save = (take: Parameters<typeof store.save>[0]) =>
+    Effect.zipRight(Effect.suspend(() => adopted ? Effect.void : adopt), store.save(take))
 
   const hold = (buckets: Effect.Effect<ReadonlyArray<Snapshot>>, waiting: Effect.Effect<ReadonlyArray<Event>>) =>
     Effect.zipWith(buckets, waiting, (metrics, events): Held => ({ metrics, events }))
@@ -72,29 +98,32 @@ export const make = (
       noEvents
     )
 
+  const repeatable = options.isRepeatable === undefined ? everything : onlyRepeatable(options.isRepeatable)
+
   return {
-    adopt: (deadline) =>
-      within(
-        deadline,
-        nothing,
-        Effect.tap(store.load, (loaded) => Effect.zipRight(metrics.adopt(loaded.metrics), events.adopt(loaded.events)))
-      ),
-    beforeSending: (deadline) =>
-      store.isEmpty()
-        ? Effect.void
-        : within(
-          deadline,
-          undefined,
-          store.save(isRepeatable === undefined ? everything : onlyRepeatable(isRepeatable))
-        ),
+    adopt: (deadline) => within(deadline, adopt),
+    beforeSending: (drain, deadline) =>
+      Effect.suspend(() => {
+        if (store.isEmpty()) return drain
+        let drained: Option.Option<Effect.Effect.Success<typeof drain>> = Option.none()
+        const once = Effect.suspend(() =>
+          Option.isSome(drained) ? Effect.succeed(drained.value) : Effect.tap(drain, (all) => {
+            drained = Option.some(all)
+          })
+        )
+        // too late, what is being sent would be missing
+        const take = (known: ReadonlyMap<number, number>) =>
+          Effect.suspend(() => Option.isSome(drained) ? Effect.interrupt : Effect.zipLeft(repeatable(known), once))
+        return Effect.zipRight(within(deadline, save(take)), once)
+      }),
     afterFlush: (complete, deadline) =>
-      complete && store.isEmpty()
-        ? Effect.void
-        : within(deadline, undefined, store.save(complete ? leftOf : everything)),
+      Effect.suspend(() =>
+        complete && store.isEmpty() ? Effect.void : within(deadline, save(complete ? leftOf : everything))
+      ),
     takeNews: () => {
-      const error = failed
-      failed = undefined
-      return error
+      const last = news
+      news = undefined
+      return last
     }
   }
 }

@@ -4,7 +4,6 @@ import type * as HttpClient from "@effect/platform/HttpClient"
 import type * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
-import * as HttpIncomingMessage from "@effect/platform/HttpIncomingMessage"
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
@@ -13,6 +12,7 @@ import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
+import * as Stream from "effect/Stream"
 import type { Reason } from "../Reporter.js"
 import type { Chunk } from "./encoder.js"
 import { keyHeader, validatePath } from "./endpoints.js"
@@ -95,7 +95,7 @@ export const make = (client: HttpClient.HttpClient, options: {
           status = response.status
           headers = response.headers
           return Effect.map(
-            Effect.orElseSucceed(response.text, () => ""),
+            textOf(response),
             (body): Answer => ({ status: response.status, headers: response.headers, body })
           )
         }),
@@ -113,7 +113,6 @@ export const make = (client: HttpClient.HttpClient, options: {
         Effect.flatten
       )
     }).pipe(
-      HttpIncomingMessage.withMaxBodySize(maxAnswer),
       Effect.locallyWith(Headers.currentRedactedNames, (names) => [...names, keyHeader]),
       Effect.withTracerEnabled(false)
     )
@@ -181,8 +180,23 @@ interface Answer {
   readonly body: string
 }
 
-/** Datadog's own answers have a few hundred bytes. */
-const maxAnswer = /*#__PURE__*/ Option.some(1024 * 1024)
+/** In bytes. Datadog's own answers have a few hundred. */
+const maxAnswer = 1024 * 1024
+
+/** The body, or what there is of it, up to a limit; the platform's own limit does not hold for every client. */
+const textOf = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<string> =>
+  Effect.suspend(() => {
+    const decoder = new TextDecoder()
+    let bytes = 0
+    let text = ""
+    const take = (chunk: Uint8Array) =>
+      Effect.sync(() => {
+        bytes += chunk.byteLength
+        text += decoder.decode(chunk, { stream: true })
+        return bytes < maxAnswer
+      })
+    return Effect.map(Effect.ignore(Stream.runForEachWhile(response.stream, take)), () => text)
+  })
 
 /** A client that fails on statuses on its own has the answer in its error. */
 const responseOf = (
@@ -201,6 +215,8 @@ const refused = (status: number, detail: string, retryAfter: number | undefined)
       description: [detail, hint].filter((part) => part !== undefined && part !== "").join("; ") || "no description"
     })
   if (status >= 500 && status < 600) return failure("ServerError", true)
+  // no answer to the request at all
+  if (status < 200) return failure("Transport", true)
   switch (status) {
     case 401:
     case 403:
