@@ -15,8 +15,9 @@
  * )
  * ```
  *
- * Two things it does not do: it keeps points of any age, where Datadog answers 202 and drops those outside its window,
- * and it forgets nothing until {@link LocalIntake} is told to `clear`.
+ * `series`, `distributions` and `events` are what arrived; `stored` is what there would be to see, where the last value of a
+ * series and second wins. Two things it does not do: it keeps points of any age, where Datadog answers 202 and drops those
+ * outside its window, and it forgets nothing until {@link LocalIntake} is told to `clear`.
  *
  * @since 0.1.0
  */
@@ -41,8 +42,9 @@ import * as Stream from "effect/Stream"
 import { EventPayload } from "./Event.js"
 import * as Endpoints from "./internal/endpoints.js"
 import { eventWindow } from "./internal/limits.js"
+import { storedOf } from "./internal/stored.js"
 import { unpack } from "./internal/unpack.js"
-import { DistributionPayload, SeriesPayload } from "./Series.js"
+import { DistributionPayload, SeriesPayload, type SeriesType } from "./Series.js"
 
 /**
  * One element of a `series` payload, as it was accepted.
@@ -129,6 +131,55 @@ export interface View {
 }
 
 /**
+ * A series as Datadog keeps it: one value for each second, the last one that arrived.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface StoredSeries {
+  readonly metric: string
+  /** That of the payload which arrived last. */
+  readonly type: SeriesType
+  /** Empty for none. */
+  readonly host: string
+  readonly device: string
+  /** Sorted, each once. */
+  readonly tags: ReadonlyArray<string>
+  /** In seconds; that of the payload which arrived last. */
+  readonly interval: number
+  /** `[seconds since the epoch, value]`, oldest first. */
+  readonly points: ReadonlyArray<readonly [timestamp: number, value: number]>
+}
+
+/**
+ * A distribution as Datadog keeps it: all values that arrived.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface StoredDistribution {
+  readonly metric: string
+  readonly host: string
+  readonly device: string
+  readonly tags: ReadonlyArray<string>
+  /** `[seconds since the epoch, values]`, oldest first. */
+  readonly points: ReadonlyArray<readonly [timestamp: number, values: ReadonlyArray<number>]>
+}
+
+/**
+ * What there would be to see at Datadog, which tells series apart by name, host, device and tags. Two senders of the same
+ * series overwrite each other; distributions add up. Sources: Datadog's documentation of custom metrics from Lambda, and
+ * datadogpy issue 350.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Stored {
+  readonly series: ReadonlyArray<StoredSeries>
+  readonly distributions: ReadonlyArray<StoredDistribution>
+}
+
+/**
  * How a request is answered: as Datadog would (`"usual"`), or by an effect that yields another response, late or never
  * if it likes. What the latter answers is not remembered as accepted, whatever its status.
  *
@@ -151,6 +202,13 @@ export class LocalIntake extends Context.Tag("effect-threadstats/LocalIntake")<L
   readonly events: Effect.Effect<ReadonlyArray<AcceptedEvent>>
   /** In order of arrival. */
   readonly requests: Effect.Effect<ReadonlyArray<IntakeRequest>>
+  /** What of it there would be to see at Datadog. */
+  readonly stored: Effect.Effect<Stored>
+  /**
+   * How much was counted under this name, over all hosts, tags and times: rates times their interval, counts, and the sum
+   * of all values of a distribution. Gauges do not count.
+   */
+  readonly total: (metric: string) => Effect.Effect<number>
   readonly summary: Effect.Effect<Summary>
   /** Forgets what was received; what is scripted stays. */
   readonly clear: Effect.Effect<void>
@@ -316,6 +374,8 @@ export const make: (
       distributions: Effect.sync(() => distributions.slice()),
       events: Effect.sync(() => events.slice()),
       requests: Effect.sync(() => requests.map((request) => ({ ...request }))),
+      stored: Effect.sync(() => storedOf(series, distributions)),
+      total: (metric) => Effect.sync(() => totalOf(storedOf(series, distributions), metric)),
       summary: Effect.sync(() => ({
         requests: requests.length,
         refused: requests.filter(({ status }) => status !== undefined && (status < 200 || status > 299)).length,
@@ -450,6 +510,16 @@ const eventAccepted = (
     contentType: "application/json"
   })
 }
+
+const totalOf = ({ distributions, series }: Stored, metric: string): number =>
+  sum(
+    series.filter((item) => item.metric === metric && item.type !== "gauge"),
+    ({ interval, points, type }) => sum(points, ([, value]) => type === "rate" ? value * interval : value)
+  ) +
+  sum(
+    distributions.filter((item) => item.metric === metric),
+    ({ points }) => sum(points, ([, values]) => sum(values, (value) => value))
+  )
 
 const secretHeaders = [Endpoints.keyHeader, "dd-application-key", "authorization", "proxy-authorization", "cookie"]
 

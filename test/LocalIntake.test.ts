@@ -387,6 +387,66 @@ describe("what is remembered", () => {
     }))
 })
 
+describe("what there would be to see", () => {
+  const point = (type: string, value: unknown, more: object = {}) => ({
+    metric: "m",
+    points: [[1_700_000_000, value]],
+    type,
+    tags: ["b", "a"],
+    interval: 10,
+    ...more
+  })
+  const post = (path: "series" | "distribution_points", ...items: ReadonlyArray<object>) =>
+    send("POST", `/api/v1/${path}`, { body: { series: items } })
+
+  it.effect("is the last value of each series and second, whoever sent it", () =>
+    Effect.gen(function*() {
+      const intake = yield* LocalIntake.LocalIntake
+      yield* post("series", point("rate", 1), point("rate", 2, { points: [[1_700_000_000.9, 2], [1_699_999_990, 9]] }))
+      yield* post("series", point("rate", 3, { tags: ["a", "b", "a"], host: null }))
+      assert.deepStrictEqual((yield* intake.stored).series, [{
+        metric: "m",
+        type: "rate",
+        host: "",
+        device: "",
+        tags: ["a", "b"],
+        interval: 10,
+        points: [[1_699_999_990, 9], [1_700_000_000, 3]]
+      }])
+      assert.strictEqual(yield* intake.total("m"), 120)
+    }).pipe(Effect.provide(layerIntake())))
+
+  it.effect("tells series apart by name, host, device and tags, and by nothing else", () =>
+    Effect.gen(function*() {
+      const intake = yield* LocalIntake.LocalIntake
+      const others = [{}, { metric: "n" }, { host: "h" }, { device: "d" }, { tags: ["a"] }, { tags: ["a", "b", "c"] }]
+      for (const other of others) yield* post("series", point("count", 1, other))
+      yield* post("series", point("gauge", 7))
+      const { series } = yield* intake.stored
+      assert.deepStrictEqual(series.map(({ points, type }) => `${type} ${points[0]?.[1]}`), [
+        "gauge 7",
+        ...others.slice(1).map(() => "count 1")
+      ])
+      assert.strictEqual(yield* intake.total("m"), 4)
+      assert.strictEqual(yield* intake.total("n"), 1)
+    }).pipe(Effect.provide(layerIntake())))
+
+  it.effect("is every value of a distribution", () =>
+    Effect.gen(function*() {
+      const intake = yield* LocalIntake.LocalIntake
+      yield* post("distribution_points", point("distribution", [1, 2]))
+      yield* post("distribution_points", point("distribution", [2]), point("distribution", [5], { host: "h" }))
+      const { distributions } = yield* intake.stored
+      assert.deepStrictEqual(distributions.map(({ points }) => points), [
+        [[1_700_000_000, [1, 2, 2]]],
+        [[1_700_000_000, [5]]]
+      ])
+      assert.strictEqual(yield* intake.total("m"), 10)
+      yield* intake.clear
+      assert.deepStrictEqual(yield* intake.stored, { series: [], distributions: [] })
+    }).pipe(Effect.provide(layerIntake())))
+})
+
 describe("scripted answers", () => {
   const validate = send("GET", "/api/v1/validate")
   const post = send("POST", "/api/v1/series", { body: { series: metrics } })
