@@ -13,6 +13,7 @@ export default defineConfig({
   },
   test: {
     include: ["test/**/*.test.ts"],
+    setupFiles: ["test/support/secretsSweep.ts"],
     minWorkers: 1,
     maxWorkers: 2
   }

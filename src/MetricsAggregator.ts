@@ -24,7 +24,7 @@ import * as ThreadStatsConfig from "./ThreadStatsConfig.js"
  *
  * - `InvalidValue`: not a finite number (for a set: neither that nor a string)
  * - `InvalidName`: no string, empty, or not starting with a letter
- * - `InvalidTags`: neither an array of strings nor a record of strings, numbers and booleans
+ * - `InvalidTags`: neither an array of strings nor a record of strings, numbers and booleans; or more than 1000
  * - `TagTooLong`: a tag of more than 200 characters
  * - `InvalidHost`: no string, or of more than 255 characters
  * - `InvalidTimestamp`: no moment
@@ -230,13 +230,14 @@ interface Bucket {
   dirty: Array<Entry>
   /** The bytes of the entries that have nothing pending, and are kept for their totals. */
   keptBytes: number
-  /** Of what is pending. */
+  /** Of what is pending, as long as that has `counted` entries: what was taken out and put back is what it was. */
   version: number
+  counted: number
 }
 
 interface Taken extends RolledUp {
   readonly entry: Entry
-  readonly start: number
+  readonly from: Bucket
 }
 
 /** What is kept of buckets that were taken out: some ten thousand plain contexts. */
@@ -339,7 +340,7 @@ const unsafeMake = (
   const bucketAt = (start: number): Bucket => {
     let bucket = buckets.get(start)
     if (bucket === undefined) {
-      bucket = { start, entries: new Map(), dirty: [], keptBytes: 0, version: 0 }
+      bucket = { start, entries: new Map(), dirty: [], keptBytes: 0, version: 0, counted: 0 }
       buckets.set(start, bucket)
     }
     return bucket
@@ -359,7 +360,6 @@ const unsafeMake = (
     }
     entry.pending += points
     held += points
-    bucket.version = ++version
   }
 
   const release = (entry: Entry) => {
@@ -463,6 +463,10 @@ const unsafeMake = (
       while (bytes >= config.maxBytes && dropOldest("TooManyBytes", start));
       if (bytes >= config.maxBytes) return "TooManyBytes"
     }
+    // sent, and known for its total: with something pending it counts again
+    if (entry?.pending === 0 && contexts >= config.maxContexts && !dropOldest("TooManyContexts", start)) {
+      return "TooManyContexts"
+    }
     if (bucket === undefined || entry === undefined) {
       if (bucket === undefined && forgotten.has(start) && !isKindSafeLate(kind)) return "Late"
       if (contexts >= config.maxContexts || entries >= config.maxContexts + maxKept) {
@@ -477,6 +481,7 @@ const unsafeMake = (
     }
     if (kind === "distribution") values++
     hold(bucket, entry, 1)
+    bucket.version = ++version
     const grown = entry.rollUp.add(value)
     entry.bytes += grown
     bytes += grown
@@ -498,7 +503,7 @@ const unsafeMake = (
   const takeOut = (bucket: Bucket, entry: Entry, temporality: Temporality): Taken => {
     const taken: Taken = {
       entry,
-      start: bucket.start,
+      from: bucket,
       kind: entry.kind,
       name: entry.name,
       host: entry.host,
@@ -542,7 +547,6 @@ const unsafeMake = (
         if (bucket.start >= limit) continue
         const dirty = bucket.dirty
         bucket.dirty = []
-        bucket.version = ++version
         const expired = bucket.start + interval < now - maxAge
         for (const entry of dirty) {
           if (expired) drop("Expired", bucket, entry)
@@ -555,7 +559,7 @@ const unsafeMake = (
     })
 
   /** Under what is there, as if it had been recorded before. */
-  const putBack = (start: number, entry: Entry, recorded: number) => {
+  const putBack = (start: number, entry: Entry, recorded: number): Bucket => {
     forgotten.delete(start)
     const bucket = bucketAt(start)
     const present = bucket.entries.get(entry.key)
@@ -570,6 +574,7 @@ const unsafeMake = (
       if (present !== entry) present.rollUp.absorb(entry.rollUp)
       resize(present)
     }
+    return bucket
   }
 
   const enforceBounds = () => {
@@ -580,7 +585,13 @@ const unsafeMake = (
 
   const restore: MetricsAggregator["Type"]["restore"] = (items) =>
     Effect.sync(() => {
-      for (const { entry, recorded, start } of items as ReadonlyArray<Taken>) putBack(start, entry, recorded)
+      for (const { entry, from, recorded } of items as ReadonlyArray<Taken>) {
+        if (!buckets.has(from.start)) {
+          const { counted, version } = from
+          Object.assign(bucketAt(from.start), { counted, version })
+        }
+        putBack(from.start, entry, recorded)
+      }
       enforceBounds()
     })
 
@@ -589,7 +600,7 @@ const unsafeMake = (
       for (const { host, kind, name, recorded, start, state, tags } of items) {
         const entry = makeEntry(keyOf(kind, name, host, tags), kind, name, host, tags, makeRollUp(kind, state))
         received += recorded
-        putBack(startOf(start), entry, recorded)
+        putBack(startOf(start), entry, recorded).version = ++version
       }
       enforceBounds()
     })
@@ -607,10 +618,15 @@ const unsafeMake = (
   const snapshot: MetricsAggregator["Type"]["snapshot"] = (known) =>
     Effect.sync(() => {
       const snapshots: Array<Snapshot> = []
-      for (const { dirty, start, version } of buckets.values()) {
+      for (const bucket of buckets.values()) {
+        const { dirty, start } = bucket
         if (dirty.length === 0) continue
-        const contexts = known.get(start) === version ? undefined : dirty.map(retainedOf(start))
-        snapshots.push({ start, version, contexts })
+        if (bucket.counted !== dirty.length) {
+          bucket.counted = dirty.length
+          bucket.version = ++version
+        }
+        const contexts = known.get(start) === bucket.version ? undefined : dirty.map(retainedOf(start))
+        snapshots.push({ start, version: bucket.version, contexts })
       }
       return snapshots
     })

@@ -11,7 +11,7 @@
  * @since 0.1.0
  */
 import type { PlatformError } from "@effect/platform/Error"
-import type * as FileSystem from "@effect/platform/FileSystem"
+import * as FileSystem from "@effect/platform/FileSystem"
 import * as KeyValueStore from "@effect/platform/KeyValueStore"
 import type * as Path from "@effect/platform/Path"
 import * as Arr from "effect/Array"
@@ -77,11 +77,13 @@ export class RetainedStore extends Context.Tag("effect-threadstats/RetainedStore
   readonly load: Effect.Effect<Loaded, RetainedStoreError>
   /**
    * Makes the store hold this, and nothing else. `take` is told which buckets the store has already, by their start and
-   * version. A process that dies in the middle leaves the store as it was.
+   * version. A process that dies in the middle leaves the store as it was. It can be interrupted while it waits for another
+   * one, and not from `take` on.
    */
   readonly save: (
     take: (known: ReadonlyMap<number, number>) => Effect.Effect<Held>
   ) => Effect.Effect<void, RetainedStoreError>
+  /** Whether it certainly holds nothing, and is not about to. */
   readonly isEmpty: () => boolean
 }>() {}
 
@@ -90,14 +92,16 @@ const pageSize = 500
 
 /** Made when the store is: a client without one must not pay for schemas. */
 const makeCodecs = () => {
+  const positive = Schema.Int.pipe(Schema.positive())
+  const notNegative = Schema.Int.pipe(Schema.nonNegative())
+  const values = Schema.NonEmptyArray(Schema.Finite)
   const common = {
     name: Schema.NonEmptyString,
     host: Schema.NullOr(Schema.String),
     tags: Schema.Array(Schema.String),
     start: Schema.Int,
-    recorded: Schema.Int
+    recorded: positive
   }
-  const values = Schema.Array(Schema.Finite)
   return {
     metrics: open(Schema.Array(Schema.Union(
       Schema.Struct({ kind: Schema.Literal("counter", "gauge"), ...common, state: Schema.Finite }),
@@ -114,7 +118,7 @@ const makeCodecs = () => {
           min: Schema.Finite,
           max: Schema.Finite,
           sum: Schema.Finite,
-          count: Schema.Int,
+          count: positive,
           sample: values
         })
       })
@@ -122,7 +126,9 @@ const makeCodecs = () => {
     events: open(Schema.Array(EventPayload)),
     index: open(Schema.Struct({
       generation: Schema.Int,
-      pages: Schema.Array(Schema.Struct({ slot: Schema.Int, start: Schema.NullOr(Schema.Int), count: Schema.Int }))
+      pages: Schema.Array(
+        Schema.Struct({ slot: notNegative, start: Schema.NullOr(Schema.Int), count: notNegative })
+      )
     }))
   }
 }
@@ -165,29 +171,52 @@ export const make: Effect.Effect<RetainedStore["Type"], never, KeyValueStore.Key
   (store) => {
     const codecs = makeCodecs()
     const semaphore = Effect.unsafeMakeSemaphore(1)
+    /** Whether it is known which index counts; all that follows is what it says. */
+    let sure = false
     let generation = 0
     let pages: ReadonlyArray<Page> = []
     let versions = new Map<number, number>()
-    let savedEvents: ReadonlyArray<Event> = []
+    let savedEvents: ReadonlyArray<Event> | undefined
+    let saving = false
 
     const mapError = Effect.mapError((cause: PlatformError) => new RetainedStoreError({ cause }))
 
-    const readIndex = Effect.fnUntraced(function*(place: number) {
-      const text = yield* store.get(indexKey(place))
-      return Option.map(text, codecs.index)
+    /** Finds out which index counts. What is in the pages is not known by version, and so will be written anew. */
+    const readIndexes = Effect.gen(function*() {
+      const [errors, texts] = Arr.separate(
+        yield* Effect.forEach([0, 1], (place) => Effect.either(store.get(indexKey(place))))
+      )
+      const found = Arr.getSomes(texts)
+      const [newest, older] = Arr.getSomes(found.map(codecs.index)).sort((a, b) => b.generation - a.generation)
+      if (newest === undefined && errors[0] !== undefined) return yield* Effect.fail(errors[0])
+      generation = newest?.generation ?? 0
+      pages = newest?.pages ?? []
+      versions = new Map(pages.flatMap(({ start }) => start === null ? [] : [[start, 0] as const]))
+      savedEvents = undefined
+      sure = true
+      const whole = [newest, older].filter((index) => index !== undefined)
+      return { skipped: errors.length + found.length - whole.length, older: older?.pages ?? [] }
+    })
+
+    /** Pages that nothing names: what a process left that died while it wrote or removed them. */
+    const removeStrays = Effect.fnUntraced(function*(older: ReadonlyArray<Page>) {
+      const used = new Set(pages.map(({ slot }) => slot))
+      for (const { slot } of older) {
+        if (!used.has(slot)) yield* Effect.ignore(store.remove(pageKey(slot)))
+      }
+      for (let slot = 0;; slot++) {
+        if (used.has(slot)) continue
+        if (!(yield* store.has(pageKey(slot)))) return
+        yield* store.remove(pageKey(slot))
+      }
     })
 
     const load = Effect.gen(function*(): Effect.fn.Return<Loaded, PlatformError> {
-      const found = Arr.getSomes([yield* readIndex(0), yield* readIndex(1)])
-      const indexes = Arr.getSomes(found).sort((a, b) => b.generation - a.generation)
-      let skipped = found.length - indexes.length
+      const { older, skipped: skippedIndexes } = yield* readIndexes
+      let skipped = skippedIndexes
       const metrics: Array<Retained> = []
       const events: Array<Event> = []
       const lost = { points: 0, events: 0 }
-      if (indexes[0] === undefined) return { metrics, events, skipped, lost }
-
-      generation = indexes[0].generation
-      pages = indexes[0].pages
       for (const { count, slot, start } of pages) {
         const text = yield* Effect.orElseSucceed(store.get(pageKey(slot)), Option.none)
         const whole = start === null
@@ -197,11 +226,13 @@ export const make: Effect.Effect<RetainedStore["Type"], never, KeyValueStore.Key
         skipped++
         lost[start === null ? "events" : "points"] += count
       }
+      if (skipped === 0) yield* Effect.ignore(removeStrays(older))
       return { metrics, events, skipped, lost }
     })
 
     const save = (take: (known: ReadonlyMap<number, number>) => Effect.Effect<Held>) =>
       Effect.gen(function*() {
+        if (!sure) yield* readIndexes
         const held = yield* take(versions)
         const used = new Set(pages.map(({ slot }) => slot))
         const next: Array<Page> = []
@@ -225,8 +256,8 @@ export const make: Effect.Effect<RetainedStore["Type"], never, KeyValueStore.Key
           if (contexts === undefined) next.push(...pages.filter((page) => page.start === start))
           else yield* write(contexts, start, ({ recorded }) => recorded)
         }
-        const sameEvents = held.events.length === savedEvents.length &&
-          held.events.every((event, i) => event === savedEvents[i])
+        const sameEvents = held.events.length === savedEvents?.length &&
+          held.events.every((event, i) => event === savedEvents?.[i])
         if (sameEvents) next.push(...pages.filter(({ start }) => start === null))
         else yield* write(held.events, null, () => 1)
 
@@ -234,7 +265,10 @@ export const make: Effect.Effect<RetainedStore["Type"], never, KeyValueStore.Key
         const gone = pages.filter(({ slot }) => !kept.has(slot))
         if (gone.length === 0 && next.length === pages.length) return
 
+        // until it is known to be written: one that failed may have been written all the same
+        sure = false
         yield* store.set(indexKey(generation + 1), seal({ generation: generation + 1, pages: next }))
+        sure = true
         generation++
         pages = next
         versions = new Map(held.metrics.map(({ start, version }) => [start, version]))
@@ -242,10 +276,21 @@ export const make: Effect.Effect<RetainedStore["Type"], never, KeyValueStore.Key
         yield* Effect.forEach(gone, ({ slot }) => Effect.ignore(store.remove(pageKey(slot))), { discard: true })
       })
 
+    const saveOnce: typeof save = (take) =>
+      Effect.ensuring(
+        Effect.suspend(() => {
+          saving = true
+          return save(take)
+        }),
+        Effect.sync(() => {
+          saving = false
+        })
+      )
+
     return RetainedStore.of({
-      load: mapError(semaphore.withPermits(1)(load)),
-      save: (take) => mapError(semaphore.withPermits(1)(Effect.uninterruptible(save(take)))),
-      isEmpty: () => pages.length === 0
+      load: mapError(semaphore.withPermits(1)(Effect.uninterruptible(load))),
+      save: (take) => mapError(semaphore.withPermits(1)(Effect.uninterruptible(saveOnce(take)))),
+      isEmpty: () => sure && !saving && pages.length === 0
     })
   }
 )
@@ -262,7 +307,7 @@ export const layer: Layer.Layer<RetainedStore, never, KeyValueStore.KeyValueStor
 )
 
 /**
- * A store in a directory of its own, which is made where it is missing. Files are written without `fsync`: they survive
+ * A store in a directory of its own, which is made where it is missing; one that cannot be made or used is an error. Files are written without `fsync`: they survive
  * the process, but not always the machine.
  *
  * @example
@@ -283,4 +328,9 @@ export const layer: Layer.Layer<RetainedStore, never, KeyValueStore.KeyValueStor
 export const layerFileSystem = (
   directory: string
 ): Layer.Layer<RetainedStore, PlatformError, FileSystem.FileSystem | Path.Path> =>
-  Layer.provide(layer, KeyValueStore.layerFileSystem(directory))
+  Layer.unwrapEffect(Effect.gen(function*() {
+    const fileSystem = yield* FileSystem.FileSystem
+    yield* fileSystem.makeDirectory(directory, { recursive: true })
+    yield* fileSystem.access(directory, { readable: true, writable: true })
+    return Layer.provide(layer, KeyValueStore.layerFileSystem(directory))
+  }))

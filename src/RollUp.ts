@@ -154,7 +154,7 @@ class Counter implements RollUp {
     return 0
   }
   absorb(older: RollUp): void {
-    this.sum += (older as Counter).sum
+    this.sum = finite(this.sum) + finite((older as Counter).sum)
   }
   points(): ReadonlyArray<Point> {
     return [{ suffix: "", type: "rate", value: finite(this.sum) / this.seconds }]
@@ -303,11 +303,13 @@ class Histogram implements RollUp {
   sum: number
   count: number
   sample: Array<number>
-  readonly size: number
+  size: number
   readonly random: PCGRandom
   readonly summary: Summary
   constructor(size: number, random: PCGRandom, summary: Summary, state: HistogramState = nothingSeen) {
-    this.size = size
+    // one that was taken over may have been kept with another size; a sample that misses values cannot grow
+    const kept = state.sample.length
+    this.size = kept < state.count ? kept : Math.max(size, kept)
     this.random = random
     this.summary = summary
     this.min = state.min
@@ -332,10 +334,11 @@ class Histogram implements RollUp {
   }
   absorb(older: RollUp): void {
     const that = older as Histogram
+    this.size = Math.min(this.size, that.size)
     this.sample = unite(that, this, this.size, this.random)
     this.min = Math.min(this.min, that.min)
     this.max = Math.max(this.max, that.max)
-    this.sum += that.sum
+    this.sum = finite(this.sum) + finite(that.sum)
     this.count += that.count
   }
   points(): ReadonlyArray<Point> {

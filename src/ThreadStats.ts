@@ -39,7 +39,7 @@ import { type TimeInput, toMillis, windowFault } from "./internal/time.js"
 import * as unrefClock from "./internal/unrefClock.js"
 import * as MetricsAggregator from "./MetricsAggregator.js"
 import * as Reporter from "./Reporter.js"
-import { RetainedStore } from "./RetainedStore.js"
+import { type Loaded, RetainedStore } from "./RetainedStore.js"
 import * as RollUp from "./RollUp.js"
 import type { DistributionSeries, Series } from "./Series.js"
 import * as ThreadStatsConfig from "./ThreadStatsConfig.js"
@@ -315,11 +315,20 @@ const makeRecorders = (options: {
   const { clock, event, point } = options
   const recordTime = <A, E>(name: string, start: bigint, exit: Exit.Exit<A, E>, timer: TimerOptions<A, E>) => {
     const elapsed = Number(clock.unsafeCurrentTimeNanos() - start)
-    const value = elapsed / ((timer.unit ?? options.timerUnit) === "milliseconds" ? 1e6 : 1e9)
-    point("timing", name, value, {
-      host: timer.host,
+    let unit = options.timerUnit
+    try {
+      unit = timer?.unit ?? unit
+    } catch {
+      // a getter of the caller's must not change how the effect ends
+    }
+    // read where what throws is caught and counted
+    point("timing", name, elapsed / (unit === "milliseconds" ? 1e6 : 1e9), {
+      get host() {
+        return timer?.host
+      },
       get tags() {
-        return typeof timer.tags === "function" ? timer.tags(exit) : timer.tags
+        const tags = timer?.tags
+        return typeof tags === "function" ? tags(exit) : tags
       }
     })
   }
@@ -401,11 +410,10 @@ export const fromConfig = (
     const eventDrops = Ledger.make<EventDropReason>()
     const pointWindow = config.timestamps === "any" ? undefined : limits.pointWindow
     const dress = wire.dress(config, Duration.toSeconds(aggregator.rollUpInterval))
-    const repeats = config.delivery === "at-least-once"
+    const isRepeatable = config.delivery === "at-least-once"
       ? undefined
       : ({ kind }: MetricsAggregator.Retained) =>
         kind === "gauge" || (reporter.temporality === "total" && kind !== "distribution")
-    const retention = Option.map(store, (self) => Retention.make(self, aggregator, eventsAggregator, repeats))
     const semaphore = Effect.unsafeMakeSemaphore(1)
     const breaker = Breaker.make()
     const counters = {
@@ -583,8 +591,24 @@ export const fromConfig = (
       }
     })
 
+    const onLoaded = ({ lost, skipped }: Loaded) =>
+      Effect.suspend(() => {
+        early.metrics += lost.points
+        early.events += lost.events
+        if (lost.points > 0) metricDrops.count("Corrupt", "in the store", lost.points)
+        if (lost.events > 0) eventDrops.count("Corrupt", "in the store", lost.events)
+        return skipped > 0 ? log(Effect.logWarning(`Skipped ${skipped} unreadable entries of the store`)) : Effect.void
+      })
+
+    const retention = Option.map(store, (self) =>
+      Retention.make(self, aggregator, eventsAggregator, { isRepeatable, onLoaded }))
+
     const retain = (f: (self: Retention.Retention) => Effect.Effect<void>) =>
-      Option.match(retention, { onNone: () => Effect.void, onSome: f })
+      Option.match(retention, {
+        onNone: () =>
+          Effect.void,
+        onSome: f
+      })
 
     /** The numbers that were reported last, and how many points that took. */
     let reported: { readonly stats: Stats; readonly points: number } = { stats: noStats, points: 0 }
@@ -612,11 +636,20 @@ export const fromConfig = (
           yield* warn([])
           return { ...emptyFlush, skipped: true }
         }
-        yield* retain((self) => self.beforeSending(now + (deadline - now) * storeShare))
-
         if (config.selfMetrics) yield* recordSelf(now)
-        const items = yield* aggregator.flush({ temporality: reporter.temporality, now, upTo })
-        const events = yield* eventsAggregator.flush(now)
+        const drain = Effect.zipWith(
+          aggregator.flush({ temporality: reporter.temporality, now, upTo }),
+          eventsAggregator.flush(now),
+          (items, events) => {
+            for (const { recorded } of items) counters.metrics.inFlight += recorded
+            counters.events.inFlight += events.length
+            return { items, events }
+          }
+        )
+        const { events, items } = yield* Option.match(retention, {
+          onNone: () => drain,
+          onSome: (self) => self.beforeSending(drain, now + (deadline - now) * storeShare)
+        })
         if (items.length === 0 && events.length === 0) {
           yield* retain((self) => self.afterFlush(true, deadline))
           yield* warn([])
@@ -627,9 +660,7 @@ export const fromConfig = (
         const distributed: Array<MetricsAggregator.RolledUp> = []
         for (const item of items) {
           ;(item.kind === "distribution" ? distributed : rolledUp).push(item)
-          counters.metrics.inFlight += item.recorded
         }
-        counters.events.inFlight += events.length
         const series = rolledUp.map((item) => wire.toSeries(dress, item))
         const distributions = distributed.map((item) => [wire.toDistribution(dress, item)])
 
@@ -722,7 +753,15 @@ export const fromConfig = (
       )
 
     const flush: Service["flush"] = (options) =>
-      started(start(options?.upTo === undefined ? undefined : toMillis(options.upTo)))
+      Effect.suspend(() => {
+        let upTo: number | undefined
+        try {
+          upTo = options?.upTo === undefined ? undefined : toMillis(options.upTo)
+        } catch {
+          // no moment: everything
+        }
+        return started(start(upTo))
+      })
 
     /** There is no later one, so it tries in any case. */
     const lastFlush = started(start(undefined, true))
@@ -734,16 +773,7 @@ export const fromConfig = (
       )
     )
 
-    if (Option.isSome(retention)) {
-      const { lost, skipped } = yield* retention.value.adopt(
-        clock.unsafeCurrentTimeMillis() + Duration.toMillis(config.flushTimeout)
-      )
-      early.metrics += lost.points
-      early.events += lost.events
-      if (lost.points > 0) metricDrops.count("Corrupt", "in the store", lost.points)
-      if (lost.events > 0) eventDrops.count("Corrupt", "in the store", lost.events)
-      if (skipped > 0) yield* log(Effect.logWarning(`Skipped ${skipped} unreadable entries of the store`))
-    }
+    yield* retain((self) => self.adopt(clock.unsafeCurrentTimeMillis() + Duration.toMillis(config.flushTimeout)))
 
     // The last flush is registered before the loop is forked: finalizers run last-in first-out.
     yield* Effect.addFinalizer(() => lastFlush)
@@ -1020,7 +1050,7 @@ export const timed = <A = unknown, E = unknown>(
   options?: TimerOptions<A, E>
 ): <T extends Timeable<A, E>>(self: T) => Timed<T> =>
 <T extends Timeable<A, E>>(self: T) => {
-  const around = timer(name, options)
+  const around = (effect: Effect.Effect<A, E, unknown>) => timer(effect, name, options)
   const wrapped = Effect.isEffect(self)
     ? around(self as Effect.Effect<A, E, unknown>)
     : (...args: Array<never>) => around(Effect.suspend(() => self(...args)))

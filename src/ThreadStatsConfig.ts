@@ -282,11 +282,12 @@ const isPositive = (input: Duration.DurationInput): Parsed<Duration.Duration> =>
 const isFinitePositive = (input: Duration.DurationInput): Parsed<Duration.Duration> =>
   Either.filterOrLeft(isPositive(input), Duration.isFinite, () => "expected a finite duration")
 
+/** A point carries the time its bucket begins, which Datadog takes for an hour. */
 const isWholeSeconds = (input: Duration.DurationInput): Parsed<Duration.Duration> =>
   Either.filterOrLeft(
     isFinitePositive(input),
-    (value) => Number.isInteger(Duration.toSeconds(value)),
-    () => "expected whole seconds, 1 or more"
+    (value) => Number.isInteger(Duration.toSeconds(value)) && Duration.toSeconds(value) <= 3600,
+    () => "expected whole seconds, from 1 to 3600"
   )
 
 const list = (value: string): ReadonlyArray<string> =>
@@ -299,17 +300,25 @@ const isOneOf = <A extends string>(...allowed: ReadonlyArray<A>) => (value: stri
     () => `expected ${allowed.join(" or ")}, got ${JSON.stringify(value)}`
   )
 
+/** A copy of no more than a hundred elements, holes and all. */
+const copied = <A>(values: ReadonlyArray<A>, isValid: (value: A) => boolean): Either.Either<ReadonlyArray<A>, void> => {
+  const copy = Array.isArray(values) && values.length <= 100 ? [...values as ReadonlyArray<A>] : undefined
+  return copy !== undefined && copy.every(isValid) ? Either.right(copy) : Either.left(undefined)
+}
+
 const arePercentiles = (values: ReadonlyArray<number>): Parsed<ReadonlyArray<number>> =>
-  Array.isArray(values) && values.every((value) => value > 0 && value < 1)
-    ? Either.right(Arr.dedupeWith([...values], (a, b) => percentileSuffix(a) === percentileSuffix(b)))
-    : Either.left("expected numbers above 0 and below 1, such as 0.95")
+  copied(values, (value) => typeof value === "number" && value > 0 && value < 1).pipe(
+    Either.map((copy) => Array.from(new Map(copy.map((p) => [percentileSuffix(p), p])).values())),
+    Either.mapLeft(() => "expected numbers above 0 and below 1, such as 0.95")
+  )
 
 const aggregateNames: ReadonlyArray<Aggregate> = ["min", "max", "count", "avg", "sum", "median"]
 
 const areAggregates = (values: ReadonlyArray<string>): Parsed<ReadonlyArray<Aggregate>> =>
-  Array.isArray(values) && values.every((value) => aggregateNames.includes(value as Aggregate))
-    ? Either.right(Arr.dedupe(values as ReadonlyArray<Aggregate>))
-    : Either.left(`expected some of ${aggregateNames.join(", ")}`)
+  copied(values as ReadonlyArray<Aggregate>, (value) => aggregateNames.includes(value)).pipe(
+    Either.map(Arr.dedupe),
+    Either.mapLeft(() => `expected some of ${aggregateNames.join(", ")}`)
+  )
 
 const isWithin = (most: number) => (value: number): Parsed<number> =>
   Number.isInteger(value) && value >= 1 && value <= most
@@ -318,33 +327,44 @@ const isWithin = (most: number) => (value: number): Parsed<number> =>
 
 const number = (value: string): Parsed<number> => Either.right(Number(value))
 
+/** As `/x+$/` would, which takes quadratic time where much of it is not at the end. */
+const withoutTrailing = (value: string, character: string): string => {
+  let end = value.length
+  while (value[end - 1] === character) end--
+  return value.slice(0, end)
+}
+
 const isHost = (value: string): Parsed<string> =>
-  value.trim().length <= hostLength
+  typeof value === "string" && value.trim().length <= hostLength
     ? Either.right(value.trim())
     : Either.left(`expected at most ${hostLength} characters`)
 
-const isDevice = (value: string): Parsed<string> => Either.right(value.trim())
+const isDevice = isHost
 
 /** A namespace has to leave room for a name: Datadog's limit for both together is 200 characters. */
 const isNamespace = (value: string): Parsed<string> => {
-  const namespace = value.replace(/\.+$/, "")
+  if (typeof value !== "string") return Either.left("expected text")
+  const namespace = withoutTrailing(value, ".")
   return namespace === "" || (/^[A-Za-z]/.test(namespace) && namespace.length <= 150)
     ? Either.right(namespace)
     : Either.left("expected a letter first and at most 150 characters")
 }
 
 const isSite = (value: string): Parsed<string> => {
-  const site = value.trim().toLowerCase().replace(/^https?:\/\//, "").replace(/\/.*$/, "").replace(/^(app|api)\./, "")
-  return /^[a-z0-9.-]+(:\d+)?$/.test(site)
-    ? Either.right(`https://api.${site}`)
-    : Either.left(`expected a site such as datadoghq.eu, got ${JSON.stringify(value)}`)
+  if (typeof value !== "string") return Either.left("expected text")
+  const site = value.trim().toLowerCase().replace(/^https?:\/\//, "").split("/", 1)[0]!.replace(/^(app|api)\./, "")
+  const address = `https://api.${site}`
+  return /^[a-z0-9.-]+(:\d+)?$/.test(site) && URL.canParse(address)
+    ? Either.right(address)
+    : Either.left("expected a site such as datadoghq.eu")
 }
 
 const isAddress = (value: string): Parsed<string> => {
+  if (typeof value !== "string") return Either.left("expected text")
   const message = "expected an address with its scheme, such as https://api.datadoghq.eu"
   return /^https?:\/\/[^\s/?#@]+(\/[^\s?#]*)?$/i.test(value.trim())
     ? Either.mapLeft(
-      Either.try(() => new URL(value.trim()).href.replace(/\/+$/, "")),
+      Either.try(() => withoutTrailing(new URL(value.trim()).href, "/")),
       () => message
     )
     : Either.left(message)
@@ -368,7 +388,11 @@ const spaceOrCommaTags = (value: string): Parsed<Tags> =>
   Either.right(value.includes(",") ? list(value) : value.split(/\s+/).filter((tag) => tag.length > 0))
 
 const asTag = (key: string) => (value: string): Parsed<ReadonlyArray<string>> =>
-  value.length === 0 ? Either.right([]) : areTags([`${key}:${value}`])
+  typeof value !== "string"
+    ? Either.left("expected text")
+    : value.length === 0
+    ? Either.right([])
+    : areTags([`${key}:${value}`])
 
 const settings = {
   namespace: setting(
@@ -516,9 +540,9 @@ const settings = {
 }
 
 /** A check may rely on the type it declares: a caller without types, whose value makes it throw, gets the same error. */
-const parse = <A, I>(path: string, fromInput: Parsed<I>, self: Setting<A, I>) =>
+const parse = <A, I>(path: string, fromInput: () => Parsed<I>, self: Setting<A, I>) =>
   Either.try({
-    try: () => Either.flatMap(fromInput, self.check),
+    try: () => Either.flatMap(fromInput(), self.check),
     catch: () => "a value of the wrong type"
   }).pipe(
     Either.flatMap((parsed) => parsed),
@@ -533,7 +557,7 @@ const fromEnvironment = <A, I>(self: Setting<A, I>, variable = self.variable): C
     Config.mapOrFail((value) =>
       Option.isNone(value) || value.value === ""
         ? Either.right(Option.none<A>())
-        : Either.map(parse(variable, self.fromString(value.value), self), Option.some)
+        : Either.map(parse(variable, () => self.fromString(value.value), self), Option.some)
     ),
     Config.withDescription(self.description)
   )
@@ -544,7 +568,7 @@ const resolve = <A, I>(
   option: I | undefined,
   environment: Config.Config<Option.Option<A>> = fromEnvironment(self)
 ): Effect.Effect<Option.Option<A>, ConfigError.ConfigError> =>
-  option === undefined ? environment : Either.map(parse(self.option, Either.right(option), self), Option.some)
+  option === undefined ? environment : Either.map(parse(self.option, () => Either.right(option), self), Option.some)
 
 const tagVariables = {
   DATADOG_TAGS: "Tags of every metric and event, separated by commas.",
@@ -553,6 +577,26 @@ const tagVariables = {
 
 const environmentTags = (variable: keyof typeof tagVariables, split: (value: string) => Parsed<Tags>) =>
   fromEnvironment(setting("constantTags", variable, tagVariables[variable], split, areTags))
+
+const codeTags = setting("constantTags", "", "", commaTags, areTags)
+
+const optionNames: ReadonlyArray<keyof Options> = [
+  ...Object.keys(settings) as ReadonlyArray<keyof typeof settings>,
+  "constantTags"
+]
+
+/** Every option, read once: what a getter throws is a wrong option. */
+const taken = (input: Options | undefined): Either.Either<Options, ConfigError.ConfigError> => {
+  const out: { [name: string]: unknown } = {}
+  for (const name of optionNames) {
+    try {
+      out[name] = input?.[name]
+    } catch {
+      return Either.left(ConfigError.InvalidData([name], "it cannot be read"))
+    }
+  }
+  return Either.right(out)
+}
 
 /**
  * Every environment variable that is read, with what it sets.
@@ -572,16 +616,17 @@ export const variables: ReadonlyArray<{ readonly name: string; readonly descript
  * @since 0.1.0
  * @category constructors
  */
-export const make = (options: Options = {}): Effect.Effect<ThreadStatsConfig, ConfigError.ConfigError> =>
+export const make = (input?: Options): Effect.Effect<ThreadStatsConfig, ConfigError.ConfigError> =>
   Effect.gen(function*() {
+    const options = yield* taken(input)
     const env = yield* resolve(settings.env, options.env)
     const service = yield* resolve(settings.service, options.service)
     const version = yield* resolve(settings.version, options.version)
     const datadogTags = yield* environmentTags("DATADOG_TAGS", commaTags)
     const ddTags = yield* environmentTags("DD_TAGS", spaceOrCommaTags)
-    const constantTags = yield* Either.mapLeft(
-      areTags(options.constantTags ?? []),
-      (message) => ConfigError.InvalidData(["constantTags"], message)
+    const constantTags = Option.getOrElse(
+      yield* resolve(codeTags, options.constantTags ?? undefined, Config.succeed(Option.none())),
+      () => []
     )
     const site = yield* resolve(settings.site, options.site)
     const apiUrl = yield* resolve(settings.apiUrl, options.apiUrl)
@@ -602,8 +647,8 @@ export const make = (options: Options = {}): Effect.Effect<ThreadStatsConfig, Co
       host: Option.getOrUndefined(yield* resolve(settings.host, options.host)),
       attachHost: yield* value(settings.attachHost, options.attachHost, defaults.attachHost),
       device: Option.getOrUndefined(yield* resolve(settings.device, options.device)),
-      tags: Arr.dedupe(
-        [constantTags, ...Arr.getSomes([datadogTags, ddTags, env, service, version])].flat()
+      tags: Array.from(
+        new Set([constantTags, ...Arr.getSomes([datadogTags, ddTags, env, service, version])].flat())
       ),
       rollUpInterval: yield* value(settings.rollUpInterval, options.rollUpInterval, defaults.rollUpInterval),
       flushInterval: yield* value(settings.flushInterval, options.flushInterval, defaults.flushInterval),

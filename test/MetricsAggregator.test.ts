@@ -257,6 +257,19 @@ describe("MetricsAggregator", () => {
       })
   )
 
+  bounded(
+    "counts contexts again that were sent and have something new",
+    { maxContexts: 4 },
+    () =>
+      Effect.gen(function*() {
+        for (let i = 0; i < 4; i++) yield* add("counter", `a${i}`, 1)
+        yield* drain()
+        for (let i = 0; i < 4; i++) yield* add("counter", `b${i}`, 1)
+        for (let i = 0; i < 4; i++) yield* add("counter", `a${i}`, 1)
+        assert.deepInclude(yield* stats, { contexts: 4, held: 4, dropped: { TooManyContexts: 4 } })
+      })
+  )
+
   bounded("takes no more contexts than its limit while a bucket is open, however often it is drained", {
     maxContexts: 10
   }, () =>

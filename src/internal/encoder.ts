@@ -51,9 +51,20 @@ const pack = (bytes: Uint8Array): Effect.Effect<Uint8Array> =>
       deflate(bytes, (cause, packed) => resume(cause === null ? Effect.succeed(packed) : Effect.die(cause)))
     })
 
+/**
+ * JSON for any parser. `JSON.stringify` writes half a surrogate pair as an escape, which many parsers refuse, and with it
+ * the whole body (RFC 7493 forbids it); U+FFFD stands for it here.
+ */
+const stringify = (item: Item): string => {
+  const json = JSON.stringify(item)
+  return json.includes("\\ud")
+    ? JSON.stringify(item, (_, value) => typeof value === "string" ? Buffer.from(value).toString() : value)
+    : json
+}
+
 const toEntry = (item: Item): Entry | Unencodable => {
   try {
-    const json = JSON.stringify(item)
+    const json = stringify(item)
     return { item, json, bytes: Buffer.byteLength(json) }
   } catch (cause) {
     return new Unencodable({

@@ -59,8 +59,10 @@ export const make = (
   now: number,
   title: string,
   text: string,
-  options: EventOptions
+  input: EventOptions
 ): Event | EventFault => {
+  // a getter may say something else the next time
+  const options = { ...input }
   if (!isValid(title, text, options)) return "InvalidEvent"
   const tags = fromInput(options.tags)
   if (typeof tags === "string") return tags

@@ -9,6 +9,9 @@ export const nameLength = 200
 /** Characters of a tag. */
 export const tagLength = 200
 
+/** Tags of a point or event. Datadog publishes no limit; its Lambda extension drops a metric with more than 100. */
+export const maxTags = 1000
+
 /** Characters of a host name (RFC 1123). */
 export const hostLength = 255
 

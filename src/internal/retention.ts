@@ -50,7 +50,9 @@ export const make = (
   const within = Effect.fnUntraced(function*(deadline: number, effect: Effect.Effect<void, RetainedStoreError>) {
     const fiber = yield* Effect.forkDaemon(Effect.interruptible(effect))
     const left = Math.max(0, deadline - (yield* Clock.currentTimeMillis))
-    const ended = yield* Fiber.await(fiber).pipe(Effect.interruptible, Effect.timeoutOption(left))
+    // on a fiber of its own: the flush that waits here has taken out what it has to book
+    const waiting = yield* Effect.forkDaemon(Fiber.await(fiber).pipe(Effect.interruptible, Effect.timeoutOption(left)))
+    const ended = yield* Fiber.join(waiting)
     if (Option.isNone(ended)) {
       note("the store for undelivered data took too long")
       yield* Fiber.interruptFork(fiber)

@@ -1,4 +1,4 @@
-import { tagLength } from "./limits.js"
+import { maxTags, tagLength } from "./limits.js"
 
 /**
  * The tags of a point or event: an array of strings, as the reference takes, or a record of keys and values.
@@ -26,6 +26,8 @@ export const fromInput = (tags: Tags | null | undefined): ReadonlyArray<string> 
 const fromArray = (tags: ReadonlyArray<unknown>): ReadonlyArray<string> | TagFault => {
   const length = tags.length
   if (length === 0) return noTags
+  // More are no tags, and would take their time: every one is compared with those before it.
+  if (length > maxTags) return "InvalidTags"
   const out: Array<string> = []
   for (let i = 0; i < length; i++) {
     const tag = tags[i]

@@ -62,11 +62,24 @@ export const make = (client: HttpClient.HttpClient, options: {
       "user-agent": `effect-threadstats/${version}`
     })
 
-  const cleanOf = (key: Redacted.Redacted) => (text: string) => text.replaceAll(Redacted.value(key), "<redacted>")
+  /** Without the key, as it is and as others may have written it. */
+  const cleanOf = (key: Redacted.Redacted) => (text: string) => {
+    const value = Redacted.value(key)
+    const bytes = Buffer.from(value)
+    return [
+      value,
+      encodeURIComponent(value),
+      encodeURI(value),
+      JSON.stringify(value).slice(1, -1),
+      bytes.toString("base64"),
+      bytes.toString("base64url"),
+      bytes.toString("hex")
+    ].reduce((cleaned, form) => cleaned.replaceAll(form, "<redacted>"), text)
+  }
 
   const noAnswer = (key: Redacted.Redacted) => (error: unknown): DeliveryFailure => {
     const clean = cleanOf(key)
-    const root = rootCause(error)
+    const root = safely(() => rootCause(error))
     const name = clean(root.name)
     const code = root.code === undefined ? undefined : clean(root.code)
     const message = clean(root.message) || code || name
@@ -195,7 +208,9 @@ const textOf = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<
         text += decoder.decode(chunk, { stream: true })
         return bytes < maxAnswer
       })
-    return Effect.map(Effect.ignore(Stream.runForEachWhile(response.stream, take)), () => text)
+    // a stream runs on a fiber of its own, whose failure would be logged, request and all
+    const readable = Stream.catchAllCause(Stream.suspend(() => response.stream), () => Stream.empty)
+    return Effect.map(Stream.runForEachWhile(readable, take), () => text)
   })
 
 /** A client that fails on statuses on its own has the answer in its error. */
@@ -253,6 +268,15 @@ const parseJson = /*#__PURE__*/ Option.liftThrowable((text: string): unknown => 
 const cut = (text: string): string => {
   const line = text.replace(/\s+/g, " ").trim()
   return line.length > 200 ? `${line.slice(0, 199)}…` : line
+}
+
+/** An error that throws when it is looked at says nothing. */
+const safely = (look: () => Root): Root => {
+  try {
+    return look()
+  } catch {
+    return { name: "Error", message: "an error that cannot be read", code: undefined }
+  }
 }
 
 interface Root {

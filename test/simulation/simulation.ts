@@ -1,208 +1,518 @@
 /**
- * A whole client on a simulated clock, against an intake that answers late, never, twice, in part, or not at all.
+ * A whole client on a simulated clock, against an intake that answers late, never, twice, in part, or with anything else.
  *
- * Everything that happens is drawn from a seed. Afterwards the intake gets well, and what it holds is compared with what
- * was recorded: counters by the last value of each bucket, as Datadog reads them, distributions and events one by one.
+ * Everything that happens is drawn from a seed, and happens again with the same seed. In the end what the intake holds is
+ * compared with what was recorded and with the client's books: see `oracle.ts`.
  */
-import { Context, Effect, Exit, Fiber, Layer, Logger, LogLevel, Scope, TestClock, TestContext } from "effect"
-import { EventsAggregator, MetricsAggregator, Reporter, ThreadStats } from "effect-threadstats"
-import type { Event, Series } from "effect-threadstats"
-import { PCGRandom } from "effect/Utils"
+import { HttpClient, KeyValueStore } from "@effect/platform"
+import {
+  Chunk,
+  Clock,
+  ConfigProvider,
+  Context,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Logger,
+  LogLevel,
+  Option,
+  Random,
+  Scope,
+  Supervisor,
+  TestClock,
+  TestServices
+} from "effect"
+import { EventsAggregator, MetricsAggregator, Reporter, RetainedStore, ThreadStats } from "effect-threadstats"
+import { createHash } from "node:crypto"
+import * as Network from "./network.js"
+import * as Oracle from "./oracle.js"
+import * as Plan from "./plan.js"
+import * as Draw from "./random.js"
+import * as Seam from "./seam.js"
+
+const emptyEnvironment = ConfigProvider.fromMap(new Map())
 
 export interface Outcome {
   readonly seed: number
+  readonly mode: Plan.Mode
+  /** Points and events recorded. */
   readonly points: number
-  /** Recorded, but neither delivered nor held nor counted as dropped. */
+  /** Neither delivered nor held nor counted as dropped. */
   readonly lost: number
-  /** Arrived more than once, where the client could have known that it had arrived. */
+  /** Arrived again although the client had been told that they had arrived. */
   readonly duplicated: number
+  /** How many series and timestamps, and values, were held against exactly what they should be. */
+  readonly exact: number
+  /** Everything that is not as it should be, losses and duplicates included. */
   readonly faults: ReadonlyArray<string>
+  /** A hash of everything that happened. */
+  readonly digest: string
 }
 
-/** Never ends; other than `Effect.never` it does not keep the process, also where it cannot be interrupted. */
-const silence = Effect.async<never>(() => {})
-
 const start = 1_700_000_000_000
-const budget = 5_000
+const minute = 60_000
 
-/** What arrived, as Datadog would know it. */
-const makeIntake = () => {
-  const counters = new Map<string, number>()
-  const arrivals = new Map<string, number>()
-  /** What was in a request whose answer the client may never have seen. */
-  const ambiguous = new Set<string>()
-  const keysOf = (item: Reporter.Item): ReadonlyArray<string> =>
-    "title" in item
-      ? [item.title]
-      : item.type === "distribution"
-      ? item.points.flatMap(([, values]) => values.map((value) => `${item.metric} ${value}`))
-      : []
+/**
+ * `TestClock` finds out that everything is at rest by looking at it four times, a millisecond apart. Here nothing is ever
+ * under way but microtasks, and those are done when the event loop comes round.
+ */
+const atRest = Effect.async<void>((resume) => {
+  setImmediate(() => resume(Effect.void))
+})
+
+const hasten = (clock: TestClock.TestClock): TestClock.TestClock =>
+  Object.assign(clock, { awaitSuspended: () => atRest })
+
+/** The clock, but that `ahead` says how long the process was frozen: what sleeps sleeps on, and the time of day is later. */
+const thawed = (clock: TestClock.TestClock, freeze: Freeze): Clock.Clock => {
+  const millis = () => clock.unsafeCurrentTimeMillis() + freeze.ahead
+  const nanos = () => BigInt(Math.floor(millis() * 1_000_000))
   return {
-    counters,
-    arrivals,
-    ambiguous,
-    accept(batch: ReadonlyArray<Reporter.Item>) {
-      for (const item of batch) {
-        for (const key of keysOf(item)) arrivals.set(key, (arrivals.get(key) ?? 0) + 1)
-        if (!("title" in item) && item.type === "rate") {
-          const [timestamp, value] = item.points[0]!
-          counters.set(`${item.metric} ${timestamp}`, Math.round(value * 10))
-        }
-      }
-    },
-    doubt(batch: ReadonlyArray<Reporter.Item>) {
-      for (const item of batch) for (const key of keysOf(item)) ambiguous.add(key)
-    }
+    [Clock.ClockTypeId]: Clock.ClockTypeId,
+    sleep: (duration) => clock.sleep(duration),
+    unsafeCurrentTimeMillis: millis,
+    unsafeCurrentTimeNanos: nanos,
+    currentTimeMillis: Effect.sync(millis),
+    currentTimeNanos: Effect.sync(nanos)
   }
 }
 
+/** Knows which fibers have not ended. */
+class Running extends Supervisor.AbstractSupervisor<ReadonlySet<Fiber.RuntimeFiber<unknown, unknown>>> {
+  readonly fibers = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
+  override value = Effect.sync(() => this.fibers)
+  override onStart<A, E, R>(
+    _context: Context.Context<R>,
+    _effect: Effect.Effect<A, E, R>,
+    _parent: unknown,
+    fiber: Fiber.RuntimeFiber<A, E>
+  ) {
+    this.fibers.add(fiber)
+  }
+  override onEnd<A, E>(_value: Exit.Exit<A, E>, fiber: Fiber.RuntimeFiber<A, E>) {
+    this.fibers.delete(fiber)
+  }
+}
+
+/** What outlives a process. One that was killed can neither read nor write it any more. */
+const storeLayer = (memory: Map<string, string>, isAlive: () => boolean) => {
+  const alive = <A>(f: () => A, otherwise: A) => Effect.sync(() => isAlive() ? f() : otherwise)
+  return Layer.provide(
+    RetainedStore.layer,
+    Layer.succeed(
+      KeyValueStore.KeyValueStore,
+      KeyValueStore.makeStringOnly({
+        get: (key) => alive(() => Option.fromNullable(memory.get(key)), Option.none()),
+        set: (key, value) => alive(() => void memory.set(key, value), undefined),
+        remove: (key) => alive(() => void memory.delete(key), undefined),
+        clear: alive(() => memory.clear(), undefined),
+        size: alive(() => memory.size, 0)
+      })
+    )
+  )
+}
+
+const clientLayer = (world: Network.World, seam: Seam.Seam | undefined, memory: Map<string, string>) => {
+  const { generation, plan } = world
+  const layer = seam === undefined
+    ? Layer.provide(
+      ThreadStats.layerHttpWith(plan.options),
+      Layer.succeed(HttpClient.HttpClient, Network.make(world))
+    )
+    : Layer.provide(
+      ThreadStats.layer(plan.options),
+      Layer.mergeAll(
+        Layer.succeed(Reporter.Reporter, seam.reporter),
+        Layer.fresh(MetricsAggregator.layer(plan.options)),
+        Layer.fresh(EventsAggregator.layerWith(plan.options))
+      )
+    )
+  return plan.restarts === 0
+    ? layer
+    : Layer.provide(layer, storeLayer(memory, () => world.generation === generation))
+}
+
+type Client = ThreadStats.ThreadStats["Type"]
+
+const letters = ["c", "c", "g", "s", "h", "t", "d", "d", "d"] as const
+
+const tagSets: ReadonlyArray<ReadonlyArray<ThreadStats.Tags | undefined>> = [
+  [undefined, [], {}, [""]],
+  [["a:1", "b:2"], ["b:2", "a:1"], { a: 1, b: 2 }, ["a:1", "b:2", "a:1"]],
+  [["name:größe"], { name: "größe" }]
+]
+const tagsOf = [[], ["a:1", "b:2"], ["name:größe"]]
+
+const makeRecorder = (world: Network.World, clientOf: () => Client) => {
+  const { draw, oracle, plan } = world
+  let sequence = 0
+
+  const unsafe = (kind: string): (name: string, value: number, options?: ThreadStats.PointOptions) => void => {
+    const client = clientOf()
+    switch (kind) {
+      case "c":
+        return client.unsafeIncrement
+      case "g":
+        return client.unsafeGauge
+      case "s":
+        return client.unsafeSet
+      case "h":
+        return client.unsafeHistogram
+      case "t":
+        return client.unsafeTiming
+      default:
+        return client.unsafeDistribution
+    }
+  }
+
+  const invalid = () => {
+    const now = world.now()
+    const kind = draw.pick(letters)
+    const bad = (reason: string, name: unknown, value: unknown, options?: unknown) => {
+      oracle.invalid("metrics", reason)
+      unsafe(kind)(name as string, value as number, options as ThreadStats.PointOptions)
+    }
+    switch (draw.upTo(13)) {
+      case 0:
+        return bad("InvalidValue", `${kind}0`, draw.pick([Number.NaN, Infinity, -Infinity]))
+      case 1:
+        return bad("InvalidName", draw.pick(["", "1a", "-", 7]), 1)
+      case 2:
+        return bad("TagTooLong", `${kind}0`, 1, { tags: ["x".repeat(201)] })
+      case 3:
+        return bad("InvalidTags", `${kind}0`, 1, { tags: draw.pick(["a:1", 7, [1], { a: {} }]) })
+      case 4:
+        return bad("NameTooLong", kind + "x".repeat(201), 1)
+      case 5:
+        return bad("InvalidTimestamp", `${kind}0`, 1, { timestamp: draw.pick([Number.NaN, "now", new Date("none")]) })
+      case 6:
+        return bad("InvalidHost", `${kind}0`, 1, { host: draw.pick(["x".repeat(256), 7]) })
+      case 7:
+        return bad("TooOld", `${kind}0`, 1, { timestamp: now - 60 * minute - 1 - draw.upTo(minute) })
+      case 8:
+        return bad("TooNew", `${kind}0`, 1, { timestamp: new Date(now + 10 * minute + 1 + draw.upTo(minute)) })
+      case 9:
+        oracle.invalid("events", "InvalidEvent")
+        return clientOf().unsafeEvent("", "no title")
+      case 10:
+        oracle.invalid("events", "TooOld")
+        return clientOf().unsafeEvent("old", "", { dateHappened: now - 18 * 60 * minute - 1 })
+      case 11:
+        oracle.invalid("events", "TooNew")
+        return clientOf().unsafeEvent("new", "", { dateHappened: now + 2 * 60 * minute + 1 })
+      default:
+        oracle.invalid("events", "TagTooLong")
+        return clientOf().unsafeEvent("tagged", "", { tags: ["x".repeat(201)] })
+    }
+  }
+
+  const event = () => {
+    const now = world.now()
+    const n = ++sequence
+    const poison = plan.poison && draw.chance(0.1)
+    const past = draw.chance(0.2)
+      ? 18 * 60 * minute - draw.upTo(draw.pick([1, 10, 18 * 60]) * minute)
+      : draw.chance(0.1)
+      ? -draw.upTo(2 * 60) * minute
+      : 0
+    const time = now - past
+    oracle.event(n, Math.floor(time / 1000) * 1000, poison)
+    clientOf().unsafeEvent(poison ? `poison ${n}` : `event ${n}`, "text", past === 0 ? {} : { dateHappened: time })
+  }
+
+  const point = () => {
+    const now = world.now()
+    const kind = draw.pick(letters)
+    const n = ++sequence
+    const name = plan.poison && draw.chance(0.08) ? `${kind}poison` : `${kind}${draw.upTo(plan.names)}`
+    const tags = draw.upTo(plan.tagSets)
+    const host = draw.chance(0.05)
+      ? "web-1"
+      : plan.ownHost !== undefined && !plan.attachHost && draw.chance(0.1)
+      ? ""
+      : null
+    const shift = draw.chance(0.15)
+      ? -draw.upTo(draw.chance(0.2) ? 60 * minute : 2 * minute)
+      : draw.chance(0.03)
+      ? draw.upTo(10 * minute)
+      : 0
+    // A process that starts again knows nothing of the buckets before, nor of those it wrote ahead of its time.
+    const time = plan.restarts === 0 ? now + shift : Math.max(world.bornAt, now + Math.min(0, shift))
+    const options = {
+      tags: draw.pick(tagSets[tags]!),
+      host,
+      timestamp: time === now ? undefined : draw.chance(0.5) ? time : new Date(time)
+    }
+    if (kind === "s") {
+      const member = draw.chance(0.2) ? "again" : draw.chance(0.5) ? n : `${n}`
+      oracle.point(name, member, time, host, tagsOf[tags]!)
+      return clientOf().unsafeSet(name, member, options)
+    }
+    const value = kind === "c" ? draw.between(1, 1000) : kind === "h" || kind === "t" ? draw.between(-50, 1000) : n
+    if (kind === "c" && draw.chance(0.15)) {
+      oracle.point(name, -value, time, host, tagsOf[tags]!)
+      return clientOf().unsafeDecrement(name, value, options)
+    }
+    oracle.point(name, value, time, host, tagsOf[tags]!)
+    unsafe(kind)(name, value, options)
+  }
+
+  return () => {
+    const what = draw.number()
+    if (what < 0.04) invalid()
+    else if (what < 0.16) event()
+    else point()
+  }
+}
+
+/** What happens in one step, and how often. */
+const steps = {
+  record: 9,
+  recorder: 2,
+  flush: 6,
+  interrupt: 3,
+  pass: 9,
+  wait: 1,
+  freeze: 0.6,
+  weather: 3
+}
+
+/** How far the time of day is ahead of the simulated clock, in milliseconds. */
+interface Freeze {
+  ahead: number
+}
+
+const simulate = Effect.fnUntraced(function*(seed: number, testClock: TestClock.TestClock, freeze: Freeze) {
+  const draw = Draw.make(seed)
+  const plan = Plan.make(draw)
+  const hash = createHash("sha1")
+  const oracle = Oracle.make(plan)
+  const world: Network.World = {
+    plan,
+    draw,
+    oracle,
+    elapsed: () => testClock.unsafeCurrentTimeMillis() - start,
+    now: () => testClock.unsafeCurrentTimeMillis() + freeze.ahead,
+    trace: (what) => {
+      if (process.env.SIMULATION_TRACE !== undefined) console.error(what)
+      hash.update(what)
+    },
+    weather: "calm",
+    generation: 0,
+    bornAt: 0,
+    well: false
+  }
+  const memory = new Map<string, string>()
+  const seams: Array<Seam.Seam> = []
+  const scopes: Array<Scope.CloseableScope> = []
+  const flushes: Array<{ readonly flush: Oracle.Flush; readonly fiber: Fiber.RuntimeFiber<unknown> }> = []
+  const recorders: Array<Fiber.RuntimeFiber<unknown>> = []
+
+  const born = Effect.gen(function*() {
+    const seam = plan.mode === "http" ? undefined : Seam.make(world)
+    if (seam !== undefined) seams.push(seam)
+    const scope = yield* Scope.make()
+    scopes.push(scope)
+    const context = yield* Layer.buildWithScope(clientLayer(world, seam, memory), scope).pipe(Effect.orDie)
+    return Context.get(context, ThreadStats.ThreadStats)
+  })
+  let client = yield* born
+  const record = makeRecorder(world, () => client)
+
+  const check = Effect.tap(Effect.suspend(() => client.stats), (stats) =>
+    Effect.sync(() => {
+      oracle.balance(stats)
+      world.trace(JSON.stringify([world.elapsed(), stats.metrics, stats.events, stats.breaker]))
+    }))
+
+  const flush = Effect.suspend(() => {
+    const upTo = draw.chance(0.2) ? world.now() - draw.upTo(2 * minute) + minute : undefined
+    const flush: Oracle.Flush = {
+      id: flushes.length,
+      before: upTo === undefined ? Infinity : Math.floor(upTo / plan.interval) * plan.interval / 1000,
+      startedAt: world.elapsed(),
+      endedAt: undefined,
+      interrupted: false,
+      values: new Set(),
+      contexts: new Set(),
+      events: new Set(),
+      lastEvent: 0
+    }
+    const ended = (exit: Exit.Exit<ThreadStats.FlushReceipt>) => {
+      flush.endedAt = world.elapsed()
+      if (Exit.isFailure(exit)) {
+        flush.interrupted = true
+        if (!Exit.isInterrupted(exit)) oracle.fault("a flush failed")
+      } else if (plan.mode === "http" && exit.value.errors.some((one) => one.description.startsWith("no end after"))) {
+        oracle.fault("the reporter did not end in time by itself")
+      }
+      if (flush.endedAt - flush.startedAt > plan.flushTimeout) oracle.fault("a flush took more than its time")
+    }
+    return client.flush(upTo === undefined ? undefined : { upTo }).pipe(
+      Effect.locally(Network.currentFlush, flush),
+      Effect.onExit((exit) => Effect.sync(() => ended(exit))),
+      Effect.fork,
+      Effect.tap((fiber) => Effect.sync(() => void flushes.push({ flush, fiber })))
+    )
+  })
+
+  const recorder = Effect.forEach(
+    Array.from({ length: draw.between(2, 6) }),
+    () => Effect.zipRight(Effect.suspend(() => Effect.sleep(draw.pick([0, 10, 700, 3000]))), Effect.sync(record)),
+    { discard: true }
+  )
+
+  /** As `kill -9` does: nobody is told, nothing is closed, and what is under way comes to nothing. */
+  const kill = Effect.gen(function*() {
+    yield* Fiber.interruptAll(recorders.splice(0))
+    yield* atRest
+    const stats = yield* check
+    for (const { flush } of flushes) if (flush.endedAt === undefined) flush.interrupted = true
+    world.generation++
+    const store = yield* Layer.build(storeLayer(new Map(memory), () => true))
+    const held = yield* Effect.orDie(Context.get(store, RetainedStore.RetainedStore).load)
+    world.trace(`killed with ${JSON.stringify(held)} in the store`)
+    if (held.skipped > 0) oracle.fault(`${held.skipped} entries of the store are unreadable`)
+    oracle.kill(stats, held, world.elapsed() - plan.flushTimeout)
+    freeze.ahead += plan.interval - (world.now() % plan.interval) + draw.upTo(minute)
+    world.bornAt = Math.floor(world.now() / plan.interval) * plan.interval
+    client = yield* born
+    const adopted = yield* check
+    if (adopted.events.received !== held.events.length) oracle.fault("not all events of the store were taken over")
+    const points = held.metrics.reduce((sum, { recorded }) => sum + recorded, 0)
+    if (adopted.metrics.received !== points) oracle.fault("not all points of the store were taken over")
+  }).pipe(Effect.scoped)
+
+  const allEnded = Effect.forEach(recorders, Fiber.await, { discard: true })
+
+  const killAt = new Set(Array.from({ length: plan.restarts }, () => draw.upTo(plan.steps)))
+  const closeAt = plan.waits ? Infinity : draw.between(5, plan.steps)
+  for (let step = 0; step < plan.steps && step < closeAt; step++) {
+    const what = draw.weighted(steps)
+    world.trace(what)
+    switch (what) {
+      case "record":
+        for (let i = draw.upTo(12); i >= 0; i--) record()
+        break
+      case "recorder":
+        recorders.push(yield* Effect.fork(recorder))
+        break
+      case "flush":
+        yield* flush
+        if (draw.chance(0.5)) {
+          // More for what has just been taken out.
+          yield* testClock.adjust(draw.pick([0, 0, 100]))
+          for (let i = draw.upTo(8); i >= 0; i--) record()
+        }
+        break
+      case "interrupt":
+        if (flushes.length > 0) {
+          const recent = flushes[flushes.length - 1 - draw.upTo(Math.min(3, flushes.length))]!
+          yield* Effect.fork(Fiber.interrupt(recent.fiber))
+        }
+        break
+      case "pass":
+        yield* testClock.adjust(draw.pick([0, 1, 50, 200 + draw.upTo(1000), draw.upTo(7000), draw.upTo(7000)]))
+        break
+      case "wait":
+        yield* testClock.adjust(draw.upTo(plan.periodic ? 40_000 : 3 * minute))
+        break
+      case "freeze":
+        freeze.ahead += draw.chance(0.7)
+          ? draw.upTo(10 * minute)
+          : draw.chance(0.9)
+          ? draw.upTo(120 * minute)
+          : draw.upTo(20 * 60 * minute)
+        break
+      case "weather":
+        world.weather = draw.pick(Network.weatherNames)
+        break
+    }
+    yield* check
+    if (killAt.has(step)) yield* kill
+  }
+
+  const settle = Effect.fnUntraced(function*() {
+    for (let i = 0; i < 10; i++) {
+      const fiber = yield* flush
+      yield* testClock.adjust(plan.flushTimeout)
+      yield* Fiber.await(fiber)
+      const stats = yield* check
+      if (stats.metrics.held + stats.events.held === 0 && i > 0) {
+        if (stats.breaker !== "closed") oracle.fault(`the breaker is ${stats.breaker} with a well intake`)
+        return
+      }
+      freeze.ahead += 5 * minute
+    }
+    oracle.fault("a well intake was not given everything")
+  })
+
+  if (plan.waits) {
+    world.well = true
+    // What is asleep wakes up, and recorders end.
+    yield* testClock.adjust(Math.max(20_000, plan.flushTimeout))
+    yield* allEnded
+    yield* settle()
+    // The last flush is for these.
+    for (let i = draw.upTo(8); i > 0; i--) record()
+  }
+
+  const closedAt = world.elapsed()
+  const closing = yield* Scope.close(scopes.at(-1)!, Exit.void).pipe(
+    Effect.ensuring(Effect.sync(() => {
+      if (world.elapsed() - closedAt > plan.flushTimeout) oracle.fault("closing took more than its time")
+    })),
+    Effect.fork
+  )
+  yield* testClock.adjust(plan.flushTimeout)
+  if ((yield* Fiber.poll(closing))._tag === "None") oracle.fault("closing took more than its time")
+  // Recorders may go on for a while; what they record near a bound may even start another flush.
+  yield* testClock.adjust(20_000 + plan.flushTimeout)
+  yield* allEnded
+  for (const { fiber, flush } of flushes) {
+    if ((yield* Fiber.poll(fiber))._tag === "None") oracle.fault(`flush ${flush.id} did not end`)
+  }
+  yield* Effect.forEach(seams, ({ release }) => release, { discard: true })
+  yield* atRest
+  const stats = yield* check
+  if (world.well && stats.metrics.held + stats.events.held > 0) oracle.fault("the end of the scope did not deliver")
+  const verdict = oracle.verdict(stats, world.now(), flushes.map((one) => one.flush))
+  for (const scope of scopes.slice(0, -1)) {
+    const ending = yield* Effect.fork(Scope.close(scope, Exit.void))
+    yield* testClock.adjust(plan.flushTimeout)
+    yield* Fiber.await(ending)
+  }
+  return { plan, verdict, oracle, digest: hash.digest("hex") }
+})
+
+/** A `TestClock` and nothing else of `TestContext`, which takes longer to build than most runs take. */
+const clockLayer = Layer.provide(
+  TestClock.live(TestClock.makeData(start, Chunk.empty())),
+  Layer.succeedContext(TestServices.liveServices)
+)
+
+/** One run. */
 export const run = (seed: number): Effect.Effect<Outcome> =>
   Effect.gen(function*() {
-    const random = new PCGRandom(seed)
-    const chance = (p: number) => random.number() < p
-    const upTo = (n: number) => Math.floor(random.number() * n)
-    const intake = makeIntake()
-    let well = false
-
-    const answer = (batch: ReadonlyArray<Reporter.Item>): Effect.Effect<Reporter.Receipt, Reporter.ReporterError> => {
-      const receipt = { items: batch.length, payloads: 1, bytes: batch.length }
-      const accept = Effect.sync(() => {
-        intake.accept(batch)
-        return receipt
-      })
-      const fail = (undelivered: ReadonlyArray<Reporter.Item>, accepted: number) =>
-        new Reporter.ReporterError({
-          reason: "ServerError",
-          endpoint: "simulated",
-          description: "simulated",
-          undelivered,
-          refused: [],
-          receipt: { items: accepted, payloads: accepted > 0 ? 1 : 0, bytes: accepted }
-        })
-      if (well) return accept
-      switch (upTo(8)) {
-        case 0:
-          return Effect.fail(fail(batch, 0))
-        case 1:
-          return Effect.die("simulated defect")
-        case 2:
-          return silence
-        case 3:
-          return Effect.uninterruptible(silence)
-        case 4: {
-          const cut = upTo(batch.length + 1)
-          return Effect.suspend(() => {
-            intake.accept(batch.slice(0, cut))
-            return fail(batch.slice(cut), cut)
-          })
-        }
-        case 5: {
-          intake.doubt(batch)
-          return Effect.zipRight(Effect.sleep(upTo(8_000)), accept)
-        }
-        case 6: {
-          intake.doubt(batch)
-          return Effect.zipRight(accept, silence)
-        }
-        default:
-          // The caller may be interrupted just as this is done.
-          intake.doubt(batch)
-          return accept
-      }
-    }
-
-    const reporter = Layer.succeed(Reporter.Reporter, {
-      temporality: "total",
-      flushMetrics: (batch: ReadonlyArray<Series.Series>) => Effect.suspend(() => answer(batch)),
-      flushDistributions: (batch: ReadonlyArray<Series.DistributionSeries>) => Effect.suspend(() => answer(batch)),
-      flushEvents: (batch: ReadonlyArray<Event.Event>) => Effect.suspend(() => answer(batch)),
-      warm: Effect.void
-    })
-
-    yield* TestClock.setTime(start)
-    const scope = yield* Scope.make()
-    const context = yield* ThreadStats.layer({ flushTimeout: budget }).pipe(
-      Layer.provide(Layer.mergeAll(
-        reporter,
-        Layer.fresh(MetricsAggregator.layerDefault),
-        Layer.fresh(EventsAggregator.layer)
-      )),
-      Layer.orDie,
-      Layer.buildWithScope(scope)
+    const testClock = hasten(yield* TestClock.TestClock)
+    yield* testClock.adjust(0)
+    const freeze = { ahead: 0 }
+    const running = new Running()
+    const { digest, oracle, plan, verdict } = yield* simulate(seed, testClock, freeze).pipe(
+      Effect.supervised(running),
+      Effect.withClock(thawed(testClock, freeze)),
+      Effect.withRandom(Random.make(seed)),
+      Effect.withConfigProvider(emptyEnvironment)
     )
-    const client = Context.get(context, ThreadStats.ThreadStats)
-    const expected = new Map<string, number>()
-    const recorded: Array<string> = []
-    const faults: Array<string> = []
-    let points = 0
-
-    const recordOne = Effect.gen(function*() {
-      const now = yield* TestClock.currentTimeMillis
-      const time = chance(0.2) ? Math.max(start, now - upTo(120_000)) : now
-      const name = `m${upTo(3)}`
-      points++
-      switch (upTo(3)) {
-        case 0: {
-          const key = `${name} ${Math.floor(time / 10_000) * 10}`
-          const value = 1 + upTo(9)
-          expected.set(key, (expected.get(key) ?? 0) + value)
-          return client.unsafeIncrement(name, value, { timestamp: time })
-        }
-        case 1:
-          recorded.push(`d${name} ${points}`)
-          return client.unsafeDistribution(`d${name}`, points, { timestamp: time })
-        default:
-          recorded.push(`event ${points}`)
-          return client.unsafeEvent(`event ${points}`, "")
-      }
-    })
-
-    const balance = Effect.map(client.stats, ({ events, metrics }) => {
-      for (const [what, counts] of [["metrics", metrics], ["events", events]] as const) {
-        const dropped = Object.values(counts.dropped).reduce((a, b) => a + b, 0)
-        if (counts.received !== counts.delivered + counts.held + dropped) faults.push(`${what} do not add up`)
-      }
-      return metrics.held + events.held
-    })
-
-    const fibers: Array<Fiber.RuntimeFiber<unknown>> = []
-    for (let step = 0; step < 60; step++) {
-      const what = random.number()
-      if (what < 0.55) { for (let i = upTo(5); i >= 0; i--) yield* recordOne }
-      else if (what < 0.7) fibers.push(yield* Effect.fork(client.flush()))
-      else if (what < 0.78 && fibers.length > 0) yield* Effect.fork(Fiber.interrupt(fibers[upTo(fibers.length)]!))
-      else if (what < 0.98) yield* TestClock.adjust(upTo(6_000))
-      else yield* TestClock.adjust(60_000 + upTo(60_000))
-      yield* balance
+    yield* atRest
+    const left = running.fibers.size
+    return {
+      seed,
+      mode: plan.mode,
+      points: oracle.recorded.metrics + oracle.recorded.events,
+      ...verdict,
+      faults: left > 0 ? [...verdict.faults, `${left} fibers are left`] : verdict.faults,
+      digest
     }
-
-    well = true
-    const waits = chance(0.7)
-    if (waits) {
-      for (let i = 0; i < 8; i++) {
-        const flushing = yield* Effect.fork(client.flush())
-        yield* TestClock.adjust(budget)
-        yield* Fiber.await(flushing)
-        if ((yield* balance) === 0) break
-        yield* TestClock.adjust("300 seconds")
-      }
-    }
-    const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
-    yield* TestClock.adjust(budget)
-    if ((yield* Fiber.poll(closing))._tag === "None") faults.push("closing took more than the budget")
-    yield* TestClock.adjust(budget)
-    yield* Fiber.await(closing)
-    for (const fiber of fibers) {
-      if ((yield* Fiber.poll(fiber))._tag === "None") faults.push("a flush took more than the budget")
-    }
-    const held = yield* balance
-    if (waits && held > 0) faults.push(`${held} are still held by a well intake`)
-
-    const missing = recorded.filter((key) => !intake.arrivals.has(key)).length
-    const wrong = Array.from(expected).filter(([key, value]) => intake.counters.get(key) !== value)
-    if (held === 0) {
-      for (const [key, value] of wrong) faults.push(`${key}: ${intake.counters.get(key)} instead of ${value}`)
-    }
-    const twice = recorded.filter((key) => (intake.arrivals.get(key) ?? 0) > 1 && !intake.ambiguous.has(key))
-    return { seed, points, lost: Math.max(0, missing - held), duplicated: twice.length, faults }
-  }).pipe(Logger.withMinimumLogLevel(LogLevel.None), Effect.provide(TestContext.TestContext))
+  }).pipe(Logger.withMinimumLogLevel(LogLevel.None), Effect.provide(clockLayer))

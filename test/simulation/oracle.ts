@@ -1,0 +1,606 @@
+/**
+ * What was recorded, what arrived, and whether the one agrees with the other and with the client's books.
+ *
+ * The intake keeps what Datadog would: of a series the last value of each timestamp, of distributions every value, and
+ * every event. Each value that arrives is looked up among the totals its series has had: a value that never was a total,
+ * or that undercuts one that arrived before, is a fault at once.
+ */
+import type { Event, MetricsAggregator, Reporter, RetainedStore, RollUp, Series, ThreadStats } from "effect-threadstats"
+import type { Plan } from "./plan.js"
+
+/** One call of `flush`, and what is known of it. Flushes that the client starts on its own have none. */
+export interface Flush {
+  readonly id: number
+  /** Only buckets before this one, in seconds. */
+  readonly before: number
+  /** Of the simulated clock, in milliseconds. */
+  readonly startedAt: number
+  endedAt: number | undefined
+  /** Its caller gave up, and so the client may not know what arrived. */
+  interrupted: boolean
+  readonly values: Set<number>
+  readonly contexts: Set<string>
+  readonly events: Set<number>
+  lastEvent: number
+}
+
+/** One batch that the intake took. */
+export interface Delivery {
+  readonly flush: Flush | undefined
+  /** Of the simulated clock, in milliseconds. */
+  readonly at: number
+  /** The client has the answer. */
+  answered: boolean
+}
+
+/** The client knows that it arrived; where it does not, it has to send it again. */
+const isCertain = ({ answered, flush }: Delivery): boolean => answered && flush?.interrupted !== true
+
+export interface Verdict {
+  readonly lost: number
+  readonly duplicated: number
+  /** How many series and timestamps were held against their exact total. */
+  readonly exact: number
+  readonly faults: ReadonlyArray<string>
+}
+
+type Value = number | string
+
+interface Context {
+  readonly key: string
+  readonly kind: RollUp.Kind
+  /** In seconds. */
+  readonly bucket: number
+  readonly values: Array<Value>
+  /** How many of the values are at least, and at most, in what the intake holds. */
+  low: number
+  high: number
+  /** The last value of each suffix. */
+  readonly held: Map<string, number>
+  readonly deliveries: Set<Delivery>
+  /** What arrived of a counter, where values add up. */
+  readonly deltas: Array<{ readonly value: number; readonly delivery: Delivery }>
+  /** The client may have been told never to send it again. */
+  refusable: boolean
+  /** A part of it arrived without the others. */
+  torn: boolean
+}
+
+interface Mark {
+  /** What happened when it was recorded, in milliseconds. */
+  readonly expiresAt: number
+  readonly arrivals: Array<Delivery>
+  refusable: boolean
+}
+
+interface ValueMark extends Mark {
+  readonly context: Context
+}
+
+const kinds: { readonly [letter: string]: RollUp.Kind } = {
+  c: "counter",
+  g: "gauge",
+  s: "set",
+  h: "histogram",
+  t: "timing",
+  d: "distribution"
+}
+
+const hour = 3_600_000
+
+export const isPoison = (name: string): boolean => name.includes("poison")
+
+/** Reasons that have nothing to do with what happens after a point was taken. */
+const early = new Set([
+  "InvalidValue",
+  "InvalidName",
+  "InvalidHost",
+  "InvalidTimestamp",
+  "InvalidTags",
+  "InvalidEvent",
+  "TagTooLong",
+  "NameTooLong",
+  "TooOld",
+  "TooNew",
+  "Late"
+])
+
+const roundHalfEven = (x: number): number => {
+  const rounded = Math.round(x)
+  return Math.abs(x % 1) === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded
+}
+
+export const make = (plan: Plan) => {
+  const seconds = plan.interval / 1000
+  const total = plan.mode !== "delta"
+  const contexts = new Map<string, Context>()
+  const values = new Map<number, ValueMark>()
+  const events = new Map<number, Mark>()
+  const predicted = { metrics: new Map<string, number>(), events: new Map<string, number>() }
+  const recorded = { metrics: 0, events: 0 }
+  const faults: Array<string> = []
+  /** What arrived lately: a process that is killed may not have taken note of its answers. */
+  let recent: Array<Delivery> = []
+  /** What earlier processes of this run did. `gone`: dropped, or held when they were killed and in no store. */
+  const past = {
+    metrics: { received: 0, gone: 0, dropped: new Map<string, number>() },
+    events: { received: 0, gone: 0, dropped: new Map<string, number>() }
+  }
+  /** Points of series that were recorded after the store was written for the last time. */
+  let cutOff = 0
+  const suffixes = [
+    ...plan.aggregates,
+    ...plan.percentiles.map((p) => `${Number((p * 100).toPrecision(12))}percentile`)
+  ]
+
+  const fault = (what: string) => {
+    if (faults.length < 20) faults.push(what)
+  }
+
+  const count = (where: Map<string, number>, key: string) => where.set(key, (where.get(key) ?? 0) + 1)
+
+  const keyOf = (name: string, host: string | null | undefined, tags: ReadonlyArray<string>, bucket: number) =>
+    `${name}|${host ?? ""}|${tags.filter((tag) => tag !== plan.constantTag).sort().join(",")}|${bucket}`
+
+  /** Which numbers of values, in order of recording, have this as their total. */
+  const candidates = (context: Context, suffix: string, value: number): ReadonlyArray<number> => {
+    const found: Array<number> = []
+    const recorded = context.values
+    switch (context.kind) {
+      case "counter": {
+        let sum = 0
+        for (let i = 0; i < recorded.length; i++) {
+          sum += recorded[i] as number
+          if (sum / seconds === value) found.push(i + 1)
+        }
+        return found
+      }
+      case "gauge":
+        return recorded.flatMap((one, i) => one === value ? [i + 1] : [])
+      case "set": {
+        const members = new Set<Value>()
+        for (let i = 0; i < recorded.length; i++) {
+          members.add(recorded[i]!)
+          if (members.size === value) found.push(i + 1)
+        }
+        return found
+      }
+      default: {
+        if (suffix !== "count") return []
+        const n = Math.round(value * seconds)
+        return n > 0 && n <= recorded.length && n / seconds === value ? [n] : []
+      }
+    }
+  }
+
+  /** What the intake has to hold once all of it arrived. */
+  const finalOf = (context: Context): ReadonlyArray<readonly [suffix: string, value: number]> => {
+    const numbers = context.values as ReadonlyArray<number>
+    const sum = numbers.reduce((a, b) => a + b, 0)
+    switch (context.kind) {
+      case "counter":
+        return [["", sum / seconds]]
+      case "gauge":
+        return [["", numbers.at(-1)!]]
+      case "set":
+        return [["", new Set(context.values).size]]
+      case "distribution":
+        return []
+      default: {
+        const sorted = numbers.slice().sort((a, b) => a - b)
+        const n = sorted.length
+        const sampled = n > plan.sampleSize
+        const aggregates = plan.aggregates.flatMap((name): ReadonlyArray<readonly [string, number]> =>
+          name === "min"
+            ? [[name, sorted[0]!]]
+            : name === "max"
+            ? [[name, sorted[n - 1]!]]
+            : name === "count"
+            ? [[name, n / seconds]]
+            : name === "avg"
+            ? [[name, sum / n]]
+            : name === "sum"
+            ? [[name, sum]]
+            : sampled
+            ? []
+            : [[name, (sorted[(n - 1) >> 1]! + sorted[n >> 1]!) / 2]]
+        )
+        const percentiles = sampled ? [] : plan.percentiles.map((p, i) =>
+          [
+            suffixes[plan.aggregates.length + i]!,
+            sorted[Math.min(n - 1, Math.max(0, roundHalfEven(p * n - 1)))]!
+          ] as const
+        )
+        return [...aggregates, ...percentiles]
+      }
+    }
+  }
+
+  const parse = (item: Series.Series | Series.DistributionSeries) => {
+    const [name, suffix = ""] = item.metric.slice(plan.prefix.length).split(".") as [string, string?]
+    const bucket = item.points[0]![0]
+    return { name, suffix, bucket, context: contexts.get(keyOf(name, item.host, item.tags, bucket)) }
+  }
+
+  const sequenceOf = (event: Event.Event) => Number(/\d+$/.exec(event.title)![0])
+
+  const isEvent = (item: Reporter.Item): item is Event.Event => "title" in item
+
+  /** Looks at a batch when it is sent, whatever becomes of it. */
+  const seen = (batch: ReadonlyArray<Reporter.Item>, flush: Flush | undefined, now: number) => {
+    const batchContexts = new Set<string>()
+    let batchValues = 0
+    for (const item of batch) {
+      if (isEvent(item)) {
+        const sequence = sequenceOf(item)
+        if (flush !== undefined && !flush.events.has(sequence)) {
+          if (sequence < flush.lastEvent) fault(`event ${sequence} was sent after event ${flush.lastEvent}`)
+          flush.lastEvent = sequence
+          flush.events.add(sequence)
+          if (flush.events.size > plan.maxEvents) fault("a flush had more events than may be held")
+        }
+        continue
+      }
+      const { bucket, context } = parse(item)
+      if (context === undefined) {
+        fault(`${item.metric} at ${bucket} was never recorded`)
+        continue
+      }
+      batchContexts.add(context.key)
+      flush?.contexts.add(context.key)
+      if (item.points.length !== 1 || item.interval !== seconds) fault(`${item.metric}: wrong points or interval`)
+      if (bucket >= (flush?.before ?? Infinity)) fault(`${item.metric}: bucket ${bucket} is behind upTo`)
+      if ((bucket * 1000) + plan.interval < now - hour) fault(`${item.metric} at ${bucket} is too old to be sent`)
+      if (item.type === "distribution") {
+        const sent = item.points[0]![1]
+        batchValues += sent.length
+        for (const value of sent) flush?.values.add(value)
+        if (sent.some((value, i) => i > 0 && value <= sent[i - 1]!)) fault(`${item.metric}: values out of order`)
+      }
+    }
+    if (Math.max(batchValues, flush?.values.size ?? 0) > plan.maxValues) {
+      fault("a flush had more values than may be held")
+    }
+    if (Math.max(batchContexts.size, flush?.contexts.size ?? 0) > plan.maxContexts) {
+      fault("a flush had more contexts than may be held")
+    }
+  }
+
+  const acceptSeries = (context: Context, item: Series.Series, suffix: string, delivery: Delivery) => {
+    const value = item.points[0]![1]
+    const isRate = context.kind === "counter" || suffix === "count"
+    if (item.type !== (isRate ? "rate" : "gauge")) fault(`${item.metric} is a ${item.type}`)
+    context.held.set(suffix, value)
+    context.deliveries.add(delivery)
+    if (plan.bounded) {
+      context.high = context.values.length
+      return
+    }
+    if (!total) {
+      context.high = context.values.length
+      if (isRate) context.deltas.push({ value: Math.round(value * seconds), delivery })
+      return
+    }
+    if (suffix !== "" && suffix !== "count") return
+    const all = candidates(context, suffix, value)
+    const found = all.filter((n) => n >= context.low)
+    if (found.length === 0) {
+      fault(`${context.key} ${suffix}: ${value} ${all.length > 0 ? "undercuts an earlier total" : "never was a total"}`)
+      return
+    }
+    context.low = found[0]!
+    context.high = found.at(-1)!
+  }
+
+  const accept = (batch: ReadonlyArray<Reporter.Item>, delivery: Delivery) => {
+    if (plan.restarts > 0) recent.push(delivery)
+    const parts = new Map<Context, number>()
+    for (const item of batch) {
+      if (isEvent(item)) {
+        const mark = events.get(sequenceOf(item))
+        if (mark === undefined) fault(`event ${item.title} was never recorded`)
+        else mark.arrivals.push(delivery)
+        continue
+      }
+      const { context, suffix } = parse(item)
+      if (context === undefined) continue
+      if (item.type === "distribution") {
+        for (const value of item.points[0]![1]) {
+          const mark = values.get(value)
+          if (mark?.context !== context) fault(`${item.metric}: ${value} belongs elsewhere`)
+          else mark.arrivals.push(delivery)
+        }
+        continue
+      }
+      parts.set(context, (parts.get(context) ?? 0) + 1)
+      acceptSeries(context, item, suffix, delivery)
+    }
+    for (const [context, n] of parts) {
+      if ((context.kind === "histogram" || context.kind === "timing") && n !== suffixes.length) context.torn = true
+    }
+  }
+
+  /** The client may drop these for good. */
+  const refuse = (batch: ReadonlyArray<Reporter.Item>, onlyWhatAddsUp = false) => {
+    for (const item of batch) {
+      if (isEvent(item)) {
+        const mark = events.get(sequenceOf(item))
+        if (mark !== undefined) mark.refusable = true
+        continue
+      }
+      const { context } = parse(item)
+      if (context === undefined) continue
+      if (item.type === "distribution" || !onlyWhatAddsUp || !total) context.refusable = true
+      if (item.type === "distribution") {
+        for (const value of item.points[0]![1]) {
+          const mark = values.get(value)
+          if (mark !== undefined) mark.refusable = true
+        }
+      }
+    }
+  }
+
+  const wireHost = (host: string | null) =>
+    host === "" || (host === null && plan.attachHost) ? plan.ownHost ?? host : host
+
+  const prefixesOf = (context: Context, { kind, state }: MetricsAggregator.Retained): ReadonlyArray<number> =>
+    kind === "counter"
+      ? candidates(context, "", (state as number) / seconds)
+      : kind === "gauge"
+      ? candidates(context, "", state as number)
+      : kind === "set"
+      ? candidates(context, "", (state as ReadonlyArray<Value>).length)
+      : candidates(context, "count", (state as { readonly count: number }).count / seconds)
+
+  /** The process is killed, and its store holds this. */
+  const kill = (stats: ThreadStats.Stats, held: RetainedStore.Loaded, since: number) => {
+    for (const delivery of recent) if (delivery.at >= since) delivery.answered = false
+    recent = []
+    const stored = new Map<Context, MetricsAggregator.Retained>()
+    const storedValues = new Set<number>()
+    for (const item of held.metrics) {
+      const context = contexts.get(keyOf(item.name, wireHost(item.host), item.tags, item.start / 1000))
+      if (context === undefined) fault(`${item.name} is in the store and was never recorded`)
+      else if (item.kind === "distribution") {
+        for (const value of item.state as Array<number>) storedValues.add(value)
+      } else stored.set(context, item)
+    }
+    for (const [value, mark] of values) {
+      if (!storedValues.has(value) && !mark.arrivals.some(isCertain)) mark.refusable = true
+    }
+    const storedEvents = new Set(held.events.map(sequenceOf))
+    for (const [sequence, mark] of events) {
+      if (!storedEvents.has(sequence) && !mark.arrivals.some(isCertain)) mark.refusable = true
+    }
+    for (const context of contexts.values()) {
+      if (context.kind === "distribution" || plan.bounded) continue
+      const item = stored.get(context)
+      if (item === undefined) {
+        if (context.high < context.values.length) context.refusable = true
+        continue
+      }
+      const found = prefixesOf(context, item)
+      if (found.length === 0) {
+        fault(`${context.key}: ${JSON.stringify(item.state)} is in the store and never was its total`)
+        continue
+      }
+      const n = found.at(-1)!
+      if (n < context.low) fault(`${context.key}: what is in the store undercuts what arrived`)
+      cutOff += context.values.length - n
+      context.values.length = n
+    }
+    for (const what of ["metrics", "events"] as const) {
+      const adopted = what === "events" ? held.events.length : held.metrics.reduce((n, item) => n + item.recorded, 0)
+      const counts: ThreadStats.Counts<string> = stats[what]
+      past[what].received += counts.received - adopted
+      past[what].gone += sumOf(counts.dropped) + Math.max(0, counts.held - adopted)
+      for (const [reason, n] of Object.entries(counts.dropped)) {
+        past[what].dropped.set(reason, (past[what].dropped.get(reason) ?? 0) + n!)
+      }
+    }
+  }
+
+  const sumOf = (counts: { readonly [reason: string]: number | undefined }) =>
+    Object.entries(counts).reduce((sum, [reason, n]) => early.has(reason) ? sum : sum + n!, 0)
+
+  const checkEarly = (what: "metrics" | "events", dropped: { readonly [reason: string]: number | undefined }) => {
+    for (
+      const reason of new Set([...Object.keys(dropped).filter((one) => early.has(one)), ...predicted[what].keys()])
+    ) {
+      const n = predicted[what].get(reason) ?? 0
+      const is = (dropped[reason] ?? 0) + (past[what].dropped.get(reason) ?? 0)
+      if (is !== n) fault(`${what}: ${is} dropped as ${reason} instead of ${n}`)
+    }
+  }
+
+  /** Arrivals after one that the client knows of. */
+  const duplicates = ({ arrivals }: Mark) => {
+    if (plan.atMostOnce) return Math.max(0, arrivals.length - 1)
+    const first = arrivals.findIndex(isCertain)
+    return first < 0 ? 0 : arrivals.length - 1 - first
+  }
+
+  /** Whether the total is what arrived for certain and some of what arrived in doubt. */
+  const addsUp = (context: Context): boolean => {
+    let sums = new Set([0])
+    for (const { delivery, value } of context.deltas) {
+      const certain = isCertain(delivery)
+      sums = new Set(Array.from(sums).flatMap((sum) => certain ? [sum + value] : [sum, sum + value]))
+    }
+    const wanted = context.kind === "counter"
+      ? (context.values as ReadonlyArray<number>).reduce((a, b) => a + b, 0)
+      : context.values.length
+    return sums.has(wanted)
+  }
+
+  /** Holds everything against everything, at the end. `now` is the latest time there was, in milliseconds. */
+  const verdict = (stats: ThreadStats.Stats, now: number, flushes: ReadonlyArray<Flush>): Verdict => {
+    // A flush that is interrupted gives up all of its batch, also what it never sent.
+    const spent = plan.atMostOnce && flushes.some(({ interrupted }) => interrupted)
+    const gone = {
+      metrics: sumOf(stats.metrics.dropped) + stats.metrics.held + past.metrics.gone,
+      events: sumOf(stats.events.dropped) + stats.events.held + past.events.gone
+    }
+    /** What did not arrive at least, and at most, and what may have arrived although the books say otherwise. */
+    let least = cutOff
+    let most = cutOff
+    let slack = 0
+    let lost = 0
+    let duplicated = 0
+    let exact = 0
+    const allHere = stats.metrics.held === 0
+    for (const context of contexts.values()) {
+      if (context.kind === "distribution") continue
+      const n = context.values.length
+      const doubtful = context.refusable || context.torn ||
+        Array.from(context.deliveries).some((one) => !isCertain(one))
+      least += n - context.high
+      most += n - context.low
+      if (doubtful) slack += n
+      const name = context.key.split("|")[0]!
+      const strict = !plan.bounded && !(spent && !total) && allHere && !context.refusable && !isPoison(name) &&
+        context.bucket * 1000 + plan.interval >= now - hour
+      if (!strict) continue
+      exact++
+      if (context.high < n) {
+        lost += n - context.high
+        fault(`${context.key}: ${context.high} of ${n} arrived`)
+        continue
+      }
+      if (total || context.kind === "gauge") {
+        for (const [suffix, value] of finalOf(context)) {
+          const is = context.held.get(suffix)
+          if (is !== value) fault(`${context.key} ${suffix}: ${is} instead of ${value}`)
+        }
+      } else if (context.kind !== "set" && !addsUp(context)) {
+        lost++
+        fault(`${context.key}: ${JSON.stringify(context.deltas.map((one) => one.value))} do not add up to its total`)
+      }
+    }
+    let waiting = 0
+    for (const [value, mark] of values) {
+      duplicated += duplicates(mark)
+      if (mark.arrivals.length > 0) {
+        if (mark.refusable || !mark.arrivals.some(isCertain)) slack++
+        continue
+      }
+      waiting++
+      const name = mark.context.key.split("|")[0]!
+      if (!plan.bounded && !spent && allHere && !mark.refusable && !isPoison(name) && mark.expiresAt >= now) {
+        lost++
+        fault(`${mark.context.key}: value ${value} did not arrive`)
+      }
+    }
+    exact += plan.bounded ? 0 : values.size
+    least += waiting
+    most += waiting
+    if (least > gone.metrics) {
+      lost += least - gone.metrics
+      fault(`${least} points did not arrive, and the books know of ${gone.metrics}`)
+    }
+    if (!plan.bounded && plan.restarts === 0 && total && gone.metrics > most + slack) {
+      fault(`the books have ${gone.metrics} points held or dropped, of which only ${most} did not arrive`)
+    }
+
+    let missing = 0
+    let eventSlack = 0
+    for (const [sequence, mark] of events) {
+      duplicated += duplicates(mark)
+      if (mark.arrivals.length > 0) {
+        if (mark.refusable || !mark.arrivals.some(isCertain)) eventSlack++
+        continue
+      }
+      missing++
+      if (plan.maxEvents >= 1000 && !spent && stats.events.held === 0 && !mark.refusable && mark.expiresAt >= now) {
+        lost++
+        fault(`event ${sequence} did not arrive`)
+      }
+    }
+    if (missing > gone.events) {
+      lost += missing - gone.events
+      fault(`${missing} events did not arrive, and the books know of ${gone.events}`)
+    }
+    if (plan.restarts === 0 && gone.events > missing + eventSlack) {
+      fault(`the books have ${gone.events} events held or dropped, of which only ${missing} did not arrive`)
+    }
+
+    for (const what of ["metrics", "events"] as const) {
+      const received = stats[what].received + past[what].received
+      if (received !== recorded[what]) fault(`${received} ${what} received of ${recorded[what]}`)
+    }
+    checkEarly("metrics", stats.metrics.dropped)
+    checkEarly("events", stats.events.dropped)
+    if (duplicated > 0) fault(`${duplicated} arrived again although the client knew`)
+    return { lost, duplicated, exact, faults }
+  }
+
+  /** At any moment. */
+  const balance = ({ contexts, events, metrics }: ThreadStats.Stats) => {
+    for (const [what, counts] of [["metrics", metrics], ["events", events]] as const) {
+      const dropped = Object.values(counts.dropped).reduce((a, b) => a + b, 0)
+      if (counts.received !== counts.delivered + counts.held + dropped) fault(`${what} do not add up`)
+    }
+    if (contexts > plan.maxContexts) fault(`${contexts} contexts are held`)
+    // What is in a running flush is held besides.
+    if (events.held > 2 * plan.maxEvents) fault(`${events.held} events are held`)
+  }
+
+  return {
+    /** A point the client takes, at a time in milliseconds. */
+    point(name: string, value: Value, time: number, host: string | null, tags: ReadonlyArray<string>) {
+      recorded.metrics++
+      const bucket = Math.floor(time / plan.interval) * seconds
+      const key = keyOf(name, wireHost(host), tags, bucket)
+      let context = contexts.get(key)
+      if (context === undefined) {
+        const kind = kinds[name[0]!]!
+        context = {
+          key,
+          kind,
+          bucket,
+          values: [],
+          low: 0,
+          high: 0,
+          held: new Map(),
+          deliveries: new Set(),
+          deltas: [],
+          refusable: false,
+          torn: false
+        }
+        contexts.set(key, context)
+      }
+      context.values.push(value)
+      if (context.kind === "distribution") {
+        values.set(value as number, {
+          context,
+          expiresAt: bucket * 1000 + plan.interval + hour,
+          arrivals: [],
+          refusable: false
+        })
+      }
+    },
+    event(sequence: number, time: number, poison: boolean) {
+      recorded.events++
+      events.set(sequence, { expiresAt: time + 18 * hour, arrivals: [], refusable: poison })
+    },
+    /** A point or event the client has to drop when it is recorded. */
+    invalid(what: "metrics" | "events", reason: string) {
+      recorded[what]++
+      count(predicted[what], reason)
+    },
+    /** Nobody knows whether this arrived, and so the client may give it up. */
+    doubt(batch: ReadonlyArray<Reporter.Item>) {
+      if (plan.atMostOnce) refuse(batch, true)
+    },
+    kill,
+    recorded,
+    seen,
+    accept,
+    refuse,
+    fault,
+    balance,
+    verdict
+  }
+}
+
+export type Oracle = ReturnType<typeof make>
