@@ -116,6 +116,10 @@ export const make = (
         // too late, what is being sent would be missing
         const take = (known: ReadonlyMap<number, number>) =>
           Effect.suspend(() => Option.isSome(drained) ? Effect.interrupt : Effect.zipLeft(repeatable(known), once))
+            .pipe(
+              // nothing may be recorded between the two
+              Effect.withMaxOpsBeforeYield(Number.MAX_SAFE_INTEGER)
+            )
         return Effect.zipRight(within(deadline, save(take)), once)
       }),
     afterFlush: (complete, deadline) =>
