@@ -75,9 +75,9 @@ export interface RolledUp {
   readonly tags: ReadonlyArray<string>
   /** Start of the bucket, in seconds since the epoch. */
   readonly timestamp: number
-  /** Empty for a distribution. */
+  /** Empty for what travels as a distribution. */
   readonly points: ReadonlyArray<RollUp.Point>
-  /** Empty for all but a distribution. */
+  /** Empty for all else. */
   readonly values: ReadonlyArray<number>
   /** How many recorded points are in this and in nothing taken out before. */
   readonly recorded: number
@@ -149,6 +149,8 @@ export interface News {
 export class MetricsAggregator extends Context.Tag("effect-threadstats/MetricsAggregator")<MetricsAggregator, {
   /** How long a bucket is. */
   readonly rollUpInterval: Duration.Duration
+  /** How counters, histograms and timings are handed out. */
+  readonly counters: ThreadStatsConfig.CounterTransport
   /**
    * Takes one point of a moment in milliseconds since the epoch. Never throws; what cannot be taken is dropped and
    * counted. Tags are copied.
@@ -201,6 +203,7 @@ export interface Options extends
     | "percentiles"
     | "aggregates"
     | "sampleSize"
+    | "counters"
     | "timestamps"
     | "maxContexts"
     | "maxValues"
@@ -270,13 +273,9 @@ const keyOf = (kind: RollUp.Kind, name: string, host: string | null, tags: Reado
   return key
 }
 
-const isDistribution = ({ kind }: Entry): boolean => kind === "distribution"
-
 const isLetter = (code: number): boolean => (code >= 97 && code <= 122) || (code >= 65 && code <= 90)
 
 const grows = (kind: RollUp.Kind): boolean => kind !== "counter" && kind !== "gauge"
-
-const isKindSafeLate = (kind: RollUp.Kind): boolean => kind === "gauge" || kind === "distribution"
 
 const makeEntry = (
   key: string,
@@ -325,6 +324,11 @@ const unsafeMake = (
   let keptBytes = 0
   let version = 0
 
+  const addsUp = (kind: RollUp.Kind) => RollUp.addsUp(kind, config.counters)
+  /** Whether it keeps every value. */
+  const isDistribution = (kind: RollUp.Kind) => kind !== "counter" && addsUp(kind)
+  const hasValues = ({ kind }: Entry) => isDistribution(kind)
+
   const startOf = (time: number) => Math.floor(time / interval) * interval
 
   const noteKind = (kind: RollUp.Kind, name: string) => {
@@ -367,7 +371,7 @@ const unsafeMake = (
     bytes -= entry.bytes
     held -= entry.pending
     entry.pending = 0
-    if (entry.kind === "distribution") values -= entry.rollUp.values().length
+    if (hasValues(entry)) values -= entry.rollUp.values().length
   }
 
   const remove = (bucket: Bucket, entry: Entry) => {
@@ -406,14 +410,14 @@ const unsafeMake = (
 
   /** Drops up to `most` values of the distribution that has waited longest, the first ones first. */
   const dropOldestValues = (most: number) => {
-    const oldest = oldestWith(isDistribution, Infinity)!
-    const entry = oldest.dirty.find(isDistribution)!
+    const oldest = oldestWith(hasValues, Infinity)!
+    const entry = oldest.dirty.find(hasValues)!
     const recorded = entry.rollUp.values()
     if (recorded.length <= most) {
-      dropOldest("TooManyValues", Infinity, isDistribution)
+      dropOldest("TooManyValues", Infinity, hasValues)
       return
     }
-    entry.rollUp = makeRollUp("distribution")
+    entry.rollUp = makeRollUp(entry.kind)
     for (const value of recorded.slice(most)) entry.rollUp.add(value)
     ledger.count("TooManyValues", entry.name, most)
     entry.pending -= most
@@ -452,7 +456,7 @@ const unsafeMake = (
     if (typeof tags === "string") return tags
     const start = startOf(time)
     if (
-      kind === "distribution" && values >= config.maxValues && !dropOldest("TooManyValues", start, isDistribution)
+      isDistribution(kind) && values >= config.maxValues && !dropOldest("TooManyValues", start, hasValues)
     ) {
       return "TooManyValues"
     }
@@ -468,7 +472,7 @@ const unsafeMake = (
       return "TooManyContexts"
     }
     if (bucket === undefined || entry === undefined) {
-      if (bucket === undefined && forgotten.has(start) && !isKindSafeLate(kind)) return "Late"
+      if (bucket === undefined && forgotten.has(start) && kind !== "gauge" && !addsUp(kind)) return "Late"
       if (contexts >= config.maxContexts || entries >= config.maxContexts + maxKept) {
         forget(start)
         if (!dropOldest("TooManyContexts", start)) return "TooManyContexts"
@@ -479,7 +483,7 @@ const unsafeMake = (
       bucket.entries.set(key, entry)
       entries++
     }
-    if (kind === "distribution") values++
+    if (isDistribution(kind)) values++
     hold(bucket, entry, 1)
     bucket.version = ++version
     const grown = entry.rollUp.add(value)
@@ -514,7 +518,7 @@ const unsafeMake = (
       recorded: entry.pending
     }
     release(entry)
-    if (temporality === "delta" || entry.kind === "distribution") {
+    if (temporality === "delta" || addsUp(entry.kind)) {
       remove(bucket, entry)
     } else {
       entry.sent = true
@@ -563,7 +567,7 @@ const unsafeMake = (
     forgotten.delete(start)
     const bucket = bucketAt(start)
     const present = bucket.entries.get(entry.key)
-    if (entry.kind === "distribution") values += entry.rollUp.values().length
+    if (hasValues(entry)) values += entry.rollUp.values().length
     if (present === undefined) {
       bucket.entries.set(entry.key, entry)
       entry.sent = false
@@ -633,6 +637,7 @@ const unsafeMake = (
 
   return {
     rollUpInterval: config.rollUpInterval,
+    counters: config.counters,
     unsafeAdd,
     add: (kind, name, value, time, context) => Effect.sync(() => unsafeAdd(kind, name, value, time, context)),
     flush,

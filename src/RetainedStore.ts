@@ -114,13 +114,16 @@ const makeCodecs = () => {
       Schema.Struct({
         kind: Schema.Literal("histogram", "timing"),
         ...common,
-        state: Schema.Struct({
-          min: Schema.Finite,
-          max: Schema.Finite,
-          sum: Schema.Finite,
-          count: positive,
-          sample: values
-        })
+        state: Schema.Union(
+          values,
+          Schema.Struct({
+            min: Schema.Finite,
+            max: Schema.Finite,
+            sum: Schema.Finite,
+            count: positive,
+            sample: values
+          })
+        )
       })
     ))),
     events: open(Schema.Array(EventPayload)),

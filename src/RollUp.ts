@@ -7,7 +7,7 @@ import * as Duration from "effect/Duration"
 import type { PCGRandom } from "effect/Utils"
 import { percentileIndex, percentileSuffix } from "./internal/percentile.js"
 import type { SeriesType } from "./Series.js"
-import type { Aggregate } from "./ThreadStatsConfig.js"
+import type { Aggregate, CounterTransport } from "./ThreadStatsConfig.js"
 
 /**
  * The kind of a metric. A `timing` is a `histogram` by another name, as in the reference.
@@ -88,6 +88,7 @@ export interface Options {
   readonly rollUpInterval: Duration.Duration
   readonly percentiles: ReadonlyArray<number>
   readonly aggregates: ReadonlyArray<Aggregate>
+  readonly counters: CounterTransport
   /** How many values a histogram keeps for its percentiles; beyond, a uniform sample of all values. */
   readonly sampleSize: number
   /** Draws the sample. */
@@ -110,17 +111,22 @@ const noValues: ReadonlyArray<number> = []
 export const factory = (options: Options): (kind: Kind, state?: State) => RollUp => {
   const seconds = Duration.toSeconds(options.rollUpInterval)
   const summary = makeSummary(options, seconds)
+  const asDistributions = options.counters === "distributions"
   return (kind, state) => {
     switch (kind) {
       case "counter":
-        return new Counter(seconds, state as number | undefined)
+        return asDistributions
+          ? new Sum(state as number | undefined)
+          : new Counter(seconds, state as number | undefined)
       case "gauge":
         return new Gauge(state as number | undefined)
       case "set":
         return new UniqueSet(state as ReadonlyArray<Value> | undefined)
       case "histogram":
       case "timing":
-        return new Histogram(options.sampleSize, options.random, summary, state as HistogramState | undefined)
+        return asDistributions
+          ? new Distribution(valuesOf(state))
+          : makeHistogram(options, summary, state)
       case "distribution":
         return new Distribution(state as ReadonlyArray<number> | undefined)
     }
@@ -128,13 +134,26 @@ export const factory = (options: Options): (kind: Kind, state?: State) => RollUp
 }
 
 /**
+ * Whether what is reported of this kind is the values of a distribution, which add up at Datadog whoever sends them.
+ *
+ * @since 0.1.0
+ * @category metadata
+ */
+export const addsUp = (kind: Kind, counters: CounterTransport): boolean =>
+  kind === "distribution" ||
+  (counters === "distributions" && (kind === "counter" || kind === "histogram" || kind === "timing"))
+
+/**
  * The longest suffix that goes behind the name of a metric of this kind, dot included, in characters.
  *
  * @since 0.1.0
  * @category metadata
  */
-export const maxSuffixLength = (kind: Kind, options: Pick<Options, "percentiles" | "aggregates">): number =>
-  kind === "histogram" || kind === "timing"
+export const maxSuffixLength = (
+  kind: Kind,
+  options: Pick<Options, "percentiles" | "aggregates" | "counters">
+): number =>
+  (kind === "histogram" || kind === "timing") && !addsUp(kind, options.counters)
     ? Math.max(
       0,
       ...options.aggregates.map((aggregate) => aggregate.length + 1),
@@ -161,6 +180,33 @@ class Counter implements RollUp {
   }
   values(): ReadonlyArray<number> {
     return noValues
+  }
+  bytes(): number {
+    return 0
+  }
+  state(): State {
+    return finite(this.sum)
+  }
+}
+
+/** A counter that is reported as one value of a distribution: how much was counted since the last report. */
+class Sum implements RollUp {
+  sum: number
+  constructor(sum = 0) {
+    this.sum = sum
+  }
+  add(value: Value): number {
+    this.sum += value as number
+    return 0
+  }
+  absorb(older: RollUp): void {
+    this.sum = finite(this.sum) + finite((older as Sum).sum)
+  }
+  points(): ReadonlyArray<Point> {
+    return noPoints
+  }
+  values(): ReadonlyArray<number> {
+    return [finite(this.sum)]
   }
   bytes(): number {
     return 0
@@ -353,6 +399,17 @@ class Histogram implements RollUp {
   state(): State {
     return { min: this.min, max: this.max, sum: finite(this.sum), count: this.count, sample: this.sample.slice() }
   }
+}
+
+/** What was kept while histograms travelled one way, for when they travel the other. */
+const valuesOf = (state: State | undefined): ReadonlyArray<number> =>
+  state === undefined ? [] : Array.isArray(state) ? state : (state as HistogramState).sample
+
+const makeHistogram = ({ random, sampleSize }: Options, summary: Summary, state: State | undefined): Histogram => {
+  if (!Array.isArray(state)) return new Histogram(sampleSize, random, summary, state as HistogramState | undefined)
+  const histogram = new Histogram(sampleSize, random, summary)
+  for (const value of state) histogram.add(value)
+  return histogram
 }
 
 /** A uniform sample of the union of two populations, from a uniform sample of each. */

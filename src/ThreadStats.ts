@@ -215,6 +215,8 @@ export interface FlushCounts {
 export interface FlushOptions {
   /** Send only the buckets that end at or before the bucket of this moment. Default: everything, the open one too. */
   readonly upTo?: TimeInput | undefined
+  /** The most time it may take, where that is less than `flushTimeout`. What is no duration is ignored. */
+  readonly timeout?: Duration.DurationInput | undefined
 }
 
 type Record<V, Out> = (name: string, value: V, options?: PointOptions) => Out
@@ -233,7 +235,7 @@ export class ThreadStats extends Context.Tag("effect-threadstats/ThreadStats")<T
 
   /** The value of something now; the last one of a roll-up interval is reported. */
   readonly gauge: Record<number, Effect.Effect<void>>
-  /** Adds to a counter (default 1), which is reported as a rate per second. */
+  /** Adds to a counter (default 1), which is reported as a rate per second, or on Lambda as a distribution. */
   readonly increment: Count<Effect.Effect<void>>
   /** Takes from a counter (default 1). */
   readonly decrement: Count<Effect.Effect<void>>
@@ -413,7 +415,7 @@ export const fromConfig = (
     const isRepeatable = config.delivery === "at-least-once"
       ? undefined
       : ({ kind }: MetricsAggregator.Retained) =>
-        kind === "gauge" || (reporter.temporality === "total" && kind !== "distribution")
+        kind === "gauge" || (reporter.temporality === "total" && !RollUp.addsUp(kind, aggregator.counters))
     const semaphore = Effect.unsafeMakeSemaphore(1)
     const breaker = Breaker.make()
     const counters = {
@@ -659,7 +661,7 @@ export const fromConfig = (
         const rolledUp: Array<MetricsAggregator.RolledUp> = []
         const distributed: Array<MetricsAggregator.RolledUp> = []
         for (const item of items) {
-          ;(item.kind === "distribution" ? distributed : rolledUp).push(item)
+          ;(RollUp.addsUp(item.kind, aggregator.counters) ? distributed : rolledUp).push(item)
         }
         const series = rolledUp.map((item) => wire.toSeries(dress, item))
         const distributions = distributed.map((item) => [wire.toDistribution(dress, item)])
@@ -729,9 +731,10 @@ export const fromConfig = (
      * A flush runs on a fiber of its own: it must be able to end in time also where its caller cannot be interrupted
      * (in a finalizer), and to run where its caller was interrupted already.
      */
-    const start = (upTo: number | undefined, last = false) =>
+    const start = (upTo: number | undefined, last = false, timeout = config.flushTimeout) =>
       Effect.suspend(() => {
-        const deadline = clock.unsafeCurrentTimeMillis() + Duration.toMillis(config.flushTimeout)
+        const deadline = clock.unsafeCurrentTimeMillis() +
+          Math.min(Duration.toMillis(timeout), Duration.toMillis(config.flushTimeout))
         return semaphore.withPermits(1)(flushOnce(upTo, deadline, last)).pipe(Effect.interruptible, Effect.forkDaemon)
       })
 
@@ -755,12 +758,14 @@ export const fromConfig = (
     const flush: Service["flush"] = (options) =>
       Effect.suspend(() => {
         let upTo: number | undefined
+        let timeout: Duration.Duration | undefined
         try {
           upTo = options?.upTo === undefined ? undefined : toMillis(options.upTo)
+          timeout = Option.getOrUndefined(Duration.decodeUnknown(options?.timeout))
         } catch {
           // no moment: everything
         }
-        return started(start(upTo))
+        return started(start(upTo, false, timeout))
       })
 
     /** There is no later one, so it tries in any case. */

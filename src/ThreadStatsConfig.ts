@@ -45,6 +45,19 @@ export type TimerUnit = "seconds" | "milliseconds"
 export type DeliverySemantics = "at-least-once" | "at-most-once"
 
 /**
+ * How counters, histograms and timings travel.
+ *
+ * - `"series"`: as the reference sends them, rolled up. Datadog keeps one value of a series and second, so that two senders
+ *   with the same tags and host overwrite each other.
+ * - `"distributions"`: as distributions, which add up whoever sends them. A counter is one value for each flush, whose `sum`
+ *   is the count; of histograms and timings every value is sent, and Datadog computes the percentiles.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type CounterTransport = "series" | "distributions"
+
+/**
  * All settings, resolved.
  *
  * @since 0.1.0
@@ -83,6 +96,8 @@ export interface ThreadStatsConfig {
   readonly percentiles: ReadonlyArray<number>
   /** Aggregates of histograms and timings. Default: min, max, count, avg. */
   readonly aggregates: ReadonlyArray<Aggregate>
+  /** How counters, histograms and timings travel. Default: `"series"`, but `"distributions"` inside AWS Lambda. */
+  readonly counters: CounterTransport
   /** How many values of a histogram are kept, per bucket, for its percentiles. Default: 1000, as the reference. */
   readonly sampleSize: number
   /**
@@ -167,6 +182,8 @@ export interface Options {
   readonly percentiles?: ReadonlyArray<number> | undefined
   /** Environment: `DD_THREADSTATS_AGGREGATES`, a comma list. See {@link ThreadStatsConfig.aggregates}. */
   readonly aggregates?: ReadonlyArray<Aggregate> | undefined
+  /** Environment: `DD_THREADSTATS_COUNTERS`. See {@link ThreadStatsConfig.counters}. */
+  readonly counters?: CounterTransport | undefined
   /** Environment: `DD_THREADSTATS_SAMPLE_SIZE`. See {@link ThreadStatsConfig.sampleSize}. */
   readonly sampleSize?: number | undefined
   /** Environment: `DD_THREADSTATS_MAX_CONTEXTS`. See {@link ThreadStatsConfig.maxContexts}. */
@@ -211,6 +228,7 @@ export const defaults: Omit<ThreadStatsConfig, "tags" | "apiKey" | "host" | "dev
   compress: true,
   percentiles: [0.75, 0.85, 0.95, 0.99],
   aggregates: ["min", "max", "count", "avg"],
+  counters: "series",
   sampleSize: 1000,
   maxContexts: 100_000,
   maxValues: 1_000_000,
@@ -462,6 +480,13 @@ const settings = {
     (value) => Either.right(list(value)),
     areAggregates
   ),
+  counters: setting(
+    "counters",
+    "DD_THREADSTATS_COUNTERS",
+    "How counters, histograms and timings travel.",
+    text,
+    isOneOf<CounterTransport>("series", "distributions")
+  ),
   sampleSize: setting(
     "sampleSize",
     "DD_THREADSTATS_SAMPLE_SIZE",
@@ -659,6 +684,11 @@ export const make = (input?: Options): Effect.Effect<ThreadStatsConfig, ConfigEr
       compress: yield* value(settings.compress, options.compress, defaults.compress),
       percentiles: yield* value(settings.percentiles, options.percentiles, defaults.percentiles),
       aggregates: yield* value(settings.aggregates, options.aggregates, defaults.aggregates),
+      counters: yield* value(
+        settings.counters,
+        options.counters,
+        Option.isNone(onLambda) ? defaults.counters : "distributions"
+      ),
       sampleSize: yield* value(settings.sampleSize, options.sampleSize, defaults.sampleSize),
       maxContexts: yield* value(settings.maxContexts, options.maxContexts, defaults.maxContexts),
       maxValues: yield* value(settings.maxValues, options.maxValues, defaults.maxValues),

@@ -353,6 +353,73 @@ describe("MetricsAggregator", () => {
       })
   )
 
+  bounded("hands counters, histograms and timings out as distributions where it is told to", {
+    counters: "distributions"
+  }, () =>
+    Effect.gen(function*() {
+      const self = yield* MetricsAggregator.MetricsAggregator
+      yield* add("counter", "c", 2)
+      yield* add("counter", "c", -5)
+      yield* add("histogram", "h", 1)
+      yield* add("histogram", "h", 1)
+      yield* add("timing", "t", 3)
+      yield* add("gauge", "g", 4)
+      yield* add("set", "s", "member")
+      const items = yield* drain()
+      const reported = (all: typeof items) =>
+        all.map(({ name, points, values }) => [name, points.map(({ value }) => value), values])
+      assert.deepStrictEqual(reported(items), [
+        ["c", [], [-3]],
+        ["h", [], [1, 1]],
+        ["t", [], [3]],
+        ["g", [4], []],
+        ["s", [1], []]
+      ])
+      assert.deepStrictEqual(items.map(({ kind, recorded }) => `${kind} ${recorded}`), [
+        "counter 2",
+        "histogram 2",
+        "timing 1",
+        "gauge 1",
+        "set 1"
+      ])
+      // what adds up is handed out once, whatever the receiver does with series
+      yield* add("counter", "c", 7)
+      assert.deepStrictEqual(reported(yield* drain()), [["c", [], [7]]])
+      yield* add("counter", "c", 1)
+      yield* add("histogram", "h", 9)
+      yield* self.restore(items)
+      const again = yield* drain()
+      assert.sameDeepMembers(reported(again), [
+        ["c", [], [-2]],
+        ["h", [], [1, 1, 9]],
+        ["t", [], [3]],
+        ["g", [4], []],
+        ["s", [1], []]
+      ])
+      assert.deepInclude(yield* stats, { held: 0, contexts: 0, bytes: 0 })
+    }))
+
+  bounded(
+    "takes over what was kept while histograms travelled the other way",
+    { counters: "distributions" },
+    () =>
+      Effect.gen(function*() {
+        const series = yield* MetricsAggregator.make({ counters: "series" })
+        for (const value of [3, 1, 2]) series.unsafeAdd("histogram", "h", value, now)
+        series.unsafeAdd("counter", "c", 5, now)
+        const retained = (yield* series.snapshot(new Map())).flatMap(({ contexts }) => contexts ?? [])
+        const self = yield* MetricsAggregator.MetricsAggregator
+        yield* self.adopt(retained)
+        const there = (yield* self.snapshot(new Map())).flatMap(({ contexts }) => contexts ?? [])
+        assert.deepStrictEqual((yield* drain()).map(({ values }) => values), [[3, 1, 2], [5]])
+        yield* series.flush({ temporality: "delta", now })
+        yield* series.adopt(there)
+        const [h, c] = yield* series.flush({ temporality: "delta", now })
+        assert.deepInclude(h!.points[1], { suffix: "max", value: 3 })
+        assert.deepStrictEqual(c!.points, [{ suffix: "", type: "rate", value: 0.5 }])
+      })
+  )
+
   it.effect.prop("knows its memory exactly, whatever happens", {
     steps: fc.array(
       fc.record({

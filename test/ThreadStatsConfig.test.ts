@@ -177,6 +177,16 @@ const cases: ReadonlyArray<{
     wrong: ["0", "1.5", "many", "1e13"]
   })),
   {
+    option: "counters",
+    variable: "DD_THREADSTATS_COUNTERS",
+    env: "distributions",
+    code: "distributions",
+    field: "counters",
+    fromEnv: "distributions",
+    fromCode: "distributions",
+    wrong: ["rates"]
+  },
+  {
     option: "delivery",
     variable: "DD_THREADSTATS_DELIVERY",
     env: "at-most-once",

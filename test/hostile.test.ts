@@ -598,6 +598,7 @@ const everyOption: { readonly [K in keyof ThreadStatsConfig.Options]-?: true } =
   flushInterval: true,
   periodicFlush: true,
   flushTimeout: true,
+  counters: true,
   requestTimeout: true,
   disabled: true,
   compress: true,
