@@ -14,6 +14,7 @@ import * as Delivery from "./internal/delivery.js"
 import { encode } from "./internal/encoder.js"
 import type { Endpoint } from "./internal/endpoints.js"
 import { distributionPoints, events, series } from "./internal/endpoints.js"
+import { pointWindow } from "./internal/limits.js"
 import * as Transport from "./internal/transport.js"
 import type { Item, Receipt } from "./Reporter.js"
 import { addReceipts, Deadline, emptyReceipt, layerNoop, Reporter, ReporterError } from "./Reporter.js"
@@ -29,7 +30,8 @@ export interface Settings extends
   Pick<
     ThreadStatsConfig.ThreadStatsConfig,
     "apiKey" | "apiUrl" | "compress" | "delivery" | "disabled" | "requestTimeout"
-  >
+  >,
+  Partial<Pick<ThreadStatsConfig.ThreadStatsConfig, "timestamps">>
 {}
 
 /**
@@ -64,7 +66,8 @@ export const make: (
         const options = {
           compress: settings.compress,
           deadline: yield* Deadline,
-          repeat: settings.delivery === "at-least-once"
+          repeat: settings.delivery === "at-least-once",
+          maxAge: settings.timestamps === "any" ? Infinity : pointWindow.past
         }
         const encoded = yield* encode(endpoint, batch, options)
         const { outcomes, retries } = yield* Delivery.deliver(transport, keys, encoded, concurrentRequests, options)

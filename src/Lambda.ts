@@ -8,21 +8,23 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
-import * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import { dual } from "effect/Function"
-import type * as Layer from "effect/Layer"
+import { dual, identity } from "effect/Function"
+import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
+import * as enhanced from "./internal/enhanced.js"
+import * as lambdaError from "./internal/lambdaError.js"
 import * as unrefClock from "./internal/unrefClock.js"
+import * as LambdaExtension from "./LambdaExtension.js"
 import * as ThreadStats from "./ThreadStats.js"
 
 /**
@@ -42,6 +44,27 @@ export interface LambdaContext {
 }
 
 /**
+ * The invocation a program is part of. {@link makeHandler} provides it; {@link lambdaProgram} reads it where it is there.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export const LambdaContext: Context.Tag<LambdaContext, LambdaContext> = Context.GenericTag<LambdaContext>(
+  "effect-threadstats/Lambda/LambdaContext"
+)
+
+/**
+ * When what was recorded leaves.
+ *
+ * - `"before-response"`: before the caller gets its answer, which therefore waits for the flush
+ * - `"after-response"`: after it, while a {@link LambdaExtension} keeps the environment awake
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type FlushMode = "before-response" | "after-response"
+
+/**
  * A handler for AWS's Node.js runtime. It takes two parameters and no more: Node.js 24 refuses handlers with three.
  *
  * @since 0.1.0
@@ -59,6 +82,16 @@ export interface ProgramOptions {
    * `Duration.infinity`, or zero, for never: then everything leaves at the end. What is no duration is ignored.
    */
   readonly flushInterval?: Duration.DurationInput | undefined
+  /**
+   * How long before Lambda ends the invocation everything is flushed that was recorded until then, whatever the program is
+   * doing. Default: 500 milliseconds, or half of what there is where that is less.
+   */
+  readonly deadlineMargin?: Duration.DurationInput | undefined
+  /**
+   * When the last flush takes place. Default: `"before-response"`. `"after-response"` needs a `LambdaExtension` among the
+   * services ({@link makeHandler} brings it along), and is `"before-response"` without one.
+   */
+  readonly flush?: FlushMode | undefined
 }
 
 /**
@@ -69,7 +102,13 @@ export interface HandlerOptions<Event, A, E, R, LE, C = LambdaContext> extends P
   /** What one invocation does. It gets what Lambda passes, untouched. */
   readonly handler: (event: Event, context: C) => Effect.Effect<A, E, R>
   /** What lives as long as the environment. */
-  readonly layer: Layer.Layer<Exclude<R, Scope.Scope> | ThreadStats.ThreadStats, LE>
+  readonly layer: Layer.Layer<Exclude<R, Scope.Scope | LambdaContext> | ThreadStats.ThreadStats, LE>
+  /**
+   * Whether to record what Datadog's own Lambda library does: the distributions `aws.lambda.enhanced.invocations`,
+   * `.errors` (also for a result with a status of 500 and up) and `.batch_item_failures`, with {@link contextTags}, and
+   * without a namespace. The Datadog extension counts invocations itself. Default: `false`.
+   */
+  readonly enhancedMetrics?: boolean | undefined
 }
 
 /**
@@ -109,19 +148,81 @@ const openOnly = (self: Invocation | undefined): Invocation | undefined =>
 const quietly = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<void, never, R> =>
   Effect.catchAllCause(Effect.asVoid(effect), () => Effect.void)
 
-/**
- * The first flush comes after one interval, and `spaced`, because a thawed environment must not catch up on missed ones.
- * A flush in flight is not cut short when the loop is, so nothing is sent twice: the last flush waits for it.
- */
-const flushPeriodically = (client: ThreadStats.ThreadStats["Type"], interval: Duration.Duration) =>
+/** What Lambda leaves to an invocation, in milliseconds. Infinite where it does not say, or does not hold to it. */
+const timeLeft = (context: LambdaContext | undefined): number => {
+  try {
+    const left: unknown = context?.getRemainingTimeInMillis()
+    // Managed Instances let an invocation go on beyond its deadline
+    return typeof left === "number" && left > 0 ? left : Infinity
+  } catch {
+    return Infinity
+  }
+}
+
+/** What a flush leaves of an invocation's time for its answer to leave, in milliseconds. */
+const answerTime = 50
+
+/** All the time there is, but for the answer. */
+const withinDeadline = (context: LambdaContext | undefined): ThreadStats.FlushOptions => {
+  const left = timeLeft(context)
+  return { timeout: Math.max(left - answerTime, left / 2) }
+}
+
+const defaultMargin = 500
+
+/** How long before the deadline the watcher flushes, in milliseconds. */
+const marginOf = (context: LambdaContext | undefined, options: ProgramOptions | undefined): number =>
+  Math.min(
+    Duration.toMillis(Option.getOrElse(
+      Duration.decodeUnknown(options?.deadlineMargin),
+      () => Duration.millis(defaultMargin)
+    )),
+    timeLeft(context) / 2
+  )
+
+/** Goes on where whoever waits for it does not: a flush that is cut short would be sent twice. */
+const uncut = (client: ThreadStats.ThreadStats["Type"], options: () => ThreadStats.FlushOptions) =>
   Effect.clockWith((clock) =>
-    Effect.suspend(() => client.flush({ upTo: clock.unsafeCurrentTimeMillis() })).pipe(
+    Effect.suspend(() => client.flush(options())).pipe(
       quietly,
       Effect.withClock(clock),
       Effect.forkDaemon,
-      Effect.flatMap(Fiber.await),
+      Effect.flatMap(Fiber.await)
+    )
+  )
+
+/** No timer holds the process. */
+const withUnrefClock = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.clockWith((clock) => Effect.withClock(effect, unrefClock.make(clock)))
+
+/**
+ * The first flush comes after one interval, and `spaced`, because a thawed environment must not catch up on missed ones.
+ * The last flush waits for one in flight. None takes longer than until the watcher flushes.
+ */
+const flushPeriodically = (
+  client: ThreadStats.ThreadStats["Type"],
+  context: LambdaContext | undefined,
+  interval: Duration.Duration,
+  margin: number
+) =>
+  Effect.clockWith((clock) =>
+    uncut(client, () => ({
+      upTo: clock.unsafeCurrentTimeMillis(),
+      timeout: Math.max(timeLeft(context) - margin, 1)
+    })).pipe(
+      Effect.withClock(clock),
       Effect.schedule(Schedule.spaced(interval)),
-      Effect.withClock(unrefClock.make(clock)),
+      withUnrefClock,
+      Effect.interruptible
+    )
+  )
+
+/** Flushes once, shortly before the deadline. */
+const watchDeadline = (client: ThreadStats.ThreadStats["Type"], context: LambdaContext, margin: number) =>
+  Effect.clockWith((clock) =>
+    Effect.sleep(timeLeft(context) - margin).pipe(
+      withUnrefClock,
+      Effect.zipRight(Effect.withClock(uncut(client, () => withinDeadline(context)), clock)),
       Effect.interruptible
     )
   )
@@ -130,7 +231,9 @@ const flushPeriodically = (client: ThreadStats.ThreadStats["Type"], interval: Du
  * Runs an effect as one invocation: with a `Scope` of its own, a periodic flush while it runs, and a flush at its end.
  *
  * - It flushes on success, failure, defect and interruption; the outcome stays the effect's own, whatever becomes of
- *   the flush. How long that flush may take is the client's `flushTimeout`.
+ *   the flush. How long a flush may take is the client's `flushTimeout`, or what is left of the invocation's time.
+ * - Shortly before the invocation's deadline a fiber of its own flushes what was recorded until then, also where the effect
+ *   cannot be interrupted. For that it has to know the {@link LambdaContext}.
  * - The scope's finalizers run, and its fibers stop, before the last flush, so that what they record is part of it.
  * - Inside another `lambdaProgram` for the same client it leaves flushing to the outer one.
  * - Invocations that overlap share the client; each flushes at its own end.
@@ -167,7 +270,9 @@ export const lambdaProgram: {
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
       const client = yield* ThreadStats.ThreadStats
-      const around = openOnly(Context.getOrElse(yield* Effect.context<never>(), Invocation, () => undefined))
+      const services = yield* Effect.context<never>()
+      const context = Option.getOrUndefined(Context.getOption(services, LambdaContext))
+      const around = openOnly(Context.getOrElse(services, Invocation, () => undefined))
       const outer = enclosing(around, client)
       const invocation: Invocation = { client, outer: around, open: true }
       const scope = yield* Scope.make()
@@ -176,15 +281,22 @@ export const lambdaProgram: {
         scope,
         Effect.suspend(() => {
           invocation.open = false
-          return outer?.open === true ? Effect.void : quietly(client.flush())
+          if (outer?.open === true) return Effect.void
+          return flushAtEnd(quietly(Effect.suspend(() => client.flush(withinDeadline(context)))), services, options)
         })
       )
-      const interval = Option.getOrElse(
-        Duration.decodeUnknown(options?.flushInterval ?? client.config.flushInterval),
-        () => client.config.flushInterval
-      )
-      if (outer === undefined && Duration.isFinite(interval) && !Duration.isZero(interval)) {
-        yield* Effect.forkIn(flushPeriodically(client, interval), scope)
+      if (outer === undefined) {
+        const margin = marginOf(context, options)
+        const interval = Option.getOrElse(
+          Duration.decodeUnknown(options?.flushInterval ?? client.config.flushInterval),
+          () => client.config.flushInterval
+        )
+        if (Duration.isFinite(interval) && !Duration.isZero(interval)) {
+          yield* Effect.forkIn(flushPeriodically(client, context, interval, margin), scope)
+        }
+        if (context !== undefined && Number.isFinite(margin)) {
+          yield* Effect.forkIn(watchDeadline(client, context, margin), scope)
+        }
       }
 
       return yield* Scope.extend(effect, scope).pipe(
@@ -197,26 +309,34 @@ export const lambdaProgram: {
     })
   ))
 
-/**
- * Inside a span, Effect carries a proxy of the error. And `ConfigError` is a plain object, but Lambda reports type and
- * message of an `Error` only.
- */
-const rejection = (cause: Cause.Cause<unknown>): unknown => {
-  if (Cause.isInterruptedOnly(cause)) {
-    return new LambdaInterrupted({ cause: cause as Cause.Cause<never> })
-  }
-  const error = Cause.originalError(Cause.squash(cause))
-  return ConfigError.isConfigError(error)
-    ? Object.assign(new Error(String(error), { cause: error }), { name: "ConfigError" })
-    : error
+/** Now, or once the answer has left, where that is wanted and possible. */
+const flushAtEnd = (
+  flush: Effect.Effect<void>,
+  services: Context.Context<never>,
+  options: ProgramOptions | undefined
+): Effect.Effect<void> => {
+  const context = Option.getOrUndefined(Context.getOption(services, LambdaContext))
+  const extension = Option.getOrUndefined(Context.getOption(services, LambdaExtension.LambdaExtension))
+  if (options?.flush !== "after-response" || extension === undefined || context === undefined) return flush
+  return Effect.flatMap(
+    extension.isAlive,
+    (isAlive) => isAlive ? extension.afterResponse(context.awsRequestId, flush) : flush
+  )
 }
+
+const rejection = (cause: Cause.Cause<unknown>): unknown =>
+  lambdaError.rejection(cause, (interruption) => new LambdaInterrupted({ cause: interruption }))
 
 /**
  * A native handler: every invocation is a {@link lambdaProgram}, in an environment that is built once.
  *
  * The environment starts to build when this function is called, so in the module's top level that is while Lambda
  * initialises; then it opens the connection to the intake. If building fails, the next invocation builds again, and
- * rejects with the reason if that fails too.
+ * rejects with the reason if that fails too. `ready` resolves when the first attempt is over.
+ *
+ * With `flush: "after-response"` it registers an internal extension as well, and on SIGTERM flushes what is left. Lambda
+ * takes a registration only while it initialises the function: end the module with `await handler.ready`, so that the
+ * initialisation waits for it. Where it comes to nothing, there is one warning, and everything is flushed before the response.
  *
  * The promise rejects with the program's own error, the very object: the failure, else the defect, else a
  * {@link LambdaInterrupted}. (A `ConfigError`, which is no `Error`, becomes one with that name and its message.)
@@ -239,51 +359,143 @@ const rejection = (cause: Cause.Cause<unknown>): unknown => {
  */
 export const makeHandler = <Event, A, E, R, LE, C = LambdaContext>(
   options: HandlerOptions<Event, A, E, R, LE, C>
-): Handler<Event, A, C> => {
-  type Environment = Runtime.Runtime<Exclude<R, Scope.Scope> | ThreadStats.ThreadStats>
-
-  const warm = (environment: Environment) =>
-    ThreadStats.ThreadStats.pipe(
-      Effect.flatMap((client) => client.warm),
-      quietly,
-      Effect.provide(environment),
-      Effect.forkDaemon
-    )
-  const build = (): Promise<Exit.Exit<Environment, LE>> => {
-    const managed = ManagedRuntime.make(options.layer)
-    return managed.runtimeEffect.pipe(
-      Effect.tap(warm),
-      Effect.onError(() => managed.disposeEffect),
-      Effect.runPromiseExit
-    )
-  }
-
-  let latest = build()
-  const environment = async () => {
-    const attempt = latest
-    const exit = await attempt
-    if (Exit.isSuccess(exit)) {
-      return exit
-    }
-    if (latest === attempt) {
-      latest = build()
-    }
-    return latest
-  }
-
-  return async (event, context) => {
-    const environmentExit = await environment()
-    if (Exit.isFailure(environmentExit)) {
-      throw rejection(environmentExit.cause)
-    }
-    const program = lambdaProgram(Effect.suspend(() => options.handler(event, context)), options)
-    const exit = await Runtime.runPromiseExit(environmentExit.value, program)
+): Handler<Event, A, C> & { readonly ready: Promise<void> } => {
+  const environment = makeEnvironment(options.layer, options.flush)
+  const handler = async (event: Event, context: C): Promise<A> => {
+    const runtime = await environment.get()
+    const program = Effect.suspend(() => options.handler(event, context)).pipe(
+      options.enhancedMetrics === true ? withEnhancedMetrics : identity,
+      lambdaProgram(options),
+      Effect.provideService(LambdaContext, context as unknown as LambdaContext),
+      Effect.provideServiceEffect(enhanced.Start, enhanced.startOf(environment.life))
+    ) as Effect.Effect<A, E, Exclude<R, Scope.Scope | LambdaContext> | ThreadStats.ThreadStats>
+    const exit = await Runtime.runPromiseExit(runtime, program)
     if (Exit.isFailure(exit)) {
       throw rejection(exit.cause)
     }
     return exit.value
   }
+  return Object.assign(handler, { ready: environment.ready })
 }
+
+interface Environment<R> {
+  readonly life: enhanced.Environment
+  /** Rejects with the reason if it cannot be built. */
+  readonly get: () => Promise<Runtime.Runtime<R>>
+  /** When the first attempt to build it is over. */
+  readonly ready: Promise<void>
+}
+
+/** Starts to build at once; after a failure, again whenever it is asked for. */
+const makeEnvironment = <R, LE>(
+  layer: Layer.Layer<R | ThreadStats.ThreadStats, LE>,
+  flush: FlushMode | undefined
+): Environment<R | ThreadStats.ThreadStats> => {
+  const life = enhanced.makeEnvironment()
+  const whole = flush === "after-response" ? Layer.merge(extensionOrWarning, layer) : layer
+  const build = (): Promise<Exit.Exit<Runtime.Runtime<R | ThreadStats.ThreadStats>, LE>> => {
+    const managed = ManagedRuntime.make(whole)
+    return managed.runtimeEffect.pipe(
+      Effect.tap((runtime) => {
+        if (Option.isSome(Context.getOption(runtime.context, LambdaExtension.LambdaExtension))) {
+          flushOnSignal(runtime, managed.disposeEffect)
+        }
+        return warm(runtime)
+      }),
+      Effect.onError(() => managed.disposeEffect),
+      Effect.runPromiseExit
+    )
+  }
+  let latest = build()
+  return {
+    life,
+    ready: latest.then(() => {}),
+    get: async () => {
+      const attempt = latest
+      let exit = await attempt
+      if (Exit.isFailure(exit)) {
+        if (latest === attempt) latest = build()
+        exit = await latest
+      }
+      if (Exit.isFailure(exit)) throw rejection(exit.cause)
+      return exit.value
+    }
+  }
+}
+
+const withEnhancedMetrics = <A, E, R>(
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R | ThreadStats.ThreadStats> =>
+  Effect.flatMap(ThreadStats.ThreadStats, (client) =>
+    Effect.flatMap(contextTags, (tags) => {
+      const record = enhanced.record(client, tags)
+      return Effect.suspend(() => {
+        record.begin()
+        return effect
+      }).pipe(Effect.onExit((exit) => Effect.sync(() => record.end(exit))))
+    }))
+
+const warm = (runtime: Runtime.Runtime<ThreadStats.ThreadStats>) =>
+  ThreadStats.ThreadStats.pipe(
+    Effect.flatMap((client) => client.warm),
+    quietly,
+    Effect.provide(runtime),
+    Effect.forkDaemon
+  )
+
+const log = Effect.annotateLogs({ package: "effect-threadstats", module: "Lambda" })
+
+/** Where none can be registered, everything is flushed before the response. */
+const extensionOrWarning: Layer.Layer<never> = /*#__PURE__*/ Layer.catchAll(
+  /*#__PURE__*/ Layer.suspend(() => LambdaExtension.layer()),
+  (error) => Layer.effectDiscard(log(Effect.logWarning(`Flushing before the response: ${error}`)))
+)
+
+/** With an internal extension, Lambda gives the process 500 milliseconds between SIGTERM and SIGKILL. */
+const signalTime = Duration.millis(350)
+
+/** Flushes what is left, closes the environment, and then lets the signal do what it would have done. */
+const flushOnSignal = (runtime: Runtime.Runtime<ThreadStats.ThreadStats>, dispose: Effect.Effect<void>): void => {
+  process.once("SIGTERM", () => {
+    const raise = Effect.sync(() => {
+      if (process.listenerCount("SIGTERM") === 0) process.kill(process.pid, "SIGTERM")
+    })
+    ThreadStats.flush({ timeout: signalTime }).pipe(
+      Effect.zipRight(dispose),
+      quietly,
+      Effect.zipRight(raise),
+      Runtime.runFork(runtime)
+    )
+  })
+}
+
+/**
+ * What Datadog's own Lambda library tags its metrics with: `region`, `account_id`, `functionname`, `resource`,
+ * `executedversion`, `memorysize`, `cold_start`, `proactive_initialization` and `runtime`, as far as they are known. None of
+ * them is on your metrics unless you put it there. Empty outside an invocation.
+ *
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Lambda from "effect-threadstats/Lambda"
+ * import * as ThreadStats from "effect-threadstats/ThreadStats"
+ *
+ * export const received = Effect.flatMap(
+ *   Lambda.contextTags,
+ *   (tags) => ThreadStats.increment("orders.received", 1, { tags })
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const contextTags: Effect.Effect<ReadonlyArray<string>> = /*#__PURE__*/ Effect.contextWith(
+  (services: Context.Context<never>) => {
+    const context = Option.getOrUndefined(Context.getOption(services, LambdaContext))
+    const start = Option.getOrUndefined(Context.getOption(services, enhanced.Start))
+    return context === undefined ? [] : enhanced.tagsOf(context, start, process.versions.node)
+  }
+)
 
 /**
  * Records a distribution, under the name that users of Datadog's Lambda libraries know: distributions are what adds up

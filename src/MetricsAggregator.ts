@@ -31,7 +31,7 @@ import * as ThreadStatsConfig from "./ThreadStatsConfig.js"
  * - `Late`: its bucket was sent long ago and is no longer known, so that its total cannot be sent again
  * - `TooManyContexts`, `TooManyValues`, `TooManyBytes`: over `maxContexts`, `maxValues` or `maxBytes`; what waited longest
  *   goes first
- * - `Expired`: it waited until Datadog would no longer take it, which is one hour
+ * - `Expired`: it waited until Datadog would no longer take it, which is one hour after the start of its bucket
  *
  * Source of the limits: Datadog documentation, "Custom metrics" and "Getting started with tags".
  *
@@ -551,7 +551,7 @@ const unsafeMake = (
         if (bucket.start >= limit) continue
         const dirty = bucket.dirty
         bucket.dirty = []
-        const expired = bucket.start + interval < now - maxAge
+        const expired = bucket.start < now - maxAge
         for (const entry of dirty) {
           if (expired) drop("Expired", bucket, entry)
           else taken.push(takeOut(bucket, entry, temporality))

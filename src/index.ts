@@ -26,6 +26,16 @@ export * as Lambda from "./Lambda.js"
 /**
  * @since 0.1.0
  */
+export * as LambdaExtension from "./LambdaExtension.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as LambdaRuntime from "./LambdaRuntime.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as LocalIntake from "./LocalIntake.js"
 
 /**

@@ -1,8 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Lambda from "effect-threadstats/Lambda"
 import { lambdaProgram } from "effect-threadstats/Lambda"
+import * as LambdaExtension from "effect-threadstats/LambdaExtension"
 import * as Reporter from "effect-threadstats/Reporter"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
+import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -18,6 +20,7 @@ import * as LogLevel from "effect/LogLevel"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
+import { vi } from "vitest"
 import { layerObserved, layerOver, Log, note, observe } from "./lambda/observed.js"
 
 const delivered = Effect.flatMap(Reporter.MemoryReporter, (memory) => memory.distributions).pipe(
@@ -270,6 +273,390 @@ describe("the periodic flush", () => {
       yield* Fiber.join(fiber)
       assert.deepStrictEqual(yield* Log, ["tick", "end", "flush"])
     }).pipe(Effect.provide(layerObserved)))
+})
+
+/** An invocation that Lambda ends `timeout` milliseconds from now. */
+const contextFor = (timeout: number, more: Partial<Lambda.LambdaContext> = {}) =>
+  Effect.clockWith((clock) =>
+    Effect.sync((): Lambda.LambdaContext => {
+      const deadline = clock.unsafeCurrentTimeMillis() + timeout
+      return {
+        functionName: "orders",
+        functionVersion: "$LATEST",
+        invokedFunctionArn: "arn:aws:lambda:eu-west-1:123456789012:function:orders",
+        memoryLimitInMB: "128",
+        awsRequestId: "request",
+        getRemainingTimeInMillis: () => deadline - clock.unsafeCurrentTimeMillis(),
+        ...more
+      }
+    })
+  )
+
+const invoked = (timeout: number, more?: Partial<Lambda.LambdaContext>) =>
+  Effect.provideServiceEffect(Lambda.LambdaContext, contextFor(timeout, more))
+
+describe("near its deadline, an invocation", () => {
+  const bodies: { readonly [what: string]: Effect.Effect<void> } = {
+    "sleeps": Effect.never,
+    "cannot be interrupted": Effect.uninterruptible(Effect.async<never>(() => {})),
+    "waits for a promise": Effect.promise(() => new Promise(() => {})),
+    "holds all it has in a finalizer": Effect.scoped(Effect.addFinalizer(() => Effect.async<never>(() => {})))
+  }
+  for (const [what, body] of Object.entries(bodies)) {
+    it.effect(`is flushed although it ${what}`, () =>
+      Effect.gen(function*() {
+        yield* Effect.forkDaemon(
+          ThreadStats.distribution("orders", 1).pipe(
+            Effect.zipRight(body),
+            lambdaProgram({ flushInterval: Duration.infinity }),
+            invoked(3000)
+          )
+        )
+        yield* TestClock.adjust(2499)
+        assert.deepStrictEqual(yield* delivered, [])
+        yield* TestClock.adjust(1)
+        assert.deepStrictEqual(yield* delivered, ["orders = 1"])
+        assert.deepStrictEqual(yield* Log, ["flush"])
+      }).pipe(Effect.provide(layerObserved)))
+  }
+
+  it.effect("has what it records afterwards flushed at its end, as far as it gets there", () =>
+    Effect.gen(function*() {
+      const fiber = yield* ThreadStats.distribution("early", 1).pipe(
+        Effect.zipRight(Effect.sleep(2900)),
+        Effect.zipRight(ThreadStats.distribution("late", 1)),
+        lambdaProgram({ flushInterval: 0 }),
+        invoked(3000),
+        Effect.fork
+      )
+      yield* TestClock.adjust(2600)
+      assert.deepStrictEqual(yield* delivered, ["early = 1"])
+      yield* TestClock.adjust(300)
+      yield* fiber
+      assert.deepStrictEqual(yield* delivered, ["early = 1", "late = 1"])
+    }).pipe(Effect.provide(layerObserved)))
+
+  it.effect("is flushed by the margin that was asked for, or half of its time where that is less", () =>
+    Effect.gen(function*() {
+      for (
+        const [timeout, deadlineMargin, at] of [
+          [3000, undefined, 2500],
+          [3000, "1 second", 2000],
+          [600, undefined, 300],
+          [3000, "an hour", 2500],
+          [3000, Duration.hours(1), 1500]
+        ] as const
+      ) {
+        const log: Array<string> = []
+        const client = observe(yield* ThreadStats.ThreadStats, log)
+        const fiber = yield* Effect.never.pipe(
+          lambdaProgram({ flushInterval: 0, deadlineMargin: deadlineMargin as Duration.DurationInput | undefined }),
+          Effect.provideService(ThreadStats.ThreadStats, client),
+          invoked(timeout),
+          Effect.fork
+        )
+        yield* TestClock.adjust(at - 1)
+        assert.deepStrictEqual(log, [])
+        yield* TestClock.adjust(1)
+        assert.deepStrictEqual(log, ["flush"])
+        yield* Fiber.interrupt(fiber)
+      }
+    }).pipe(Effect.provide(layerObserved)))
+
+  it.effect("is not flushed twice when it ends in time, nor is one that is inside another", () =>
+    Effect.gen(function*() {
+      yield* invoked(3000)(lambdaProgram(lambdaProgram(ThreadStats.distribution("orders", 1))))
+      yield* TestClock.adjust("1 hour")
+      assert.deepStrictEqual(yield* Log, ["flush"])
+      yield* invoked(3000)(
+        Effect.fork(lambdaProgram(lambdaProgram(Effect.never, { flushInterval: 0 }), { flushInterval: 0 }))
+      )
+      yield* TestClock.adjust("3 seconds")
+      assert.deepStrictEqual(yield* Log, ["flush", "flush"])
+    }).pipe(Effect.provide(layerObserved)))
+
+  for (
+    const [what, remaining] of [
+      ["says nothing of use", () => Number.NaN],
+      ["throws", () => {
+        throw new TypeError("no time")
+      }],
+      ["is past its deadline, which is not enforced", () => -1]
+    ] as const
+  ) {
+    it.effect(`is flushed at its end as ever where its context ${what}`, () =>
+      Effect.gen(function*() {
+        const budgets: Array<unknown> = []
+        const client = yield* ThreadStats.ThreadStats
+        yield* ThreadStats.distribution("orders", 1).pipe(
+          lambdaProgram(),
+          Effect.provideService(ThreadStats.ThreadStats, {
+            ...client,
+            flush: (options) => {
+              budgets.push(options?.timeout)
+              return client.flush(options)
+            }
+          }),
+          invoked(3000, { getRemainingTimeInMillis: remaining })
+        )
+        assert.deepStrictEqual(yield* delivered, ["orders = 1"])
+        assert.deepStrictEqual(budgets, [Infinity])
+      }).pipe(Effect.provide(layerObserved)))
+  }
+
+  /** When each flush began and ended, over an intake that never answers until it is told to. */
+  const overDeaf = (
+    test: (
+      flushes: ReadonlyArray<readonly [from: number, to: number]>
+    ) => Effect.Effect<void, never, ThreadStats.ThreadStats>
+  ) =>
+    Effect.gen(function*() {
+      const flushes: Array<readonly [from: number, to: number]> = []
+      let isDeaf = true
+      const deaf = Layer.succeed(Reporter.Reporter, {
+        ...yield* noReporter,
+        flushDistributions: (batch) =>
+          isDeaf ? Effect.async<never>(() => {}) : Effect.succeed({ ...Reporter.emptyReceipt, items: batch.length })
+      })
+      yield* Effect.gen(function*() {
+        const client = yield* ThreadStats.ThreadStats
+        yield* Effect.provideService(test(flushes), ThreadStats.ThreadStats, {
+          ...client,
+          flush: (options) =>
+            Effect.gen(function*() {
+              const from = yield* TestClock.currentTimeMillis
+              const receipt = yield* client.flush(options)
+              flushes.push([from, yield* TestClock.currentTimeMillis])
+              return receipt
+            })
+        })
+        isDeaf = false
+      }).pipe(Effect.provide(layerOver(deaf)))
+    })
+
+  it.effect("is flushed within what is left of its time, however much the client may take", () =>
+    overDeaf((flushes) =>
+      Effect.gen(function*() {
+        const fiber = yield* ThreadStats.distribution("orders", 1).pipe(
+          Effect.zipRight(Effect.sleep(1400)),
+          lambdaProgram({ flushInterval: 0 }),
+          invoked(3000),
+          Effect.fork
+        )
+        yield* TestClock.adjust(2949)
+        assert.strictEqual((yield* Fiber.poll(fiber))._tag, "None")
+        yield* TestClock.adjust(1)
+        yield* fiber
+        assert.deepStrictEqual(flushes, [[1400, 2950]])
+      })
+    ))
+
+  it.effect("has no periodic flush that is still at it when the watcher begins", () =>
+    overDeaf((flushes) =>
+      Effect.gen(function*() {
+        const fiber = yield* ThreadStats.distribution("orders", 1, { timestamp: -30_000 }).pipe(
+          Effect.zipRight(Effect.never),
+          lambdaProgram({ flushInterval: "10 seconds" }),
+          invoked(12_000),
+          Effect.fork
+        )
+        yield* TestClock.adjust(11_990)
+        assert.deepStrictEqual(flushes, [[10_000, 11_500], [11_500, 11_950]])
+        const interrupted = yield* Effect.fork(Fiber.interrupt(fiber))
+        yield* TestClock.adjust("5 seconds")
+        yield* interrupted
+      })
+    ))
+})
+
+describe("the flush after the response", () => {
+  /** What was left for after the response, and how far the extension is. */
+  const extension = (isAlive = true) => {
+    const left: Array<readonly [requestId: string, work: Effect.Effect<void>]> = []
+    return {
+      left,
+      service: LambdaExtension.LambdaExtension.of({
+        isAlive: Effect.succeed(isAlive),
+        afterResponse: (requestId, work) => Effect.sync(() => left.push([requestId, work]))
+      })
+    }
+  }
+  const options = { flush: "after-response", flushInterval: 0 } as const
+
+  it.effect("is handed to the extension, and the program has its result before it", () =>
+    Effect.gen(function*() {
+      const { left, service } = extension()
+      const result = yield* ThreadStats.distribution("orders", 1).pipe(
+        Effect.as("done"),
+        lambdaProgram(options),
+        Effect.provideService(LambdaExtension.LambdaExtension, service),
+        invoked(3000)
+      )
+      assert.strictEqual(result, "done")
+      assert.deepStrictEqual(yield* delivered, [])
+      assert.deepStrictEqual(left.map(([requestId]) => requestId), ["request"])
+      yield* left[0]![1]
+      assert.deepStrictEqual(yield* delivered, ["orders = 1"])
+    }).pipe(Effect.provide(layerObserved)))
+
+  it.effect("is before the response where it was not asked for, or there is no extension to do it", () =>
+    Effect.gen(function*() {
+      const dead = extension(false)
+      const alive = extension()
+      const program = ThreadStats.distribution("orders", 1)
+      yield* invoked(3000)(lambdaProgram(program, options))
+      yield* lambdaProgram(program, options).pipe(
+        Effect.provideService(LambdaExtension.LambdaExtension, dead.service),
+        invoked(3000)
+      )
+      yield* lambdaProgram(program).pipe(
+        Effect.provideService(LambdaExtension.LambdaExtension, alive.service),
+        invoked(3000)
+      )
+      yield* lambdaProgram(program, options).pipe(
+        Effect.provideService(LambdaExtension.LambdaExtension, alive.service)
+      )
+      assert.deepStrictEqual(yield* delivered, ["orders = 1", "orders = 1", "orders = 1", "orders = 1"])
+      assert.deepStrictEqual([dead.left, alive.left], [[], []])
+    }).pipe(Effect.provide(layerObserved)))
+
+  it("falls back with one warning where no extension can be registered", async () => {
+    const printed = vi.spyOn(console, "log").mockImplementation(() => {})
+    const log: Array<string> = []
+    try {
+      const handler = Lambda.makeHandler({
+        handler: (event: string) => Effect.sync(() => log.push(event)),
+        layer: Layer.effect(
+          ThreadStats.ThreadStats,
+          Effect.map(ThreadStats.ThreadStats, (client) => observe(client, log))
+        ).pipe(Layer.provide(layerOver(Reporter.layerNoop))),
+        flush: "after-response"
+      })
+      await handler.ready
+      const context = await Effect.runPromise(contextFor(10_000))
+      await handler("a", context)
+      await handler("b", context)
+      assert.deepStrictEqual(log, ["a", "flush", "b", "flush"])
+      const lines = printed.mock.calls.map((call) => call.join(" "))
+      assert.strictEqual(lines.filter((line) => line.includes("Flushing before the response")).length, 1)
+      assert.include(lines[0], "AWS_LAMBDA_RUNTIME_API")
+    } finally {
+      printed.mockRestore()
+    }
+  })
+})
+
+describe("LambdaContext", () => {
+  it("is there for the program, whose layer need not provide it", async () => {
+    const handler = Lambda.makeHandler({
+      handler: () => Effect.map(Lambda.LambdaContext, ({ awsRequestId }) => awsRequestId),
+      layer: layerOver(Reporter.layerNoop)
+    })
+    assert.strictEqual(await handler({}, { ...await Effect.runPromise(contextFor(1000)), awsRequestId: "r-1" }), "r-1")
+  })
+
+  it.effect("gives the tags of Datadog's own library, as far as they are known", () =>
+    Effect.gen(function*() {
+      const major = process.versions.node.split(".")[0]
+      const runtime = ["18", "20", "22", "24"].includes(major!) ? [`runtime:nodejs${major}.x`] : []
+      const arn = "arn:aws:lambda:eu-west-1:123456789012:function:orders"
+      const common = ["region:eu-west-1", "account_id:123456789012", "functionname:orders"]
+      const tagsFor = (more: Partial<Lambda.LambdaContext>) => invoked(1000, more)(Lambda.contextTags)
+      assert.deepStrictEqual(yield* Lambda.contextTags, [])
+      assert.deepStrictEqual(yield* tagsFor({}), [...common, "resource:orders", "memorysize:128", ...runtime])
+      assert.deepStrictEqual(yield* tagsFor({ invokedFunctionArn: `${arn}:live`, functionVersion: "7" }), [
+        ...common,
+        "resource:orders:live",
+        "executedversion:7",
+        "memorysize:128",
+        ...runtime
+      ])
+      assert.deepStrictEqual(yield* tagsFor({ invokedFunctionArn: `${arn}:7` }), [
+        ...common,
+        "resource:orders:7",
+        "memorysize:128",
+        ...runtime
+      ])
+      assert.deepStrictEqual(yield* tagsFor({ invokedFunctionArn: `${arn}:$LATEST` }), [
+        ...common,
+        "resource:orders:LATEST",
+        "memorysize:128",
+        ...runtime
+      ])
+      assert.deepStrictEqual(yield* tagsFor({ invokedFunctionArn: "local" }), ["memorysize:128", ...runtime])
+    }))
+
+  const recorded = (clock: Clock.Clock, enhancedMetrics?: boolean) => {
+    const all: Array<string> = []
+    const layer = Layer.effect(
+      ThreadStats.ThreadStats,
+      Effect.map(ThreadStats.ThreadStats, (client): ThreadStats.ThreadStats["Type"] => ({
+        ...client,
+        unsafeDistribution: (name, value, options) => {
+          const tags = (options?.tags ?? []) as ReadonlyArray<string>
+          const start = tags.filter((tag) => /^(cold_start|proactive)/.test(tag)).join(" ")
+          all.push([name, value, start].join(" "))
+          assert.include(["user", ...tags], name === "user" ? "user" : "functionname:orders")
+        }
+      }))
+    ).pipe(Layer.provide(layerOver(Reporter.layerNoop)), Layer.provideMerge(Layer.setClock(clock)))
+    const handler = Lambda.makeHandler({
+      handler: (event: () => Effect.Effect<unknown, string, ThreadStats.ThreadStats>) => event(),
+      layer,
+      enhancedMetrics
+    })
+    return { all, handler }
+  }
+
+  it("comes with enhanced metrics where they are asked for, and not on the user's own", async () => {
+    const clock = Clock.make()
+    const { all, handler } = recorded(clock, true)
+    const context = await Effect.runPromise(contextFor(10_000))
+    const user = Effect.map(ThreadStats.ThreadStats, (client) => client.unsafeDistribution("user", 1))
+    await handler(() => user, context)
+    await handler(() => Effect.fail("no"), context).catch(() => {})
+    await handler(() => Effect.succeed({ statusCode: 503 }), context)
+    await handler(() => Effect.succeed({ statusCode: 404 }), context)
+    const partial = { batchItemFailures: [{ itemIdentifier: "a" }, { itemIdentifier: "b" }] }
+    assert.strictEqual(await handler(() => Effect.succeed(partial), context), partial)
+    assert.deepStrictEqual(all, [
+      "aws.lambda.enhanced.invocations 1 cold_start:true",
+      "user 1 ",
+      ...[
+        "invocations 1",
+        "errors 1",
+        "invocations 1",
+        "errors 1",
+        "invocations 1",
+        "invocations 1",
+        "batch_item_failures 2"
+      ].map((line) => `aws.lambda.enhanced.${line} cold_start:false`)
+    ])
+  })
+
+  it("tells an environment that was there long before it was needed, and says nothing unless asked", async () => {
+    const real = Clock.make()
+    const late = { ...real, currentTimeMillis: Effect.map(real.currentTimeMillis, (now) => now + 10_001) }
+    const context = await Effect.runPromise(contextFor(10_000))
+    const early = recorded(late, true)
+    await early.handler(() => Effect.void, context)
+    await early.handler(() => Effect.void, context)
+    assert.deepStrictEqual(early.all, [
+      "aws.lambda.enhanced.invocations 1 cold_start:false proactive_initialization:true",
+      "aws.lambda.enhanced.invocations 1 cold_start:false"
+    ])
+    const silent = recorded(real)
+    await silent.handler(() => Effect.void, context)
+    assert.deepStrictEqual(silent.all, [])
+  })
+
+  it.effect("keeps Datadog's own names out of the namespace", () =>
+    Effect.gen(function*() {
+      yield* ThreadStats.distribution("aws.lambda.enhanced.invocations", 1)
+      yield* ThreadStats.distribution("aws.lambda", 1)
+      yield* ThreadStats.flush()
+      assert.deepStrictEqual(yield* delivered, ["aws.lambda.enhanced.invocations = 1", "shop.aws.lambda = 1"])
+    }).pipe(Effect.provide(ThreadStats.layerTestWith({ namespace: "shop" }))))
 })
 
 describe("nested programs", () => {

@@ -1,9 +1,11 @@
+import * as Array from "effect/Array"
 import * as Clock from "effect/Clock"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import type { ApiKey, ApiKeyError } from "../ApiKey.js"
-import type { Chunk, Unencodable } from "./encoder.js"
+import type { Chunk, Entry, Unencodable } from "./encoder.js"
 import * as Encoder from "./encoder.js"
 import { DeliveryFailure, type Transport } from "./transport.js"
 
@@ -24,6 +26,8 @@ export interface Options extends Encoder.Options {
   readonly deadline: number
   /** Whether what may have arrived is sent again where it would count twice. */
   readonly repeat: boolean
+  /** How old a point may be when it is sent, in milliseconds. */
+  readonly maxAge: number
 }
 
 /** What became of a batch, and how often one of its bodies was sent again. */
@@ -60,6 +64,20 @@ const noTime = () =>
     description: "no time left in this flush"
   })
 
+/** Points of a chunk became too old while they waited for their turn or for another try. */
+class Overdue extends Data.TaggedError("Overdue")<{
+  readonly now: number
+  readonly before: DeliveryFailure | undefined
+}> {}
+
+const tooOld = () =>
+  new DeliveryFailure({
+    reason: "Timeout",
+    transient: true,
+    ambiguous: false,
+    description: "too old before it could be sent"
+  })
+
 const noKey = (description: string) =>
   new DeliveryFailure({ reason: "Unauthorized", transient: true, ambiguous: false, description })
 
@@ -89,15 +107,24 @@ export const deliver = (
         Effect.timeoutFail({ duration: Math.max(0, Math.min(options.deadline - now, keyTimeout)), onTimeout: noTime })
       ))
 
+  /** Datadog takes a point by its timestamp, and drops one that is too old without a word. */
+  const isOverdue = (now: number) => ({ item }: Entry): boolean => {
+    const time = "title" in item ? undefined : item.points[0]?.[0]
+    return time !== undefined && time * 1000 < now - options.maxAge
+  }
+
   /**
    * Sends a chunk again and again while that can help and there is time: at once, and once, after a broken connection; with
    * a fresh key, and once, after one was refused; else after a pause that grows, or the one that the receiver asks for.
    */
-  const persist = (chunk: Chunk, doubt: () => void): Effect.Effect<void, DeliveryFailure> => {
+  const persist = (chunk: Chunk, doubt: () => void): Effect.Effect<void, DeliveryFailure | Overdue> => {
     let renewed = false
-    const attempt = (tries: number, before?: DeliveryFailure): Effect.Effect<void, DeliveryFailure> =>
+    const attempt = (tries: number, before?: DeliveryFailure): Effect.Effect<void, DeliveryFailure | Overdue> =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         if (options.deadline - now < 1) return Effect.fail(before ?? noTime())
+        if (options.deadline !== Infinity && chunk.entries.some(isOverdue(now))) {
+          return Effect.fail(new Overdue({ now, before }))
+        }
         if (tries > 0) retries++
         const key = current
         return Effect.catchAll(
@@ -132,26 +159,46 @@ export const deliver = (
     return attempt(0)
   }
 
-  const deliverOne = (chunk: Chunk): Effect.Effect<ReadonlyArray<Outcome>> => {
-    let ambiguous = false
+  const deliverOne = (chunk: Chunk, doubted: boolean): Effect.Effect<ReadonlyArray<Outcome>> => {
+    let ambiguous = doubted
     const doubt = () => {
       ambiguous = true
     }
     return Effect.matchEffect(persist(chunk, doubt), {
       onSuccess: () => Effect.succeed([{ _tag: "Delivered", chunk } as const]),
       onFailure: (failure) => {
+        if (failure._tag === "Overdue") return withoutOverdue(chunk, failure, ambiguous)
         if (!isWorthASplit(failure) || chunk.entries.length === 1 || splits < 2) {
           return Effect.succeed([{ _tag: "Failed", chunk, failure, ambiguous } as const])
         }
         splits -= 2
-        return Effect.flatMap(Encoder.split(chunk, options), (halves) => deliverAll(halves, 1))
+        return Effect.flatMap(Encoder.split(chunk, options), (halves) => deliverAll(halves, 1, ambiguous))
       }
     })
   }
 
-  const deliverAll = (encoded: Encoder.Encoded, concurrency: number): Effect.Effect<ReadonlyArray<Outcome>> =>
+  /** What is overdue goes back, to be dropped for its age; the rest is sent. */
+  const withoutOverdue = (chunk: Chunk, { before, now }: Overdue, ambiguous: boolean) => {
+    const [left, overdue] = Array.partition(chunk.entries, isOverdue(now))
+    const failed: Outcome = {
+      _tag: "Failed",
+      chunk: { ...chunk, entries: overdue },
+      failure: before ?? tooOld(),
+      ambiguous
+    }
+    return Effect.map(
+      Effect.flatMap(Encoder.pack(chunk.endpoint, left, options), (rest) => deliverAll(rest, 1, ambiguous)),
+      (outcomes) => [failed, ...outcomes]
+    )
+  }
+
+  const deliverAll = (
+    encoded: Encoder.Encoded,
+    concurrency: number,
+    doubted = false
+  ): Effect.Effect<ReadonlyArray<Outcome>> =>
     Effect.map(
-      Effect.forEach(encoded.chunks, deliverOne, { concurrency }),
+      Effect.forEach(encoded.chunks, (chunk) => deliverOne(chunk, doubted), { concurrency }),
       (outcomes) => [
         ...encoded.unencodable.map((error): Outcome => ({ _tag: "Unencodable", error })),
         ...outcomes.flat()

@@ -36,10 +36,17 @@ const common = (self: Dress, item: RolledUp) => {
   }
 }
 
+/** Datadog's own names stand without a namespace. */
+const nameOf = (self: Dress, name: string): string =>
+  self.prefix === "" || name.startsWith(ownPrefix) ? name : `${self.prefix}${name}`
+
+const ownPrefix = "aws.lambda.enhanced."
+
 export const toSeries = (self: Dress, item: RolledUp): ReadonlyArray<Series> => {
   const shared = common(self, item)
+  const name = nameOf(self, item.name)
   return item.points.map(({ suffix, type, value }) => ({
-    metric: `${self.prefix}${item.name}${suffix === "" ? "" : `.${suffix}`}`,
+    metric: suffix === "" ? name : `${name}.${suffix}`,
     points: [[item.timestamp, value]],
     type,
     ...shared
@@ -47,7 +54,7 @@ export const toSeries = (self: Dress, item: RolledUp): ReadonlyArray<Series> => 
 }
 
 export const toDistribution = (self: Dress, item: RolledUp): DistributionSeries => ({
-  metric: `${self.prefix}${item.name}`,
+  metric: nameOf(self, item.name),
   points: [[item.timestamp, item.values]],
   type: "distribution",
   ...common(self, item)

@@ -1,0 +1,400 @@
+/**
+ * An internal extension of AWS Lambda: it lets the response of an invocation go, and keeps the environment awake until
+ * what is left to do for that invocation is done.
+ *
+ * Lambda freezes an environment when its runtime and every extension have asked for their next event. This one, which lives
+ * in the function's own process, asks when the work it was given is done. The caller has the response by then; the time
+ * is billed, and counts against the function's timeout.
+ *
+ * @since 0.1.0
+ */
+import * as Config from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as Http from "node:http"
+import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads"
+import * as lambdaApi from "./internal/lambdaApi.js"
+import * as unrefClock from "./internal/unrefClock.js"
+
+/**
+ * Does work after the response.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class LambdaExtension extends Context.Tag("effect-threadstats/LambdaExtension")<LambdaExtension, {
+  /**
+   * Starts `work` on a fiber of its own when the response has had the time to leave, and keeps the environment awake until
+   * it has ended. Returns at once, and never fails. Call it last, just before the invocation has its result.
+   *
+   * - Work that is still under way 100 milliseconds before the invocation's deadline is interrupted, since Lambda would
+   *   end the environment.
+   * - An invocation for which this is never called keeps the environment until then; if there is nothing to do, say so
+   *   with `Effect.void`.
+   * - Where the environment cannot be kept awake any more, because this is not alive or has already let go of the
+   *   invocation, `work` is done before this returns: then the caller waits, but nothing is lost.
+   */
+  readonly afterResponse: (requestId: string, work: Effect.Effect<void>) => Effect.Effect<void>
+  /** Whether it still gets events. It stops, with one warning, when Lambda does not know it any more, or cannot be reached. */
+  readonly isAlive: Effect.Effect<boolean>
+}>() {}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** Under which name Lambda knows it, unique in a function. Default: `effect-threadstats`. */
+  readonly name?: string | undefined
+  /**
+   * Whether registering blocks the thread, for tens of milliseconds as a rule and two seconds at most. Lambda takes
+   * registrations until the runtime asks for the first invocation, and AWS's runtime does so as soon as the function's module
+   * is loaded: a registration that is only under way by then may come too late. `false` is for programs that are
+   * sure to wait for it, as with a top-level `await`, or a runtime loop of their own. Default: `true`.
+   */
+  readonly blocking?: boolean | undefined
+}
+
+/**
+ * There is no extension here.
+ *
+ * - `Unsupported`: a Lambda Managed Instance, which sends no event for an invocation, or no thread could be started
+ * - `Connection`: none, or one that broke before an answer
+ * - `Truncated`: an answer that broke off
+ * - `TimedOut`: no answer to the registration within two seconds
+ * - `Refused`: an answer that reports an error, as to a registration that came too late
+ * - `Malformed`: a registration without an identifier, or an event that is none
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class LambdaExtensionError extends Data.TaggedError("LambdaExtensionError")<{
+  readonly operation: "register" | "next"
+  readonly reason: "Unsupported" | "Connection" | "Truncated" | "TimedOut" | "Refused" | "Malformed"
+  /** The status of the answer, if there was a whole one. */
+  readonly status: number | undefined
+  readonly description: string
+  readonly cause?: unknown
+}> {
+  override get message(): string {
+    return `the Lambda Extensions API failed at "${this.operation}": ${this.description}`
+  }
+}
+
+/**
+ * Registers the extension and takes its events until the scope closes, which interrupts work that is under way. It keeps
+ * no process alive.
+ *
+ * Fails with a {@link LambdaExtensionError} where there can be none, and with a `ConfigError` outside Lambda, where
+ * `AWS_LAMBDA_RUNTIME_API` is missing.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make: (
+  options?: Options
+) => Effect.Effect<LambdaExtension["Type"], LambdaExtensionError | ConfigError, Scope.Scope> = Effect.fnUntraced(
+  function*(options: Options = {}) {
+    const url = yield* lambdaApi.address
+    if (Option.isSome(yield* Config.option(Config.string("AWS_LAMBDA_MAX_CONCURRENCY")))) {
+      return yield* new LambdaExtensionError({
+        operation: "register",
+        reason: "Unsupported",
+        status: undefined,
+        description: "Lambda Managed Instances send no event for an invocation"
+      })
+    }
+    const clock = unrefClock.make(yield* Effect.clock)
+    const identifier = yield* register(url, options).pipe(Effect.withClock(clock))
+
+    /** The event in hand; `free` is done when there is nothing left to wait for. */
+    let held: { readonly requestId: string; readonly free: Deferred.Deferred<void> } | undefined
+    /** The invocation that was let go last. */
+    let released: string | undefined
+    let alive = true
+    let underWay = 0
+    /** Invocations that were given work; the event of one may come after its work. */
+    const given = new Set<string>()
+
+    const letGo = Effect.suspend(() =>
+      held !== undefined && underWay === 0 && given.has(held.requestId)
+        ? Deferred.succeed(held.free, undefined)
+        : Effect.void
+    )
+    const works = yield* FiberSet.make<void>()
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        alive = false
+      })
+    )
+
+    const hold = (event: Invoke) =>
+      Effect.gen(function*() {
+        const free = yield* Deferred.make<void>()
+        held = { requestId: event.requestId, free }
+        yield* letGo
+        const left = Math.max(event.deadline - margin - clock.unsafeCurrentTimeMillis(), 0)
+        const inTime = yield* Effect.timeoutOption(Deferred.await(free), Duration.millis(left))
+        held = undefined
+        released = event.requestId
+        given.clear()
+        // What does not heed its interruption must not keep the environment beyond the deadline.
+        if (Option.isNone(inTime)) yield* Effect.fork(FiberSet.clear(works))
+      })
+
+    yield* next(url, identifier).pipe(
+      Effect.retry({
+        schedule: Schedule.intersect(Schedule.exponential("50 millis"), Schedule.recurs(4)),
+        while: ({ status }) => status === undefined || status < 400 || status >= 500
+      }),
+      Effect.flatMap(hold),
+      Effect.forever,
+      Effect.catchAll((error) =>
+        Effect.suspend(() => {
+          alive = false
+          return Effect.logWarning(`${error.message}; from now on the response waits for what is left to do`)
+        })
+      ),
+      Effect.annotateLogs({ package: "effect-threadstats", module: "LambdaExtension" }),
+      Effect.withClock(clock),
+      Effect.interruptible,
+      Effect.forkScoped
+    )
+
+    return {
+      isAlive: Effect.sync(() => alive),
+      afterResponse: (requestId, work) =>
+        Effect.suspend(() => {
+          const done = Effect.catchAllCause(work, () => Effect.void)
+          if (!alive || requestId === released) return done
+          given.add(requestId)
+          underWay++
+          const ended = Effect.suspend(() => {
+            underWay--
+            return letGo
+          })
+          return Effect.interruptible(Effect.zipRight(responseLeaves, done)).pipe(
+            Effect.exit,
+            Effect.zipRight(ended),
+            (effect) => FiberSet.run(works, effect),
+            Effect.uninterruptible,
+            Effect.asVoid
+          )
+        })
+    }
+  }
+)
+
+/**
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options?: Options): Layer.Layer<LambdaExtension, LambdaExtensionError | ConfigError> =>
+  Layer.scoped(LambdaExtension, make(options))
+
+/** What is kept of an invocation's time to ask for the next event, in milliseconds. */
+const margin = 100
+
+/** How long a registration may take, in milliseconds. */
+const patience = 2000
+
+/** The response is sent from this thread: by promise callbacks, then by the event loop. */
+const responseLeaves = Effect.repeatN(
+  Effect.async<void>((resume) => {
+    const immediate = setImmediate(() => resume(Effect.void))
+    return Effect.sync(() => clearImmediate(immediate))
+  }),
+  2
+)
+
+interface Invoke {
+  readonly requestId: string
+  /** Milliseconds since the epoch. */
+  readonly deadline: number
+}
+
+const failed = (operation: LambdaExtensionError["operation"]) => (error: lambdaApi.LambdaApiError) =>
+  new LambdaExtensionError({
+    operation,
+    reason: error.reason,
+    status: undefined,
+    description: error.message,
+    cause: error.cause
+  })
+
+const refused = (operation: LambdaExtensionError["operation"], answer: lambdaApi.Answer) =>
+  new LambdaExtensionError({
+    operation,
+    reason: "Refused",
+    status: answer.status,
+    description: lambdaApi.describe(answer)
+  })
+
+const malformed = (operation: LambdaExtensionError["operation"], description: string) =>
+  new LambdaExtensionError({ operation, reason: "Malformed", status: undefined, description })
+
+interface Request {
+  readonly method: "GET" | "POST"
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: string | undefined
+}
+
+const resource = (base: URL, path: string) =>
+  new URL(`${base.pathname.replace(/\/$/, "")}/2020-01-01/extension/${path}`, base).href
+
+/** Over a connection of its own, without a time limit, and without keeping the process alive. */
+const request = ({ body, headers, method, url }: Request): Effect.Effect<lambdaApi.Answer, lambdaApi.LambdaApiError> =>
+  Effect.async((resume) => {
+    const fail = (reason: lambdaApi.LambdaApiError["reason"]) => (cause = new Error("the connection was closed")) =>
+      resume(Effect.fail(new lambdaApi.LambdaApiError({ reason, cause })))
+    const outgoing = Http.request(url, { agent: false, method, headers }, (incoming) => {
+      const chunks: Array<Uint8Array> = []
+      incoming.on("data", (chunk) => chunks.push(chunk))
+      incoming.on("error", fail("Truncated"))
+      incoming.on("end", () =>
+        resume(Effect.succeed({
+          status: incoming.statusCode ?? 0,
+          headers: incoming.headers as lambdaApi.Answer["headers"],
+          body: Buffer.concat(chunks).toString("utf8")
+        })))
+    })
+    outgoing.on("error", fail("Connection"))
+    outgoing.on("socket", (socket) => socket.unref())
+    outgoing.end(body)
+    return Effect.sync(() => outgoing.destroy())
+  })
+
+/** What a thread of its own does while this one waits for it. */
+const registration = `
+const { workerData } = require("node:worker_threads")
+const { port, request: { body, headers, method, url }, signal } = workerData
+const answer = (message) => {
+  port.postMessage(message)
+  Atomics.store(signal, 0, 1)
+  Atomics.notify(signal, 0)
+}
+const outgoing = require("node:http").request(url, { agent: false, method, headers }, (incoming) => {
+  const chunks = []
+  incoming.on("data", (chunk) => chunks.push(chunk))
+  incoming.on("error", (error) => answer({ reason: "Truncated", description: error.message }))
+  incoming.on("end", () =>
+    answer({
+      status: incoming.statusCode,
+      headers: { ...incoming.headers },
+      body: Buffer.concat(chunks).toString("utf8")
+    }))
+})
+outgoing.on("error", (error) => answer({ reason: "Connection", description: error.message }))
+outgoing.end(body)
+`
+
+type Told = lambdaApi.Answer | {
+  readonly reason: lambdaApi.LambdaApiError["reason"]
+  readonly description: string
+}
+
+const timedOut = () =>
+  new LambdaExtensionError({
+    operation: "register",
+    reason: "TimedOut",
+    status: undefined,
+    description: `no answer within ${patience} milliseconds`
+  })
+
+/** The same request, from another thread. This one sleeps meanwhile, so nothing else can happen in it. */
+const requestBlocking = (request: Request): Effect.Effect<lambdaApi.Answer, LambdaExtensionError> =>
+  Effect.acquireUseRelease(
+    Effect.try({
+      try: () => {
+        const signal = new Int32Array(new SharedArrayBuffer(4))
+        const { port1, port2 } = new MessageChannel()
+        const worker = new Worker(registration, {
+          eval: true,
+          // Nothing that NODE_OPTIONS preloads, and no secrets.
+          env: {},
+          execArgv: [],
+          workerData: { port: port2, request, signal },
+          transferList: [port2]
+        })
+        worker.on("error", () => {})
+        worker.unref()
+        return { port: port1, signal, worker }
+      },
+      catch: (cause) =>
+        new LambdaExtensionError({
+          operation: "register",
+          reason: "Unsupported",
+          status: undefined,
+          description: "no thread could be started",
+          cause
+        })
+    }),
+    ({ port, signal }) =>
+      Effect.suspend(() => {
+        Atomics.wait(signal, 0, 0, patience)
+        const told: Told | undefined = receiveMessageOnPort(port)?.message
+        if (told === undefined) return timedOut()
+        if ("status" in told) return Effect.succeed(told)
+        const cause = new Error(told.description)
+        return failed("register")(new lambdaApi.LambdaApiError({ reason: told.reason, cause }))
+      }),
+    ({ port, worker }) =>
+      Effect.sync(() => {
+        port.close()
+        void worker.terminate()
+      })
+  )
+
+/** Gives the identifier under which Lambda knows the extension. */
+const register = (base: URL, options: Options): Effect.Effect<string, LambdaExtensionError> => {
+  const body = JSON.stringify({ events: ["INVOKE"] })
+  const registration: Request = {
+    method: "POST",
+    url: resource(base, "register"),
+    headers: {
+      "Lambda-Extension-Name": options.name ?? "effect-threadstats",
+      "content-type": "application/json",
+      "content-length": String(Buffer.byteLength(body))
+    },
+    body
+  }
+  const answer = options.blocking === false
+    ? request(registration).pipe(
+      Effect.mapError(failed("register")),
+      Effect.timeoutFail({ duration: Duration.millis(patience), onTimeout: timedOut })
+    )
+    : requestBlocking(registration)
+  return Effect.flatMap(answer, (answer) => {
+    if (answer.status !== 200) return refused("register", answer)
+    const identifier = answer.headers["lambda-extension-identifier"]
+    return identifier === undefined || identifier === ""
+      ? malformed("register", "a registration without an identifier")
+      : Effect.succeed(identifier)
+  })
+}
+
+const next = (base: URL, identifier: string): Effect.Effect<Invoke, LambdaExtensionError> =>
+  request({
+    method: "GET",
+    url: resource(base, "event/next"),
+    headers: { "Lambda-Extension-Identifier": identifier }
+  }).pipe(
+    Effect.mapError(failed("next")),
+    Effect.flatMap((answer) => {
+      if (answer.status !== 200) return refused("next", answer)
+      const event = Option.getOrUndefined(Option.liftThrowable(JSON.parse)(answer.body))
+      return event?.eventType === "INVOKE" && typeof event.requestId === "string" && Number.isFinite(event.deadlineMs)
+        ? Effect.succeed({ requestId: event.requestId, deadline: event.deadlineMs })
+        : malformed("next", "an event that is no invocation")
+    })
+  )
