@@ -10,6 +10,7 @@
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -21,10 +22,12 @@ import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as enhanced from "./internal/enhanced.js"
 import * as lambdaError from "./internal/lambdaError.js"
 import * as unrefClock from "./internal/unrefClock.js"
 import * as LambdaExtension from "./LambdaExtension.js"
+import * as LambdaStream from "./LambdaStream.js"
 import * as ThreadStats from "./ThreadStats.js"
 
 /**
@@ -109,6 +112,69 @@ export interface HandlerOptions<Event, A, E, R, LE, C = LambdaContext> extends P
    * without a namespace. The Datadog extension counts invocations itself. Default: `false`.
    */
   readonly enhancedMetrics?: boolean | undefined
+}
+
+/**
+ * What {@link streamHandler} takes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface StreamHandlerOptions<Event, A, E, R, LE, C = LambdaContext>
+  extends Omit<HandlerOptions<Event, A, E, R, LE, C>, "handler">
+{
+  /**
+   * What one invocation does. A `Stream` of texts or bytes, and what `LambdaStream.make` makes, is sent as it comes; any other
+   * result is sent as JSON, `undefined` as `null`.
+   */
+  readonly handler: (event: Event, context: C) => Effect.Effect<A, E, R> | Stream.Stream<LambdaStream.Chunk, E, R>
+}
+
+/**
+ * Where Lambda's Node.js runtime takes a streamed response: the part of it that every Node.js `Writable` has, and the
+ * content type.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ResponseStream {
+  readonly write: (chunk: LambdaStream.Chunk) => boolean
+  readonly end: () => unknown
+  readonly on: (event: "error" | "close" | "drain", listener: (error?: unknown) => void) => unknown
+  readonly off: (event: "error" | "close" | "drain", listener: (error?: unknown) => void) => unknown
+  readonly setContentType?: ((contentType: string) => void) | undefined
+}
+
+/**
+ * A handler that streams its response. Lambda's Node.js runtime knows it by a mark that it carries; a wrapper has to copy
+ * that.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface StreamHandler<Event, C = LambdaContext> {
+  (event: Event, responseStream: ResponseStream, context: C): Promise<void>
+  readonly [streamingMark]: "response"
+}
+
+/**
+ * The mark of a handler that streams. Source: the Node.js runtime client, `awslambda.streamifyResponse`.
+ *
+ * @since 0.1.0
+ * @category symbols
+ */
+export const streamingMark: unique symbol = Symbol.for("aws.lambda.runtime.handler.streaming")
+
+/**
+ * The client went away before it had the whole response.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ResponseClosed extends Data.TaggedError("ResponseClosed")<{ readonly cause?: unknown }> {
+  override get message(): string {
+    return "the response was closed before its end"
+  }
 }
 
 /**
@@ -360,22 +426,121 @@ const rejection = (cause: Cause.Cause<unknown>): unknown =>
 export const makeHandler = <Event, A, E, R, LE, C = LambdaContext>(
   options: HandlerOptions<Event, A, E, R, LE, C>
 ): Handler<Event, A, C> & { readonly ready: Promise<void> } => {
+  const { invoke, ready } = makeInvoke(options)
+  const handler = (event: Event, context: C): Promise<A> =>
+    invoke(Effect.suspend(() => options.handler(event, context)), context)
+  return Object.assign(handler, { ready })
+}
+
+/**
+ * A native handler that streams its response; for the rest it is {@link makeHandler}.
+ *
+ * The response is ended before anything is flushed, so the client has all of it while the invocation goes on. What fails
+ * before the end leaves the response open, and the promise rejects: Lambda tells the client.
+ *
+ * @example
+ * ```ts
+ * import * as Lambda from "effect-threadstats/Lambda"
+ * import * as LambdaStream from "effect-threadstats/LambdaStream"
+ * import * as ThreadStats from "effect-threadstats/ThreadStats"
+ * import * as Stream from "effect/Stream"
+ *
+ * export const handler = Lambda.streamHandler({
+ *   handler: () =>
+ *     LambdaStream.make(
+ *       Stream.make("<p>one</p>", "<p>two</p>").pipe(Stream.tap(() => ThreadStats.increment("page.parts"))),
+ *       { headers: { "content-type": "text/html" } }
+ *     ),
+ *   layer: ThreadStats.layerFetch
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const streamHandler = <Event, A, E, R, LE, C = LambdaContext>(
+  options: StreamHandlerOptions<Event, A, E, R, LE, C>
+): StreamHandler<Event, C> & { readonly ready: Promise<void> } => {
+  const { invoke, ready } = makeInvoke(options)
+  const handler = (event: Event, responseStream: ResponseStream, context: C): Promise<void> =>
+    invoke(
+      Effect.suspend((): Effect.Effect<unknown, unknown, R> => {
+        const result = options.handler(event, context)
+        return Effect.isEffect(result) ?
+          result :
+          Effect.map(Effect.context<R>(), (services) => Stream.provideContext(result, services))
+      }).pipe(Effect.flatMap((result) => respond(responseStream, result))),
+      context
+    )
+  return Object.assign(handler, { ready, [streamingMark]: "response" as const })
+}
+
+/** Sends a result, piece by piece or as a whole, and ends the response. */
+const respond = (to: ResponseStream, result: unknown): Effect.Effect<void, unknown> =>
+  Effect.scoped(Effect.gen(function*() {
+    const stream = Option.getOrUndefined(LambdaStream.fromResult(result))
+    const closed = yield* Deferred.make<never, ResponseClosed>()
+    let isEnded = false
+    const close = (cause?: unknown) => {
+      if (!isEnded) Deferred.unsafeDone(closed, new ResponseClosed({ cause }))
+    }
+    to.on("error", close)
+    to.on("close", close)
+    yield* Effect.addFinalizer(() => Effect.sync(() => to.off("close", close)))
+
+    const drained = Effect.async<void>((resume) => {
+      const onDrain = () => resume(Effect.void)
+      to.on("drain", onDrain)
+      return Effect.sync(() => to.off("drain", onDrain))
+    })
+    const write = (chunk: LambdaStream.Chunk) =>
+      Effect.suspend(() => to.write(chunk) ? Effect.void : Effect.raceFirst(drained, Deferred.await(closed)))
+
+    if (stream === undefined) {
+      const json = yield* Effect.try({
+        try: () => JSON.stringify(result) ?? "null",
+        catch: (error) =>
+          new LambdaStream.LambdaStreamError({ description: error instanceof Error ? error.message : String(error) })
+      })
+      to.setContentType?.("application/json")
+      yield* write(json)
+    } else {
+      const { contentType, prelude } = yield* LambdaStream.head(stream)
+      let isOpen = false
+      const open = Effect.suspend(() => {
+        if (isOpen) return Effect.void
+        isOpen = true
+        to.setContentType?.(contentType)
+        return Option.match(prelude, { onNone: () => Effect.void, onSome: write })
+      })
+      yield* Effect.raceFirst(
+        LambdaStream.runForEach(stream, (chunk) => Effect.zipRight(open, write(chunk))),
+        Deferred.await(closed)
+      )
+      yield* open
+    }
+    isEnded = true
+    to.end()
+  }))
+
+/** An environment, and how its invocations run in it. */
+const makeInvoke = <Event, A, E, R, LE, C>(options: Omit<HandlerOptions<Event, A, E, R, LE, C>, "handler">) => {
   const environment = makeEnvironment(options.layer, options.flush)
-  const handler = async (event: Event, context: C): Promise<A> => {
+  const invoke = async <B, E2>(effect: Effect.Effect<B, E2, R>, context: C): Promise<B> => {
     const runtime = await environment.get()
-    const program = Effect.suspend(() => options.handler(event, context)).pipe(
+    const program = effect.pipe(
       options.enhancedMetrics === true ? withEnhancedMetrics : identity,
       lambdaProgram(options),
       Effect.provideService(LambdaContext, context as unknown as LambdaContext),
       Effect.provideServiceEffect(enhanced.Start, enhanced.startOf(environment.life))
-    ) as Effect.Effect<A, E, Exclude<R, Scope.Scope | LambdaContext> | ThreadStats.ThreadStats>
+    ) as Effect.Effect<B, E2, Exclude<R, Scope.Scope | LambdaContext> | ThreadStats.ThreadStats>
     const exit = await Runtime.runPromiseExit(runtime, program)
     if (Exit.isFailure(exit)) {
       throw rejection(exit.cause)
     }
     return exit.value
   }
-  return Object.assign(handler, { ready: environment.ready })
+  return { invoke, ready: environment.ready }
 }
 
 interface Environment<R> {

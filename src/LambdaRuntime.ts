@@ -22,12 +22,12 @@ import * as Fiber from "effect/Fiber"
 import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as lambdaApi from "./internal/lambdaApi.js"
 import * as lambdaError from "./internal/lambdaError.js"
 import { LambdaContext, LambdaInterrupted, lambdaProgram, type ProgramOptions } from "./Lambda.js"
+import * as LambdaStream from "./LambdaStream.js"
 import * as ThreadStats from "./ThreadStats.js"
 
 /**
@@ -61,7 +61,8 @@ export interface RuntimeContext extends LambdaContext {
 export interface Options<Event, A, E, R, LE> extends Omit<ProgramOptions, "flush"> {
   /**
    * What one invocation does. Its result is sent as JSON, `undefined` as `null`; a stream of texts or bytes, and what
-   * {@link streaming} makes, is sent as it comes.
+   * `LambdaStream.make` makes, is sent as it comes. What fails before the first piece is an error of the invocation; what
+   * fails later ends the stream, and is reported to Lambda in the trailers.
    */
   readonly handler: (
     event: Event,
@@ -74,38 +75,6 @@ export interface Options<Event, A, E, R, LE> extends Omit<ProgramOptions, "flush
    * set, else 1. More than Lambda hands out does no harm.
    */
   readonly concurrency?: number | undefined
-}
-
-/**
- * The answer to an HTTP request, sent while it is made. Without status, headers and cookies the bytes are sent as they are.
- *
- * @since 0.1.0
- * @category models
- */
-export interface StreamingOptions {
-  /** Default: 200, by Lambda. */
-  readonly statusCode?: number | undefined
-  readonly headers?: Readonly<Record<string, string>> | undefined
-  readonly cookies?: ReadonlyArray<string> | undefined
-  /** Default: `application/octet-stream`. For an answer with status, headers or cookies, set a header instead. */
-  readonly contentType?: string | undefined
-}
-
-/**
- * @since 0.1.0
- * @category symbols
- */
-export const StreamingTypeId: unique symbol = Symbol.for("effect-threadstats/LambdaRuntime/Streaming")
-
-/**
- * A result that is sent as it comes.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Streaming {
-  readonly [StreamingTypeId]: StreamingOptions
-  readonly body: Stream.Stream<string | Uint8Array, unknown>
 }
 
 /**
@@ -191,7 +160,6 @@ const log = Effect.annotateLogs({ package: "effect-threadstats", module: "Lambda
 const runtime = "/2018-06-01/runtime"
 const errorTypeHeader = "Lambda-Runtime-Function-Error-Type"
 const errorBodyHeader = "Lambda-Runtime-Function-Error-Body"
-const preludeType = "application/vnd.awslambda.http-integration-response"
 
 const failed = (operation: LambdaRuntimeError["operation"]) => (error: lambdaApi.LambdaApiError) =>
   new LambdaRuntimeError({
@@ -257,22 +225,11 @@ const exposeTraceId = (traceId: string | undefined) =>
     else process.env["_X_AMZN_TRACE_ID"] = traceId
   })
 
-const isStreaming = (value: unknown): value is Streaming => Predicate.hasProperty(value, StreamingTypeId)
-
-const isStream = (value: unknown): value is Stream.Stream<string | Uint8Array, unknown> =>
-  Predicate.hasProperty(value, Stream.StreamTypeId) && !Effect.isEffect(value)
-
 const stringify = (value: unknown): Effect.Effect<string, MarshalError> =>
   Effect.try({
     try: () => JSON.stringify(value) ?? "null",
     catch: (error) => new MarshalError({ description: error instanceof Error ? error.message : String(error) })
   })
-
-/** What stands before the bytes of an answer with metadata. */
-const makePrelude = ({ cookies, headers, statusCode }: StreamingOptions) =>
-  statusCode === undefined && headers === undefined && cookies === undefined
-    ? Effect.succeedNone
-    : Effect.map(stringify({ statusCode, headers, cookies }), (json) => Option.some(`${json}${"\0".repeat(8)}`))
 
 const toReport = (cause: Cause.Cause<unknown>): lambdaError.Report =>
   lambdaError.report(lambdaError.rejection(cause, (cause) => new LambdaInterrupted({ cause })))
@@ -337,16 +294,15 @@ const answer = <E, R>(
     const sent: { upload?: lambdaApi.Upload } = {}
 
     /** The request is opened with the first bytes: what fails before them is an error like any other. */
-    const open = (options: StreamingOptions) =>
+    const open = (stream: LambdaStream.LambdaStream) =>
       Effect.gen(function*() {
         if (sent.upload !== undefined) return sent.upload
-        const prelude = yield* makePrelude(options)
+        const { contentType, prelude } = yield* LambdaStream.head(stream).pipe(
+          Effect.mapError(({ description }) => new MarshalError({ description }))
+        )
         const upload = yield* api.upload({
           path,
-          headers: {
-            "Lambda-Runtime-Function-Response-Mode": "streaming",
-            "content-type": Option.isSome(prelude) ? preludeType : options.contentType ?? "application/octet-stream"
-          },
+          headers: { "Lambda-Runtime-Function-Response-Mode": "streaming", "content-type": contentType },
           trailers: [errorTypeHeader, errorBodyHeader]
         }).pipe(
           Scope.extend(scope),
@@ -358,20 +314,21 @@ const answer = <E, R>(
         if (Option.isSome(prelude)) yield* upload.write(prelude.value)
         return upload
       })
-    const send = (body: Streaming["body"], options: StreamingOptions) =>
-      Stream.runForEach(body, (chunk) =>
-        typeof chunk === "string" || chunk instanceof Uint8Array
-          ? Effect.flatMap(open(options), (upload) => upload.write(chunk))
-          : new MarshalError({ description: `a stream of texts or bytes held something else (${typeof chunk})` })).pipe(
-          Effect.zipRight(open(options)),
-          Effect.as("")
-        )
+    const send = (stream: LambdaStream.LambdaStream) =>
+      LambdaStream.runForEach(stream, (chunk) => Effect.flatMap(open(stream), (upload) => upload.write(chunk))).pipe(
+        Effect.mapError((error) =>
+          error instanceof LambdaStream.LambdaStreamError
+            ? new MarshalError({ description: error.description })
+            : error
+        ),
+        Effect.zipRight(open(stream)),
+        Effect.as("")
+      )
 
     const exit = yield* handled.pipe(
-      Effect.flatMap((result): Effect.Effect<string, unknown> => {
-        if (isStreaming(result)) return send(result.body, result[StreamingTypeId])
-        return isStream(result) ? send(result, {}) : stringify(result)
-      }),
+      Effect.flatMap((result): Effect.Effect<string, unknown> =>
+        Option.match(LambdaStream.fromResult(result), { onNone: () => stringify(result), onSome: send })
+      ),
       Effect.scoped,
       Effect.exit
     )
@@ -449,35 +406,6 @@ const initError = (api: lambdaApi.LambdaApi, cause: Cause.Cause<unknown>): Effec
       })),
     Effect.catchAll((error) => log(Effect.logWarning(error.message)))
   )
-
-/**
- * A result that is sent as it comes, with status, headers and cookies for an HTTP client.
- *
- * Return it from a handler. What fails before the first chunk is an error of the invocation; what fails later ends the
- * stream, and is reported to Lambda in the trailers.
- *
- * @example
- * ```ts
- * import * as Stream from "effect/Stream"
- * import * as LambdaRuntime from "effect-threadstats/LambdaRuntime"
- *
- * export const page = LambdaRuntime.streaming(Stream.make("<p>one</p>", "<p>two</p>"), {
- *   statusCode: 200,
- *   headers: { "content-type": "text/html" }
- * })
- * ```
- *
- * @since 0.1.0
- * @category constructors
- */
-export const streaming = <E, R>(
-  body: Stream.Stream<string | Uint8Array, E, R>,
-  options: StreamingOptions = {}
-): Effect.Effect<Streaming, never, R> =>
-  Effect.map(Effect.context<R>(), (context) => ({
-    [StreamingTypeId]: options,
-    body: Stream.provideContext(body, context)
-  }))
 
 /**
  * Takes invocations and answers them until it is interrupted.

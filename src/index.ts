@@ -36,6 +36,11 @@ export * as LambdaRuntime from "./LambdaRuntime.js"
 /**
  * @since 0.1.0
  */
+export * as LambdaStream from "./LambdaStream.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as LocalIntake from "./LocalIntake.js"
 
 /**

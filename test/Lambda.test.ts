@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Lambda from "effect-threadstats/Lambda"
 import { lambdaProgram } from "effect-threadstats/Lambda"
 import * as LambdaExtension from "effect-threadstats/LambdaExtension"
+import * as LambdaStream from "effect-threadstats/LambdaStream"
 import * as Reporter from "effect-threadstats/Reporter"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
 import * as Clock from "effect/Clock"
@@ -19,7 +20,9 @@ import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
+import { Writable } from "node:stream"
 import { vi } from "vitest"
 import { layerObserved, layerOver, Log, note, observe } from "./lambda/observed.js"
 
@@ -543,6 +546,165 @@ describe("the flush after the response", () => {
     } finally {
       printed.mockRestore()
     }
+  })
+})
+
+describe("streamHandler", () => {
+  /** A response as the runtime client offers it, and what happened to it. */
+  const makeResponse = (
+    log: Array<string>,
+    options: { readonly highWaterMark?: number; readonly slow?: boolean } = {}
+  ) => {
+    let text = ""
+    const response = Object.assign(
+      new Writable({
+        ...options,
+        write(chunk, _, done) {
+          text += String(chunk)
+          log.push(`write ${String(chunk).replaceAll("\0", "0")}`)
+          if (options.slow === true) setTimeout(done, 2)
+          else done()
+        },
+        final(done) {
+          log.push("end")
+          done()
+        }
+      }),
+      { setContentType: (type: string) => log.push(type), text: () => text }
+    )
+    return response
+  }
+
+  const made = <E>(
+    log: Array<string>,
+    handler: () =>
+      | Effect.Effect<unknown, E, ThreadStats.ThreadStats>
+      | Stream.Stream<LambdaStream.Chunk, E, ThreadStats.ThreadStats>
+  ) =>
+    Lambda.streamHandler({
+      handler: (_: unknown) => handler(),
+      layer: Layer.effect(
+        ThreadStats.ThreadStats,
+        Effect.map(ThreadStats.ThreadStats, (client) => observe(client, log))
+      )
+        .pipe(Layer.provide(layerOver(Reporter.layerNoop)))
+    })
+
+  const context = {} as Lambda.LambdaContext
+
+  it("carries the mark and the three parameters by which the runtime knows it", () => {
+    const handler = made([], () => Effect.void)
+    assert.strictEqual(Reflect.get(handler, Symbol.for("aws.lambda.runtime.handler.streaming")), "response")
+    assert.strictEqual(handler.length, 3)
+  })
+
+  it("sends a stream as it comes, ends it, and flushes then", async () => {
+    const log: Array<string> = []
+    const handler = made(log, () =>
+      Stream.make("a", "b").pipe(
+        Stream.concat(Stream.make(new TextEncoder().encode("é"))),
+        Stream.tap(() => ThreadStats.increment("parts")),
+        Stream.ensuring(Effect.sync(() => log.push("closed")))
+      ))
+    const response = makeResponse(log)
+    await handler({}, response, context)
+    assert.deepStrictEqual(log, ["application/octet-stream", "write a", "write b", "write é", "closed", "end", "flush"])
+    assert.strictEqual(response.listenerCount("close"), 0)
+  })
+
+  it("puts metadata before the first piece, also before none", async () => {
+    for (const pieces of [["x"], []]) {
+      const log: Array<string> = []
+      const handler = made(
+        log,
+        () => LambdaStream.make(Stream.fromIterable(pieces), { statusCode: 201, headers: { a: "b" }, cookies: ["c=d"] })
+      )
+      await handler({}, makeResponse(log), context)
+      assert.deepStrictEqual(log, [
+        "application/vnd.awslambda.http-integration-response",
+        `write {"statusCode":201,"headers":{"a":"b"},"cookies":["c=d"]}00000000`,
+        ...pieces.map((piece) => `write ${piece}`),
+        "end",
+        "flush"
+      ])
+    }
+  })
+
+  it("sends what is no stream as JSON", async () => {
+    for (const [result, json] of [[{ ok: true }, `{"ok":true}`], [undefined, "null"]] as const) {
+      const log: Array<string> = []
+      await made(log, () => Effect.succeed(result))({}, makeResponse(log), context)
+      assert.deepStrictEqual(log, ["application/json", `write ${json}`, "end", "flush"])
+    }
+  })
+
+  it("makes no more than the response takes", async () => {
+    const log: Array<string> = []
+    const handler = made(
+      log,
+      () =>
+        Stream.make("a", "b", "c").pipe(
+          Stream.rechunk(1),
+          Stream.tap((piece) => Effect.sync(() => log.push(`make ${piece}`)))
+        )
+    )
+    await handler({}, makeResponse(log, { highWaterMark: 1, slow: true }), context)
+    assert.deepStrictEqual(log.filter((entry) => entry.includes(" ")), [
+      "make a",
+      "write a",
+      "make b",
+      "write b",
+      "make c",
+      "write c"
+    ])
+  })
+
+  it("leaves the response open where the program fails, and rejects with its own error", async () => {
+    const error = new TypeError("no more")
+    for (
+      const program of [
+        () => Stream.concat(Stream.make("a"), Stream.fail(error)),
+        () => Stream.concat(Stream.make("a"), Stream.die(error)),
+        () => Effect.fail(error)
+      ]
+    ) {
+      const log: Array<string> = []
+      const response = makeResponse(log)
+      const rejected = await made(log, program)({}, response, context).catch((reason: unknown) => reason)
+      assert.strictEqual(rejected, error)
+      assert.isFalse(response.writableEnded)
+      assert.strictEqual(log.at(-1), "flush")
+    }
+  })
+
+  it("names what cannot be sent", async () => {
+    const cycle: { self?: unknown } = {}
+    cycle.self = cycle
+    for (
+      const program of [
+        () => Stream.make(1 as unknown as string),
+        () => LambdaStream.make(Stream.empty, { statusCode: 1n as unknown as number }),
+        () => Effect.succeed(cycle)
+      ]
+    ) {
+      const log: Array<string> = []
+      const rejected = await made(log, program)({}, makeResponse(log), context).catch((reason: unknown) => reason)
+      assert.instanceOf(rejected, LambdaStream.LambdaStreamError)
+      assert.strictEqual(log.at(-1), "flush")
+    }
+  })
+
+  it("stops when the client goes away, and still flushes", async () => {
+    const log: Array<string> = []
+    const response = makeResponse(log)
+    const handler = made(log, () =>
+      Stream.concat(Stream.make("a"), Stream.never).pipe(
+        Stream.tap(() => Effect.sync(() => setImmediate(() => response.destroy(new Error("gone"))))),
+        Stream.ensuring(Effect.sync(() => log.push("stopped")))
+      ))
+    const rejected = await handler({}, response, context).catch((reason: unknown) => reason)
+    assert.instanceOf(rejected, Lambda.ResponseClosed)
+    assert.deepStrictEqual(log, ["application/octet-stream", "write a", "stopped", "flush"])
   })
 })
 

@@ -34,7 +34,9 @@ describe("a bundle", () => {
       })
     `)
     assert.includeMembers([...modules], ["ThreadStats", "HttpReporter", "Lambda"])
-    for (const absent of ["Series", "Event", "LocalIntake", "internal/unpack"]) assert.notInclude(modules, absent)
+    for (const absent of ["Series", "Event", "LocalIntake", "LambdaStream", "LambdaRuntime", "internal/unpack"]) {
+      assert.notInclude(modules, absent)
+    }
   })
 
   it("of a program without Lambda, from the barrel, leaves out what it does not use", async () => {

@@ -2,7 +2,18 @@ import { assert, describe, it } from "@effect/vitest"
 import * as LocalIntake from "effect-threadstats/LocalIntake"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import { build } from "esbuild"
+import { execFile } from "node:child_process"
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join, resolve } from "node:path"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
+import { afterAll, beforeAll } from "vitest"
 import * as Board from "../examples/orders/board.js"
+import * as Emulator from "./emulator/client.js"
+import type { Entry } from "./emulator/protocol.js"
 import { node } from "./lambda/child.js"
 import { layerIntake } from "./support/intake.js"
 import "../examples/example.test.js"
@@ -22,8 +33,8 @@ describe("the demo", () => {
       assert.isTrue(lines.every((line) => line === line.trimEnd()))
       const line = (pattern: RegExp) => assert.isTrue(lines.some((line) => pattern.test(line)), `${pattern}\n${stdout}`)
       line(/^metric +kind +tags +value$/)
-      line(/^orders\.received +count +source:queue env:demo service:orders +4$/)
-      line(/^orders\.value +distribution +currency:eur .* +count 4 {2}min 19\.9 {2}avg 74\.7 {2}max 129\.5$/)
+      line(/^orders\.received +distribution +source:queue env:demo service:orders +count \d {2}sum 4 /)
+      line(/^orders\.value +distribution +currency:eur .* +count 4 {2}sum 298\.8 {2}min 19\.9 {2}avg 74\.7 {2}max 129\.5$/)
       line(/^stock\.level +gauge +warehouse:leipzig sku:lamp .* +38$/)
       line(/^stock-unreadable +failed: UnreadableStockCount: event \S+ holds no stock count$/)
       line(/^Payment declined +the payment of order o-1002 was declined +order:o-1002 /)
@@ -38,12 +49,9 @@ describe("the demo", () => {
       const board: Board.Board = JSON.parse(stdout)
       assert.deepStrictEqual(board.missing, [])
       assert.lengthOf(board.invocations, 6)
-      assert.deepInclude(board.metrics, {
-        metric: "orders.units",
-        kind: "count",
-        tags: ["sku:bulb", "env:demo", "service:orders"],
-        value: 20
-      })
+      const bulbs = board.metrics.find(({ metric, tags }) => metric === "orders.units" && tags.includes("sku:bulb"))
+      assert.deepInclude(bulbs, { kind: "distribution", tags: ["sku:bulb", "env:demo", "service:orders"] })
+      assert.deepInclude(bulbs?.value, { sum: 20 })
       assert.lengthOf(board.events, 2)
       assert.deepInclude(board.requests, {
         method: "GET",
@@ -72,7 +80,7 @@ describe("the demo", () => {
       assert.strictEqual(code, 1)
       const board: Board.Board = JSON.parse(stdout)
       assert.deepStrictEqual(board.metrics, [])
-      assert.includeMembers([...board.missing], ["stock.counts: 2 recorded, 0 arrived"])
+      assert.includeMembers([...board.missing], ["stock.counts sum: 2 recorded, 0 arrived"])
       assert.isTrue(board.requests.every(({ status }) => status === 403))
       assert.include(stderr, "did not arrive: ")
     }), 60_000)
@@ -115,4 +123,253 @@ describe("the examples of the README", () => {
         assert.deepInclude(distribution, { metric: "orders.value", tags: ["shop:eu"] })
       })
     ), 60_000)
+})
+
+describe.concurrent("the functions for Lambda", () => {
+  const key = "0123456789abcdef0123456789abcdef"
+  const root = fileURLToPath(new URL("..", import.meta.url))
+  const builds = join(root, "build/test-examples")
+  /** Where nothing but what was deployed can be found. */
+  const machine = mkdtempSync(join(tmpdir(), "effect-threadstats-examples-"))
+
+  const textOf = (folder: string) =>
+    readdirSync(folder, { withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map(({ name }) => readFileSync(join(folder, name), "utf8"))
+      .join("\n")
+  const find = (pattern: RegExp, text: string): ReadonlyArray<string> => {
+    const found = pattern.exec(text)
+    assert.isNotNull(found, `${pattern}`)
+    return found!
+  }
+
+  /** Runs the one command that an example says it is built with, in a copy of its folder. */
+  const built = async (name: string) => {
+    const folder = join(builds, name)
+    cpSync(join(root, "examples/lambda", name), folder, { recursive: true })
+    const [, args] = find(/npx esbuild (.+)/, textOf(folder))
+    await promisify(execFile)(join(root, "node_modules/.bin/esbuild"), [...args!.split(" "), "--log-level=warning"], {
+      cwd: folder
+    })
+    return folder
+  }
+
+  /** What AWS's runtime is told to load: the file of the zip, and a name in it. */
+  const zipped = async (name: string): Promise<ReadonlyArray<string>> => {
+    const folder = await built(name)
+    const text = readFileSync(join(folder, "handler.ts"), "utf8")
+    const [, directory, archived] = find(/cd (\S+) && zip \S+ (\S+)/, text)
+    const [, file, exported] = find(/handler is `(\w+)\.(\w+)`/, text)
+    const task = join(machine, name)
+    cpSync(join(folder, directory!, archived!), join(task, archived!))
+    return [process.execPath, join(builds, "emulator/ric.mjs"), join(task, `${file}.mjs`), exported!]
+  }
+
+  interface Image {
+    readonly command: ReadonlyArray<string>
+    readonly variables: Readonly<Record<string, string>>
+  }
+
+  /** As an engine would make it, as far as the instructions go that are used here; any other one fails. */
+  const image = async (name: string): Promise<Image> => {
+    const context = await built(name)
+    const files = join(machine, name)
+    const variables: Record<string, string> = {}
+    let command: ReadonlyArray<string> = []
+    let directory = "/"
+    for (const line of readFileSync(join(context, "Dockerfile"), "utf8").split("\n")) {
+      if (line === "" || line.startsWith("#")) continue
+      const [, instruction, rest] = find(/^([A-Z]+) (.+)$/, line)
+      switch (instruction) {
+        case "FROM": {
+          const [, major] = find(/^node:(\d+)-slim$/, rest!)
+          const [, target] = find(/--target=node(\d+) /, textOf(context))
+          assert.isAtLeast(Number(major), Number(target))
+          break
+        }
+        case "ENV": {
+          const [, variable, value] = find(/^(\w+)=(\S+)$/, rest!)
+          variables[variable!] = value!
+          break
+        }
+        case "WORKDIR": {
+          directory = resolve(directory, rest!)
+          mkdirSync(join(files, directory), { recursive: true })
+          break
+        }
+        case "COPY": {
+          const [, source, target] = find(/^(\S+) (\.\/)$/, rest!)
+          cpSync(join(context, source!), join(files, directory, target!, source!.split("/").at(-1)!))
+          break
+        }
+        case "ENTRYPOINT": {
+          command = ["sh", "-c", "cd \"$0\" && exec \"$@\"", join(files, directory), ...JSON.parse(rest!)]
+          break
+        }
+        default:
+          assert.fail(line)
+      }
+    }
+    return { command, variables }
+  }
+
+  const images: Record<string, Image> = {}
+
+  beforeAll(async () => {
+    rmSync(builds, { recursive: true, force: true })
+    const [emulator, zip, container, effectAws] = await Promise.all([
+      build({
+        entryPoints: ["emulator", "ric"].map((name) => join(root, `test/emulator/${name}.ts`)),
+        outdir: join(builds, "emulator"),
+        outExtension: { ".js": ".mjs" },
+        bundle: true,
+        platform: "node",
+        format: "esm",
+        logLevel: "error"
+      }),
+      zipped("zip"),
+      image("container"),
+      zipped("effect-aws")
+    ])
+    assert.isEmpty(emulator.errors)
+    Object.assign(images, {
+      zip: { command: zip, variables: { STOCK: "{\"lamp\":40}" } },
+      container: { command: container.command, variables: { ...container.variables, RATES: "{\"DE\":4.5}" } },
+      "effect-aws": { command: effectAws, variables: { LINKS: "{\"docs\":\"https://example.com/docs\"}" } }
+    })
+  }, 60_000)
+
+  afterAll(() => rmSync(machine, { recursive: true, force: true }))
+
+  const inEnvironment = (
+    title: string,
+    name: string,
+    test: (
+      emulator: Emulator.Emulator,
+      intake: LocalIntake.LocalIntake["Type"]
+    ) => Effect.Effect<void, unknown, Scope.Scope>
+  ) =>
+    it.scopedLive(title, () =>
+      Effect.gen(function*() {
+        const intake = yield* LocalIntake.LocalIntake
+        const { command, variables } = images[name]!
+        const emulator = yield* Emulator.start(join(builds, "emulator/emulator.mjs"), {
+          command,
+          timeout: 20_000,
+          variables: { ...variables, DATADOG_HOST: intake.url, DD_API_KEY: key }
+        })
+        yield* test(emulator, intake)
+        assert.notInclude(emulator.output(), "WARN")
+      }).pipe(Effect.provide(layerIntake({ apiKey: Redacted.make(key) }))), 60_000)
+
+  /** The values of each distribution that arrived, by name and tags; of durations, how many. */
+  const arrived = (intake: LocalIntake.LocalIntake["Type"]) =>
+    Effect.map(intake.distributions, (all) => {
+      const values: Record<string, Array<number> | number> = {}
+      for (const { metric, points, tags } of all) {
+        const name = [metric, ...(tags ?? [])].join(" ")
+        const before = values[name]
+        const more = points.flatMap(([, values]) => values)
+        values[name] = metric.endsWith(".duration")
+          ? ((before ?? 0) as number) + more.length
+          : [...(before ?? []) as Array<number>, ...more]
+      }
+      return values
+    })
+
+  const whats = (log: ReadonlyArray<Entry>) => log.map(({ what }) => what)
+
+  const arn = [
+    "region:eu-west-1",
+    "account_id:123456789012",
+    "functionname:emulated",
+    "resource:emulated",
+    "memorysize:128"
+  ]
+  const runtime = `runtime:nodejs${process.versions.node.split(".")[0]}.x`
+
+  inEnvironment(
+    "zip answers for each record of a batch, and delivers after that",
+    "zip",
+    (emulator, intake) =>
+      Effect.gen(function*() {
+        const order = (messageId: string, quantity?: number) => ({
+          messageId,
+          body: JSON.stringify({ orderId: messageId, sku: "lamp", quantity })
+        })
+        const { payload, status } = yield* emulator.finish({
+          Records: [order("m-1", 3), order("m-2", 38), order("m-3")]
+        })
+        assert.strictEqual(status, "response")
+        assert.deepStrictEqual(payload, {
+          batchItemFailures: [{ itemIdentifier: "m-2" }, { itemIdentifier: "m-3" }]
+        })
+        const enhanced = [...arn, "cold_start:true", runtime, "service:orders"].join(" ")
+        assert.deepStrictEqual(yield* arrived(intake), {
+          "orders.reserved sku:lamp service:orders": [3],
+          "orders.failed reason:OutOfStock service:orders": [1],
+          "orders.failed reason:ParseError service:orders": [1],
+          "orders.stock.duration outcome:taken service:orders": 1,
+          "orders.stock.duration outcome:refused service:orders": 1,
+          [`aws.lambda.enhanced.invocations ${enhanced}`]: [1],
+          [`aws.lambda.enhanced.batch_item_failures ${enhanced}`]: [2]
+        })
+        const [gauge] = yield* intake.series
+        assert.strictEqual(gauge?.metric, "orders.stock.level")
+        assert.deepStrictEqual(gauge?.points.map(([, value]) => value), [37])
+        const [event] = yield* intake.events
+        assert.deepInclude(event, { text: "there is not enough of lamp for order m-2", alert_type: "warning" })
+
+        // as an extension, which had registered before the first invocation
+        yield* emulator.until("freeze")
+        const what = whats(emulator.log)
+        assert.isBelow(what.indexOf("register"), what.indexOf("initialised"))
+        const { killed, signal } = yield* emulator.shutdown
+        assert.isFalse(killed)
+        assert.strictEqual(signal, "SIGTERM")
+      })
+  )
+
+  inEnvironment(
+    "container takes its own invocations, by the image's entry point",
+    "container",
+    (emulator, intake) =>
+      Effect.gen(function*() {
+        const quoted = yield* emulator.finish({ country: "DE", kilograms: 2.5 })
+        assert.strictEqual(quoted.status, "response")
+        assert.deepStrictEqual(quoted.payload, { price: 11.25 })
+        const made = {
+          "quotes.made service:quotes": [1],
+          "quotes.price country:DE service:quotes": [11.25],
+          "quotes.duration service:quotes": 1
+        }
+        assert.deepStrictEqual(yield* arrived(intake), made)
+
+        const refused = yield* emulator.finish({ country: "FR", kilograms: 1 })
+        assert.strictEqual(refused.status, "error")
+        assert.deepInclude(refused.payload, { errorType: "NoRate", errorMessage: "there is no rate for FR" })
+        assert.deepStrictEqual(yield* arrived(intake), {
+          ...made,
+          "quotes.duration service:quotes": 2,
+          [["quotes.refused reason:NoRate", ...arn, runtime, "service:quotes"].join(" ")]: [1]
+        })
+      })
+  )
+
+  inEnvironment("effect-aws delivers before it answers", "effect-aws", (emulator, intake) =>
+    Effect.gen(function*() {
+      const found = yield* emulator.invoke({ rawPath: "/docs" })
+      assert.deepStrictEqual(found.payload, { statusCode: 302, headers: { location: "https://example.com/docs" } })
+      assert.deepStrictEqual(yield* arrived(intake), { "links.answers status:302": [1], "links.duration": 1 })
+
+      const missing = yield* emulator.invoke({ rawPath: "/none" })
+      assert.deepStrictEqual(missing.payload, { statusCode: 404 })
+      assert.deepStrictEqual(yield* arrived(intake), {
+        "links.answers status:302": [1],
+        "links.answers status:404": [1],
+        "links.duration": 2
+      })
+      const [event] = yield* intake.events
+      assert.deepInclude(event, { title: "Unknown link", text: "somebody asked for none" })
+    }))
 })

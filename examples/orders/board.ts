@@ -10,6 +10,7 @@ export interface Invocation {
 
 export interface Distribution {
   readonly count: number
+  readonly sum: number
   readonly min: number
   readonly avg: number
   readonly max: number
@@ -100,6 +101,7 @@ const fromDistributions = (distributions: ReadonlyArray<LocalIntake.AcceptedDist
       tags: group[0].tags ?? [],
       value: {
         count: values.length,
+        sum: tidy(values.reduce((sum, value) => sum + value, 0)),
         min: Math.min(...values),
         avg: tidy(values.reduce((sum, value) => sum + value, 0) / values.length),
         max: Math.max(...values)
@@ -115,16 +117,16 @@ interface Order {
   readonly items: ReadonlyArray<{ readonly sku: string; readonly quantity: number }>
 }
 
-/** What the documents say must have been recorded. */
+/** What the documents say must have been recorded. On Lambda, counters, histograms and timings arrive as distributions. */
 export const expected = (names: ReadonlyArray<Name>): ReadonlyMap<string, number> => {
   const totals = new Map<string, number>()
   const order = (body: string, source: string) => {
     const { card, currency, items, orderId, total }: Order = JSON.parse(body)
     const declined = card.endsWith("0002")
-    add(totals, 1, "orders.received", `source:${source}`)
-    add(totals, 1, "orders.lines.count")
-    for (const { quantity, sku } of items) add(totals, quantity, "orders.units", `sku:${sku}`)
-    add(totals, 1, "payments.duration.count", `outcome:${declined ? "declined" : "paid"}`)
+    add(totals, 1, "orders.received sum", `source:${source}`)
+    add(totals, 1, "orders.lines count")
+    for (const { quantity, sku } of items) add(totals, quantity, "orders.units sum", `sku:${sku}`)
+    add(totals, 1, "payments.duration count", `outcome:${declined ? "declined" : "paid"}`)
     if (declined) add(totals, 1, "event Payment declined", `order:${orderId}`)
     else {
       add(totals, 1, "orders.value count", `currency:${currency}`)
@@ -140,12 +142,12 @@ export const expected = (names: ReadonlyArray<Name>): ReadonlyMap<string, number
       }
       case "http": {
         const declined = order(documents.http.body ?? "", "http")
-        add(totals, 1, "http.responses", `route:${documents.http.rawPath}`, `status:${declined ? 402 : 201}`)
+        add(totals, 1, "http.responses sum", `route:${documents.http.rawPath}`, `status:${declined ? 402 : 201}`)
         break
       }
       case "stock":
       case "stock-unreadable": {
-        add(totals, 1, "stock.counts")
+        add(totals, 1, "stock.counts sum")
         const { levels, warehouse } = documents[name].detail as {
           readonly warehouse: string
           readonly levels?: Record<string, number>
@@ -170,7 +172,7 @@ export const compare = (
     if (typeof value === "number") add(totals, value, metric, ...own(tags))
     else {
       add(totals, value.count, `${metric} count`, ...own(tags))
-      add(totals, value.count * value.avg, `${metric} sum`, ...own(tags))
+      add(totals, value.sum, `${metric} sum`, ...own(tags))
     }
   }
   for (const { tags, title } of arrived.events) add(totals, 1, `event ${title}`, ...own(tags))
@@ -207,7 +209,9 @@ export const render = (board: Board): string =>
         tags.join(" "),
         typeof value === "number"
           ? number(value)
-          : `count ${number(value.count)}  min ${number(value.min)}  avg ${number(value.avg)}  max ${number(value.max)}`
+          : (Object.keys(value) as ReadonlyArray<keyof Distribution>).map((key) => `${key} ${number(value[key])}`).join(
+            "  "
+          )
       ])
     ),
     table(["event", "text", "tags"], board.events.map(({ tags, text, title }) => [title, text, tags.join(" ")])),

@@ -166,7 +166,7 @@ describe("a function made with makeHandler, in an environment", () => {
       assert.strictEqual(error.name, "FunctionError")
       assert.strictEqual(error.message, "no stock")
       assert.match(error.stack, /^\w*Error: no stock\n {4}at .*function\.mjs/)
-      assert.deepStrictEqual(yield* posts, ["/api/v1/series"])
+      assert.deepStrictEqual(yield* posts, ["/api/v1/distribution_points"])
     }).pipe(Effect.scoped))
 
   running("answers as ever when the intake is not there, or refuses the key", () =>
