@@ -44,7 +44,10 @@ export class LambdaExtension extends Context.Tag("effect-threadstats/LambdaExten
    *   invocation, `work` is done before this returns: then the caller waits, but nothing is lost.
    */
   readonly afterResponse: (requestId: string, work: Effect.Effect<void>) => Effect.Effect<void>
-  /** Whether it still gets events. It stops, with one warning, when Lambda does not know it any more, or cannot be reached. */
+  /**
+   * Whether it can keep the environment awake. No longer once its scope is closed; nor, with one warning, when Lambda does
+   * not know it or cannot be reached.
+   */
   readonly isAlive: Effect.Effect<boolean>
 }>() {}
 
@@ -91,8 +94,8 @@ export class LambdaExtensionError extends Data.TaggedError("LambdaExtensionError
 }
 
 /**
- * Registers the extension and takes its events until the scope closes, which interrupts work that is under way. It keeps
- * no process alive.
+ * Registers the extension, and takes its events. Closing the scope interrupts work that is under way; from then on every
+ * invocation is let go at once, since an extension cannot be deregistered. It keeps no process alive.
  *
  * Fails with a {@link LambdaExtensionError} where there can be none, and with a `ConfigError` outside Lambda, where
  * `AWS_LAMBDA_RUNTIME_API` is missing.
@@ -126,10 +129,11 @@ export const make: (
     const given = new Set<string>()
 
     const letGo = Effect.suspend(() =>
-      held !== undefined && underWay === 0 && given.has(held.requestId)
+      held !== undefined && underWay === 0 && (!alive || given.has(held.requestId))
         ? Deferred.succeed(held.free, undefined)
         : Effect.void
     )
+    yield* Effect.addFinalizer(() => letGo)
     const works = yield* FiberSet.make<void>()
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
@@ -151,6 +155,7 @@ export const make: (
         if (Option.isNone(inTime)) yield* Effect.fork(FiberSet.clear(works))
       })
 
+    // Not in the scope: there is no way to deregister, and Lambda goes on waiting for this one to ask.
     yield* next(url, identifier).pipe(
       Effect.retry({
         schedule: Schedule.intersect(Schedule.exponential("50 millis"), Schedule.recurs(4)),
@@ -160,6 +165,7 @@ export const make: (
       Effect.forever,
       Effect.catchAll((error) =>
         Effect.suspend(() => {
+          if (!alive) return Effect.void
           alive = false
           return Effect.logWarning(`${error.message}; from now on the response waits for what is left to do`)
         })
@@ -167,7 +173,7 @@ export const make: (
       Effect.annotateLogs({ package: "effect-threadstats", module: "LambdaExtension" }),
       Effect.withClock(clock),
       Effect.interruptible,
-      Effect.forkScoped
+      Effect.forkDaemon
     )
 
     return {
