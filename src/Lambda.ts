@@ -226,7 +226,7 @@ const timeLeft = (context: LambdaContext | undefined): number => {
 }
 
 /** What a flush leaves of an invocation's time for its answer to leave, in milliseconds. */
-const answerTime = 50
+const answerTime = 100
 
 /** All the time there is, but for the answer. */
 const withinDeadline = (context: LambdaContext | undefined): ThreadStats.FlushOptions => {
@@ -401,8 +401,8 @@ const rejection = (cause: Cause.Cause<unknown>): unknown =>
  * rejects with the reason if that fails too. `ready` resolves when the first attempt is over.
  *
  * With `flush: "after-response"` it registers an internal extension as well, and on SIGTERM flushes what is left. Lambda
- * takes a registration only while it initialises the function: end the module with `await handler.ready`, so that the
- * initialisation waits for it. Where it comes to nothing, there is one warning, and everything is flushed before the response.
+ * takes a registration only while it initialises the function, so the thread waits for it: some tens of milliseconds, two
+ * seconds at most. Where it comes to nothing, there is one warning, and everything is flushed before the response.
  *
  * The promise rejects with the program's own error, the very object: the failure, else the defect, else a
  * {@link LambdaInterrupted}. (A `ConfigError`, which is no `Error`, becomes one with that name and its message.)

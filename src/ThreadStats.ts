@@ -15,7 +15,6 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -36,6 +35,7 @@ import * as selfMetrics from "./internal/selfMetrics.js"
 import * as wire from "./internal/series.js"
 import type { Tags } from "./internal/tags.js"
 import { type TimeInput, toMillis, windowFault } from "./internal/time.js"
+import * as Turns from "./internal/turns.js"
 import * as unrefClock from "./internal/unrefClock.js"
 import * as MetricsAggregator from "./MetricsAggregator.js"
 import * as Reporter from "./Reporter.js"
@@ -268,8 +268,9 @@ export class ThreadStats extends Context.Tag("effect-threadstats/ThreadStats")<T
 
   /**
    * Delivers what was recorded. It never fails, and takes at most `flushTimeout`; what could not be delivered is kept
-   * for the next flush. One flush runs at a time: a second caller waits, and then delivers what is left. A flush whose
-   * caller is interrupted ends at once and keeps what it took.
+   * for the next flush. One flush runs at a time: who comes while one is under way waits, and then delivers what is left
+   * together with all others who waited, and gets the same receipt. A flush whose callers are all interrupted ends at once
+   * and keeps what it took.
    */
   readonly flush: (options?: FlushOptions) => Effect.Effect<FlushReceipt>
   readonly stats: Effect.Effect<Stats>
@@ -416,7 +417,6 @@ export const fromConfig = (
       ? undefined
       : ({ kind }: MetricsAggregator.Retained) =>
         kind === "gauge" || (reporter.temporality === "total" && !RollUp.addsUp(kind, aggregator.counters))
-    const semaphore = Effect.unsafeMakeSemaphore(1)
     const breaker = Breaker.make()
     const counters = {
       metrics: { delivered: 0, inFlight: 0 },
@@ -625,11 +625,7 @@ export const fromConfig = (
         reported = { stats: current, points: points.length }
       })
 
-    const flushOnce = (
-      upTo: number | undefined,
-      deadline: number,
-      last: boolean
-    ): Effect.Effect<FlushReceipt> =>
+    const flushOnce = ({ deadline, last, upTo }: Turns.Wish): Effect.Effect<FlushReceipt> =>
       Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
         const now = clock.unsafeCurrentTimeMillis()
         if (deadline <= now) return emptyFlush
@@ -727,33 +723,18 @@ export const fromConfig = (
         }
       }))
 
-    /**
-     * A flush runs on a fiber of its own: it must be able to end in time also where its caller cannot be interrupted
-     * (in a finalizer), and to run where its caller was interrupted already.
-     */
-    const start = (upTo: number | undefined, last = false, timeout = config.flushTimeout) =>
-      Effect.suspend(() => {
-        const deadline = clock.unsafeCurrentTimeMillis() +
-          Math.min(Duration.toMillis(timeout), Duration.toMillis(config.flushTimeout))
-        return semaphore.withPermits(1)(flushOnce(upTo, deadline, last)).pipe(Effect.interruptible, Effect.forkDaemon)
-      })
+    const turns = Turns.make({
+      run: flushOnce,
+      late: emptyFlush,
+      failed: (cause) => Effect.as(log(Effect.logError("A flush ended early", cause)), emptyFlush)
+    })
 
-    const outcomeOf = (fiber: Fiber.Fiber<FlushReceipt>) =>
-      Effect.flatMap(
-        Fiber.await(fiber),
-        Exit.match({
-          onSuccess: (receipt) => Effect.succeed(receipt),
-          onFailure: (cause) => Effect.as(log(Effect.logError("A flush ended early", cause)), emptyFlush)
-        })
-      )
-
-    const started = (starting: ReturnType<typeof start>) =>
-      Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(
-          starting,
-          (fiber) => Effect.onInterrupt(restore(outcomeOf(fiber)), () => Fiber.interrupt(fiber))
-        )
-      )
+    const wish = (upTo: number | undefined, last = false, timeout = config.flushTimeout): Turns.Wish => ({
+      upTo,
+      deadline: clock.unsafeCurrentTimeMillis() +
+        Math.min(Duration.toMillis(timeout), Duration.toMillis(config.flushTimeout)),
+      last
+    })
 
     const flush: Service["flush"] = (options) =>
       Effect.suspend(() => {
@@ -765,18 +746,14 @@ export const fromConfig = (
         } catch {
           // no moment: everything
         }
-        return started(start(upTo, false, timeout))
+        return turns.take(wish(upTo, false, timeout))
       })
 
     /** There is no later one, so it tries in any case. */
-    const lastFlush = started(start(undefined, true))
+    const lastFlush = Effect.suspend(() => turns.take(wish(undefined, true)))
 
     /** On the interval, and not cut short when the loop is: the last flush waits for the one in flight. */
-    const flushClosed = Effect.suspend(() =>
-      Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(start(clock.unsafeCurrentTimeMillis()), (fiber) => restore(outcomeOf(fiber)))
-      )
-    )
+    const flushClosed = Effect.suspend(() => turns.takeUncut(wish(clock.unsafeCurrentTimeMillis())))
 
     yield* retain((self) => self.adopt(clock.unsafeCurrentTimeMillis() + Duration.toMillis(config.flushTimeout)))
 

@@ -74,7 +74,7 @@ export interface ThreadStatsConfig {
   readonly device: string | undefined
   /** Tags of every metric and event, in order: `constantTags`, `DATADOG_TAGS`, `DD_TAGS`, env, service, version. */
   readonly tags: ReadonlyArray<string>
-  /** How long one roll-up bucket is: whole seconds, 1 or more. Default: 10 seconds. */
+  /** How long one roll-up bucket is: whole seconds, from 1 to 1800. Default: 10 seconds. */
   readonly rollUpInterval: Duration.Duration
   /**
    * How often closed buckets are sent while the layer (or, on Lambda, the invocation) lives. Default: 10 seconds;
@@ -300,12 +300,12 @@ const isPositive = (input: Duration.DurationInput): Parsed<Duration.Duration> =>
 const isFinitePositive = (input: Duration.DurationInput): Parsed<Duration.Duration> =>
   Either.filterOrLeft(isPositive(input), Duration.isFinite, () => "expected a finite duration")
 
-/** A point carries the time its bucket begins, which Datadog takes for an hour. */
+/** A point carries the time its bucket begins, which Datadog takes for an hour: time enough to close and be sent. */
 const isWholeSeconds = (input: Duration.DurationInput): Parsed<Duration.Duration> =>
   Either.filterOrLeft(
     isFinitePositive(input),
-    (value) => Number.isInteger(Duration.toSeconds(value)) && Duration.toSeconds(value) <= 3600,
-    () => "expected whole seconds, from 1 to 3600"
+    (value) => Number.isInteger(Duration.toSeconds(value)) && Duration.toSeconds(value) <= 1800,
+    () => "expected whole seconds, from 1 to 1800"
   )
 
 const list = (value: string): ReadonlyArray<string> =>

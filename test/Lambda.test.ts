@@ -446,11 +446,11 @@ describe("near its deadline, an invocation", () => {
           invoked(3000),
           Effect.fork
         )
-        yield* TestClock.adjust(2949)
+        yield* TestClock.adjust(2899)
         assert.strictEqual((yield* Fiber.poll(fiber))._tag, "None")
         yield* TestClock.adjust(1)
         yield* fiber
-        assert.deepStrictEqual(flushes, [[1400, 2950]])
+        assert.deepStrictEqual(flushes, [[1400, 2900]])
       })
     ))
 
@@ -464,7 +464,7 @@ describe("near its deadline, an invocation", () => {
           Effect.fork
         )
         yield* TestClock.adjust(11_990)
-        assert.deepStrictEqual(flushes, [[10_000, 11_500], [11_500, 11_950]])
+        assert.deepStrictEqual(flushes, [[10_000, 11_500], [11_500, 11_900]])
         const interrupted = yield* Effect.fork(Fiber.interrupt(fiber))
         yield* TestClock.adjust("5 seconds")
         yield* interrupted
@@ -903,6 +903,67 @@ describe("overlapping programs", () => {
       assert.deepStrictEqual(yield* Log, ["a closed", "flush", "b closed", "flush"])
       assert.deepStrictEqual(yield* delivered, ["turn id:a = 1,1", "turn id:b = 1,1", "turn id:b = 1"])
     }).pipe(Effect.provide(layerObserved)))
+
+  /** An intake that takes 200 ms, and when it was asked. */
+  const slowly = Effect.gen(function*() {
+    const calls: Array<readonly [at: number, names: ReadonlyArray<string>]> = []
+    const reporter = Layer.succeed(Reporter.Reporter, {
+      ...yield* noReporter,
+      flushDistributions: (batch) =>
+        Effect.flatMap(TestClock.currentTimeMillis, (now) => {
+          calls.push([now, batch.map(({ metric }) => metric)])
+          return Effect.delay(
+            Effect.succeed({ ...Reporter.emptyReceipt, items: batch.length, payloads: 1 }),
+            "200 millis"
+          )
+        })
+    })
+    return { calls, layer: layerOver(reporter) }
+  })
+
+  it.effect("that end together, all 64 of them, are flushed together, and nothing twice", () =>
+    Effect.gen(function*() {
+      const { calls, layer } = yield* slowly
+      yield* Effect.gen(function*() {
+        const fiber = yield* Effect.forEach(
+          Array.from({ length: 64 }, (_, i) => `m${i}`),
+          (name) =>
+            ThreadStats.distribution(name, 1).pipe(
+              Effect.zipRight(Effect.sleep("1 second")),
+              lambdaProgram(),
+              invoked(3000)
+            ),
+          { concurrency: "unbounded" }
+        ).pipe(Effect.fork)
+        yield* TestClock.adjust("1200 millis")
+        yield* fiber
+        assert.deepStrictEqual(calls.map(([at, names]) => [at, names.length]), [[1000, 64]])
+      }).pipe(Effect.provide(layer))
+    }))
+
+  it.effect("that never stop overlapping do not put the flush off", () =>
+    Effect.gen(function*() {
+      const { calls, layer } = yield* slowly
+      yield* Effect.gen(function*() {
+        const invocation = (name: string) =>
+          ThreadStats.distribution(name, 1).pipe(
+            Effect.zipRight(Effect.sleep("1 second")),
+            lambdaProgram(),
+            invoked(3000)
+          )
+        const fibers: Array<Fiber.RuntimeFiber<void>> = []
+        for (let i = 0; i < 50; i++) {
+          fibers.push(yield* Effect.fork(invocation(`m${i}`)))
+          yield* TestClock.adjust("100 millis")
+        }
+        for (let i = 0; i < 36; i++) assert.strictEqual((yield* Fiber.poll(fibers[i]!))._tag, "Some", `m${i}`)
+        yield* TestClock.adjust("2 seconds")
+        for (const fiber of fibers) yield* fiber
+        const sent = calls.flatMap(([at, names]) => names.map((name) => [name, at] as const))
+        assert.strictEqual(sent.length, 50)
+        for (const [name, at] of sent) assert.isAtMost(at, Number(name.slice(1)) * 100 + 1200, name)
+      }).pipe(Effect.provide(layer))
+    }))
 })
 
 describe("a reporter that", () => {

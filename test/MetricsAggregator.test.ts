@@ -477,10 +477,12 @@ describe("MetricsAggregator", () => {
   test("drops what waited until Datadog would no longer take it", () =>
     Effect.gen(function*() {
       const hour = 3_600_000
-      yield* add("counter", "old", 1, undefined, now - hour - 10_001)
-      yield* add("counter", "old", 1, undefined, now - hour - 10_001)
-      yield* add("counter", "edge", 1, undefined, now - hour)
-      const taken = yield* drain()
+      const aligned = Math.floor(now / 10_000) * 10_000
+      // what counts is the start of the bucket, which is sent
+      yield* add("counter", "old", 1, undefined, aligned - hour - 1)
+      yield* add("counter", "old", 1, undefined, aligned - hour - 10_000)
+      yield* add("counter", "edge", 1, undefined, aligned - hour)
+      const taken = yield* drain("total", undefined, aligned)
       assert.deepStrictEqual(taken.map(({ name }) => name), ["edge"])
       assert.deepInclude(yield* stats, { received: 3, held: 0, dropped: { Expired: 2 } })
       yield* (yield* MetricsAggregator.MetricsAggregator).restore(taken)

@@ -7,6 +7,7 @@ import {
   Context,
   DateTime,
   Deferred,
+  Duration,
   Effect,
   Exit,
   Fiber,
@@ -741,6 +742,131 @@ describe("ThreadStats", () => {
         assert.isTrue(Option.isNone(yield* Fiber.poll(second)))
         yield* TestClock.adjust("2 seconds")
         assert.strictEqual((yield* second).errors[0]?.reason, "Timeout")
+        reporter.answer = ({ batch }) => scripted.accept(batch)
+      }).pipe(Effect.provide(scripted.client(reporter)))
+    })
+  })
+
+  describe("flushes that wait for one that is under way", () => {
+    /** An intake that takes a second. */
+    const slow = () => {
+      const reporter = scripted.make()
+      reporter.answer = ({ batch }) => Effect.delay(scripted.accept(batch), "1 second")
+      return reporter
+    }
+    const began = (effect: Effect.Effect<ThreadStats.FlushReceipt, never, ThreadStats.ThreadStats>) =>
+      Effect.zipLeft(Effect.fork(effect), TestClock.adjust("1 millis"))
+
+    it.effect("are one flush, with one receipt for all, however many they are", () => {
+      const reporter = slow()
+      return Effect.gen(function*() {
+        yield* ThreadStats.gauge("a", 1)
+        const first = yield* began(ThreadStats.flush())
+        const others: Array<Fiber.RuntimeFiber<ThreadStats.FlushReceipt>> = []
+        for (let i = 0; i < 20; i++) {
+          yield* ThreadStats.gauge(`b${i}`, 1)
+          others.push(yield* began(ThreadStats.flush()))
+        }
+        yield* TestClock.adjust("980 millis")
+        assert.strictEqual((yield* first).metrics.delivered, 1)
+        yield* TestClock.adjust("1 seconds")
+        for (const other of others) assert.strictEqual((yield* other).metrics.delivered, 20)
+        assert.deepStrictEqual(reporter.calls.map(({ batch }) => batch.length), [1, 20])
+        assert.strictEqual((yield* ThreadStats.stats).flushes, 2)
+      }).pipe(Effect.provide(scripted.client(reporter)))
+    })
+
+    it.effect("take what they were asked for: closed buckets do not become everything", () => {
+      const reporter = slow()
+      return Effect.gen(function*() {
+        yield* TestClock.adjust("15 seconds")
+        yield* ThreadStats.gauge("now", 1)
+        const first = yield* began(ThreadStats.flush())
+        yield* ThreadStats.gauge("old", 1, { timestamp: 5000 })
+        yield* ThreadStats.gauge("now", 2)
+        const closed = yield* began(ThreadStats.flush({ upTo: 15_000 }))
+        const everything = yield* began(ThreadStats.flush())
+        const closedToo = yield* began(ThreadStats.flush({ upTo: 15_000 }))
+        yield* TestClock.adjust("3 seconds")
+        const delivered = (yield* Effect.all([first, closed, everything, closedToo].map(Fiber.join)))
+          .map(({ metrics }) => metrics.delivered)
+        assert.deepStrictEqual(delivered, [1, 1, 1, 1])
+        assert.deepStrictEqual(reporter.calls.map(({ batch }) => shown(batch as never)), [
+          [["now", 1]],
+          [["old", 1]],
+          [["now", 2]]
+        ])
+      }).pipe(Effect.provide(scripted.client(reporter)))
+    })
+
+    it.effect("go on when one of their callers is interrupted, and end when all are", () => {
+      const reporter = slow()
+      return Effect.gen(function*() {
+        yield* ThreadStats.gauge("a", 1)
+        yield* began(ThreadStats.flush())
+        yield* ThreadStats.gauge("b", 1)
+        const [one, two] = [yield* began(ThreadStats.flush()), yield* began(ThreadStats.flush())]
+        yield* Fiber.interrupt(one)
+        yield* TestClock.adjust("2 seconds")
+        assert.strictEqual((yield* two).metrics.delivered, 1)
+        yield* ThreadStats.gauge("c", 1)
+        const [three, four] = [yield* began(ThreadStats.flush()), yield* began(ThreadStats.flush())]
+        yield* ThreadStats.gauge("d", 1)
+        yield* Fiber.interrupt(four)
+        yield* TestClock.adjust("999 millis")
+        assert.strictEqual((yield* three).metrics.delivered, 1)
+        yield* TestClock.adjust("10 seconds")
+        assert.strictEqual((yield* ThreadStats.stats).metrics.held, 1)
+        assert.strictEqual(reporter.calls.length, 3)
+        yield* addsUp
+        reporter.answer = ({ batch }) => scripted.accept(batch)
+      }).pipe(Effect.provide(scripted.client(reporter)))
+    })
+
+    it.effect("are waited for no longer than each caller has time", () => {
+      const reporter = scripted.make()
+      return Effect.gen(function*() {
+        reporter.answer = () => Effect.never
+        yield* ThreadStats.gauge("a", 1)
+        const first = yield* began(ThreadStats.flush())
+        yield* ThreadStats.gauge("b", 1)
+        const hasty = yield* began(ThreadStats.flush({ timeout: "1 second" }))
+        const patient = yield* began(ThreadStats.flush())
+        yield* TestClock.adjust(997)
+        assert.strictEqual((yield* Fiber.poll(hasty))._tag, "None")
+        yield* TestClock.adjust(1)
+        assert.strictEqual((yield* hasty).metrics.delivered, 0)
+        assert.strictEqual((yield* Fiber.poll(patient))._tag, "None")
+        reporter.answer = ({ batch }) => scripted.accept(batch)
+        yield* TestClock.adjust("4 seconds")
+        assert.strictEqual((yield* first).metrics.kept, 1)
+        assert.strictEqual((yield* patient).metrics.delivered, 2)
+      }).pipe(Effect.provide(scripted.client(reporter)))
+    })
+
+    it.effect("take no longer than they are given, where that is less than the client's own time", () => {
+      const reporter = scripted.make()
+      return Effect.gen(function*() {
+        reporter.answer = () => Effect.never
+        yield* ThreadStats.gauge("a", 1)
+        for (
+          const [timeout, takes] of [
+            ["2 seconds", 2000],
+            ["1 hour", 5000],
+            [lie<string>("soon"), 5000],
+            [undefined, 5000]
+          ] as const
+        ) {
+          const fiber = yield* Effect.fork(
+            ThreadStats.flush({ timeout: timeout as Duration.DurationInput | undefined })
+          )
+          yield* TestClock.adjust(takes - 1)
+          assert.strictEqual((yield* Fiber.poll(fiber))._tag, "None")
+          yield* TestClock.adjust(1)
+          assert.strictEqual((yield* fiber).metrics.kept, 1)
+          yield* TestClock.adjust("10 minutes")
+        }
+        assert.strictEqual((yield* ThreadStats.flush({ timeout: 0 })).metrics.kept, 0)
         reporter.answer = ({ batch }) => scripted.accept(batch)
       }).pipe(Effect.provide(scripted.client(reporter)))
     })

@@ -5,7 +5,7 @@ import type { Event, HttpReporter, Series } from "effect-threadstats"
 import { inflateSync } from "node:zlib"
 import { encode, type Encoded } from "../src/internal/encoder.js"
 import { type Endpoint, series as seriesEndpoint } from "../src/internal/endpoints.js"
-import { broken, reply, reporter as scripted } from "./support/scriptedHttp.js"
+import { broken, reply, reporter as scripted, type Request } from "./support/scriptedHttp.js"
 
 const gauge = (metric: string, value = 1): Series.Series => ({
   metric,
@@ -313,6 +313,69 @@ describe("a body that failed to arrive", () => {
       assert.strictEqual(error.receipt.retries, dead.times.length - 1)
       assert.isAbove(error.receipt.retries, 0)
     }))
+
+  describe("before the hour was over that Datadog takes a point for", () => {
+    const at = (metric: string, timestamp: number): Series.Series => ({ ...gauge(metric), points: [[timestamp, 1]] })
+    const aged = [at("old", 0), at("young", 3600), at("edge", 1)]
+    const sentBy = (requests: ReadonlyArray<Request>) =>
+      requests.map(({ body }) => body.series.map(({ metric }) => metric))
+
+    /** Hands the batch over a tenth of a second before the first point is too old, to who fails at first. */
+    const late = Effect.fnUntraced(function*(
+      batch: ReadonlyArray<Series.Series>,
+      first: ReturnType<typeof reply>,
+      settings?: Partial<HttpReporter.Settings>,
+      then = reply(202)
+    ) {
+      yield* TestClock.setTime(3_600_000 - 100)
+      const { reporter, requests } = yield* scripted((_, i) => i === 0 ? first : then, settings)
+      const fiber = yield* Effect.fork(Effect.either(within(5000)(reporter.flushMetrics(batch))))
+      yield* TestClock.adjust(1000)
+      return { result: yield* Fiber.join(fiber), sent: sentBy(requests) }
+    }, Effect.withRandom(Random.fixed([1])))
+
+    it.effect("is sent again without the points that are too old by then, and those go back", () =>
+      Effect.gen(function*() {
+        const { result, sent } = yield* late(aged, reply(503))
+        assert.deepStrictEqual(sent, [["old", "young", "edge"], ["young", "edge"]])
+        const error = Either.getOrThrow(Either.flip(result))
+        assert.deepInclude(error, { reason: "ServerError", status: 503, refused: [], undelivered: [aged[0]!] })
+        assert.deepStrictEqual(error.ambiguous, [aged[0]!])
+        assert.deepInclude(error.receipt, { items: 2, payloads: 1 })
+      }))
+
+    it.effect("may have arrived for all that, also what is left of it", () =>
+      Effect.gen(function*() {
+        const { result } = yield* late(aged, reply(503), undefined, reply(404))
+        const { ambiguous, refused, undelivered } = Either.getOrThrow(Either.flip(result))
+        assert.deepStrictEqual([ambiguous, undelivered, refused], [[aged[0]!], [aged[0]!], aged.slice(1)])
+        const unknown = yield* late(aged, reply(503), undefined, reply(401))
+        assert.deepStrictEqual(Either.getOrThrow(Either.flip(unknown.result)).ambiguous, aged)
+      }))
+
+    it.effect("is not sent again where all of it is", () =>
+      Effect.gen(function*() {
+        const { result, sent } = yield* late([aged[0]!], reply(503))
+        assert.deepStrictEqual(sent, [["old"]])
+        assert.deepStrictEqual(Either.getOrThrow(Either.flip(result)).undelivered, [aged[0]!])
+      }))
+
+    it.effect("is not sent at all where it had to wait for its turn too long", () =>
+      Effect.gen(function*() {
+        yield* TestClock.setTime(3_600_000 + 1)
+        const { reporter, requests } = yield* scripted(() => reply(202))
+        const error = yield* Effect.flip(within(5000)(reporter.flushMetrics(aged)))
+        assert.deepStrictEqual(sentBy(requests), [["young", "edge"]])
+        assert.deepInclude(error, { reason: "Timeout", undelivered: [aged[0]!], ambiguous: [] })
+      }))
+
+    it.effect("is sent again as it was where historical metrics are ingested", () =>
+      Effect.gen(function*() {
+        const { result, sent } = yield* late(aged, reply(503), { timestamps: "any" })
+        assert.isTrue(Either.isRight(result))
+        assert.deepStrictEqual(sent[1], ["old", "young", "edge"])
+      }))
+  })
 
   describe("and may have arrived", () => {
     const events: ReadonlyArray<Event.Event> = [{ title: "e", text: "", tags: [] }]

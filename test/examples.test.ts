@@ -5,7 +5,7 @@ import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import { build } from "esbuild"
 import { execFile } from "node:child_process"
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -34,7 +34,9 @@ describe("the demo", () => {
       const line = (pattern: RegExp) => assert.isTrue(lines.some((line) => pattern.test(line)), `${pattern}\n${stdout}`)
       line(/^metric +kind +tags +value$/)
       line(/^orders\.received +distribution +source:queue env:demo service:orders +count \d {2}sum 4 /)
-      line(/^orders\.value +distribution +currency:eur .* +count 4 {2}sum 298\.8 {2}min 19\.9 {2}avg 74\.7 {2}max 129\.5$/)
+      line(
+        /^orders\.value +distribution +currency:eur .* +count 4 {2}sum 298\.8 {2}min 19\.9 {2}avg 74\.7 {2}max 129\.5$/
+      )
       line(/^stock\.level +gauge +warehouse:leipzig sku:lamp .* +38$/)
       line(/^stock-unreadable +failed: UnreadableStockCount: event \S+ holds no stock count$/)
       line(/^Payment declined +the payment of order o-1002 was declined +order:o-1002 /)
@@ -125,12 +127,12 @@ describe("the examples of the README", () => {
     ), 60_000)
 })
 
-describe.concurrent("the functions for Lambda", () => {
+describe.concurrent("the functions for Lambda in examples/", () => {
   const key = "0123456789abcdef0123456789abcdef"
   const root = fileURLToPath(new URL("..", import.meta.url))
   const builds = join(root, "build/test-examples")
   /** Where nothing but what was deployed can be found. */
-  const machine = mkdtempSync(join(tmpdir(), "effect-threadstats-examples-"))
+  let machine: string
 
   const textOf = (folder: string) =>
     readdirSync(folder, { withFileTypes: true })
@@ -217,6 +219,7 @@ describe.concurrent("the functions for Lambda", () => {
 
   beforeAll(async () => {
     rmSync(builds, { recursive: true, force: true })
+    machine = mkdtempSync(join(tmpdir(), "effect-threadstats-examples-"))
     const [emulator, zip, container, effectAws] = await Promise.all([
       build({
         entryPoints: ["emulator", "ric"].map((name) => join(root, `test/emulator/${name}.ts`)),
@@ -258,9 +261,13 @@ describe.concurrent("the functions for Lambda", () => {
           timeout: 20_000,
           variables: { ...variables, DATADOG_HOST: intake.url, DD_API_KEY: key }
         })
+        yield* Effect.raceFirst(
+          emulator.until("initialised"),
+          Effect.map(emulator.until("ended"), () => assert.fail(JSON.stringify(emulator.log)))
+        )
         yield* test(emulator, intake)
         assert.notInclude(emulator.output(), "WARN")
-      }).pipe(Effect.provide(layerIntake({ apiKey: Redacted.make(key) }))), 60_000)
+      }).pipe(Effect.provide(layerIntake({ apiKey: Redacted.make(key) }))), 20_000)
 
   /** The values of each distribution that arrived, by name and tags; of durations, how many. */
   const arrived = (intake: LocalIntake.LocalIntake["Type"]) =>
@@ -278,6 +285,13 @@ describe.concurrent("the functions for Lambda", () => {
     })
 
   const whats = (log: ReadonlyArray<Entry>) => log.map(({ what }) => what)
+
+  it("are those that docs/lambda.md links to", () => {
+    const links = readFileSync(join(root, "docs/lambda.md"), "utf8").matchAll(/\]\(\.\.\/examples\/lambda\/([^)]+)\)/g)
+    const linked = Array.from(links, ([, path]) => path!)
+    assert.sameMembers(linked.map((path) => path.split("/")[0]!), readdirSync(join(root, "examples/lambda")))
+    for (const path of linked) assert.isTrue(existsSync(join(root, "examples/lambda", path)), path)
+  })
 
   const arn = [
     "region:eu-west-1",
@@ -322,8 +336,8 @@ describe.concurrent("the functions for Lambda", () => {
 
         // as an extension, which had registered before the first invocation
         yield* emulator.until("freeze")
-        const what = whats(emulator.log)
-        assert.isBelow(what.indexOf("register"), what.indexOf("initialised"))
+        const before = whats(emulator.log).slice(0, whats(emulator.log).indexOf("initialised"))
+        assert.include(before, "register")
         const { killed, signal } = yield* emulator.shutdown
         assert.isFalse(killed)
         assert.strictEqual(signal, "SIGTERM")
@@ -370,6 +384,6 @@ describe.concurrent("the functions for Lambda", () => {
         "links.duration": 2
       })
       const [event] = yield* intake.events
-      assert.deepInclude(event, { title: "Unknown link", text: "somebody asked for none" })
+      assert.deepInclude(event, { title: "Unknown link", text: "somebody asked for none", tags: [...arn, runtime] })
     }))
 })

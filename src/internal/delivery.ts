@@ -187,7 +187,7 @@ export const deliver = (
       ambiguous
     }
     return Effect.map(
-      Effect.flatMap(Encoder.pack(chunk.endpoint, left, options), (rest) => deliverAll(rest, 1, ambiguous)),
+      Effect.flatMap(Encoder.chunk(chunk.endpoint, left, options), (rest) => deliverAll(rest, 1, ambiguous)),
       (outcomes) => [failed, ...outcomes]
     )
   }

@@ -44,7 +44,7 @@ export interface Options {
  */
 const syncLimit = 256 * 1024
 
-const deflated = (bytes: Uint8Array): Effect.Effect<Uint8Array> =>
+const pack = (bytes: Uint8Array): Effect.Effect<Uint8Array> =>
   bytes.byteLength <= syncLimit
     ? Effect.sync(() => deflateSync(bytes))
     : Effect.async((resume) => {
@@ -112,7 +112,7 @@ const fit = (endpoint: Endpoint, entries: ReadonlyArray<Entry>, options: Options
     const bytes: Uint8Array = Buffer.from(textOf(endpoint, entries))
     const encoding = options.compress ? endpoint.compression : "identity"
     return Effect.flatMap(
-      bytes.byteLength > endpoint.limits.unpackedBytes || encoding === "identity" ? Effect.succeed(bytes) : deflated(bytes),
+      bytes.byteLength > endpoint.limits.unpackedBytes || encoding === "identity" ? Effect.succeed(bytes) : pack(bytes),
       (body) =>
         bytes.byteLength <= endpoint.limits.unpackedBytes && body.byteLength <= endpoint.limits.bytes
           ? Effect.succeed({ chunks: [{ endpoint, entries, body, encoding }], unencodable: [] })
@@ -148,11 +148,11 @@ export const encode = (endpoint: Endpoint, items: ReadonlyArray<Item>, options: 
       if (entry instanceof Unencodable) unencodable.push(entry)
       else entries.push(entry)
     }
-    return Effect.map(pack(endpoint, entries, options), (packed) => concat([{ chunks: [], unencodable }, packed]))
+    return Effect.map(chunk(endpoint, entries, options), (packed) => concat([{ chunks: [], unencodable }, packed]))
   })
 
 /** Bodies for what is JSON already. */
-export const pack = (endpoint: Endpoint, entries: ReadonlyArray<Entry>, options: Options): Effect.Effect<Encoded> =>
+export const chunk = (endpoint: Endpoint, entries: ReadonlyArray<Entry>, options: Options): Effect.Effect<Encoded> =>
   Effect.map(Effect.forEach(group(endpoint, entries), (part) => fit(endpoint, part, options)), concat)
 
 /** A chunk of two or more in two halves. */

@@ -64,6 +64,8 @@ interface Context {
   refusable: boolean
   /** A part of it arrived without the others. */
   torn: boolean
+  /** How many of the values have been delivered or are in the store. */
+  safe: number
 }
 
 interface Mark {
@@ -113,6 +115,7 @@ const roundHalfEven = (x: number): number => {
 export const make = (plan: Plan) => {
   const seconds = plan.interval / 1000
   const total = plan.mode !== "delta"
+  const distributions = plan.counters === "distributions"
   const contexts = new Map<string, Context>()
   const values = new Map<number, ValueMark>()
   const events = new Map<number, Mark>()
@@ -216,6 +219,10 @@ export const make = (plan: Plan) => {
     }
   }
 
+  /** Whether the intake holds all of it. */
+  const isWhole = (context: Context): boolean =>
+    finalOf(context).every(([suffix, value]) => context.held.get(suffix) === value)
+
   const parse = (item: Series.Series | Series.DistributionSeries) => {
     const [name, suffix = ""] = item.metric.slice(plan.prefix.length).split(".") as [string, string?]
     const bucket = item.points[0]![0]
@@ -250,8 +257,8 @@ export const make = (plan: Plan) => {
       flush?.contexts.add(context.key)
       if (item.points.length !== 1 || item.interval !== seconds) fault(`${item.metric}: wrong points or interval`)
       if (bucket >= (flush?.before ?? Infinity)) fault(`${item.metric}: bucket ${bucket} is behind upTo`)
-      if ((bucket * 1000) + plan.interval < now - hour) fault(`${item.metric} at ${bucket} is too old to be sent`)
-      if (item.type === "distribution") {
+      if (bucket * 1000 < now - hour) fault(`${item.metric} at ${bucket} is too old to be sent`)
+      if (item.type === "distribution" && context.kind === "distribution") {
         const sent = item.points[0]![1]
         batchValues += sent.length
         for (const value of sent) flush?.values.add(value)
@@ -264,6 +271,15 @@ export const make = (plan: Plan) => {
     if (Math.max(batchContexts.size, flush?.contexts.size ?? 0) > plan.maxContexts) {
       fault("a flush had more contexts than may be held")
     }
+  }
+
+  const isDistribution = (kind: RollUp.Kind) => kind === "distribution" || (distributions && kind === "counter")
+
+  /** Of a counter, where values add up. */
+  const acceptSum = (context: Context, value: number, delivery: Delivery) => {
+    context.deliveries.add(delivery)
+    context.high = context.values.length
+    context.deltas.push({ value, delivery })
   }
 
   const acceptSeries = (context: Context, item: Series.Series, suffix: string, delivery: Delivery) => {
@@ -304,6 +320,11 @@ export const make = (plan: Plan) => {
       }
       const { context, suffix } = parse(item)
       if (context === undefined) continue
+      if ((item.type === "distribution") !== isDistribution(context.kind)) fault(`${item.metric} is a ${item.type}`)
+      if (item.type === "distribution" && context.kind === "counter") {
+        acceptSum(context, item.points[0]![1].reduce((a, b) => a + b, 0), delivery)
+        continue
+      }
       if (item.type === "distribution") {
         for (const value of item.points[0]![1]) {
           const mark = values.get(value)
@@ -331,7 +352,7 @@ export const make = (plan: Plan) => {
       const { context } = parse(item)
       if (context === undefined) continue
       if (item.type === "distribution" || !onlyWhatAddsUp || !total) context.refusable = true
-      if (item.type === "distribution") {
+      if (context.kind === "distribution" && item.type === "distribution") {
         for (const value of item.points[0]![1]) {
           const mark = values.get(value)
           if (mark !== undefined) mark.refusable = true
@@ -353,7 +374,7 @@ export const make = (plan: Plan) => {
       : candidates(context, "count", (state as { readonly count: number }).count / seconds)
 
   /** The process is killed, and its store holds this. */
-  const kill = (stats: ThreadStats.Stats, held: RetainedStore.Loaded, since: number) => {
+  const kill = (stats: ThreadStats.Stats, held: RetainedStore.Loaded, since: number, now: number) => {
     for (const delivery of recent) if (delivery.at >= since) delivery.answered = false
     recent = []
     const stored = new Map<Context, MetricsAggregator.Retained>()
@@ -376,7 +397,11 @@ export const make = (plan: Plan) => {
       if (context.kind === "distribution" || plan.bounded) continue
       const item = stored.get(context)
       if (item === undefined) {
-        if (context.high < context.values.length) context.refusable = true
+        const isSafe = context.high >= context.safe && (context.safe < context.values.length || isWhole(context))
+        const isOwed = !context.refusable && !isPoison(context.key) && context.bucket * 1000 >= now - hour
+        if (!isSafe && isOwed) fault(`${context.key} is not in the store`)
+        // Recorded since, or sent since and of its series only some arrived.
+        if (context.high < context.values.length || !isWhole(context)) context.refusable = true
         continue
       }
       const found = prefixesOf(context, item)
@@ -386,6 +411,7 @@ export const make = (plan: Plan) => {
       }
       const n = found.at(-1)!
       if (n < context.low) fault(`${context.key}: what is in the store undercuts what arrived`)
+      if (n < context.safe) fault(`${context.key}: ${context.safe - n} points are missing from the store`)
       cutOff += context.values.length - n
       context.values.length = n
     }
@@ -397,6 +423,15 @@ export const make = (plan: Plan) => {
       for (const [reason, n] of Object.entries(counts.dropped)) {
         past[what].dropped.set(reason, (past[what].dropped.get(reason) ?? 0) + n!)
       }
+    }
+  }
+
+  /** What is recorded by now; the result says that it is safe. */
+  const keeping = (): () => void => {
+    if (plan.restarts === 0) return () => {}
+    const numbers = Array.from(contexts.values(), (context) => [context, context.values.length] as const)
+    return () => {
+      for (const [context, n] of numbers) context.safe = Math.max(context.safe, n)
     }
   }
 
@@ -458,8 +493,9 @@ export const make = (plan: Plan) => {
       most += n - context.low
       if (doubtful) slack += n
       const name = context.key.split("|")[0]!
-      const strict = !plan.bounded && !(spent && !total) && allHere && !context.refusable && !isPoison(name) &&
-        context.bucket * 1000 + plan.interval >= now - hour
+      const asTotal = total && !isDistribution(context.kind)
+      const strict = !plan.bounded && (!spent || asTotal) && allHere && !context.refusable && !isPoison(name) &&
+        context.bucket * 1000 >= now - hour
       if (!strict) continue
       exact++
       if (context.high < n) {
@@ -467,7 +503,7 @@ export const make = (plan: Plan) => {
         fault(`${context.key}: ${context.high} of ${n} arrived`)
         continue
       }
-      if (total || context.kind === "gauge") {
+      if (asTotal || context.kind === "gauge") {
         for (const [suffix, value] of finalOf(context)) {
           const is = context.held.get(suffix)
           if (is !== value) fault(`${context.key} ${suffix}: ${is} instead of ${value}`)
@@ -553,7 +589,8 @@ export const make = (plan: Plan) => {
       const key = keyOf(name, wireHost(host), tags, bucket)
       let context = contexts.get(key)
       if (context === undefined) {
-        const kind = kinds[name[0]!]!
+        const own = kinds[name[0]!]!
+        const kind = distributions && (own === "histogram" || own === "timing") ? "distribution" : own
         context = {
           key,
           kind,
@@ -565,7 +602,8 @@ export const make = (plan: Plan) => {
           deliveries: new Set(),
           deltas: [],
           refusable: false,
-          torn: false
+          torn: false,
+          safe: 0
         }
         contexts.set(key, context)
       }
@@ -573,7 +611,7 @@ export const make = (plan: Plan) => {
       if (context.kind === "distribution") {
         values.set(value as number, {
           context,
-          expiresAt: bucket * 1000 + plan.interval + hour,
+          expiresAt: bucket * 1000 + hour,
           arrivals: [],
           refusable: false
         })
@@ -593,6 +631,7 @@ export const make = (plan: Plan) => {
       if (plan.atMostOnce) refuse(batch, true)
     },
     kill,
+    keeping,
     recorded,
     seen,
     accept,

@@ -31,6 +31,8 @@ export interface Plan {
   readonly aggregates: ReadonlyArray<ThreadStatsConfig.Aggregate>
   readonly percentiles: ReadonlyArray<number>
   readonly sampleSize: number
+  /** With `distributions`, counters, histograms and timings arrive as values that add up. */
+  readonly counters: ThreadStatsConfig.CounterTransport
   readonly prefix: string
   readonly constantTag: string | undefined
   readonly ownHost: string | undefined
@@ -46,7 +48,8 @@ export interface Plan {
   readonly options: ThreadStatsConfig.Options
 }
 
-export const make = (draw: Draw): Plan => {
+/** `later` draws what was not thought of at first, so that a seed's other choices stay as they were. */
+export const make = (draw: Draw, later: Draw): Plan => {
   const mode = draw.weighted<Mode>({ http: 6.5, total: 1.5, delta: 2 })
   const bounded = draw.chance(0.18)
   const atMostOnce = draw.chance(0.2)
@@ -66,12 +69,15 @@ export const make = (draw: Draw): Plan => {
   const maxValues = bounded && draw.chance(0.6) ? draw.between(3, 20) : 1_000_000
   const maxEvents = bounded && draw.chance(0.6) ? draw.between(2, 8) : 1000
   const bodyLimit = draw.chance(0.25) ? draw.pick([180, 700, 700, 1500, 3000]) : Infinity
+  const lossy = draw.chance(0.12)
+  const restarts = mode !== "delta" && draw.chance(0.2) ? draw.between(1, 2) : 0
+  const counters = restarts === 0 && later.chance(0.2) ? "distributions" : "series"
   return {
     mode,
     bounded,
-    lossy: draw.chance(0.12),
+    lossy,
     atMostOnce,
-    restarts: mode !== "delta" && draw.chance(0.2) ? draw.between(1, 2) : 0,
+    restarts,
     poison: draw.chance(0.25),
     bodyLimit,
     waits: draw.chance(0.7),
@@ -81,6 +87,7 @@ export const make = (draw: Draw): Plan => {
     aggregates,
     percentiles,
     sampleSize,
+    counters,
     prefix: namespace === "" ? "" : `${namespace}.`,
     constantTag,
     ownHost,
@@ -106,6 +113,7 @@ export const make = (draw: Draw): Plan => {
       aggregates,
       percentiles,
       sampleSize,
+      counters,
       maxContexts,
       maxValues,
       maxEvents,

@@ -37,13 +37,11 @@ const redirect = ({ rawPath }: APIGatewayProxyEventV2) =>
   Effect.flatMap(Links, (links) => links.get(rawPath.slice(1))).pipe(
     ThreadStats.timer("links.duration"),
     Effect.map((location): APIGatewayProxyStructuredResultV2 => ({ statusCode: 302, headers: { location } })),
-    Effect.catchTag(
-      "NoLink",
-      ({ name }) =>
-        ThreadStats.event("Unknown link", `somebody asked for ${name}`, { aggregationKey: "links" }).pipe(
-          Effect.as<APIGatewayProxyStructuredResultV2>({ statusCode: 404 })
-        )
-    ),
+    Effect.catchTag("NoLink", ({ name }) =>
+      Lambda.contextTags.pipe(
+        Effect.flatMap((tags) => ThreadStats.event("Unknown link", `somebody asked for ${name}`, { tags })),
+        Effect.as<APIGatewayProxyStructuredResultV2>({ statusCode: 404 })
+      )),
     Effect.tap(({ statusCode }) => ThreadStats.increment("links.answers", 1, { tags: { status: statusCode } }))
   )
 
