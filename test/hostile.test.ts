@@ -214,11 +214,11 @@ const layerClient = Layer.unwrapEffect(
   Layer.provide(Layer.setConfigProvider(ConfigProvider.fromMap(new Map())))
 )
 
-const calls = 7000
+const calls = 6000
 const batches = 2
 
 /** To run one seed again: HOSTILE_SEED=7 */
-const seeds = process.env["HOSTILE_SEED"] === undefined ? [1, 2, 3] : [Number(process.env["HOSTILE_SEED"])]
+const seeds = process.env["HOSTILE_SEED"] === undefined ? [1, 2] : [Number(process.env["HOSTILE_SEED"])]
 
 describe(`hostile calls, ${calls} for each seed`, () => {
   it.effect.each(seeds)(

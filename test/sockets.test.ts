@@ -191,7 +191,10 @@ describe.concurrent.each(clientNames)("over %s, a server that", (http) => {
         const server = yield* HostileServer.make(behaviours[name])
         yield* Effect.gen(function*() {
           yield* record
-          const first = yield* checkedFlush(expected)
+          const first = yield* name === "sends a header without end"
+            // which takes the client's parser its time
+            ? checkedFlush(expected, "Timeout")
+            : checkedFlush(expected)
           yield* soon(arrivedAt(server, first), expected === "Delivered" ? everything : nothing)
           assert.isAbove(yield* server.connections, 0)
           if (isTls(name) || expected === "Rejected") return
