@@ -1,9 +1,12 @@
 import { fileURLToPath } from "node:url"
-import { defineConfig } from "vitest/config"
+import { configDefaults, defineConfig } from "vitest/config"
 
 const src = fileURLToPath(new URL("./src", import.meta.url))
 
-export default defineConfig({
+/** Needs what `npm run test:ric` installs. */
+const ric = "test/ric/*.test.ts"
+
+export default defineConfig(({ mode }) => ({
   resolve: {
     alias: [
       { find: /^effect-threadstats$/, replacement: `${src}/index.ts` },
@@ -12,9 +15,10 @@ export default defineConfig({
     dedupe: ["effect", "@effect/platform"]
   },
   test: {
-    include: ["test/**/*.test.ts"],
+    include: mode === "ric" ? [ric] : ["test/**/*.test.ts"],
+    exclude: mode === "ric" ? configDefaults.exclude : [...configDefaults.exclude, ric],
     setupFiles: ["test/support/secretsSweep.ts"],
     minWorkers: 1,
     maxWorkers: 2
   }
-})
+}))

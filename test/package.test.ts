@@ -62,9 +62,11 @@ describe("src/index.ts", () => {
 })
 
 describe("package-lock.json", () => {
-  it("holds no download address", () => {
-    const packages: Record<string, { readonly resolved?: string }> = lock.packages
-    assert.deepStrictEqual(Object.keys(packages).filter((name) => packages[name]?.resolved !== undefined), [])
+  it("holds no download address, and neither does that of test/ric", () => {
+    for (const { packages } of [lock, JSON.parse(read(root, "test/ric/package-lock.json"))]) {
+      assert.isNotEmpty(packages)
+      assert.deepStrictEqual(Object.keys(packages).filter((name) => packages[name].resolved !== undefined), [])
+    }
   })
 
   it("holds a single copy of effect and of @effect/platform", () => {

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { build } from "esbuild"
 import { type ChildProcess, spawn } from "node:child_process"
-import { basename, join } from "node:path"
+import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 
@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL("../..", import.meta.url))
 
 /** Bundles a file of this folder as Lambda functions are bundled, and gives the path of the bundle. */
 export const bundle = (name: string): Promise<string> => {
-  const outfile = join(root, "build/test-lambda", `${basename(name, ".ts")}.mjs`)
+  const outfile = join(root, "build/test-lambda", name.replace(/^(\.\.\/)+/, "").replace(/\.ts$/, ".mjs"))
   return build({
     entryPoints: [join(root, "test/lambda", name)],
     outfile,

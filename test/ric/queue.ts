@@ -1,0 +1,26 @@
+/** A function for a queue: it fails for the messages that say so, or as a whole. */
+import type { Context, SQSBatchResponse, SQSEvent } from "aws-lambda"
+import * as Lambda from "effect-threadstats/Lambda"
+import * as ThreadStats from "effect-threadstats/ThreadStats"
+import * as Effect from "effect/Effect"
+
+class OutOfStock extends Error {
+  override readonly name = "OutOfStock"
+}
+
+export const handler = Lambda.makeHandler({
+  handler: (event: SQSEvent, context: Context) =>
+    Effect.gen(function*() {
+      const failed = event.Records.filter(({ body }) => body === "bad")
+      yield* ThreadStats.increment("messages", event.Records.length)
+      if (event.Records.some(({ body }) => body === "poison")) {
+        yield* ThreadStats.increment("poisoned")
+        return yield* Effect.fail(new OutOfStock(`no stock for ${context.functionName}`))
+      }
+      const result: SQSBatchResponse = {
+        batchItemFailures: failed.map(({ messageId }) => ({ itemIdentifier: messageId }))
+      }
+      return result
+    }),
+  layer: ThreadStats.layerFetch
+})

@@ -1,0 +1,10 @@
+/** The function of the soak, and of the worker threads. */
+import * as Lambda from "effect-threadstats/Lambda"
+import * as ThreadStats from "effect-threadstats/ThreadStats"
+import * as Effect from "effect/Effect"
+
+export const handler = Lambda.makeHandler({
+  handler: (event: { readonly count: number }) =>
+    Effect.as(ThreadStats.increment("soak.count", event.count), { counted: event.count }),
+  layer: ThreadStats.layerFetch
+})
