@@ -52,13 +52,10 @@ export const make: (
 ) => Effect.Effect<typeof Reporter.Service, ConfigError.ConfigError, HttpClient.HttpClient> = Effect.fnUntraced(
   function*(settings: Settings) {
     if (settings.disabled) return yield* noop
-    const keys = yield* Effect.flatMap(
-      Effect.serviceOption(ApiKey.ApiKey),
-      Option.match({
-        onNone: () => Effect.mapBoth(settings.apiKey, { onFailure: () => missingKey, onSuccess: ApiKey.constant }),
-        onSome: Effect.succeed
-      })
-    )
+    const source = yield* Effect.serviceOption(ApiKey.ApiKey)
+    const keys = Option.isSome(source)
+      ? source.value
+      : yield* Effect.mapBoth(settings.apiKey, { onFailure: () => missingKey, onSuccess: ApiKey.constant })
     const transport = Transport.make(yield* HttpClient.HttpClient, settings)
 
     const deliver = (endpoint: Endpoint) => (batch: ReadonlyArray<Item>): Effect.Effect<Receipt, ReporterError> =>
@@ -82,7 +79,8 @@ export const make: (
       flushMetrics: deliver(series),
       flushDistributions: deliver(distributionPoints),
       flushEvents: deliver(events),
-      warm: Effect.catchAllCause(Effect.flatMap(keys.get, transport.warm), () => Effect.void)
+      // a source is not asked before there is something to deliver: what it signs for that may expire unused
+      warm: transport.warm(Option.isSome(source) ? Option.none() : settings.apiKey)
     })
   }
 )

@@ -170,29 +170,27 @@ describe("a reporter over a source of keys", () => {
       assert.isTrue(Exit.isSuccess(yield* flushed(reporter)))
     }))
 
-  it.effect("is warmed without failing, whatever the source does", () =>
+  it.effect("is warmed without asking the source, whose signature might expire before it is needed", () =>
     Effect.gen(function*() {
-      for (
-        const [source, works] of [[Effect.fail(failure), false], [Effect.die("vault"), false], [
-          Effect.succeed(key("k")),
-          true
-        ]] as const
-      ) {
-        const paths: Array<string> = []
+      for (const source of [Effect.fail(failure), Effect.die("vault"), Effect.succeed(key("k"))]) {
+        const vault = makeVault("k")
+        vault.answer = () => source
+        const seen: Array<string> = []
         const client = HttpClient.make((request) =>
           Effect.sync(() => {
-            paths.push(new URL(request.url).pathname)
-            return HttpClientResponse.fromWeb(request, new Response("{}"))
+            seen.push(`${new URL(request.url).pathname} ${request.headers["dd-api-key"]}`)
+            return HttpClientResponse.fromWeb(request, new Response("{}", { status: 403 }))
           })
         )
         const reporter = yield* Reporter.Reporter.pipe(
           Effect.provide(HttpReporter.layer()),
           Effect.provideService(HttpClient.HttpClient, client),
-          Effect.provideServiceEffect(ApiKey.ApiKey, ApiKey.make(source)),
+          Effect.provideServiceEffect(ApiKey.ApiKey, ApiKey.make(vault.read)),
           Effect.withConfigProvider(ConfigProvider.fromMap(new Map()))
         )
         yield* reporter.warm
-        assert.deepStrictEqual(paths, works ? ["/api/v1/validate"] : [])
+        assert.deepStrictEqual(seen, ["/api/v1/validate undefined"])
+        assert.strictEqual(vault.asked, 0)
       }
     }))
 

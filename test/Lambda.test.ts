@@ -1,10 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as HttpReporter from "effect-threadstats/HttpReporter"
 import * as Lambda from "effect-threadstats/Lambda"
 import { lambdaProgram } from "effect-threadstats/Lambda"
 import * as LambdaExtension from "effect-threadstats/LambdaExtension"
 import * as LambdaStream from "effect-threadstats/LambdaStream"
+import * as LocalIntake from "effect-threadstats/LocalIntake"
 import * as Reporter from "effect-threadstats/Reporter"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
+import type * as ThreadStatsConfig from "effect-threadstats/ThreadStatsConfig"
 import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
@@ -18,6 +21,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
+import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -25,6 +29,7 @@ import * as TestClock from "effect/TestClock"
 import { Writable } from "node:stream"
 import { vi } from "vitest"
 import { layerObserved, layerOver, Log, note, observe } from "./lambda/observed.js"
+import { layerIntake } from "./support/intake.js"
 
 const delivered = Effect.flatMap(Reporter.MemoryReporter, (memory) => memory.distributions).pipe(
   Effect.map((batch) =>
@@ -547,6 +552,38 @@ describe("the flush after the response", () => {
       printed.mockRestore()
     }
   })
+})
+
+describe("two environments that count ten each", () => {
+  const counted = (options: ThreadStatsConfig.Options) =>
+    Effect.gen(function*() {
+      const intake = yield* LocalIntake.LocalIntake
+      const environment = Effect.gen(function*() {
+        for (let i = 0; i < 5; i++) yield* ThreadStats.increment("orders", 2)
+        for (let i = 0; i < 3; i++) yield* ThreadStats.histogram("lines", 4)
+      }).pipe(
+        lambdaProgram(),
+        Effect.provide(Layer.provide(
+          ThreadStats.layerHttpWith({ apiUrl: intake.url, apiKey: Redacted.make("key"), ...options }),
+          HttpReporter.layerHttpClient
+        ))
+      )
+      yield* Effect.all([environment, environment], { concurrency: "unbounded" })
+      return [yield* intake.total("orders"), yield* intake.total("lines"), yield* intake.total("lines.count")]
+    }).pipe(
+      Effect.provide(layerIntake()),
+      Effect.withConfigProvider(ConfigProvider.fromMap(new Map([["AWS_LAMBDA_FUNCTION_NAME", "orders"]])))
+    )
+
+  it.effect("show twenty at Datadog", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* counted({}), [20, 24, 0])
+    }))
+
+  it.effect("show ten as series, which overwrite each other, unless a tag tells them apart", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* counted({ counters: "series" }), [10, 0, 3])
+    }))
 })
 
 describe("streamHandler", () => {

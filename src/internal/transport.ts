@@ -40,8 +40,12 @@ export interface Transport {
     key: Redacted.Redacted,
     limit: number
   ) => Effect.Effect<void, DeliveryFailure>
-  readonly warm: (key: Redacted.Redacted) => Effect.Effect<void>
+  /** Opens a connection. The answer does not matter, nor that it is a refusal where there is no key yet. */
+  readonly warm: (key: Option.Option<Redacted.Redacted>) => Effect.Effect<void>
 }
+
+/** Where there is nothing to keep out of an error. */
+const noKey = /*#__PURE__*/ Redacted.make("(none)")
 
 const timedOut = (limit: Duration.Duration) =>
   new DeliveryFailure({
@@ -55,10 +59,10 @@ export const make = (client: HttpClient.HttpClient, options: {
   readonly apiUrl: string
   readonly requestTimeout: Duration.Duration
 }): Transport => {
-  const headers = (key: Redacted.Redacted, more: Record<string, string>) =>
+  const headers = (key: Option.Option<Redacted.Redacted>, more: Record<string, string>) =>
     Headers.unsafeFromRecord({
       ...more,
-      [keyHeader]: Redacted.value(key),
+      ...(Option.isSome(key) ? { [keyHeader]: Redacted.value(key.value) } : undefined),
       "user-agent": `effect-threadstats/${version}`
     })
 
@@ -136,7 +140,7 @@ export const make = (client: HttpClient.HttpClient, options: {
         exchange(
           () =>
             HttpClientRequest.post(`${options.apiUrl}${endpoint.path}`, {
-              headers: headers(key, encoding === "identity" ? {} : { "content-encoding": encoding }),
+              headers: headers(Option.some(key), encoding === "identity" ? {} : { "content-encoding": encoding }),
               body: HttpBody.uint8Array(body, "application/json")
             }),
           key,
@@ -157,7 +161,7 @@ export const make = (client: HttpClient.HttpClient, options: {
       Effect.ignore(
         exchange(
           () => HttpClientRequest.get(`${options.apiUrl}${validatePath}`, { headers: headers(key, {}) }),
-          key,
+          Option.getOrElse(key, () => noKey),
           options.requestTimeout
         )
       )
