@@ -161,34 +161,6 @@ export const maxSuffixLength = (
     )
     : 0
 
-class Counter implements RollUp {
-  sum: number
-  readonly seconds: number
-  constructor(seconds: number, sum = 0) {
-    this.seconds = seconds
-    this.sum = sum
-  }
-  add(value: Value): number {
-    this.sum += value as number
-    return 0
-  }
-  absorb(older: RollUp): void {
-    this.sum = finite(this.sum) + finite((older as Counter).sum)
-  }
-  points(): ReadonlyArray<Point> {
-    return [{ suffix: "", type: "rate", value: finite(this.sum) / this.seconds }]
-  }
-  values(): ReadonlyArray<number> {
-    return noValues
-  }
-  bytes(): number {
-    return 0
-  }
-  state(): State {
-    return finite(this.sum)
-  }
-}
-
 /** A counter that is reported as one value of a distribution: how much was counted since the last report. */
 class Sum implements RollUp {
   sum: number
@@ -213,6 +185,21 @@ class Sum implements RollUp {
   }
   state(): State {
     return finite(this.sum)
+  }
+}
+
+/** A counter that is reported as a rate. */
+class Counter extends Sum {
+  readonly seconds: number
+  constructor(seconds: number, sum?: number) {
+    super(sum)
+    this.seconds = seconds
+  }
+  override points(): ReadonlyArray<Point> {
+    return [{ suffix: "", type: "rate", value: finite(this.sum) / this.seconds }]
+  }
+  override values(): ReadonlyArray<number> {
+    return noValues
   }
 }
 
