@@ -75,10 +75,12 @@ export interface RolledUp {
   readonly tags: ReadonlyArray<string>
   /** Start of the bucket, in seconds since the epoch. */
   readonly timestamp: number
-  /** Empty for what travels as a distribution. */
+  /** Empty for what travels as a distribution or as {@link samples}. */
   readonly points: ReadonlyArray<RollUp.Point>
   /** Empty for all else. */
   readonly values: ReadonlyArray<number>
+  /** What was recorded, where that was asked for instead of points. */
+  readonly samples: RollUp.Samples | undefined
   /** How many recorded points are in this and in nothing taken out before. */
   readonly recorded: number
 }
@@ -174,9 +176,11 @@ export class MetricsAggregator extends Context.Tag("effect-threadstats/MetricsAg
    * Takes out what is to be reported: all of it or, with `upTo` (milliseconds since the epoch), only what is in buckets
    * that end at or before the bucket of that moment. `temporality` says whether a context that was taken out before is
    * handed out as its total or as what is new; `now` (milliseconds since the epoch) tells which bucket is still open.
+   * With `samples`, what does not travel as a distribution is handed out as recorded, not as points.
    */
   readonly flush: (options: {
     readonly temporality: Temporality
+    readonly samples?: boolean | undefined
     readonly now: number
     readonly upTo?: number | undefined
   }) => Effect.Effect<ReadonlyArray<RolledUp>>
@@ -504,7 +508,8 @@ const unsafeMake = (
     if (reason !== undefined) ledger.count(reason, name)
   }
 
-  const takeOut = (bucket: Bucket, entry: Entry, temporality: Temporality): Taken => {
+  const takeOut = (bucket: Bucket, entry: Entry, temporality: Temporality, asSamples: boolean): Taken => {
+    const distributed = addsUp(entry.kind)
     const taken: Taken = {
       entry,
       from: bucket,
@@ -513,12 +518,13 @@ const unsafeMake = (
       host: entry.host,
       tags: entry.tags,
       timestamp: bucket.start / 1000,
-      points: entry.rollUp.points(),
+      points: asSamples ? [] : entry.rollUp.points(),
       values: entry.rollUp.values(),
+      samples: asSamples && !distributed ? entry.rollUp.samples() : undefined,
       recorded: entry.pending
     }
     release(entry)
-    if (temporality === "delta" || addsUp(entry.kind)) {
+    if (temporality === "delta" || distributed) {
       remove(bucket, entry)
     } else {
       entry.sent = true
@@ -543,7 +549,7 @@ const unsafeMake = (
     }
   }
 
-  const flush: MetricsAggregator["Type"]["flush"] = ({ now, temporality, upTo }) =>
+  const flush: MetricsAggregator["Type"]["flush"] = ({ now, samples = false, temporality, upTo }) =>
     Effect.sync(() => {
       const limit = upTo === undefined ? Infinity : startOf(upTo)
       const taken: Array<RolledUp> = []
@@ -554,7 +560,7 @@ const unsafeMake = (
         const expired = bucket.start < now - maxAge
         for (const entry of dirty) {
           if (expired) drop("Expired", bucket, entry)
-          else taken.push(takeOut(bucket, entry, temporality))
+          else taken.push(takeOut(bucket, entry, temporality, samples))
         }
         if (bucket.entries.size === 0) buckets.delete(bucket.start)
       }

@@ -11,7 +11,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Event } from "./Event.js"
-import type { DistributionSeries, Series } from "./Series.js"
+import type { DistributionSeries, SampleSeries, Series } from "./Series.js"
 
 /**
  * What a receiver does with two values for the same series and timestamp, and therefore what it must be sent when more
@@ -33,7 +33,7 @@ export type Temporality = "total" | "delta"
  * @since 0.1.0
  * @category models
  */
-export type Item = Series | DistributionSeries | Event
+export type Item = Series | DistributionSeries | SampleSeries | Event
 
 /**
  * What a delivery took: accepted items, accepted payloads and their bytes on the wire, and how often a payload was sent
@@ -117,6 +117,9 @@ export class Deadline extends Context.Reference<Deadline>()("effect-threadstats/
 /**
  * Delivers batches. A batch is never empty, and never changed after it was handed over.
  *
+ * A reporter whose receiver rolls up by itself has `flushSamples`: it is handed counters, gauges, sets, histograms and
+ * timings as they were recorded, and `flushMetrics` is not called by the client.
+ *
  * `warm` opens what the first delivery would have to open (a TLS connection, say); it never fails, and nobody waits
  * for it.
  *
@@ -126,6 +129,7 @@ export class Deadline extends Context.Reference<Deadline>()("effect-threadstats/
 export class Reporter extends Context.Tag("effect-threadstats/Reporter")<Reporter, {
   readonly temporality: Temporality
   readonly flushMetrics: (batch: ReadonlyArray<Series>) => Effect.Effect<Receipt, ReporterError>
+  readonly flushSamples?: ((batch: ReadonlyArray<SampleSeries>) => Effect.Effect<Receipt, ReporterError>) | undefined
   readonly flushDistributions: (batch: ReadonlyArray<DistributionSeries>) => Effect.Effect<Receipt, ReporterError>
   readonly flushEvents: (batch: ReadonlyArray<Event>) => Effect.Effect<Receipt, ReporterError>
   readonly warm: Effect.Effect<void>
@@ -175,6 +179,8 @@ export const layerNoop: Layer.Layer<Reporter> = Layer.sync(Reporter, () => {
  */
 export class MemoryReporter extends Context.Tag("effect-threadstats/Reporter/MemoryReporter")<MemoryReporter, {
   readonly metrics: Effect.Effect<ReadonlyArray<Series>>
+  /** In place of `metrics`, where the layer was asked for them. */
+  readonly samples: Effect.Effect<ReadonlyArray<SampleSeries>>
   readonly distributions: Effect.Effect<ReadonlyArray<DistributionSeries>>
   readonly events: Effect.Effect<ReadonlyArray<Event>>
   readonly clear: Effect.Effect<void>
@@ -188,9 +194,12 @@ export class MemoryReporter extends Context.Tag("effect-threadstats/Reporter/Mem
  */
 export const layerMemoryWith = (options: {
   readonly temporality: Temporality
+  /** To be handed what was recorded, in place of series. Default: `false`. */
+  readonly samples?: boolean | undefined
 }): Layer.Layer<Reporter | MemoryReporter> =>
   Layer.effectContext(Effect.sync(() => {
     let metrics: Array<Series> = []
+    let samples: Array<SampleSeries> = []
     let distributions: Array<DistributionSeries> = []
     let events: Array<Event> = []
     const keep = <A extends Item>(store: () => Array<A>) => (batch: ReadonlyArray<A>) =>
@@ -201,15 +210,18 @@ export const layerMemoryWith = (options: {
     return Context.make(Reporter, {
       temporality: options.temporality,
       flushMetrics: keep(() => metrics),
+      flushSamples: options.samples === true ? keep(() => samples) : undefined,
       flushDistributions: keep(() => distributions),
       flushEvents: keep(() => events),
       warm: Effect.void
     }).pipe(Context.add(MemoryReporter, {
       metrics: Effect.sync(() => metrics.slice()),
+      samples: Effect.sync(() => samples.slice()),
       distributions: Effect.sync(() => distributions.slice()),
       events: Effect.sync(() => events.slice()),
       clear: Effect.sync(() => {
         metrics = []
+        samples = []
         distributions = []
         events = []
       })

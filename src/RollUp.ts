@@ -59,6 +59,18 @@ export interface HistogramState {
 }
 
 /**
+ * Recorded values, each of which stands for `weight` of them: 1, or more where a histogram was given more values than it
+ * keeps.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Samples {
+  readonly values: ReadonlyArray<Value>
+  readonly weight: number
+}
+
+/**
  * What has been recorded for one context in one bucket.
  *
  * @since 0.1.0
@@ -73,6 +85,11 @@ export interface RollUp {
   readonly points: () => ReadonlyArray<Point>
   /** A distribution's values, in order of recording. */
   readonly values: () => ReadonlyArray<number>
+  /**
+   * What was recorded, for a receiver that rolls up by itself: a counter's sum, a gauge's last value, a set's members, the
+   * values of all others. Changes nothing.
+   */
+  readonly samples: () => Samples
   /** About how many bytes it holds, besides a constant part. */
   readonly bytes: () => number
   /** A copy of all it holds, to be kept elsewhere. */
@@ -180,6 +197,9 @@ class Sum implements RollUp {
   values(): ReadonlyArray<number> {
     return [finite(this.sum)]
   }
+  samples(): Samples {
+    return { values: [finite(this.sum)], weight: 1 }
+  }
   bytes(): number {
     return 0
   }
@@ -221,6 +241,9 @@ class Gauge implements RollUp {
   values(): ReadonlyArray<number> {
     return noValues
   }
+  samples(): Samples {
+    return { values: [this.last], weight: 1 }
+  }
   bytes(): number {
     return 0
   }
@@ -255,6 +278,9 @@ class UniqueSet implements RollUp {
   values(): ReadonlyArray<number> {
     return noValues
   }
+  samples(): Samples {
+    return { values: Array.from(this.members), weight: 1 }
+  }
   bytes(): number {
     return this.size
   }
@@ -280,6 +306,9 @@ class Distribution implements RollUp {
   }
   values(): ReadonlyArray<number> {
     return this.recorded
+  }
+  samples(): Samples {
+    return { values: this.recorded, weight: 1 }
   }
   bytes(): number {
     return this.recorded.length * numberBytes
@@ -379,6 +408,9 @@ class Histogram implements RollUp {
   }
   values(): ReadonlyArray<number> {
     return noValues
+  }
+  samples(): Samples {
+    return { values: this.sample.slice(), weight: this.sample.length === 0 ? 1 : this.count / this.sample.length }
   }
   bytes(): number {
     return this.sample.length * numberBytes

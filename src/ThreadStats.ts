@@ -41,7 +41,7 @@ import * as MetricsAggregator from "./MetricsAggregator.js"
 import * as Reporter from "./Reporter.js"
 import { type Loaded, RetainedStore } from "./RetainedStore.js"
 import * as RollUp from "./RollUp.js"
-import type { DistributionSeries, Series } from "./Series.js"
+import type { DistributionSeries, SampleSeries, Series } from "./Series.js"
 import * as ThreadStatsConfig from "./ThreadStatsConfig.js"
 
 export type {
@@ -274,6 +274,11 @@ export class ThreadStats extends Context.Tag("effect-threadstats/ThreadStats")<T
    */
   readonly flush: (options?: FlushOptions) => Effect.Effect<FlushReceipt>
   readonly stats: Effect.Effect<Stats>
+  /**
+   * Has something recorded at the beginning of every flush, while the scope is open and once more when it closes: for what
+   * is measured only when somebody looks. The function must not wait; what it throws is logged, and changes nothing.
+   */
+  readonly onFlush: (record: () => void) => Effect.Effect<void, never, Scope.Scope>
   /** Opens the reporter's connection ahead of the first flush. Never fails. */
   readonly warm: Effect.Effect<void>
 }>() {}
@@ -307,7 +312,7 @@ const nameLengths = (config: ThreadStatsConfig.ThreadStatsConfig): { readonly [K
 /** What is no number stays as it is, for the aggregator to drop. */
 const negate = (value: number): number => typeof value === "number" ? -value : value
 
-type Recorders = Pick<Service, Exclude<keyof Service, "config" | "flush" | "stats" | "warm">>
+type Recorders = Pick<Service, Exclude<keyof Service, "config" | "flush" | "onFlush" | "stats" | "warm">>
 
 const makeRecorders = (options: {
   readonly point: (kind: RollUp.Kind, name: string, value: RollUp.Value, options: PointOptions | undefined) => void
@@ -380,6 +385,7 @@ const makeDisabled = (config: ThreadStatsConfig.ThreadStatsConfig, clock: Clock.
     ...makeRecorders({ point: () => {}, event: () => {}, clock, timerUnit: config.timerUnit }),
     timer: (effect) => effect,
     flush: () => Effect.succeed(emptyFlush),
+    onFlush: () => Effect.void,
     stats: Effect.succeed(noStats),
     warm: Effect.void
   }
@@ -417,6 +423,10 @@ export const fromConfig = (
       ? undefined
       : ({ kind }: MetricsAggregator.Retained) =>
         kind === "gauge" || (reporter.temporality === "total" && !RollUp.addsUp(kind, aggregator.counters))
+    /** As the reporter takes them: all of a batch are points, or all are samples. */
+    const flushSeries = (reporter.flushSamples ?? reporter.flushMetrics) as (
+      batch: ReadonlyArray<Series | SampleSeries>
+    ) => Effect.Effect<Reporter.Receipt, Reporter.ReporterError>
     const breaker = Breaker.make()
     const counters = {
       metrics: { delivered: 0, inFlight: 0 },
@@ -612,6 +622,23 @@ export const fromConfig = (
         onSome: f
       })
 
+    const watched = new Set<() => void>()
+
+    const look = (record: () => void) =>
+      Effect.catchAllCause(
+        Effect.sync(record),
+        (cause) => log(Effect.logWarning("What was to be recorded at a flush could not be", cause))
+      )
+
+    const onFlush: Service["onFlush"] = (record) => {
+      /** Each registration is one of its own, also of the same function. */
+      const own = () => record()
+      return Effect.acquireRelease(
+        Effect.sync(() => watched.add(own)),
+        () => Effect.zipRight(Effect.sync(() => watched.delete(own)), look(own))
+      )
+    }
+
     /** The numbers that were reported last, and how many points that took. */
     let reported: { readonly stats: Stats; readonly points: number } = { stats: noStats, points: 0 }
 
@@ -634,9 +661,15 @@ export const fromConfig = (
           yield* warn([])
           return { ...emptyFlush, skipped: true }
         }
+        for (const record of watched) yield* look(record)
         if (config.selfMetrics) yield* recordSelf(now)
         const drain = Effect.zipWith(
-          aggregator.flush({ temporality: reporter.temporality, now, upTo }),
+          aggregator.flush({
+            temporality: reporter.temporality,
+            samples: reporter.flushSamples !== undefined,
+            now,
+            upTo
+          }),
           eventsAggregator.flush(now),
           (items, events) => {
             for (const { recorded } of items) counters.metrics.inFlight += recorded
@@ -659,7 +692,9 @@ export const fromConfig = (
         for (const item of items) {
           ;(RollUp.addsUp(item.kind, aggregator.counters) ? distributed : rolledUp).push(item)
         }
-        const series = rolledUp.map((item) => wire.toSeries(dress, item))
+        const series: ReadonlyArray<ReadonlyArray<Series | SampleSeries>> = rolledUp.map((item) =>
+          item.samples === undefined ? wire.toSeries(dress, item) : [wire.toSamples(dress, item)]
+        )
         const distributions = distributed.map((item) => [wire.toDistribution(dress, item)])
 
         const batches = [series.flat(), distributions.flat(), events] as const
@@ -680,7 +715,7 @@ export const fromConfig = (
         const left = deadline - clock.unsafeCurrentTimeMillis()
         const limit = Duration.millis(left * (Option.isSome(retention) ? 1 - storeShare : 1))
         const exit = yield* Effect.exit(restore(Effect.all([
-          run<Series>(0, "series", batches[0], reporter.flushMetrics),
+          run(0, "series", batches[0], flushSeries),
           run<DistributionSeries>(1, "distributions", batches[1], reporter.flushDistributions),
           run<Event>(2, "events", batches[2], reporter.flushEvents)
         ], { concurrency: "unbounded", discard: true })))
@@ -774,6 +809,7 @@ export const fromConfig = (
       config,
       ...makeRecorders({ point, event, clock, timerUnit: config.timerUnit }),
       flush,
+      onFlush,
       stats,
       warm: Effect.ignoreLogged(Effect.withTracerEnabled(reporter.warm, false))
     }

@@ -17,7 +17,7 @@ import {
   Scope,
   TestClock
 } from "effect"
-import { Reporter, ThreadStats, ThreadStatsConfig } from "effect-threadstats"
+import { EventsAggregator, MetricsAggregator, Reporter, ThreadStats, ThreadStatsConfig } from "effect-threadstats"
 import * as scripted from "./support/scripted.js"
 
 const seconds = (n: number) => n * 1000
@@ -745,6 +745,128 @@ describe("ThreadStats", () => {
         reporter.answer = ({ batch }) => scripted.accept(batch)
       }).pipe(Effect.provide(scripted.client(reporter)))
     })
+  })
+
+  describe("with a reporter that takes what was recorded", () => {
+    const layer = (options: { readonly samples: boolean; readonly client?: ThreadStatsConfig.Options }) =>
+      ThreadStats.layer({ periodicFlush: false, ...options.client }).pipe(
+        Layer.provide(Layer.merge(MetricsAggregator.layer(options.client), EventsAggregator.layer)),
+        Layer.provideMerge(Reporter.layerMemoryWith({ temporality: "delta", samples: options.samples })),
+        Layer.orDie
+      )
+
+    const recordAll = Effect.gen(function*() {
+      yield* ThreadStats.increment("c", 3, { tags: ["a:1"] })
+      yield* ThreadStats.decrement("c", 1, { tags: ["a:1"] })
+      yield* ThreadStats.gauge("g", 1)
+      yield* ThreadStats.gauge("g", 0.5, { host: "web-9" })
+      yield* ThreadStats.set("s", "alice")
+      yield* ThreadStats.set("s", 7)
+      yield* ThreadStats.set("s", "alice")
+      yield* ThreadStats.histogram("h", 20)
+      yield* ThreadStats.histogram("h", 10)
+      yield* ThreadStats.timing("t", 12.5)
+      yield* ThreadStats.distribution("d", 1)
+    })
+
+    it.effect("hands over samples in place of series, and only what is new", () =>
+      Effect.gen(function*() {
+        yield* recordAll
+        yield* ThreadStats.flush()
+        yield* ThreadStats.increment("c", 5, { tags: ["a:1"] })
+        yield* ThreadStats.histogram("h", 1)
+        const receipt = yield* ThreadStats.flush()
+        const { distributions, metrics, samples } = yield* Effect.flatMap(Reporter.MemoryReporter, Effect.all)
+        assert.deepStrictEqual(metrics, [])
+        const common = { weight: 1, tags: ["k:v"], interval: 10, device: "sda" }
+        assert.deepStrictEqual(samples, [
+          { ...common, metric: "app.c", type: "counter", points: [[0, [2]]], tags: ["a:1", "k:v"] },
+          { ...common, metric: "app.g", type: "gauge", points: [[0, [1]]] },
+          { ...common, metric: "app.g", type: "gauge", points: [[0, [0.5]]], host: "web-9" },
+          { ...common, metric: "app.s", type: "set", points: [[0, ["alice", 7]]] },
+          { ...common, metric: "app.h", type: "histogram", points: [[0, [20, 10]]] },
+          { ...common, metric: "app.t", type: "timing", points: [[0, [12.5]]] },
+          { ...common, metric: "app.c", type: "counter", points: [[0, [5]]], tags: ["a:1", "k:v"] },
+          { ...common, metric: "app.h", type: "histogram", points: [[0, [1]]] }
+        ])
+        assert.deepStrictEqual(shown(distributions), [["app.d", [1]]])
+        assert.deepStrictEqual(receipt.metrics, { delivered: 2, kept: 0, dropped: 0 })
+        yield* addsUp
+      }).pipe(
+        Effect.provide(layer({ samples: true, client: { namespace: "app", constantTags: ["k:v"], device: "sda" } }))
+      ))
+
+    it.effect("says for how many each value stands where not all are kept", () =>
+      Effect.gen(function*() {
+        for (let i = 0; i < 25; i++) yield* ThreadStats.histogram("h", i)
+        yield* ThreadStats.flush()
+        const [series] = yield* Effect.flatMap(Reporter.MemoryReporter, (self) => self.samples)
+        assert.strictEqual(series?.points[0]?.[1].length, 10)
+        assert.strictEqual(series?.weight, 2.5)
+      }).pipe(Effect.provide(layer({ samples: true, client: { sampleSize: 10 } }))))
+
+    it.effect("counters that travel as distributions stay distributions", () =>
+      Effect.gen(function*() {
+        yield* recordAll
+        yield* ThreadStats.flush()
+        const { distributions, samples } = yield* Effect.flatMap(Reporter.MemoryReporter, Effect.all)
+        assert.deepStrictEqual(shown(distributions).map(([name]) => name), ["c", "h", "t", "d"])
+        assert.deepStrictEqual(samples.map(({ type }) => type), ["gauge", "gauge", "set"])
+      }).pipe(Effect.provide(layer({ samples: true, client: { counters: "distributions" } }))))
+
+    it.effect("a reporter without it is handed series", () =>
+      Effect.gen(function*() {
+        yield* recordAll
+        yield* ThreadStats.flush()
+        const { metrics, samples } = yield* Effect.flatMap(Reporter.MemoryReporter, Effect.all)
+        assert.deepStrictEqual(samples, [])
+        assert.deepStrictEqual(metrics[0]?.points, [[0, 0.2]])
+      }).pipe(Effect.provide(layer({ samples: false }))))
+  })
+
+  describe("onFlush", () => {
+    it.effect("records at the beginning of every flush, and once more when its scope closes", () =>
+      Effect.gen(function*() {
+        const client = yield* ThreadStats.ThreadStats
+        let looks = 0
+        yield* Effect.scoped(Effect.gen(function*() {
+          yield* client.onFlush(() => client.unsafeGauge("looks", ++looks))
+          yield* ThreadStats.flush()
+          yield* ThreadStats.flush()
+          assert.deepStrictEqual(shown((yield* memory).metrics), [["looks", 1], ["looks", 2]])
+        }))
+        yield* ThreadStats.flush()
+        yield* ThreadStats.flush()
+        assert.deepStrictEqual(shown((yield* memory).metrics), [["looks", 1], ["looks", 2], ["looks", 3]])
+      }).pipe(Effect.provide(ThreadStats.layerTest)))
+
+    it.effect("what it throws is logged, and costs nothing else", () => {
+      const lines: Array<scripted.Line> = []
+      return Effect.gen(function*() {
+        const client = yield* ThreadStats.ThreadStats
+        yield* client.onFlush(() => {
+          throw new Error("broken look")
+        })
+        yield* client.onFlush(() => client.unsafeGauge("other", 1))
+        yield* ThreadStats.gauge("g", 1)
+        const receipt = yield* ThreadStats.flush()
+        assert.deepStrictEqual(receipt.metrics, { delivered: 2, kept: 0, dropped: 0 })
+        assert.strictEqual(lines.filter(({ level }) => level === "WARN").length, 1)
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(Layer.merge(ThreadStats.layerTest, scripted.logsTo(lines)))
+      )
+    })
+
+    it.effect("two registrations of one function are two", () =>
+      Effect.gen(function*() {
+        const client = yield* ThreadStats.ThreadStats
+        const look = () => client.unsafeIncrement("looks")
+        yield* client.onFlush(look)
+        yield* Effect.scoped(client.onFlush(look))
+        yield* ThreadStats.flush()
+        assert.deepStrictEqual(shown((yield* memory).metrics), [["looks", 0.2]])
+      }).pipe(Effect.scoped, Effect.provide(ThreadStats.layerTest)))
   })
 
   describe("flushes that wait for one that is under way", () => {

@@ -1,5 +1,5 @@
 import type { RolledUp } from "../MetricsAggregator.js"
-import type { DistributionSeries, Series } from "../Series.js"
+import type { DistributionSeries, SampleSeries, Series } from "../Series.js"
 import type { ThreadStatsConfig } from "../ThreadStatsConfig.js"
 import { withConstant } from "./tags.js"
 
@@ -57,5 +57,13 @@ export const toDistribution = (self: Dress, item: RolledUp): DistributionSeries 
   metric: nameOf(self, item.name),
   points: [[item.timestamp, item.values]],
   type: "distribution",
+  ...common(self, item)
+})
+
+export const toSamples = (self: Dress, item: RolledUp): SampleSeries => ({
+  metric: nameOf(self, item.name),
+  points: [[item.timestamp, item.samples!.values]],
+  weight: item.samples!.weight,
+  type: item.kind as SampleSeries["type"],
   ...common(self, item)
 })

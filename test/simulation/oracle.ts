@@ -234,10 +234,13 @@ export const make = (plan: Plan) => {
   const isEvent = (item: Reporter.Item): item is Event.Event => "title" in item
 
   /** Looks at a batch when it is sent, whatever becomes of it. */
+  /** A receiver of series is handed no samples. */
+  type Sent = Exclude<Reporter.Item, Series.SampleSeries>
+
   const seen = (batch: ReadonlyArray<Reporter.Item>, flush: Flush | undefined, now: number) => {
     const batchContexts = new Set<string>()
     let batchValues = 0
-    for (const item of batch) {
+    for (const item of batch as ReadonlyArray<Sent>) {
       if (isEvent(item)) {
         const sequence = sequenceOf(item)
         if (flush !== undefined && !flush.events.has(sequence)) {
@@ -311,7 +314,7 @@ export const make = (plan: Plan) => {
   const accept = (batch: ReadonlyArray<Reporter.Item>, delivery: Delivery) => {
     if (plan.restarts > 0) recent.push(delivery)
     const parts = new Map<Context, number>()
-    for (const item of batch) {
+    for (const item of batch as ReadonlyArray<Sent>) {
       if (isEvent(item)) {
         const mark = events.get(sequenceOf(item))
         if (mark === undefined) fault(`event ${item.title} was never recorded`)
@@ -343,7 +346,7 @@ export const make = (plan: Plan) => {
 
   /** The client may drop these for good. */
   const refuse = (batch: ReadonlyArray<Reporter.Item>, onlyWhatAddsUp = false) => {
-    for (const item of batch) {
+    for (const item of batch as ReadonlyArray<Sent>) {
       if (isEvent(item)) {
         const mark = events.get(sequenceOf(item))
         if (mark !== undefined) mark.refusable = true
