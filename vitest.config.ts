@@ -18,6 +18,8 @@ export default defineConfig(({ mode }) => ({
     include: mode === "ric" ? [ric] : ["test/**/*.test.ts"],
     exclude: mode === "ric" ? configDefaults.exclude : [...configDefaults.exclude, ric],
     setupFiles: ["test/support/secretsSweep.ts"],
+    // Six of them are stopped for minutes.
+    maxConcurrency: mode === "ric" ? 10 : 5,
     minWorkers: 1,
     maxWorkers: 2
   }

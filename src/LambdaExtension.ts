@@ -20,8 +20,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import * as Http from "node:http"
-import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads"
+import { isMainThread, MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads"
 import * as lambdaApi from "./internal/lambdaApi.js"
 import * as unrefClock from "./internal/unrefClock.js"
 
@@ -70,7 +69,8 @@ export interface Options {
 /**
  * There is no extension here.
  *
- * - `Unsupported`: a Lambda Managed Instance, which sends no event for an invocation, or no thread could be started
+ * - `Unsupported`: a Lambda Managed Instance, which sends no event for an invocation; a worker thread; or no thread could be
+ *   started
  * - `Connection`: none, or one that broke before an answer
  * - `Truncated`: an answer that broke off
  * - `TimedOut`: no answer to the registration within two seconds
@@ -109,13 +109,10 @@ export const make: (
   function*(options: Options = {}) {
     const url = yield* lambdaApi.address
     if (Option.isSome(yield* Config.option(Config.string("AWS_LAMBDA_MAX_CONCURRENCY")))) {
-      return yield* new LambdaExtensionError({
-        operation: "register",
-        reason: "Unsupported",
-        status: undefined,
-        description: "Lambda Managed Instances send no event for an invocation"
-      })
+      return yield* unsupported("Lambda Managed Instances send no event for an invocation")
     }
+    // The main thread may answer an invocation without this one, which would then hold the environment until the deadline.
+    if (!isMainThread) return yield* unsupported("invocations are not answered from a worker thread")
     const clock = unrefClock.make(yield* Effect.clock)
     const identifier = yield* register(url, options).pipe(Effect.withClock(clock))
 
@@ -245,40 +242,13 @@ const refused = (operation: LambdaExtensionError["operation"], answer: lambdaApi
     description: lambdaApi.describe(answer)
   })
 
+const unsupported = (description: string) =>
+  new LambdaExtensionError({ operation: "register", reason: "Unsupported", status: undefined, description })
+
 const malformed = (operation: LambdaExtensionError["operation"], description: string) =>
   new LambdaExtensionError({ operation, reason: "Malformed", status: undefined, description })
 
-interface Request {
-  readonly method: "GET" | "POST"
-  readonly url: string
-  readonly headers: Readonly<Record<string, string>>
-  readonly body?: string | undefined
-}
-
-const resource = (base: URL, path: string) =>
-  new URL(`${base.pathname.replace(/\/$/, "")}/2020-01-01/extension/${path}`, base).href
-
-/** Over a connection of its own, without a time limit, and without keeping the process alive. */
-const request = ({ body, headers, method, url }: Request): Effect.Effect<lambdaApi.Answer, lambdaApi.LambdaApiError> =>
-  Effect.async((resume) => {
-    const fail = (reason: lambdaApi.LambdaApiError["reason"]) => (cause = new Error("the connection was closed")) =>
-      resume(Effect.fail(new lambdaApi.LambdaApiError({ reason, cause })))
-    const outgoing = Http.request(url, { agent: false, method, headers }, (incoming) => {
-      const chunks: Array<Uint8Array> = []
-      incoming.on("data", (chunk) => chunks.push(chunk))
-      incoming.on("error", fail("Truncated"))
-      incoming.on("end", () =>
-        resume(Effect.succeed({
-          status: incoming.statusCode ?? 0,
-          headers: incoming.headers as lambdaApi.Answer["headers"],
-          body: Buffer.concat(chunks).toString("utf8")
-        })))
-    })
-    outgoing.on("error", fail("Connection"))
-    outgoing.on("socket", (socket) => socket.unref())
-    outgoing.end(body)
-    return Effect.sync(() => outgoing.destroy())
-  })
+const version = "/2020-01-01/extension"
 
 /** What a thread of its own does while this one waits for it. */
 const registration = `
@@ -318,7 +288,9 @@ const timedOut = () =>
   })
 
 /** The same request, from another thread. This one sleeps meanwhile, so nothing else can happen in it. */
-const requestBlocking = (request: Request): Effect.Effect<lambdaApi.Answer, LambdaExtensionError> =>
+const requestBlocking = (
+  request: lambdaApi.Prepared
+): Effect.Effect<lambdaApi.Answer, LambdaExtensionError> =>
   Effect.acquireUseRelease(
     Effect.try({
       try: () => {
@@ -363,23 +335,18 @@ const requestBlocking = (request: Request): Effect.Effect<lambdaApi.Answer, Lamb
 
 /** Gives the identifier under which Lambda knows the extension. */
 const register = (base: URL, options: Options): Effect.Effect<string, LambdaExtensionError> => {
-  const body = JSON.stringify({ events: ["INVOKE"] })
-  const registration: Request = {
+  const request: lambdaApi.Request = {
     method: "POST",
-    url: resource(base, "register"),
-    headers: {
-      "Lambda-Extension-Name": options.name ?? "effect-threadstats",
-      "content-type": "application/json",
-      "content-length": String(Buffer.byteLength(body))
-    },
-    body
+    path: `${version}/register`,
+    headers: { "Lambda-Extension-Name": options.name ?? "effect-threadstats" },
+    body: JSON.stringify({ events: ["INVOKE"] })
   }
   const answer = options.blocking === false
-    ? request(registration).pipe(
+    ? lambdaApi.requestUnref(base, request).pipe(
       Effect.mapError(failed("register")),
       Effect.timeoutFail({ duration: Duration.millis(patience), onTimeout: timedOut })
     )
-    : requestBlocking(registration)
+    : requestBlocking(lambdaApi.prepare(base, request))
   return Effect.flatMap(answer, (answer) => {
     if (answer.status !== 200) return refused("register", answer)
     const identifier = answer.headers["lambda-extension-identifier"]
@@ -390,9 +357,9 @@ const register = (base: URL, options: Options): Effect.Effect<string, LambdaExte
 }
 
 const next = (base: URL, identifier: string): Effect.Effect<Invoke, LambdaExtensionError> =>
-  request({
+  lambdaApi.requestUnref(base, {
     method: "GET",
-    url: resource(base, "event/next"),
+    path: `${version}/event/next`,
     headers: { "Lambda-Extension-Identifier": identifier }
   }).pipe(
     Effect.mapError(failed("next")),

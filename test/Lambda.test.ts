@@ -1,4 +1,7 @@
+import * as HttpClient from "@effect/platform/HttpClient"
+import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import { assert, describe, it } from "@effect/vitest"
+import * as ApiKey from "effect-threadstats/ApiKey"
 import * as HttpReporter from "effect-threadstats/HttpReporter"
 import * as Lambda from "effect-threadstats/Lambda"
 import { lambdaProgram } from "effect-threadstats/Lambda"
@@ -1104,6 +1107,35 @@ describe("makeHandler", () => {
     await handler("first", context)
     await handler("second", context)
     assert.deepStrictEqual(log, ["build", "warm", "first", "flush", "second", "flush"])
+  })
+
+  it("asks for no secret before the first invocation, and once for all of them", async () => {
+    const seen: Array<string> = []
+    let asked = 0
+    const client = HttpClient.make((request) =>
+      Effect.sync(() => {
+        seen.push(`${new URL(request.url).pathname} ${request.headers["dd-api-key"] ?? "without a key"}`)
+        return HttpClientResponse.fromWeb(request, new Response("{}", { status: 202 }))
+      })
+    )
+    const source = Effect.sync(() => {
+      asked++
+      return Redacted.make("secret")
+    })
+    const handler = Lambda.makeHandler({
+      handler: () => ThreadStats.distribution("orders", 1),
+      layer: ThreadStats.layerHttpWith({ apiUrl: "http://intake", periodicFlush: false }).pipe(
+        Layer.provide([Layer.succeed(HttpClient.HttpClient, client), ApiKey.layer(source)])
+      )
+    })
+    await handler.ready
+    await vi.waitFor(() => assert.lengthOf(seen, 1))
+    assert.strictEqual(asked, 0)
+    await handler(undefined, context)
+    await handler(undefined, context)
+    assert.strictEqual(asked, 1)
+    const posted = "/api/v1/distribution_points secret"
+    assert.deepStrictEqual(seen, ["/api/v1/validate without a key", posted, posted])
   })
 
   it("gives each invocation a scope of its own, and passes the program's options on", async () => {

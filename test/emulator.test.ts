@@ -8,23 +8,32 @@ import {
   layerIntake,
   median,
   ofEach,
+  ofFreeze,
   ofHandler,
+  ofManaged,
+  ofStream,
+  ofThreads,
   oneByOne,
   scenario,
   start,
-  warnings,
   whats
 } from "./emulator/scenarios.js"
 
-building("emulator", "ric", "function", "program")
+building("emulator", "ric", "function", "program", "../ric/stream")
 
 /** The function under the stand-in for AWS's runtime client. */
 const standIn: Client = () => [process.execPath, built["ric"]!, built["function"]!, "handler"]
 
+const streaming: Client = () => [process.execPath, built["ric"]!, built["../ric/stream"]!, "handler"]
+
 /** The same in the library's own runtime, which flushes after the response and needs no extension for it. */
 const own: Client = () => [process.execPath, built["program"]!]
 
+ofFreeze(standIn, ["before-response"], ["resetAndDestroy"], "2500 millis")
+ofFreeze(standIn, ["after-response"], ["destroy"], "2500 millis")
+ofFreeze(own, ["after-response"], ["resetAndDestroy"], "2500 millis", ", with the library's own runtime")
 ofHandler(standIn)
+ofStream(streaming)
 ofEach(own, ["after-response"], ", with the library's own runtime")
 
 describe.concurrent("the library's own runtime, with an intake that takes 200 ms", () => {
@@ -38,29 +47,31 @@ describe.concurrent("the library's own runtime, with an intake that takes 200 ms
     }), layerIntake("200 millis"))
 })
 
-describe.concurrent("a Managed Instance", () => {
-  scenario("eight invocations at a time leave before their responses, from one process", () =>
-    Effect.gen(function*() {
-      const emulator = yield* start(standIn, "after-response", { concurrency: 8 })
-      const records = Array.from({ length: 8 }, (_, index) => `record.${index}`)
-      const outcomes = yield* Effect.forEach(
-        records,
-        (record) =>
-          Effect.gen(function*() {
-            const outcome = yield* emulator.invoke({ record, together: 8 })
-            assert.strictEqual(outcome.status, "response")
-            assert.include(yield* arrived, record)
-            return outcome
-          }),
-        { concurrency: 8 }
-      )
-      const processes = outcomes.map(({ payload }) => (payload as { readonly process: number }).process)
-      assert.strictEqual(new Set(processes).size, 1)
-      assert.sameMembers(yield* arrived, records)
-      assert.lengthOf(warnings(emulator), 1)
-      assert.notIncludeMembers(whats(emulator.log), ["register", "register refused", "freeze"])
-    }))
+describe.concurrent("the library's own runtime, beside an external extension", () => {
+  scenario(
+    "delivers what is left within the 300 ms of a signal",
+    () =>
+      Effect.gen(function*() {
+        const emulator = yield* start(own, "after-response", { externalExtension: true })
+        yield* emulator.finish({ record: "first", atTheEnd: "left" })
+        yield* emulator.until("freeze")
+        assert.deepStrictEqual(yield* arrived, ["first"])
+        const { code, killed, shutdownTime } = yield* emulator.shutdown
+        assert.deepStrictEqual({ code, killed }, { code: 0, killed: false })
+        assert.isBelow(shutdownTime!, 300)
+        assert.deepStrictEqual(yield* arrived, ["first", "left"])
+      }),
+    layerIntake(0),
+    "30 seconds",
+    // A machine that has a lot else to do may need longer.
+    2
+  )
 })
+
+ofManaged(standIn, true)
+ofManaged(own, false, {}, ", with the library's own runtime")
+
+ofThreads(standIn)
 
 describe.concurrent("the emulator itself", () => {
   const ignoring = "data:text/javascript,process.on('SIGTERM', () => {})"

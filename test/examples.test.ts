@@ -220,7 +220,7 @@ describe.concurrent("the functions for Lambda in examples/", () => {
   beforeAll(async () => {
     rmSync(builds, { recursive: true, force: true })
     machine = mkdtempSync(join(tmpdir(), "effect-threadstats-examples-"))
-    const [emulator, zip, container, effectAws] = await Promise.all([
+    const [emulator, zip, streaming, container, effectAws] = await Promise.all([
       build({
         entryPoints: ["emulator", "ric"].map((name) => join(root, `test/emulator/${name}.ts`)),
         outdir: join(builds, "emulator"),
@@ -231,12 +231,15 @@ describe.concurrent("the functions for Lambda in examples/", () => {
         logLevel: "error"
       }),
       zipped("zip"),
+      zipped("streaming"),
       image("container"),
       zipped("effect-aws")
     ])
     assert.isEmpty(emulator.errors)
     Object.assign(images, {
       zip: { command: zip, variables: { STOCK: "{\"lamp\":40}" } },
+      streaming: { command: streaming, variables: { PRICES: "{\"lamp\":12.5,\"desk\":80}" } },
+      torn: { command: streaming, variables: { PRICES: "{\"lamp\":12.5,\"rug\":null}" } },
       container: { command: container.command, variables: { ...container.variables, RATES: "{\"DE\":4.5}" } },
       "effect-aws": { command: effectAws, variables: { LINKS: "{\"docs\":\"https://example.com/docs\"}" } }
     })
@@ -367,6 +370,42 @@ describe.concurrent("the functions for Lambda in examples/", () => {
           "quotes.duration service:quotes": 2,
           [["quotes.refused reason:NoRate", ...arn, runtime, "service:quotes"].join(" ")]: [1]
         })
+      })
+  )
+
+  const listed = (emulator: Emulator.Emulator) =>
+    Effect.map(emulator.finish({ rawPath: "/prices.csv" }), (finished) => {
+      const [prelude, csv] = String(finished.payload).split("\0".repeat(8))
+      assert.deepStrictEqual(JSON.parse(prelude!), { statusCode: 200, headers: { "content-type": "text/csv" } })
+      return { ...finished, csv }
+    })
+
+  inEnvironment(
+    "streaming sends row by row, and delivers after the end",
+    "streaming",
+    (emulator, intake) =>
+      Effect.gen(function*() {
+        const list = yield* listed(emulator)
+        assert.strictEqual(list.status, "response")
+        assert.strictEqual(list.csv, "lamp,12.50\ndesk,80.00\n")
+        assert.deepStrictEqual(yield* arrived(intake), { "prices.rows": [2] })
+        assert.include(whats(emulator.log), "register")
+
+        const { payload } = yield* emulator.finish({ rawPath: "/" })
+        assert.strictEqual(payload, `{"statusCode":404}${"\0".repeat(8)}`)
+        assert.deepStrictEqual(yield* arrived(intake), { "prices.rows": [2] })
+      })
+  )
+
+  inEnvironment(
+    "streaming tells Lambda of a failure on the way, and delivers all the same",
+    "torn",
+    (emulator, intake) =>
+      Effect.gen(function*() {
+        const list = yield* listed(emulator)
+        assert.strictEqual(list.status, "error")
+        assert.strictEqual(list.csv, "lamp,12.50\n")
+        assert.deepStrictEqual(yield* arrived(intake), { "prices.rows": [1], "prices.failed reason:NoPrice": [1] })
       })
   )
 

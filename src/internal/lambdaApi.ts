@@ -114,6 +114,41 @@ const observe = (outgoing: Http.ClientRequest, settle: Settle): void => {
   })
 }
 
+/** A request as `node:http` takes it, and as it can be handed to another thread. */
+export interface Prepared {
+  readonly method: Request["method"]
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string | undefined
+}
+
+export const prepare = (base: URL, { body, headers, method, path }: Request): Prepared => ({
+  method,
+  url: new URL(`${base.pathname.replace(/\/$/, "")}${path}`, base).href,
+  headers: {
+    ...body === undefined
+      ? undefined
+      : { "content-type": "application/json", "content-length": String(Buffer.byteLength(body)) },
+    ...headers
+  },
+  body
+})
+
+const start = ({ body, headers, method, url }: Prepared, agent: Http.Agent | false, settle: Settle) => {
+  const outgoing = Http.request(url, { agent, method, headers })
+  observe(outgoing, settle)
+  outgoing.end(body)
+  return outgoing
+}
+
+/** Over a connection of its own, which keeps no process alive. */
+export const requestUnref = (base: URL, request: Request): Effect.Effect<Answer, LambdaApiError> =>
+  Effect.async((resume) => {
+    const outgoing = start(prepare(base, request), false, resume)
+    outgoing.on("socket", (socket) => socket.unref())
+    return Effect.sync(() => outgoing.destroy())
+  })
+
 /** A connection that was kept open, and that the other side had closed by the time it was used again. */
 const wasStale = (outgoing: Http.ClientRequest, { cause, reason }: LambdaApiError): boolean =>
   outgoing.reusedSocket && reason === "Connection" &&
@@ -125,31 +160,14 @@ export const make = (base: URL): Effect.Effect<LambdaApi, never, Scope.Scope> =>
     (agent) => Effect.sync(() => agent.destroy())
   ).pipe(
     Effect.map((agent) => {
-      const url = (path: string) => new URL(`${base.pathname.replace(/\/$/, "")}${path}`, base)
-
-      const send = (
-        request: Request,
-        agent: Http.Agent | false
-      ): Effect.Effect<Answer, LambdaApiError> =>
+      const send = (request: Request, agent: Http.Agent | false): Effect.Effect<Answer, LambdaApiError> =>
         Effect.async((resume) => {
-          const { body } = request
-          const outgoing = Http.request(url(request.path), {
-            agent,
-            method: request.method,
-            headers: {
-              ...body === undefined ?
-                undefined :
-                { "content-type": "application/json", "content-length": Buffer.byteLength(body) },
-              ...request.headers
-            }
-          })
-          observe(outgoing, (result) =>
+          const outgoing = start(prepare(base, request), agent, (result) =>
             resume(
               agent === false
                 ? result
                 : Effect.catchIf(result, (error) => wasStale(outgoing, error), () => send(request, false))
             ))
-          outgoing.end(body)
           return Effect.sync(() => outgoing.destroy())
         })
 
@@ -157,7 +175,8 @@ export const make = (base: URL): Effect.Effect<LambdaApi, never, Scope.Scope> =>
         Effect.acquireRelease(
           Effect.sync(() => {
             const answer = Deferred.unsafeMake<Answer, LambdaApiError>(FiberId.none)
-            const outgoing = Http.request(url(path), {
+            const { url } = prepare(base, { method: "POST", path })
+            const outgoing = Http.request(url, {
               agent: false,
               method: "POST",
               headers: { ...headers, "transfer-encoding": "chunked", trailer: trailers.join(", ") }

@@ -315,8 +315,10 @@ const serveRuntime = (
   }
   const failed = kind === "error" || request.trailers["lambda-runtime-function-error-type"] !== undefined
   answered(invocation, failed ? "error" : "response", parse(text))
-  if (isConcurrent()) over(invocation, false)
   reply(response, 202, { status: "OK" })
+  if (!isConcurrent()) return
+  over(invocation, false)
+  advance()
 }
 
 const serveExtensions = (

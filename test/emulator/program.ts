@@ -1,23 +1,22 @@
-/** A function with a runtime of its own, for the events of `function.ts` that say no more than this. */
+/** A function with a runtime of its own, for the events of `function.ts`. */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as LambdaRuntime from "effect-threadstats/LambdaRuntime"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
 import * as Effect from "effect/Effect"
+import * as Work from "./work.js"
 
-interface Event {
-  readonly record: string
-  readonly hang?: boolean
+interface Event extends Work.Event {
+  /** Recorded while the flush of this invocation is under way, if the intake takes its time. */
   readonly afterwards?: string
 }
 
 NodeRuntime.runMain(LambdaRuntime.run({
-  handler: ({ afterwards, hang, record }: Event) =>
+  handler: (event: Event) =>
     Effect.gen(function*() {
       const client = yield* ThreadStats.ThreadStats
-      yield* client.distribution(record, 1)
-      if (hang === true) yield* Effect.uninterruptible(Effect.never)
-      if (afterwards !== undefined) setTimeout(() => client.unsafeDistribution(afterwards, 1), 5)
-      return { recorded: record }
+      const { afterwards } = event
+      if (afterwards !== undefined) setTimeout(() => client.unsafeDistribution(afterwards, 1), Work.duringTheFlush)
+      return yield* Work.work(event)
     }),
   layer: ThreadStats.layerFetch
 }))

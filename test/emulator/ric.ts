@@ -1,31 +1,82 @@
 /**
  * A runtime client as AWS's for Node.js: loads the module that its first argument names, takes invocations, posts what the
- * handler's promise settles with, and asks for the next one at once. The second argument is the handler's name.
+ * handler's promise settles with, and asks for the next one at once. The second argument is the handler's name. A handler
+ * that carries the mark for it streams its response.
  *
- * On a Managed Instance it takes several at a time, in one process.
+ * On a Managed Instance it takes several at a time, in one process: in as many worker threads as it is told to have, each with
+ * the function's module to itself, or in the main thread.
  */
 import * as Http from "node:http"
+import { isMainThread, Worker } from "node:worker_threads"
 
 const base = `http://${process.env["AWS_LAMBDA_RUNTIME_API"]}/2018-06-01/runtime`
 const agent = new Http.Agent({ keepAlive: true })
 
-const call = (method: string, path: string, body?: string, headers: Record<string, string> = {}) =>
-  new Promise<{ readonly headers: Http.IncomingHttpHeaders; readonly body: string }>((resolve, reject) => {
-    const request = Http.request(`${base}/${path}`, { method, agent, headers }, (response) => {
+interface Answer {
+  readonly headers: Http.IncomingHttpHeaders
+  readonly body: string
+}
+
+const open = (method: string, path: string, headers: Http.OutgoingHttpHeaders) => {
+  const request = Http.request(`${base}/${path}`, { method, agent, headers })
+  const answer = new Promise<Answer>((resolve, reject) => {
+    request.on("response", (response) => {
       const chunks: Array<Buffer> = []
       response.on("data", (chunk) => chunks.push(chunk))
       response.on("end", () => resolve({ headers: response.headers, body: Buffer.concat(chunks).toString("utf8") }))
     })
     request.on("error", reject)
-    request.end(body)
   })
+  return { request, answer }
+}
+
+const call = (method: string, path: string, body?: string): Promise<Answer> => {
+  const { answer, request } = open(method, path, {})
+  request.end(body)
+  return answer
+}
 
 const report = (error: unknown) =>
   error instanceof Error
     ? { errorType: error.name, errorMessage: error.message, trace: error.stack?.split("\n") ?? [] }
     : { errorType: typeof error, errorMessage: String(error), trace: [] }
 
-const take = async (handler: (event: unknown, context: unknown) => Promise<unknown>): Promise<void> => {
+type Handler = (...args: ReadonlyArray<unknown>) => Promise<unknown>
+
+const buffered = (handler: Handler, path: string, event: unknown, context: unknown): Promise<unknown> =>
+  handler(event, context).then(
+    (result) => call("POST", `${path}/response`, JSON.stringify(result ?? null)),
+    (error) => call("POST", `${path}/error`, JSON.stringify(report(error)))
+  )
+
+const errorType = "Lambda-Runtime-Function-Error-Type"
+const errorBody = "Lambda-Runtime-Function-Error-Body"
+
+const streamed = (handler: Handler, path: string, event: unknown, context: unknown): Promise<unknown> => {
+  const { answer, request } = open("POST", `${path}/response`, {
+    "Lambda-Runtime-Function-Response-Mode": "streaming",
+    "content-type": "application/octet-stream",
+    "transfer-encoding": "chunked",
+    trailer: `${errorType}, ${errorBody}`
+  })
+  const response = Object.assign(request, {
+    setContentType: (type: string) => request.setHeader("content-type", type)
+  })
+  return handler(event, response, context).then(
+    () => answer,
+    (error) => {
+      const told = report(error)
+      request.addTrailers([
+        [errorType, told.errorType],
+        [errorBody, Buffer.from(JSON.stringify(told)).toString("base64")]
+      ])
+      request.end()
+      return answer
+    }
+  )
+}
+
+const take = async (handler: Handler): Promise<void> => {
   const { body, headers } = await call("GET", "invocation/next")
   const id = String(headers["lambda-runtime-aws-request-id"])
   const deadline = Number(headers["lambda-runtime-deadline-ms"])
@@ -38,26 +89,30 @@ const take = async (handler: (event: unknown, context: unknown) => Promise<unkno
     callbackWaitsForEmptyEventLoop: true,
     getRemainingTimeInMillis: () => deadline - Date.now()
   }
-  const path = `invocation/${encodeURIComponent(id)}`
-  await handler(JSON.parse(body), context).then(
-    (result) => call("POST", `${path}/response`, JSON.stringify(result ?? null)),
-    (error) => call("POST", `${path}/error`, JSON.stringify(report(error)))
-  )
+  const isStreaming = Reflect.get(handler, Symbol.for("aws.lambda.runtime.handler.streaming")) === "response"
+  const invoke = isStreaming ? streamed : buffered
+  await invoke(handler, `invocation/${encodeURIComponent(id)}`, JSON.parse(body), context)
   return take(handler)
 }
 
-const load = async () => {
+const load = async (): Promise<Handler> => {
   const module = await import(process.argv[2]!)
   return module[process.argv[3] ?? "handler"]
 }
 
-load().then(
-  (handler) => {
-    const count = Number(process.env["AWS_LAMBDA_MAX_CONCURRENCY"] ?? 1)
-    return Promise.all(Array.from({ length: count }, () => take(handler)))
-  },
-  async (error) => {
-    await call("POST", "init/error", JSON.stringify(report(error)))
-    process.exit(1)
-  }
-)
+const workers = Number(process.env["AWS_LAMBDA_NODEJS_WORKER_COUNT"] ?? 0)
+
+if (isMainThread && workers > 0) {
+  for (let count = 0; count < workers; count++) new Worker(new URL(import.meta.url), { argv: process.argv.slice(2) })
+} else {
+  load().then(
+    (handler) => {
+      const count = Number(process.env["AWS_LAMBDA_MAX_CONCURRENCY"] ?? 1)
+      return Promise.all(Array.from({ length: Math.ceil(count / Math.max(workers, 1)) }, () => take(handler)))
+    },
+    async (error) => {
+      await call("POST", "init/error", JSON.stringify(report(error)))
+      process.exit(1)
+    }
+  )
+}

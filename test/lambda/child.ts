@@ -40,14 +40,14 @@ export interface Child {
   readonly ended: Effect.Effect<Ended>
 }
 
-/** A Node.js process that does not outlive the scope. Of the environment it has what it is given, and the path. */
-export const node = (
-  args: ReadonlyArray<string>,
+/** A process that does not outlive the scope. Of the environment it has what it is given, and the path. */
+export const run = (
+  [command, ...args]: ReadonlyArray<string>,
   env: Record<string, string>
 ): Effect.Effect<Child, never, Scope.Scope> =>
   Effect.gen(function*() {
     const child = yield* Effect.acquireRelease(
-      Effect.sync(() => spawn(process.execPath, args, { cwd: root, env: { PATH: process.env.PATH, ...env } })),
+      Effect.sync(() => spawn(command!, args, { cwd: root, env: { PATH: process.env.PATH, ...env } })),
       (child) => Effect.sync(() => child.exitCode === null && child.kill("SIGKILL"))
     )
     const ended = yield* Deferred.make<Ended>()
@@ -82,3 +82,9 @@ export const node = (
       ended: Deferred.await(ended)
     }
   })
+
+/** Node.js, as it runs this. */
+export const node = (
+  args: ReadonlyArray<string>,
+  env: Record<string, string>
+): Effect.Effect<Child, never, Scope.Scope> => run([process.execPath, ...args], env)

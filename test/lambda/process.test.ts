@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Lambda from "effect-threadstats/Lambda"
 import * as LocalIntake from "effect-threadstats/LocalIntake"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
@@ -29,7 +30,9 @@ const posts = Effect.flatMap(LocalIntake.LocalIntake, (intake) => intake.request
 const built: Record<string, string> = {}
 
 beforeAll(async () => {
-  for (const name of ["function", "environment", "main", "undisposed", "aws"]) built[name] = await bundle(`${name}.ts`)
+  for (const name of ["function", "environment", "main", "undisposed", "stuck", "aws"]) {
+    built[name] = await bundle(`${name}.ts`)
+  }
 }, 60_000)
 
 const running = (title: string, test: () => Effect.Effect<void, unknown, LocalIntake.LocalIntake>) =>
@@ -120,6 +123,22 @@ describe("a process with an environment that nobody disposes of", () => {
         const ended = yield* child.ended
         assert.strictEqual(ended.code, 0, ended.stderr)
         assert.deepStrictEqual(yield* arrived, ["inside", "after"])
+      }).pipe(Effect.scoped)
+  )
+})
+
+describe("a process with an invocation that can never end", () => {
+  running(
+    "is held by no timer of it, neither the periodic one nor the deadline's",
+    () =>
+      Effect.gen(function*() {
+        const child = yield* node([built.stuck!], {
+          AWS_LAMBDA_FUNCTION_NAME: "stuck",
+          ...environmentOf(yield* LocalIntake.LocalIntake)
+        })
+        const [time, ended] = yield* Effect.zipRight(child.line, Effect.timed(child.ended))
+        assert.strictEqual(ended.code, 0, ended.stderr)
+        assert.isBelow(Duration.toMillis(time), 9000)
       }).pipe(Effect.scoped)
   )
 })

@@ -4,6 +4,7 @@ import * as ThreadStats from "effect-threadstats/ThreadStats"
 import * as Effect from "effect/Effect"
 
 export const handler = Lambda.makeHandler({
+  flush: process.env["FLUSH"] as Lambda.FlushMode,
   handler: (event: { readonly count: number }) =>
     Effect.as(ThreadStats.increment("soak.count", event.count), { counted: event.count }),
   layer: ThreadStats.layerFetch
