@@ -5,16 +5,17 @@
  */
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as HttpClient from "@effect/platform/HttpClient"
-import * as ConfigError from "effect/ConfigError"
+import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as ApiKey from "./ApiKey.js"
+import * as ApiKey from "./internal/apiKey.js"
 import * as Delivery from "./internal/delivery.js"
-import { encode } from "./internal/encoder.js"
+import { encode, hasZstd } from "./internal/encoder.js"
 import type { Endpoint } from "./internal/endpoints.js"
-import { distributionPoints, events, series } from "./internal/endpoints.js"
+import { distributionPoints, events, series, seriesV2 } from "./internal/endpoints.js"
 import { pointWindow } from "./internal/limits.js"
+import { toV2 } from "./internal/seriesV2.js"
 import * as Transport from "./internal/transport.js"
 import type { Item, Receipt } from "./Reporter.js"
 import { addReceipts, Deadline, emptyReceipt, layerNoop, Reporter, ReporterError } from "./Reporter.js"
@@ -31,7 +32,7 @@ export interface Settings extends
     ThreadStatsConfig.ThreadStatsConfig,
     "apiKey" | "apiUrl" | "compress" | "delivery" | "disabled" | "requestTimeout"
   >,
-  Partial<Pick<ThreadStatsConfig.ThreadStatsConfig, "timestamps">>
+  Partial<Pick<ThreadStatsConfig.ThreadStatsConfig, "series" | "timestamps" | "units">>
 {}
 
 /**
@@ -41,6 +42,9 @@ export interface Settings extends
  * A request takes at most `requestTimeout`. What fails for the moment is sent again until the {@link Deadline} of the
  * flush, what is too large or malformed is halved (docs/delivery.md). Requests carry no spans or trace headers, and the
  * key travels in the `DD-API-KEY` header and is nowhere else: in no address, log, span or error.
+ *
+ * With `series: "v2"` series go to `/api/v2/series`; everything else is the same. What was to be compressed with zstd is
+ * compressed with deflate, after one warning, where Node.js has no zstd or the receiver refuses it.
  *
  * The key comes from the {@link ApiKey.ApiKey} service where there is one, else from the settings.
  *
@@ -55,28 +59,41 @@ export const make: (
     const source = yield* Effect.serviceOption(ApiKey.ApiKey)
     const keys = Option.isSome(source)
       ? source.value
-      : yield* Effect.mapBoth(settings.apiKey, { onFailure: () => missingKey, onSuccess: ApiKey.constant })
+      : ApiKey.constant(yield* Effect.catchAll(settings.apiKey, () => ApiKey.missing))
+    if (keys.check !== undefined) yield* keys.check
     const transport = Transport.make(yield* HttpClient.HttpClient, settings)
-
-    const deliver = (endpoint: Endpoint) => (batch: ReadonlyArray<Item>): Effect.Effect<Receipt, ReporterError> =>
-      Effect.gen(function*() {
-        const options = {
-          compress: settings.compress,
-          deadline: yield* Deadline,
-          repeat: settings.delivery === "at-least-once",
-          maxAge: settings.timestamps === "any" ? Infinity : pointWindow.past
-        }
-        const encoded = yield* encode(endpoint, batch, options)
-        const { outcomes, retries } = yield* Delivery.deliver(transport, keys, encoded, concurrentRequests, options)
-        const address = `${settings.apiUrl}${endpoint.path}`
-        const receipt = outcomes.map(receiptOf).reduce(addReceipts, { ...emptyReceipt, retries })
-        const [first, ...more] = outcomes.flatMap((outcome) => errorOf(address, outcome))
-        return first === undefined ? receipt : yield* combine(first, more, receipt)
+    const v2 = settings.series === "v2"
+    let { compress } = settings
+    const withoutZstd = (why: string) =>
+      Effect.suspend(() => {
+        if (compress !== "zstd") return Effect.void
+        compress = true
+        return Effect.annotateLogs(Effect.logWarning(`Compressing with deflate, not zstd: ${why}`), annotations)
       })
+    if (!v2) yield* withoutZstd("of Datadog's endpoints only series v2 takes it (option series, DD_THREADSTATS_SERIES)")
+    else if (!hasZstd()) yield* withoutZstd("this Node.js has none, 22.15 and 23.8 are the first that have")
+
+    const deliver = <A extends Item>(endpoint: Endpoint, form?: (item: A) => unknown) => {
+      const address = `${settings.apiUrl}${endpoint.path}`
+      return (batch: ReadonlyArray<A>): Effect.Effect<Receipt, ReporterError> =>
+        Effect.gen(function*() {
+          const options = {
+            deadline: yield* Deadline,
+            repeat: settings.delivery === "at-least-once",
+            maxAge: settings.timestamps === "any" ? Infinity : pointWindow.past,
+            zstdRefused: withoutZstd(`${address} refused it`)
+          }
+          const encoded = yield* encode(endpoint, batch, { compress, form })
+          const { outcomes, retries } = yield* Delivery.deliver(transport, keys, encoded, concurrentRequests, options)
+          const receipt = outcomes.map(receiptOf).reduce(addReceipts, { ...emptyReceipt, retries })
+          const [first, ...more] = outcomes.flatMap((outcome) => errorOf(address, outcome))
+          return first === undefined ? receipt : yield* combine(first, more, receipt)
+        })
+    }
 
     return Reporter.of({
       temporality: "total",
-      flushMetrics: deliver(series),
+      flushMetrics: v2 ? deliver(seriesV2, toV2(settings.units)) : deliver(series),
       flushDistributions: deliver(distributionPoints),
       flushEvents: deliver(events),
       // a source is not asked before there is something to deliver: what it signs for that may expire unused
@@ -128,10 +145,7 @@ export const layerHttpClient: Layer.Layer<HttpClient.HttpClient> = /*#__PURE__*/
 
 const noop: Effect.Effect<typeof Reporter.Service> = /*#__PURE__*/ Effect.provide(Reporter, layerNoop)
 
-const missingKey: ConfigError.ConfigError = /*#__PURE__*/ ConfigError.MissingData(
-  ["DATADOG_API_KEY"],
-  "there is no API key; set DATADOG_API_KEY or DD_API_KEY, or the option apiKey, or disable the client"
-)
+const annotations = { package: "effect-threadstats", module: "HttpReporter" }
 
 /** How many requests of one batch are under way at a time; they start in order. */
 const concurrentRequests = 4

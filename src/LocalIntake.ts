@@ -1,5 +1,5 @@
 /**
- * An embedded Datadog intake, for development, demos and tests: a real HTTP server that answers the four routes a
+ * An embedded Datadog intake, for development, demos and tests: a real HTTP server that answers the five routes a
  * client uses as Datadog documents them, refuses what Datadog refuses, and remembers what it accepted.
  *
  * It runs on any `HttpServer`:
@@ -42,17 +42,19 @@ import * as Stream from "effect/Stream"
 import { EventPayload } from "./Event.js"
 import * as Endpoints from "./internal/endpoints.js"
 import { eventWindow } from "./internal/limits.js"
+import { fromV2 } from "./internal/seriesV2.js"
 import { storedOf } from "./internal/stored.js"
-import { unpack } from "./internal/unpack.js"
-import { DistributionPayload, SeriesPayload, type SeriesType } from "./Series.js"
+import { canUnpack, unpack } from "./internal/unpack.js"
+import { DistributionPayload, SeriesPayload, type SeriesType, SeriesV2Payload } from "./Series.js"
 
 /**
- * One element of a `series` payload, as it was accepted.
+ * One element of a `series` payload, as it was accepted. What came in v2's form is shown in that of v1, with its unit; the
+ * requests have it as it came.
  *
  * @since 0.1.0
  * @category models
  */
-export type AcceptedSeries = typeof SeriesPayload.Type["series"][number]
+export type AcceptedSeries = typeof SeriesPayload.Type["series"][number] & { readonly unit?: string | undefined }
 
 /**
  * One element of a `distribution_points` payload, as it was accepted.
@@ -225,9 +227,12 @@ export class LocalIntake extends Context.Tag("effect-threadstats/LocalIntake")<L
 export interface Options {
   /** The one key that is good. Default: any key that is not empty is. */
   readonly apiKey?: Redacted.Redacted | undefined
-  /** The most a body may have on the wire, in bytes. Default: 3,200,000, as Datadog documents for series. */
+  /**
+   * The most a body may have on the wire, in bytes. Default: as Datadog documents for series, 512,000 for v2, and 3,200,000
+   * for everything else.
+   */
   readonly maxBodyBytes?: number | undefined
-  /** The most a body may have unpacked, in bytes. Default: 62,914,560, as Datadog documents for series. */
+  /** The most a body may have unpacked, in bytes. Default: as documented for series, 5,242,880 for v2, else 62,914,560. */
   readonly maxUnpackedBytes?: number | undefined
 }
 
@@ -243,8 +248,10 @@ export const make: (
   function*(options: Options = {}) {
     const server = yield* HttpServer.HttpServer
     const url = addressOf(server.address)
-    const maxBytes = options.maxBodyBytes ?? Endpoints.limits.bytes
-    const maxUnpackedBytes = options.maxUnpackedBytes ?? Endpoints.limits.unpackedBytes
+    const limitsOf = (limits: Endpoints.Limits): Endpoints.Limits => ({
+      bytes: options.maxBodyBytes ?? limits.bytes,
+      unpackedBytes: options.maxUnpackedBytes ?? limits.unpackedBytes
+    })
     const scripted = new Map<string | undefined, Array<Answer>>()
     let series: Array<AcceptedSeries> = []
     let distributions: Array<AcceptedDistribution> = []
@@ -261,13 +268,17 @@ export const make: (
     }
 
     const parseBody = (endpoint: Endpoints.Endpoint, encoding: string, body: Body): Effect.Effect<unknown, Refusal> => {
-      const known = endpoint.encodings.find((candidate) => candidate === encoding)
-      if (known === undefined) return refuse(400, `Content-Encoding ${encoding} is not supported here`)
-      if (body.bytes === undefined) return refuse(413, `Payload too large: over ${maxBytes} bytes`)
-      return unpack(body.bytes, known, maxUnpackedBytes).pipe(
+      const limits = limitsOf(endpoint.limits)
+      const name = encoding === "zstd1" ? "zstd" : encoding
+      const known = endpoint.encodings.find((candidate) => candidate === name)
+      if (known === undefined || !canUnpack(known)) {
+        return refuse(400, `Content-Encoding ${encoding} is not supported here`)
+      }
+      if (body.bytes === undefined) return refuse(413, `Payload too large: over ${limits.bytes} bytes`)
+      return unpack(body.bytes, known, limits.unpackedBytes).pipe(
         Effect.mapError((error) =>
           error.reason === "TooLarge"
-            ? new Refusal({ status: 413, reason: `Payload too large: over ${maxUnpackedBytes} bytes unpacked` })
+            ? new Refusal({ status: 413, reason: `Payload too large: over ${limits.unpackedBytes} bytes unpacked` })
             : new Refusal({ status: 400, reason: `Payload is not valid ${known} data` })
         ),
         Effect.flatMap((bytes) =>
@@ -285,6 +296,12 @@ export const make: (
       Either.map(decodeSeries(body), (payload) => {
         for (const item of payload.series) series.push(item)
         return ok
+      })
+
+    const acceptSeriesV2 = (body: unknown) =>
+      Either.map(decodeSeriesV2(body), (payload) => {
+        for (const item of payload.series) series.push(fromV2(item))
+        return HttpServerResponse.unsafeJson({ errors: [] }, { status: 202 })
       })
 
     const acceptDistributions = (body: unknown) =>
@@ -307,7 +324,7 @@ export const make: (
     }): Handler =>
       Effect.gen(function*() {
         const request = yield* HttpServerRequest.HttpServerRequest
-        const received = yield* readBody(request, maxBytes)
+        const received = yield* readBody(request, limitsOf(spec.endpoint?.limits ?? Endpoints.limits).bytes)
         const now = yield* Clock.currentTimeMillis
         const encoding = (request.headers["content-encoding"] ?? "identity").trim().toLowerCase()
         const body = yield* spec.endpoint === undefined
@@ -352,6 +369,7 @@ export const make: (
     const router = HttpRouter.empty.pipe(
       HttpRouter.get("/", view),
       post(Endpoints.series, acceptSeries),
+      post(Endpoints.seriesV2, acceptSeriesV2),
       post(Endpoints.distributionPoints, acceptDistributions),
       post(Endpoints.events, acceptEvent),
       HttpRouter.get(
@@ -472,6 +490,7 @@ const decodeWith = <A, I>(schema: Schema.Schema<A, I>) => {
 }
 
 const decodeSeries = /*#__PURE__*/ decodeWith(SeriesPayload)
+const decodeSeriesV2 = /*#__PURE__*/ decodeWith(SeriesV2Payload)
 const decodeDistributions = /*#__PURE__*/ decodeWith(DistributionPayload)
 const decodeEventPayload = /*#__PURE__*/ decodeWith(EventPayload)
 

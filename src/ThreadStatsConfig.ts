@@ -15,8 +15,8 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import { isUsable } from "./ApiKey.js"
-import { hostLength } from "./internal/limits.js"
+import { isUsable } from "./internal/apiKey.js"
+import { hostLength, nameLength } from "./internal/limits.js"
 import { percentileSuffix } from "./internal/percentile.js"
 import { fromInput, type Tags } from "./internal/tags.js"
 
@@ -58,6 +58,15 @@ export type DeliverySemantics = "at-least-once" | "at-most-once"
 export type CounterTransport = "series" | "distributions"
 
 /**
+ * Which of Datadog's endpoints for series is used. `"v2"` differs in the form of a series and in its limits, and takes units
+ * and zstd; what there is to see of it is the same.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type SeriesVersion = "v1" | "v2"
+
+/**
  * All settings, resolved.
  *
  * @since 0.1.0
@@ -90,8 +99,20 @@ export interface ThreadStatsConfig {
   readonly requestTimeout: Duration.Duration
   /** Record and send nothing at all. Default: `false`. */
   readonly disabled: boolean
-  /** Whether HTTP bodies of metrics are compressed (zlib format). Default: `true`. */
-  readonly compress: boolean
+  /**
+   * Whether HTTP bodies of metrics are compressed (zlib format). `"zstd"`: those that go to `/api/v2/series` are in zstd, where
+   * Node.js has it (from 22.15 and 23.8 on) and the receiver takes it; else, after one warning, as for `true`. Clients of
+   * Datadog's own use it, its reference gives it another name, so it is for those who see it work. Default: `true`.
+   */
+  readonly compress: boolean | "zstd"
+  /** Which of Datadog's endpoints takes series. Default: `"v1"`, as the reference. */
+  readonly series: SeriesVersion
+  /**
+   * Units by the name of a metric, namespace included, such as `{ "shop.latency": "second" }`, in Datadog's own words (its
+   * documentation has a list). A histogram's is that of its aggregates and percentiles, too, but not of its count. They are
+   * sent where `series` is `"v2"`, with series only. Default: none.
+   */
+  readonly units: Readonly<Record<string, string>>
   /** Percentiles of histograms and timings, each above 0 and below 1. Default: 0.75, 0.85, 0.95, 0.99. */
   readonly percentiles: ReadonlyArray<number>
   /** Aggregates of histograms and timings. Default: min, max, count, avg. */
@@ -177,7 +198,14 @@ export interface Options {
   /** Environment: `DD_THREADSTATS_DISABLED`. See {@link ThreadStatsConfig.disabled}. */
   readonly disabled?: boolean | undefined
   /** Environment: `DD_THREADSTATS_COMPRESS`. See {@link ThreadStatsConfig.compress}. */
-  readonly compress?: boolean | undefined
+  readonly compress?: boolean | "zstd" | undefined
+  /** Environment: `DD_THREADSTATS_SERIES`. See {@link ThreadStatsConfig.series}. */
+  readonly series?: SeriesVersion | undefined
+  /**
+   * Environment: `DD_THREADSTATS_UNITS`, a comma list of names and units with a colon between them. See
+   * {@link ThreadStatsConfig.units}.
+   */
+  readonly units?: Readonly<Record<string, string>> | undefined
   /** Environment: `DD_THREADSTATS_PERCENTILES`, a comma list. See {@link ThreadStatsConfig.percentiles}. */
   readonly percentiles?: ReadonlyArray<number> | undefined
   /** Environment: `DD_THREADSTATS_AGGREGATES`, a comma list. See {@link ThreadStatsConfig.aggregates}. */
@@ -226,6 +254,8 @@ export const defaults: Omit<ThreadStatsConfig, "tags" | "apiKey" | "host" | "dev
   requestTimeout: Duration.seconds(3),
   disabled: false,
   compress: true,
+  series: "v1",
+  units: {},
   percentiles: [0.75, 0.85, 0.95, 0.99],
   aggregates: ["min", "max", "count", "avg"],
   counters: "series",
@@ -280,6 +310,14 @@ const flag = (value: string): Parsed<boolean> => {
 
 const isFlag = (value: unknown): Parsed<boolean> =>
   typeof value === "boolean" ? Either.right(value) : Either.left("expected true or false")
+
+const compression = (value: string): Parsed<boolean | "zstd"> =>
+  value.toLowerCase() === "zstd"
+    ? Either.right("zstd")
+    : Either.mapLeft(flag(value), () => `expected true, false or zstd, got ${JSON.stringify(value)}`)
+
+const isCompression = (value: unknown): Parsed<boolean | "zstd"> =>
+  value === "zstd" ? Either.right(value) : Either.mapLeft(isFlag(value), () => "expected true, false or \"zstd\"")
 
 const duration = (value: string): Parsed<Duration.DurationInput> =>
   /^\d+(\.\d+)?$/.test(value)
@@ -337,6 +375,26 @@ const areAggregates = (values: ReadonlyArray<string>): Parsed<ReadonlyArray<Aggr
     Either.map(Arr.dedupe),
     Either.mapLeft(() => `expected some of ${aggregateNames.join(", ")}`)
   )
+
+const unitList = (value: string): Parsed<Readonly<Record<string, string>>> =>
+  Either.right(Object.fromEntries(
+    list(value).map((part) => {
+      const [metric = "", ...unit] = part.split(":")
+      return [metric.trim(), unit.join(":").trim()]
+    })
+  ))
+
+/** A copy of no more than a thousand. */
+const areUnits = (units: Readonly<Record<string, string>>): Parsed<Readonly<Record<string, string>>> => {
+  const entries = Symbol.iterator in units ? undefined : Object.entries(units)
+  return entries !== undefined && entries.length <= 1000 &&
+      entries.every(([metric, unit]) => isWord(metric, nameLength) && isWord(unit, 100))
+    ? Either.right(Object.fromEntries(entries))
+    : Either.left("expected units by metric name, such as shop.size:byte")
+}
+
+const isWord = (value: unknown, most: number): boolean =>
+  typeof value === "string" && value.length > 0 && value.length <= most
 
 const isWithin = (most: number) => (value: number): Parsed<number> =>
   Number.isInteger(value) && value >= 1 && value <= most
@@ -465,7 +523,27 @@ const settings = {
     isFinitePositive
   ),
   disabled: setting("disabled", "DD_THREADSTATS_DISABLED", "Record and send nothing.", flag, isFlag),
-  compress: setting("compress", "DD_THREADSTATS_COMPRESS", "Whether HTTP bodies are compressed.", flag, isFlag),
+  compress: setting(
+    "compress",
+    "DD_THREADSTATS_COMPRESS",
+    "Whether HTTP bodies are compressed, or zstd.",
+    compression,
+    isCompression
+  ),
+  series: setting(
+    "series",
+    "DD_THREADSTATS_SERIES",
+    "Which of Datadog's endpoints takes series.",
+    text,
+    isOneOf<SeriesVersion>("v1", "v2")
+  ),
+  units: setting(
+    "units",
+    "DD_THREADSTATS_UNITS",
+    "Units by metric name, for series v2.",
+    unitList,
+    areUnits
+  ),
   percentiles: setting<ReadonlyArray<number>>(
     "percentiles",
     "DD_THREADSTATS_PERCENTILES",
@@ -682,6 +760,8 @@ export const make = (input?: Options): Effect.Effect<ThreadStatsConfig, ConfigEr
       requestTimeout: yield* value(settings.requestTimeout, options.requestTimeout, defaults.requestTimeout),
       disabled: yield* value(settings.disabled, options.disabled, defaults.disabled),
       compress: yield* value(settings.compress, options.compress, defaults.compress),
+      series: yield* value(settings.series, options.series, defaults.series),
+      units: yield* value(settings.units, options.units, defaults.units),
       percentiles: yield* value(settings.percentiles, options.percentiles, defaults.percentiles),
       aggregates: yield* value(settings.aggregates, options.aggregates, defaults.aggregates),
       counters: yield* value(

@@ -77,6 +77,43 @@ describe("ApiKey", () => {
       assert.strictEqual(vault.asked, 2)
     }))
 
+  it.effect("fails together for callers that overlap, and asks again for the next one", () =>
+    Effect.gen(function*() {
+      const vault = makeVault("one")
+      const keys = yield* ApiKey.make(vault.read)
+      for (const end of [Effect.fail(failure), Effect.die("vault")]) {
+        vault.asked = 0
+        vault.answer = () => Effect.delay(end, "1 second")
+        const overlapping = yield* Effect.fork(
+          Effect.all([keys.get, keys.get, keys.get].map(Effect.exit), { concurrency: "unbounded" })
+        )
+        yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual(yield* overlapping, Array(3).fill(yield* Effect.exit(end)))
+        assert.strictEqual(vault.asked, 1)
+        const next = yield* Effect.fork(Effect.exit(keys.get))
+        yield* TestClock.adjust("1 second")
+        assert.isTrue(Exit.isFailure(yield* next))
+        assert.strictEqual(vault.asked, 2)
+      }
+    }))
+
+  it.effect("reads settings where the source was put to use, not where the key is asked for", () =>
+    Effect.gen(function*() {
+      const set = (name: string) => Effect.withConfigProvider(ConfigProvider.fromMap(new Map([["DD_API_KEY", name]])))
+      const keys = yield* set("outer")(ApiKey.make(ApiKey.fromEnv))
+      assert.strictEqual(Redacted.value(yield* set("inner")(keys.get)), "outer")
+      const inLayer = yield* Effect.provide(
+        ApiKey.ApiKey,
+        Layer.provide(
+          ApiKey.layerEnv,
+          Layer.setConfigProvider(ConfigProvider.fromMap(new Map([["DATADOG_API_KEY", "layer"]])))
+        )
+      )
+      assert.strictEqual(Redacted.value(yield* set("inner")(inLayer.get)), "layer")
+      assert.isDefined(inLayer.check)
+      yield* set("")(inLayer.check!)
+    }))
+
   it.effect("takes nothing that a header cannot carry", () =>
     Effect.gen(function*() {
       for (const bad of ["", "two words", "line\nbreak", "schlüssel"]) {

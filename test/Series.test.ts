@@ -1,10 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { DistributionSeries, Series } from "effect-threadstats/Series"
+import type { DistributionSeries, Series, SeriesV2 } from "effect-threadstats/Series"
 import {
   DistributionPayload,
   DistributionSeriesFromWire,
   SeriesFromWire,
-  SeriesPayload
+  SeriesPayload,
+  SeriesV2FromWire,
+  SeriesV2Payload
 } from "effect-threadstats/Series"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
@@ -52,6 +54,61 @@ describe("DistributionSeriesFromWire", () => {
     assert.isFalse(accepts(DistributionSeriesFromWire, series))
     assert.isFalse(accepts(DistributionSeriesFromWire, { ...distribution, points: [[1_700_000_000, [1, null]]] }))
     assert.isFalse(accepts(DistributionSeriesFromWire, { ...distribution, type: "gauge" }))
+  })
+})
+
+describe("SeriesV2FromWire", () => {
+  const seriesV2 = { metric: "a.b", points: [{ timestamp: 1_700_000_000, value: 1 }] }
+
+  it("needs a name and points, nothing else", () => {
+    assert.isTrue(accepts(SeriesV2FromWire, seriesV2))
+    assert.isFalse(accepts(SeriesV2FromWire, { points: seriesV2.points }))
+    assert.isFalse(accepts(SeriesV2FromWire, { metric: "a.b" }))
+    assert.isFalse(accepts(SeriesV2FromWire, { ...seriesV2, metric: "" }))
+    assert.isFalse(accepts(SeriesV2FromWire, series))
+  })
+
+  it("refuses values that are no finite numbers, and times that are no whole seconds", () => {
+    const at = (timestamp: unknown, value: unknown) =>
+      accepts(SeriesV2FromWire, { ...seriesV2, points: [{ timestamp, value }] })
+    assert.isTrue(at(1_700_000_000, -0.5))
+    for (const value of [null, "1", Number.NaN, Number.POSITIVE_INFINITY, [1], undefined]) {
+      assert.isFalse(at(1_700_000_000, value), String(value))
+    }
+    for (const timestamp of [1_700_000_000.5, null, "1700000000", undefined]) {
+      assert.isFalse(at(timestamp, 1), String(timestamp))
+    }
+  })
+
+  it("knows the types by their numbers, and no others", () => {
+    for (const type of [0, 1, 2, 3]) assert.isTrue(accepts(SeriesV2FromWire, { ...seriesV2, type }))
+    for (const type of ["", "gauge", "3", 4, -1, 1.5, null]) {
+      assert.isFalse(accepts(SeriesV2FromWire, { ...seriesV2, type }), String(type))
+    }
+  })
+
+  it("takes resources with a type and a name", () => {
+    const resources = [{ type: "host", name: "web-1" }, { type: "device", name: "" }]
+    assert.isTrue(accepts(SeriesV2FromWire, { ...seriesV2, resources }))
+    assert.isFalse(accepts(SeriesV2FromWire, { ...seriesV2, resources: [{ type: "host" }] }))
+    assert.isFalse(accepts(SeriesV2FromWire, { ...seriesV2, resources: { host: "web-1" } }))
+  })
+
+  it("comes back from the wire as it went, also inside its payload", () => {
+    const sent: SeriesV2 = {
+      ...seriesV2,
+      type: 2,
+      resources: [{ type: "host", name: "web-1" }],
+      tags: ["名:値"],
+      interval: 10,
+      unit: "byte"
+    }
+    const payload = { series: [sent] }
+    assert.deepStrictEqual<unknown>(
+      Schema.decodeUnknownSync(SeriesV2Payload)(JSON.parse(JSON.stringify(payload))),
+      payload
+    )
+    assert.isFalse(accepts(SeriesV2Payload, [sent]))
   })
 })
 

@@ -125,11 +125,31 @@ const cases: ReadonlyArray<{
     option: "compress",
     variable: "DD_THREADSTATS_COMPRESS",
     env: "off",
-    code: false,
+    code: "zstd",
     field: "compress",
     fromEnv: false,
-    fromCode: false,
+    fromCode: "zstd",
     wrong: ["gzip"]
+  },
+  {
+    option: "series",
+    variable: "DD_THREADSTATS_SERIES",
+    env: "v2",
+    code: "v2",
+    field: "series",
+    fromEnv: "v2",
+    fromCode: "v2",
+    wrong: ["v3", "2"]
+  },
+  {
+    option: "units",
+    variable: "DD_THREADSTATS_UNITS",
+    env: "shop.latency:second, shop.size : byte,__proto__:x",
+    code: { "shop.size": "byte" },
+    field: "units",
+    fromEnv: JSON.parse(`{"shop.latency":"second","shop.size":"byte","__proto__":"x"}`),
+    fromCode: { "shop.size": "byte" },
+    wrong: ["shop.size", "shop.size:", ":byte", `a:${"b".repeat(101)}`, `${"n".repeat(201)}:byte`]
   },
   {
     option: "percentiles",
@@ -326,6 +346,13 @@ describe("ThreadStatsConfig", () => {
     { requestTimeout: -1 },
     { disabled: lie("yes") },
     { percentiles: [95] },
+    { compress: lie("gzip") },
+    { series: lie("v3") },
+    { units: lie("shop.size:byte") },
+    { units: lie(["shop.size:byte"]) },
+    { units: lie({ "shop.size": 1 }) },
+    { units: lie(new Map([["shop.size", "byte"]])) },
+    { units: Object.fromEntries(Array.from({ length: 1001 }, (_, i) => [`m${i}`, "byte"])) },
     { aggregates: [lie("mean")] },
     { sampleSize: 0 },
     { timerUnit: lie("minutes") },
@@ -350,6 +377,25 @@ describe("ThreadStatsConfig", () => {
         assert.include(String(yield* Effect.flip(resolve(options))), String(name))
       }))
   }
+
+  it.effect("compresses, or not, or with zstd, in whatever case it is written", () =>
+    Effect.gen(function*() {
+      const spellings = { true: true, On: true, "0": false, no: false, zstd: "zstd", ZSTD: "zstd" } as const
+      for (const [text, compress] of Object.entries(spellings)) {
+        assert.strictEqual((yield* resolve({}, { DD_THREADSTATS_COMPRESS: text })).compress, compress)
+      }
+      const error = yield* Effect.flip(resolve({}, { DD_THREADSTATS_COMPRESS: "zstd1" }))
+      assert.include(String(error), "true, false or zstd")
+    }))
+
+  it.effect("keeps a copy of the units, and what their own words are", () =>
+    Effect.gen(function*() {
+      const units = { "shop.size": "byte" }
+      const config = yield* resolve({ units })
+      units["shop.size"] = "meter"
+      assert.deepStrictEqual(config.units, { "shop.size": "byte" })
+      assert.deepStrictEqual((yield* resolve({}, { DD_THREADSTATS_UNITS: "a:b:c" })).units, { a: "b:c" })
+    }))
 
   it.effect("forgives a site that was pasted with scheme, app. or a path", () =>
     Effect.gen(function*() {

@@ -53,7 +53,7 @@ describe("the encoder", () => {
         const alone = yield* encode(small(bytes, unpackedBytes), [item], { compress })
         assert.deepStrictEqual([alone.chunks.length, alone.unencodable.length], [0, 1])
       }
-    }))
+    }), 30_000)
 
   it.effect("fills a body to the byte, counting UTF-8 and not characters", () =>
     Effect.gen(function*() {

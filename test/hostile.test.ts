@@ -602,6 +602,8 @@ const everyOption: { readonly [K in keyof ThreadStatsConfig.Options]-?: true } =
   requestTimeout: true,
   disabled: true,
   compress: true,
+  series: true,
+  units: true,
   percentiles: true,
   aggregates: true,
   sampleSize: true,

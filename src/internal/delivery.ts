@@ -21,13 +21,15 @@ export type Outcome =
   }
   | { readonly _tag: "Unencodable"; readonly error: Unencodable }
 
-export interface Options extends Encoder.Options {
+export interface Options {
   /** When everything has to be done, in milliseconds since the epoch. `Infinity`: every body is sent once. */
   readonly deadline: number
   /** Whether what may have arrived is sent again where it would count twice. */
   readonly repeat: boolean
   /** How old a point may be when it is sent, in milliseconds. */
   readonly maxAge: number
+  /** Told where the receiver refused a body in zstd that it took in another encoding. */
+  readonly zstdRefused: Effect.Effect<void>
 }
 
 /** What became of a batch, and how often one of its bodies was sent again. */
@@ -84,7 +86,7 @@ const noKey = (description: string) =>
 /**
  * Delivers one batch in chunks, each of which succeeds or fails on its own. What fails for the moment is sent again; what
  * is refused as too large or as malformed is halved until what is wrong with it stands alone, within a bounded number of
- * requests.
+ * requests. Nothing is given up for being in zstd: it is sent once more in what every receiver knows.
  */
 export const deliver = (
   transport: Transport,
@@ -168,11 +170,12 @@ export const deliver = (
       onSuccess: () => Effect.succeed([{ _tag: "Delivered", chunk } as const]),
       onFailure: (failure) => {
         if (failure._tag === "Overdue") return withoutOverdue(chunk, failure, ambiguous)
+        if (chunk.encoding === "zstd" && failure.reason === "Rejected") return withoutZstd(chunk, ambiguous)
         if (!isWorthASplit(failure) || chunk.entries.length === 1 || splits < 2) {
           return Effect.succeed([{ _tag: "Failed", chunk, failure, ambiguous } as const])
         }
         splits -= 2
-        return Effect.flatMap(Encoder.split(chunk, options), (halves) => deliverAll(halves, 1, ambiguous))
+        return Effect.flatMap(Encoder.split(chunk), (halves) => deliverAll(halves, 1, ambiguous))
       }
     })
   }
@@ -187,8 +190,20 @@ export const deliver = (
       ambiguous
     }
     return Effect.map(
-      Effect.flatMap(Encoder.chunk(chunk.endpoint, left, options), (rest) => deliverAll(rest, 1, ambiguous)),
+      Effect.flatMap(Encoder.chunk(chunk.endpoint, left, chunk.encoding), (rest) => deliverAll(rest, 1, ambiguous)),
       (outcomes) => [failed, ...outcomes]
+    )
+  }
+
+  /** Where all of it arrives this way, the encoding was what was wrong, and not the content. */
+  const withoutZstd = ({ endpoint, entries }: Chunk, ambiguous: boolean) => {
+    retries++
+    return Effect.tap(
+      Effect.flatMap(
+        Encoder.chunk(endpoint, entries, endpoint.compression),
+        (again) => deliverAll(again, 1, ambiguous)
+      ),
+      (outcomes) => outcomes.every(({ _tag }) => _tag === "Delivered") ? options.zstdRefused : Effect.void
     )
   }
 

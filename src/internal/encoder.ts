@@ -1,6 +1,6 @@
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import { deflate, deflateSync } from "node:zlib"
+import * as zlib from "node:zlib"
 import type { Item } from "../Reporter.js"
 import type { Encoding, Endpoint } from "./endpoints.js"
 
@@ -33,10 +33,23 @@ export interface Encoded {
   readonly unencodable: ReadonlyArray<Unencodable>
 }
 
-export interface Options {
-  /** Whether to pack where the endpoint knows how. */
-  readonly compress: boolean
+export interface Options<A extends Item = Item> {
+  /** Whether to pack where the endpoint knows how; as Zstandard does it, where it knows that too. */
+  readonly compress: boolean | "zstd"
+  /** What is written for an item. Default: the item. */
+  readonly form?: ((item: A) => unknown) | undefined
 }
+
+/** Node.js has it from 22.15 and 23.8 on. */
+const zstd = zlib as unknown as {
+  readonly zstdCompress?: typeof zlib.deflate
+  readonly zstdCompressSync?: typeof zlib.deflateSync
+}
+
+export const hasZstd = (): boolean => zstd.zstdCompress !== undefined
+
+const encodingOf = ({ compression, encodings }: Endpoint, compress: Options["compress"]): Encoding =>
+  compress === false ? "identity" : compress === "zstd" && encodings.includes(compress) ? compress : compression
 
 /**
  * Up to here compressing takes about a millisecond, less than a way through the thread pool and back costs; above it
@@ -44,27 +57,28 @@ export interface Options {
  */
 const syncLimit = 256 * 1024
 
-const pack = (bytes: Uint8Array): Effect.Effect<Uint8Array> =>
+const pack = (bytes: Uint8Array, encoding: Encoding): Effect.Effect<Uint8Array> =>
   bytes.byteLength <= syncLimit
-    ? Effect.sync(() => deflateSync(bytes))
+    ? Effect.sync(() => (encoding === "zstd" ? zstd.zstdCompressSync! : zlib.deflateSync)(bytes))
     : Effect.async((resume) => {
-      deflate(bytes, (cause, packed) => resume(cause === null ? Effect.succeed(packed) : Effect.die(cause)))
+      const method = encoding === "zstd" ? zstd.zstdCompress! : zlib.deflate
+      method(bytes, (cause, packed) => resume(cause === null ? Effect.succeed(packed) : Effect.die(cause)))
     })
 
 /**
  * JSON for any parser. `JSON.stringify` writes half a surrogate pair as an escape, which many parsers refuse, and with it
  * the whole body (RFC 7493 forbids it); U+FFFD stands for it here.
  */
-const stringify = (item: Item): string => {
+const stringify = (item: unknown): string => {
   const json = JSON.stringify(item)
   return json.includes("\\ud")
     ? JSON.stringify(item, (_, value) => typeof value === "string" ? Buffer.from(value).toString() : value)
     : json
 }
 
-const toEntry = (item: Item): Entry | Unencodable => {
+const toEntry = <A extends Item>(item: A, { form }: Options<A>): Entry | Unencodable => {
   try {
-    const json = stringify(item)
+    const json = stringify(form === undefined ? item : form(item))
     return { item, json, bytes: Buffer.byteLength(json) }
   } catch (cause) {
     return new Unencodable({
@@ -83,15 +97,21 @@ const tooLarge = ({ item }: Entry, endpoint: Endpoint): Unencodable =>
     description: `over ${endpoint.limits.bytes} bytes, or ${endpoint.limits.unpackedBytes} unpacked, on its own`
   })
 
-/** As many entries as the unpacked limit allows, again and again; an entry that is over it is alone. */
-const group = (endpoint: Endpoint, entries: ReadonlyArray<Entry>): ReadonlyArray<ReadonlyArray<Entry>> => {
+/** As many entries as the limit for the bytes they are allows, again and again; an entry that is over it is alone. */
+const group = (
+  endpoint: Endpoint,
+  entries: ReadonlyArray<Entry>,
+  encoding: Encoding
+): ReadonlyArray<ReadonlyArray<Entry>> => {
   if (endpoint.envelope === undefined) return entries.map((entry) => [entry])
+  const { bytes, unpackedBytes } = endpoint.limits
+  const limit = encoding === "identity" ? Math.min(bytes, unpackedBytes) : unpackedBytes
   const [before, after] = endpoint.envelope
   const envelope = before.length + after.length
   const groups: Array<Array<Entry>> = []
   let size = Infinity
   for (const entry of entries) {
-    if (size + 1 + entry.bytes > endpoint.limits.unpackedBytes) {
+    if (size + 1 + entry.bytes > limit) {
       groups.push([])
       size = envelope - 1
     }
@@ -107,19 +127,20 @@ const textOf = (endpoint: Endpoint, entries: ReadonlyArray<Entry>): string => {
 }
 
 /** Halves what is over a limit, until it fits or is a single entry. */
-const fit = (endpoint: Endpoint, entries: ReadonlyArray<Entry>, options: Options): Effect.Effect<Encoded> =>
+const fit = (endpoint: Endpoint, entries: ReadonlyArray<Entry>, encoding: Encoding): Effect.Effect<Encoded> =>
   Effect.suspend(() => {
     const bytes: Uint8Array = Buffer.from(textOf(endpoint, entries))
-    const encoding = options.compress ? endpoint.compression : "identity"
     return Effect.flatMap(
-      bytes.byteLength > endpoint.limits.unpackedBytes || encoding === "identity" ? Effect.succeed(bytes) : pack(bytes),
+      bytes.byteLength > endpoint.limits.unpackedBytes || encoding === "identity"
+        ? Effect.succeed(bytes)
+        : pack(bytes, encoding),
       (body) =>
         bytes.byteLength <= endpoint.limits.unpackedBytes && body.byteLength <= endpoint.limits.bytes
           ? Effect.succeed({ chunks: [{ endpoint, entries, body, encoding }], unencodable: [] })
           : entries.length === 1
           ? Effect.succeed({ chunks: [], unencodable: [tooLarge(entries[0]!, endpoint)] })
           : Effect.map(
-            Effect.forEach(halves(entries), (half) => fit(endpoint, half, options)),
+            Effect.forEach(halves(entries), (half) => fit(endpoint, half, encoding)),
             concat
           )
     )
@@ -139,22 +160,29 @@ const concat = (parts: ReadonlyArray<Encoded>): Encoded => ({
  * Bodies for all items, in order, each within the endpoint's limits by its measured size. Of the endpoint it knows what
  * its data say, and of sending nothing.
  */
-export const encode = (endpoint: Endpoint, items: ReadonlyArray<Item>, options: Options): Effect.Effect<Encoded> =>
+export const encode = <A extends Item>(
+  endpoint: Endpoint,
+  items: ReadonlyArray<A>,
+  options: Options<A>
+): Effect.Effect<Encoded> =>
   Effect.suspend(() => {
     const entries: Array<Entry> = []
     const unencodable: Array<Unencodable> = []
     for (const item of items) {
-      const entry = toEntry(item)
+      const entry = toEntry(item, options)
       if (entry instanceof Unencodable) unencodable.push(entry)
       else entries.push(entry)
     }
-    return Effect.map(chunk(endpoint, entries, options), (packed) => concat([{ chunks: [], unencodable }, packed]))
+    return Effect.map(
+      chunk(endpoint, entries, encodingOf(endpoint, options.compress)),
+      (packed) => concat([{ chunks: [], unencodable }, packed])
+    )
   })
 
 /** Bodies for what is JSON already. */
-export const chunk = (endpoint: Endpoint, entries: ReadonlyArray<Entry>, options: Options): Effect.Effect<Encoded> =>
-  Effect.map(Effect.forEach(group(endpoint, entries), (part) => fit(endpoint, part, options)), concat)
+export const chunk = (endpoint: Endpoint, entries: ReadonlyArray<Entry>, encoding: Encoding): Effect.Effect<Encoded> =>
+  Effect.map(Effect.forEach(group(endpoint, entries, encoding), (part) => fit(endpoint, part, encoding)), concat)
 
 /** A chunk of two or more in two halves. */
-export const split = ({ endpoint, entries }: Chunk, options: Options): Effect.Effect<Encoded> =>
-  Effect.map(Effect.forEach(halves(entries), (half) => fit(endpoint, half, options)), concat)
+export const split = ({ encoding, endpoint, entries }: Chunk): Effect.Effect<Encoded> =>
+  Effect.map(Effect.forEach(halves(entries), (half) => fit(endpoint, half, encoding)), concat)

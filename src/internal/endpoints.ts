@@ -1,9 +1,9 @@
-/** How a body is packed: not at all, in zlib's format (RFC 1950, which HTTP calls deflate), or in gzip's. */
-export type Encoding = "identity" | "deflate" | "gzip"
+/** How a body is packed: not at all, in zlib's format (RFC 1950, which HTTP calls deflate), in gzip's, or in Zstandard's. */
+export type Encoding = "identity" | "deflate" | "gzip" | "zstd"
 
 /**
  * What there is to know about an endpoint of Datadog's API before anything is sent to it.
- * Source: Datadog API reference, v1 metrics and events.
+ * Source: Datadog API reference, v1 and v2 metrics, v1 events.
  */
 export interface Endpoint {
   readonly name: "series" | "distribution_points" | "events"
@@ -25,7 +25,7 @@ export interface Limits {
   readonly unpackedBytes: number
 }
 
-/** Documented for series, assumed for the others. */
+/** Documented for series, assumed for distribution points and events. */
 export const limits: Limits = { bytes: 3_200_000, unpackedBytes: 62_914_560 }
 
 const seriesEnvelope = ["{\"series\":[", "]}"] as const
@@ -38,6 +38,17 @@ export const series: Endpoint = {
   envelope: seriesEnvelope,
   idempotent: true,
   limits
+}
+
+/**
+ * Another form of the same, with smaller limits. The reference calls the last encoding `zstd1`, the clients that use it
+ * (Datadog's Lambda extension, Vector) call it `zstd`.
+ */
+export const seriesV2: Endpoint = {
+  ...series,
+  path: "/api/v2/series",
+  encodings: [...series.encodings, "zstd"],
+  limits: { bytes: 512_000, unpackedBytes: 5_242_880 }
 }
 
 export const distributionPoints: Endpoint = {

@@ -242,7 +242,7 @@ const refused = (status: number, detail: string, retryAfter: number | undefined)
       return failure(
         "Unauthorized",
         true,
-        "check DATADOG_API_KEY or DD_API_KEY, and that DD_SITE is the site the key belongs to"
+        "check DATADOG_API_KEY or DD_API_KEY, or the secret the key is read from, and that DD_SITE is the site the key belongs to"
       )
     case 408:
       return failure("ServerError", true)
