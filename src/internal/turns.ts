@@ -5,6 +5,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import * as RuntimeFlags from "effect/RuntimeFlags"
+import * as RuntimeFlagsPatch from "effect/RuntimeFlagsPatch"
 
 /** What one caller wants of a turn. */
 export interface Wish {
@@ -40,6 +42,8 @@ const both = (a: Wish, b: Wish): Wish => ({
   deadline: Math.max(a.deadline, b.deadline),
   last: a.last || b.last
 })
+
+const withoutMetrics = /*#__PURE__*/ RuntimeFlagsPatch.disable(RuntimeFlags.RuntimeMetrics)
 
 export const make = <A>(options: {
   readonly run: (wish: Wish) => Effect.Effect<A>
@@ -83,7 +87,9 @@ export const make = <A>(options: {
       Effect.map((fiber) => {
         turn.fiber = fiber
         return turn
-      })
+      }),
+      // Who counts the program's fibers has no use for these, nor is there a flush that would make a next one necessary.
+      Effect.withRuntimeFlagsPatch(withoutMetrics)
     )
 
   const join = (wish: Wish): Effect.Effect<Turn<A>> =>
