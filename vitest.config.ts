@@ -17,6 +17,8 @@ export default defineConfig(({ mode }) => ({
   test: {
     include: mode === "ric" ? [ric] : ["test/**/*.test.ts"],
     exclude: mode === "ric" ? configDefaults.exclude : [...configDefaults.exclude, ric],
+    // Some tests bundle, or start processes, beside others that do.
+    testTimeout: 20_000,
     setupFiles: ["test/support/secretsSweep.ts"],
     // Six of them are stopped for minutes.
     maxConcurrency: mode === "ric" ? 10 : 5,

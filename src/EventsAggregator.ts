@@ -41,7 +41,10 @@ export interface Stats {
  * @since 0.1.0
  * @category tags
  */
-export class EventsAggregator extends Context.Tag("effect-threadstats/EventsAggregator")<EventsAggregator, {
+export class EventsAggregator extends Context.Tag("effect-threadstats/EventsAggregator")<EventsAggregator, Service>() {}
+
+/** Apart from the tag, because it speaks of itself. */
+interface Service {
   readonly unsafeAdd: (event: Event) => void
   readonly add: (event: Event) => Effect.Effect<void>
   /** Takes out all events, in order of recording. `now` (milliseconds since the epoch) tells which are too old. */
@@ -52,12 +55,14 @@ export class EventsAggregator extends Context.Tag("effect-threadstats/EventsAggr
   readonly snapshot: Effect.Effect<ReadonlyArray<Event>>
   /** Takes over what another aggregator held, before everything recorded here. */
   readonly adopt: (events: ReadonlyArray<Event>) => Effect.Effect<void>
+  /** Another one with the same settings, which holds nothing. */
+  readonly fork: Effect.Effect<Service>
   /** Whether a limit is near, so that it is time to flush. */
   readonly isNearlyFull: () => boolean
   readonly stats: Effect.Effect<Stats>
   /** What was dropped since the last call. */
   readonly takeNews: Effect.Effect<ReadonlyArray<Ledger.News<DropReason>>>
-}>() {}
+}
 
 /**
  * @since 0.1.0
@@ -127,6 +132,7 @@ const unsafeMake = (
         received += events.length
         putBack(events)
       }),
+    fork: fromConfig(config),
     isNearlyFull: () => buffer.length >= config.maxEvents * nearlyFull || bytes >= config.maxBytes * nearlyFull,
     stats: Effect.sync(() => ({ received, held: buffer.length, dropped: ledger.totals() })),
     takeNews: Effect.sync(() => ledger.takeNews())

@@ -148,7 +148,12 @@ export interface News {
  * @since 0.1.0
  * @category tags
  */
-export class MetricsAggregator extends Context.Tag("effect-threadstats/MetricsAggregator")<MetricsAggregator, {
+export class MetricsAggregator
+  extends Context.Tag("effect-threadstats/MetricsAggregator")<MetricsAggregator, Service>()
+{}
+
+/** Apart from the tag, because it speaks of itself. */
+interface Service {
   /** How long a bucket is. */
   readonly rollUpInterval: Duration.Duration
   /** How counters, histograms and timings are handed out. */
@@ -190,11 +195,13 @@ export class MetricsAggregator extends Context.Tag("effect-threadstats/MetricsAg
   readonly snapshot: (known: ReadonlyMap<number, number>) => Effect.Effect<ReadonlyArray<Snapshot>>
   /** Takes over what another aggregator held, as if it had been recorded here before everything else. */
   readonly adopt: (items: ReadonlyArray<Retained>) => Effect.Effect<void>
+  /** Another one with the same settings, which holds nothing. */
+  readonly fork: Effect.Effect<Service>
   /** Whether a limit is near, so that it is time to flush. */
   readonly isNearlyFull: () => boolean
   readonly stats: Effect.Effect<Stats>
   readonly takeNews: Effect.Effect<News>
-}>() {}
+}
 
 /**
  * @since 0.1.0
@@ -650,6 +657,7 @@ const unsafeMake = (
     restore,
     adopt,
     snapshot,
+    fork: fromConfig(config),
     isNearlyFull: () => contexts >= nearly.contexts || values >= nearly.values || bytes >= nearly.bytes,
     stats: Effect.sync((): Stats => ({ received, held, contexts, bytes, dropped: ledger.totals() })),
     takeNews: Effect.sync((): News => {

@@ -5,13 +5,16 @@
  *
  * @since 0.1.0
  */
+import type { ConfigError } from "effect/ConfigError"
 import * as Console from "effect/Console"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import type { Event } from "./Event.js"
 import type { DistributionSeries, SampleSeries, Series } from "./Series.js"
+import type { Options } from "./ThreadStatsConfig.js"
 
 /**
  * What a receiver does with two values for the same series and timestamp, and therefore what it must be sent when more
@@ -126,14 +129,19 @@ export class Deadline extends Context.Reference<Deadline>()("effect-threadstats/
  * @since 0.1.0
  * @category tags
  */
-export class Reporter extends Context.Tag("effect-threadstats/Reporter")<Reporter, {
+export class Reporter extends Context.Tag("effect-threadstats/Reporter")<Reporter, Service>() {}
+
+/** Apart from the tag, because it speaks of itself. */
+interface Service {
   readonly temporality: Temporality
   readonly flushMetrics: (batch: ReadonlyArray<Series>) => Effect.Effect<Receipt, ReporterError>
   readonly flushSamples?: ((batch: ReadonlyArray<SampleSeries>) => Effect.Effect<Receipt, ReporterError>) | undefined
   readonly flushDistributions: (batch: ReadonlyArray<DistributionSeries>) => Effect.Effect<Receipt, ReporterError>
   readonly flushEvents: (batch: ReadonlyArray<Event>) => Effect.Effect<Receipt, ReporterError>
   readonly warm: Effect.Effect<void>
-}>() {}
+  /** Those that this one is made of ({@link combine}). A client sends to each of them by itself. */
+  readonly branches?: ReadonlyArray<Service> | undefined
+}
 
 /**
  * A receipt for nothing, and the sum of two receipts.
@@ -153,6 +161,135 @@ export const addReceipts = (self: Receipt, that: Receipt): Receipt => ({
   bytes: self.bytes + that.bytes,
   retries: self.retries + that.retries
 })
+
+/**
+ * Delivers everything to each of several reporters: to mirror it, or to move from one way to another.
+ *
+ * A client over it keeps what each of them needs: aggregators (with the same settings, and the same limits again), a
+ * circuit breaker, and books of its own. Each is sent what its receiver adds up or replaces, and keeps what it could not
+ * deliver, whatever becomes of the others. A flush ends when the slowest ends; on the interval each goes by itself.
+ * `ThreadStats.stats` and the receipt of a flush tell of each branch.
+ *
+ * A reporter that is named twice, also by layers within layers, is sent everything once. Who calls the combined reporter
+ * by hand has each batch handed to all of them; what any of them did not take is then undelivered.
+ *
+ * @example
+ * ```ts
+ * import { Layer } from "effect"
+ * import { EventsAggregator, HttpReporter, LogReporter, MetricsAggregator, Reporter, ThreadStats } from "effect-threadstats"
+ *
+ * const client = ThreadStats.layer().pipe(
+ *   Layer.provide(Reporter.combine(HttpReporter.layerDefault, LogReporter.layer)),
+ *   Layer.provide([MetricsAggregator.layer(), EventsAggregator.layerWith(), HttpReporter.layerHttpClient])
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const combine = <
+  const Layers extends readonly [Layer.Layer<Reporter, any, any>, ...ReadonlyArray<Layer.Layer<Reporter, any, any>>]
+>(
+  ...layers: Layers
+): Layer.Layer<Reporter, Layer.Layer.Error<Layers[number]>, Layer.Layer.Context<Layers[number]>> =>
+  layers
+    .map((layer: Layer.Layer<Reporter, any, any>) =>
+      Layer.map(layer, (context) => Context.make(Branches, [Context.get(context, Reporter)]))
+    )
+    .reduce((all, one) =>
+      Layer.zipWith(
+        all,
+        one,
+        (before, after) => Context.make(Branches, [...Context.get(before, Branches), ...Context.get(after, Branches)])
+      )
+    )
+    .pipe(Layer.map((context) => Context.make(Reporter, combined(Context.get(context, Branches)))))
+
+/** What layers to be combined have built. */
+const Branches = /*#__PURE__*/ Context.GenericTag<ReadonlyArray<Service>>("effect-threadstats/Reporter/Branches")
+
+const combined = (reporters: ReadonlyArray<Reporter["Type"]>): Reporter["Type"] => {
+  const branches = Array.from(new Set(reporters.flatMap((reporter) => reporter.branches ?? [reporter])))
+  const toAll = <I extends Item>(
+    flush: (branch: Reporter["Type"]) => (batch: ReadonlyArray<I>) => Effect.Effect<Receipt, ReporterError>
+  ) =>
+  (batch: ReadonlyArray<I>) =>
+    Effect.flatMap(
+      Effect.forEach(branches, (branch) => Effect.either(flush(branch)(batch)), { concurrency: "unbounded" }),
+      (outcomes) => together(batch, outcomes)
+    )
+  return branches.length === 1 ? branches[0]! : Reporter.of({
+    temporality: branches.every(({ temporality }) => temporality === "total") ? "total" : "delta",
+    flushMetrics: toAll((branch) => branch.flushMetrics),
+    flushDistributions: toAll((branch) => branch.flushDistributions),
+    flushEvents: toAll((branch) => branch.flushEvents),
+    warm: Effect.forEach(branches, ({ warm }) => warm, { concurrency: "unbounded", discard: true }),
+    branches
+  })
+}
+
+/** What one did not take was not delivered; to send it again may send it twice to another. */
+const together = (
+  batch: ReadonlyArray<Item>,
+  outcomes: ReadonlyArray<Either.Either<Receipt, ReporterError>>
+): Effect.Effect<Receipt, ReporterError> => {
+  const errors = outcomes.flatMap((outcome) => Either.isLeft(outcome) ? [outcome.left] : [])
+  const undelivered = new Set(errors.flatMap((error) => error.undelivered))
+  const refused = new Set(errors.flatMap((error) => error.refused).filter((item) => !undelivered.has(item)))
+  const receipt = {
+    ...outcomes.map(Either.match({ onLeft: (error) => error.receipt, onRight: (receipt) => receipt }))
+      .reduce(addReceipts, emptyReceipt),
+    items: batch.length - undelivered.size - refused.size
+  }
+  const [first] = errors
+  if (first === undefined) return Effect.succeed(receipt)
+  return Effect.fail(
+    new ReporterError({
+      reason: first.reason,
+      endpoint: first.endpoint,
+      description: first.description,
+      status: first.status,
+      undelivered: Array.from(undelivered),
+      refused: Array.from(refused),
+      ambiguous: Array.from(undelivered),
+      receipt,
+      cause: first.cause
+    })
+  )
+}
+
+/**
+ * What the environment asks for.
+ *
+ * On AWS Lambda:
+ *
+ * 1. Datadog's Lambda extension, where it is installed (`/opt/extensions/datadog-agent`): `DogStatsDReporter`, profile `"extension"`
+ * 2. log lines for Datadog's forwarder, with `DD_FLUSH_TO_LOG`: `LogReporter`
+ * 3. Datadog's HTTP API: `HttpReporter`. Not in FIPS mode (`DD_LAMBDA_FIPS_MODE`; by default where `AWS_REGION` begins with `us-gov-`),
+ *    in which Datadog's own libraries drop metrics at this point: building the layer fails with a `ConfigError` instead.
+ *
+ * Elsewhere: log lines with `DD_FLUSH_TO_LOG`; an Agent, with `DD_DOGSTATSD_URL` or `DD_AGENT_HOST`; else HTTP.
+ *
+ * The choice is made when the layer is built, and logged then, at debug level. Only the module that was chosen is loaded; a bundle
+ * has them all. Over HTTP it uses the `HttpClient` that is provided, or else the platform's `fetch`, and the key as `HttpReporter`
+ * finds it.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerAutoWith = (options?: Options): Layer.Layer<Reporter, ConfigError> =>
+  Layer.scoped(
+    Reporter,
+    Effect.flatMap(Effect.promise(() => import("./internal/auto.js")), (auto) => auto.fromOptions(options))
+  )
+
+/**
+ * {@link layerAutoWith} with all settings from the environment.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerAuto: Layer.Layer<Reporter, ConfigError> = /*#__PURE__*/ layerAutoWith()
 
 /**
  * Accepts everything and does nothing with it.

@@ -72,7 +72,10 @@ export class RetainedStoreError extends Data.TaggedError("RetainedStoreError")<{
  * @since 0.1.0
  * @category tags
  */
-export class RetainedStore extends Context.Tag("effect-threadstats/RetainedStore")<RetainedStore, {
+export class RetainedStore extends Context.Tag("effect-threadstats/RetainedStore")<RetainedStore, Service>() {}
+
+/** Apart from the tag, because it speaks of itself. */
+interface Service {
   /** What is there. What is corrupt or half-written is skipped and counted. */
   readonly load: Effect.Effect<Loaded, RetainedStoreError>
   /**
@@ -85,7 +88,12 @@ export class RetainedStore extends Context.Tag("effect-threadstats/RetainedStore
   ) => Effect.Effect<void, RetainedStoreError>
   /** Whether it certainly holds nothing, and is not about to. */
   readonly isEmpty: () => boolean
-}>() {}
+  /**
+   * The store of another branch of the same client, counted from 1, which shares nothing with this one. With a combined
+   * reporter the first branch has the store itself, so that it finds what it kept when it was the only one.
+   */
+  readonly branch: (index: number) => Service
+}
 
 /** How many contexts, or events, are put into one entry. */
 const pageSize = 500
@@ -171,132 +179,135 @@ const indexKey = (generation: number) => `threadstats-index-${generation % 2}`
  */
 export const make: Effect.Effect<RetainedStore["Type"], never, KeyValueStore.KeyValueStore> = /*#__PURE__*/ Effect.map(
   KeyValueStore.KeyValueStore,
-  (store) => {
-    const codecs = makeCodecs()
-    const semaphore = Effect.unsafeMakeSemaphore(1)
-    /** Whether it is known which index counts; all that follows is what it says. */
-    let sure = false
-    let generation = 0
-    let pages: ReadonlyArray<Page> = []
-    let versions = new Map<number, number>()
-    let savedEvents: ReadonlyArray<Event> | undefined
-    let saving = false
+  (store) => unsafeMake(store)
+)
 
-    const mapError = Effect.mapError((cause: PlatformError) => new RetainedStoreError({ cause }))
+const unsafeMake = (store: KeyValueStore.KeyValueStore): RetainedStore["Type"] => {
+  const codecs = makeCodecs()
+  const semaphore = Effect.unsafeMakeSemaphore(1)
+  /** Whether it is known which index counts; all that follows is what it says. */
+  let sure = false
+  let generation = 0
+  let pages: ReadonlyArray<Page> = []
+  let versions = new Map<number, number>()
+  let savedEvents: ReadonlyArray<Event> | undefined
+  let saving = false
 
-    /** Finds out which index counts. What is in the pages is not known by version, and so will be written anew. */
-    const readIndexes = Effect.gen(function*() {
-      const [errors, texts] = Arr.separate(
-        yield* Effect.forEach([0, 1], (place) => Effect.either(store.get(indexKey(place))))
-      )
-      const found = Arr.getSomes(texts)
-      const [newest, older] = Arr.getSomes(found.map(codecs.index)).sort((a, b) => b.generation - a.generation)
-      if (newest === undefined && errors[0] !== undefined) return yield* Effect.fail(errors[0])
-      generation = newest?.generation ?? 0
-      pages = newest?.pages ?? []
-      versions = new Map(pages.flatMap(({ start }) => start === null ? [] : [[start, 0] as const]))
-      savedEvents = undefined
-      sure = true
-      const whole = [newest, older].filter((index) => index !== undefined)
-      return { skipped: errors.length + found.length - whole.length, older: older?.pages ?? [] }
-    })
+  const mapError = Effect.mapError((cause: PlatformError) => new RetainedStoreError({ cause }))
 
-    /** Pages that nothing names: what a process left that died while it wrote or removed them. */
-    const removeStrays = Effect.fnUntraced(function*(older: ReadonlyArray<Page>) {
+  /** Finds out which index counts. What is in the pages is not known by version, and so will be written anew. */
+  const readIndexes = Effect.gen(function*() {
+    const [errors, texts] = Arr.separate(
+      yield* Effect.forEach([0, 1], (place) => Effect.either(store.get(indexKey(place))))
+    )
+    const found = Arr.getSomes(texts)
+    const [newest, older] = Arr.getSomes(found.map(codecs.index)).sort((a, b) => b.generation - a.generation)
+    if (newest === undefined && errors[0] !== undefined) return yield* Effect.fail(errors[0])
+    generation = newest?.generation ?? 0
+    pages = newest?.pages ?? []
+    versions = new Map(pages.flatMap(({ start }) => start === null ? [] : [[start, 0] as const]))
+    savedEvents = undefined
+    sure = true
+    const whole = [newest, older].filter((index) => index !== undefined)
+    return { skipped: errors.length + found.length - whole.length, older: older?.pages ?? [] }
+  })
+
+  /** Pages that nothing names: what a process left that died while it wrote or removed them. */
+  const removeStrays = Effect.fnUntraced(function*(older: ReadonlyArray<Page>) {
+    const used = new Set(pages.map(({ slot }) => slot))
+    for (const { slot } of older) {
+      if (!used.has(slot)) yield* Effect.ignore(store.remove(pageKey(slot)))
+    }
+    for (let slot = 0;; slot++) {
+      if (used.has(slot)) continue
+      if (!(yield* store.has(pageKey(slot)))) return
+      yield* store.remove(pageKey(slot))
+    }
+  })
+
+  const load = Effect.gen(function*(): Effect.fn.Return<Loaded, PlatformError> {
+    const { older, skipped: skippedIndexes } = yield* readIndexes
+    let skipped = skippedIndexes
+    const metrics: Array<Retained> = []
+    const events: Array<Event> = []
+    const lost = { points: 0, events: 0 }
+    for (const { count, slot, start } of pages) {
+      const text = yield* Effect.orElseSucceed(store.get(pageKey(slot)), Option.none)
+      const whole = start === null
+        ? Option.map(Option.flatMap(text, codecs.events), (page) => events.push(...page as ReadonlyArray<Event>))
+        : Option.map(Option.flatMap(text, codecs.metrics), (page) => metrics.push(...page))
+      if (Option.isSome(whole)) continue
+      skipped++
+      lost[start === null ? "events" : "points"] += count
+    }
+    if (skipped === 0) yield* Effect.ignore(removeStrays(older))
+    return { metrics, events, skipped, lost }
+  })
+
+  const save = (take: (known: ReadonlyMap<number, number>) => Effect.Effect<Held>) =>
+    Effect.gen(function*() {
+      if (!sure) yield* readIndexes
+      const held = yield* take(versions)
       const used = new Set(pages.map(({ slot }) => slot))
-      for (const { slot } of older) {
-        if (!used.has(slot)) yield* Effect.ignore(store.remove(pageKey(slot)))
-      }
-      for (let slot = 0;; slot++) {
-        if (used.has(slot)) continue
-        if (!(yield* store.has(pageKey(slot)))) return
-        yield* store.remove(pageKey(slot))
-      }
-    })
+      const next: Array<Page> = []
+      let free = 0
 
-    const load = Effect.gen(function*(): Effect.fn.Return<Loaded, PlatformError> {
-      const { older, skipped: skippedIndexes } = yield* readIndexes
-      let skipped = skippedIndexes
-      const metrics: Array<Retained> = []
-      const events: Array<Event> = []
-      const lost = { points: 0, events: 0 }
-      for (const { count, slot, start } of pages) {
-        const text = yield* Effect.orElseSucceed(store.get(pageKey(slot)), Option.none)
-        const whole = start === null
-          ? Option.map(Option.flatMap(text, codecs.events), (page) => events.push(...page as ReadonlyArray<Event>))
-          : Option.map(Option.flatMap(text, codecs.metrics), (page) => metrics.push(...page))
-        if (Option.isSome(whole)) continue
-        skipped++
-        lost[start === null ? "events" : "points"] += count
-      }
-      if (skipped === 0) yield* Effect.ignore(removeStrays(older))
-      return { metrics, events, skipped, lost }
-    })
-
-    const save = (take: (known: ReadonlyMap<number, number>) => Effect.Effect<Held>) =>
-      Effect.gen(function*() {
-        if (!sure) yield* readIndexes
-        const held = yield* take(versions)
-        const used = new Set(pages.map(({ slot }) => slot))
-        const next: Array<Page> = []
-        let free = 0
-
-        const write = Effect.fnUntraced(function*<A>(
-          items: ReadonlyArray<A>,
-          start: number | null,
-          count: (item: A) => number
-        ) {
-          for (const part of Arr.chunksOf(items, pageSize)) {
-            while (used.has(free)) free++
-            const slot = free++
-            yield* store.set(pageKey(slot), seal(part))
-            next.push({ slot, start, count: part.reduce((total, item) => total + count(item), 0) })
-            yield* Effect.yieldNow()
-          }
-        })
-
-        for (const { contexts, start } of held.metrics) {
-          if (contexts === undefined) next.push(...pages.filter((page) => page.start === start))
-          else yield* write(contexts, start, ({ recorded }) => recorded)
+      const write = Effect.fnUntraced(function*<A>(
+        items: ReadonlyArray<A>,
+        start: number | null,
+        count: (item: A) => number
+      ) {
+        for (const part of Arr.chunksOf(items, pageSize)) {
+          while (used.has(free)) free++
+          const slot = free++
+          yield* store.set(pageKey(slot), seal(part))
+          next.push({ slot, start, count: part.reduce((total, item) => total + count(item), 0) })
+          yield* Effect.yieldNow()
         }
-        const sameEvents = held.events.length === savedEvents?.length &&
-          held.events.every((event, i) => event === savedEvents?.[i])
-        if (sameEvents) next.push(...pages.filter(({ start }) => start === null))
-        else yield* write(held.events, null, () => 1)
-
-        const kept = new Set(next.map(({ slot }) => slot))
-        const gone = pages.filter(({ slot }) => !kept.has(slot))
-        if (gone.length === 0 && next.length === pages.length) return
-
-        // until it is known to be written: one that failed may have been written all the same
-        sure = false
-        yield* store.set(indexKey(generation + 1), seal({ generation: generation + 1, pages: next }))
-        sure = true
-        generation++
-        pages = next
-        versions = new Map(held.metrics.map(({ start, version }) => [start, version]))
-        savedEvents = held.events
-        yield* Effect.forEach(gone, ({ slot }) => Effect.ignore(store.remove(pageKey(slot))), { discard: true })
       })
 
-    const saveOnce: typeof save = (take) =>
-      Effect.ensuring(
-        Effect.suspend(() => {
-          saving = true
-          return save(take)
-        }),
-        Effect.sync(() => {
-          saving = false
-        })
-      )
+      for (const { contexts, start } of held.metrics) {
+        if (contexts === undefined) next.push(...pages.filter((page) => page.start === start))
+        else yield* write(contexts, start, ({ recorded }) => recorded)
+      }
+      const sameEvents = held.events.length === savedEvents?.length &&
+        held.events.every((event, i) => event === savedEvents?.[i])
+      if (sameEvents) next.push(...pages.filter(({ start }) => start === null))
+      else yield* write(held.events, null, () => 1)
 
-    return RetainedStore.of({
-      load: mapError(semaphore.withPermits(1)(Effect.uninterruptible(load))),
-      save: (take) => mapError(semaphore.withPermits(1)(Effect.uninterruptible(saveOnce(take)))),
-      isEmpty: () => sure && !saving && pages.length === 0
+      const kept = new Set(next.map(({ slot }) => slot))
+      const gone = pages.filter(({ slot }) => !kept.has(slot))
+      if (gone.length === 0 && next.length === pages.length) return
+
+      // until it is known to be written: one that failed may have been written all the same
+      sure = false
+      yield* store.set(indexKey(generation + 1), seal({ generation: generation + 1, pages: next }))
+      sure = true
+      generation++
+      pages = next
+      versions = new Map(held.metrics.map(({ start, version }) => [start, version]))
+      savedEvents = held.events
+      yield* Effect.forEach(gone, ({ slot }) => Effect.ignore(store.remove(pageKey(slot))), { discard: true })
     })
-  }
-)
+
+  const saveOnce: typeof save = (take) =>
+    Effect.ensuring(
+      Effect.suspend(() => {
+        saving = true
+        return save(take)
+      }),
+      Effect.sync(() => {
+        saving = false
+      })
+    )
+
+  return RetainedStore.of({
+    load: mapError(semaphore.withPermits(1)(Effect.uninterruptible(load))),
+    save: (take) => mapError(semaphore.withPermits(1)(Effect.uninterruptible(saveOnce(take)))),
+    isEmpty: () => sure && !saving && pages.length === 0,
+    branch: (index) => unsafeMake(KeyValueStore.prefix(store, `threadstats-branch-${index}-`))
+  })
+}
 
 /**
  * {@link make} as a layer.

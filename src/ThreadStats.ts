@@ -18,30 +18,26 @@ import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Runtime from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import * as DogStatsDReporter from "./DogStatsDReporter.js"
 import type { Event } from "./Event.js"
 import * as EventsAggregator from "./EventsAggregator.js"
 import * as HttpReporter from "./HttpReporter.js"
 import { flushBeforeExit } from "./internal/beforeExit.js"
-import * as Breaker from "./internal/breaker.js"
+import * as Branch from "./internal/branch.js"
+import * as branches from "./internal/branches.js"
+import type { BreakerState } from "./internal/breaker.js"
 import * as makeEvent from "./internal/event.js"
-import * as delivery from "./internal/flush.js"
 import * as Ledger from "./internal/ledger.js"
 import * as limits from "./internal/limits.js"
-import * as Retention from "./internal/retention.js"
-import * as selfMetrics from "./internal/selfMetrics.js"
-import * as wire from "./internal/series.js"
 import type { Tags } from "./internal/tags.js"
 import { type TimeInput, toMillis, windowFault } from "./internal/time.js"
-import * as Turns from "./internal/turns.js"
 import * as unrefClock from "./internal/unrefClock.js"
 import * as MetricsAggregator from "./MetricsAggregator.js"
 import * as Reporter from "./Reporter.js"
-import { type Loaded, RetainedStore } from "./RetainedStore.js"
+import { RetainedStore } from "./RetainedStore.js"
 import * as RollUp from "./RollUp.js"
-import type { DistributionSeries, SampleSeries, Series } from "./Series.js"
 import * as ThreadStatsConfig from "./ThreadStatsConfig.js"
 
 export type {
@@ -144,6 +140,8 @@ export type EventDropReason = makeEvent.EventFault | EventsAggregator.DropReason
  * What became of everything recorded since the layer was built:
  * `received` = `delivered` + `held` + the sum of `dropped`, at any moment.
  *
+ * With a combined reporter, what is recorded once counts once for each branch, here and in a {@link FlushReceipt}.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -174,9 +172,14 @@ export interface Stats {
    * `"open"` after three flushes in a row that used half their time or more and delivered nothing: for 30 seconds (then 60,
    * 120, up to 300) a flush tries nothing, costs nothing, and keeps everything. `"half-open"`: the next flush tries again.
    */
-  readonly breaker: Breaker.BreakerState
+  readonly breaker: BreakerState
   /** What the last flush failed with, if it did. */
   readonly lastError: Reporter.ReporterError | undefined
+  /**
+   * Of a combined reporter, the same for each branch, in order. The numbers above are their sums, `breaker` is the worst
+   * one, and `lastError` the first there is.
+   */
+  readonly branches?: ReadonlyArray<Stats> | undefined
 }
 
 /**
@@ -194,6 +197,8 @@ export interface FlushReceipt {
   readonly errors: ReadonlyArray<Reporter.ReporterError>
   /** Nothing was tried, and everything kept, because the breaker is open ({@link Stats.breaker}). */
   readonly skipped: boolean
+  /** Of a combined reporter, the same for each branch, in order. The numbers above are their sums. */
+  readonly branches?: ReadonlyArray<FlushReceipt> | undefined
 }
 
 /**
@@ -277,6 +282,7 @@ export class ThreadStats extends Context.Tag("effect-threadstats/ThreadStats")<T
   /**
    * Has something recorded at the beginning of every flush, while the scope is open and once more when it closes: for what
    * is measured only when somebody looks. The function must not wait; what it throws is logged, and changes nothing.
+   * With a combined reporter: at the beginning of every {@link flush}, and on the interval.
    */
   readonly onFlush: (record: () => void) => Effect.Effect<void, never, Scope.Scope>
   /** Opens the reporter's connection ahead of the first flush. Never fails. */
@@ -284,20 +290,6 @@ export class ThreadStats extends Context.Tag("effect-threadstats/ThreadStats")<T
 }>() {}
 
 type Service = ThreadStats["Type"]
-
-const noCounts: FlushCounts = { delivered: 0, kept: 0, dropped: 0 }
-const emptyFlush: FlushReceipt = {
-  metrics: noCounts,
-  events: noCounts,
-  payloads: 0,
-  bytes: 0,
-  retries: 0,
-  errors: [],
-  skipped: false
-}
-
-/** The part of a flush's time that is for the store, before sending and after it, where there is one. */
-const storeShare = 0.1
 
 const kinds: ReadonlyArray<RollUp.Kind> = ["counter", "gauge", "set", "histogram", "timing", "distribution"]
 
@@ -365,28 +357,15 @@ const makeRecorders = (options: {
   }
 }
 
-const none = { received: 0, delivered: 0, held: 0, dropped: {} }
-const noStats: Stats = {
-  metrics: none,
-  events: none,
-  contexts: 0,
-  flushes: 0,
-  payloads: 0,
-  bytes: 0,
-  retries: 0,
-  breaker: "closed",
-  lastError: undefined
-}
-
 /** Records and sends nothing. */
 const makeDisabled = (config: ThreadStatsConfig.ThreadStatsConfig, clock: Clock.Clock): Service => {
   return {
     config,
     ...makeRecorders({ point: () => {}, event: () => {}, clock, timerUnit: config.timerUnit }),
     timer: (effect) => effect,
-    flush: () => Effect.succeed(emptyFlush),
+    flush: () => Effect.succeed(Branch.emptyFlush),
     onFlush: () => Effect.void,
-    stats: Effect.succeed(noStats),
+    stats: Effect.succeed(Branch.noStats),
     warm: Effect.void
   }
 }
@@ -413,36 +392,60 @@ export const fromConfig = (
     const reporter = yield* Reporter.Reporter
     const store = yield* Effect.serviceOption(RetainedStore)
 
-    const runtime = yield* Effect.runtime()
     const maxNameLength = nameLengths(config)
-    const metricDrops = Ledger.make<MetricDropReason>()
-    const eventDrops = Ledger.make<EventDropReason>()
     const pointWindow = config.timestamps === "any" ? undefined : limits.pointWindow
-    const dress = wire.dress(config, Duration.toSeconds(aggregator.rollUpInterval))
-    const isRepeatable = config.delivery === "at-least-once"
-      ? undefined
-      : ({ kind }: MetricsAggregator.Retained) =>
-        kind === "gauge" || (reporter.temporality === "total" && !RollUp.addsUp(kind, aggregator.counters))
-    /** As the reporter takes them: all of a batch are points, or all are samples. */
-    const flushSeries = (reporter.flushSamples ?? reporter.flushMetrics) as (
-      batch: ReadonlyArray<Series | SampleSeries>
-    ) => Effect.Effect<Reporter.Receipt, Reporter.ReporterError>
-    const breaker = Breaker.make()
-    const counters = {
-      metrics: { delivered: 0, inFlight: 0 },
-      events: { delivered: 0, inFlight: 0 }
+    const front: Branch.Front = {
+      received: { metrics: 0, events: 0 },
+      metricDrops: Ledger.make<MetricDropReason>(),
+      eventDrops: Ledger.make<EventDropReason>()
     }
-    /** What was dropped before an aggregator saw it. */
-    const early = { metrics: 0, events: 0 }
-    let nextEarlyFlush = -Infinity
-    let flushes = 0
-    let sent: Reporter.Receipt = Reporter.emptyReceipt
-    let lastError: Reporter.ReporterError | undefined
-    let unauthorized = false
+    const watched = new Set<() => void>()
+
+    const look = (record: () => void) =>
+      Effect.catchAllCause(
+        Effect.sync(record),
+        (cause) => Branch.annotateLogs(Effect.logWarning("What was to be recorded at a flush could not be", cause))
+      )
+
+    const lookAtAll = Effect.suspend(() => Effect.forEach(watched, look, { discard: true }))
+
+    const onFlush: Service["onFlush"] = (record) => {
+      /** Each registration is one of its own, also of the same function. */
+      const own = () => record()
+      return Effect.acquireRelease(
+        Effect.sync(() => watched.add(own)),
+        () => Effect.zipRight(Effect.sync(() => watched.delete(own)), look(own))
+      )
+    }
+
+    const shared = { config, clock, front }
+    const several = reporter.branches ?? []
+    const way = several.length === 0
+      ? yield* Branch.make({ ...shared, reporter, aggregator, eventsAggregator, store, before: lookAtAll })
+      : branches.combine(
+        yield* Effect.forEach(several, (reporter, index) =>
+          Effect.flatMap(
+            // what was given from outside is the first one's
+            index === 0
+              ? Effect.succeed([aggregator, eventsAggregator] as const)
+              : Effect.all([aggregator.fork, eventsAggregator.fork]),
+            ([aggregator, eventsAggregator]) =>
+              Branch.make({
+                ...shared,
+                reporter,
+                aggregator,
+                eventsAggregator,
+                store: index === 0 ? store : Option.map(store, (self) => self.branch(index)),
+                before: Effect.void,
+                index
+              })
+          )),
+        lookAtAll
+      )
 
     const dropPoint = (reason: MetricDropReason, name: unknown) => {
-      early.metrics++
-      metricDrops.count(reason, name)
+      front.received.metrics++
+      front.metricDrops.count(reason, name)
     }
 
     const record = (
@@ -453,14 +456,14 @@ export const fromConfig = (
     ): void => {
       if (typeof name === "string" && name.length > maxNameLength[kind]) return dropPoint("NameTooLong", name)
       const now = clock.unsafeCurrentTimeMillis()
-      if (options === undefined) return aggregator.unsafeAdd(kind, name, value, now)
+      if (options === undefined) return way.unsafeAdd(kind, name, value, now)
       try {
         const timestamp = options?.timestamp
-        if (timestamp === undefined) return aggregator.unsafeAdd(kind, name, value, now, options)
+        if (timestamp === undefined) return way.unsafeAdd(kind, name, value, now, options)
         const time = toMillis(timestamp)
         const fault = windowFault(time, now, pointWindow)
         return fault === undefined
-          ? aggregator.unsafeAdd(kind, name, value, time, options)
+          ? way.unsafeAdd(kind, name, value, time, options)
           : dropPoint(fault, name)
       } catch {
         // A getter or a proxy among the options threw.
@@ -475,301 +478,20 @@ export const fromConfig = (
       } catch {
         made = "InvalidEvent"
       }
-      if (typeof made !== "string") return eventsAggregator.unsafeAdd(made)
-      early.events++
-      eventDrops.count(made, title)
-    }
-
-    /** Near a limit, and not again before a whole flush could have run: where that does not help, the limit is what is left. */
-    const flushEarly = () => {
-      const now = clock.unsafeCurrentTimeMillis()
-      if (now < nextEarlyFlush) return
-      nextEarlyFlush = now + Duration.toMillis(config.flushTimeout)
-      Runtime.runFork(runtime)(flush())
+      if (typeof made !== "string") return way.unsafeAddEvent(made)
+      front.received.events++
+      front.eventDrops.count(made, title)
     }
 
     const point: typeof record = (kind, name, value, options) => {
       record(kind, name, value, options)
-      if (aggregator.isNearlyFull()) flushEarly()
+      way.relieve.metrics()
     }
 
     const event: typeof recordEvent = (title, text, options) => {
       recordEvent(title, text, options)
-      if (eventsAggregator.isNearlyFull()) flushEarly()
+      way.relieve.events()
     }
-
-    const log = Effect.annotateLogs({ package: "effect-threadstats", module: "ThreadStats" })
-
-    const warn = Effect.fnUntraced(function*(errors: ReadonlyArray<readonly [Reporter.ReporterError, FlushCounts]>) {
-      const news = yield* aggregator.takeNews
-      const describe = (what: string) => ({ count, names, reason }: Ledger.News<string>) =>
-        `Dropped ${count} ${what}: ${reason} (${names.join(", ")})`
-      const warnings = [
-        ...[...news.dropped, ...metricDrops.takeNews()].map(describe("points")),
-        ...[...(yield* eventsAggregator.takeNews), ...eventDrops.takeNews()].map(describe("events")),
-        ...news.conflicts.map((name) => `The name ${name} is used with more than one kind of metric`)
-      ]
-      const storeError = Option.getOrUndefined(retention)?.takeNews()
-      if (storeError !== undefined) yield* Effect.logWarning(storeError.message)
-      yield* Effect.forEach(warnings, (message) => Effect.logWarning(message), { discard: true })
-      for (const [error, counts] of errors) {
-        const message = `${error.message}; kept ${counts.kept}, dropped ${counts.dropped}`
-        if (error.reason !== "Unauthorized") yield* Effect.logWarning(message)
-        else if (unauthorized) yield* Effect.logDebug(message)
-        else {
-          unauthorized = true
-          yield* Effect.logError(message)
-        }
-      }
-    }, log)
-
-    /** Whether an item is not to be sent again: it may have arrived, and would count twice. */
-    const isSpent = (item: Reporter.Item, outcome: delivery.Outcome): boolean =>
-      config.delivery === "at-most-once" && outcome.ambiguous.has(item) &&
-      ("title" in item || item.type === "distribution" || (reporter.temporality === "delta" && item.type !== "gauge"))
-
-    /** Books a batch of rolled-up items: back into the aggregator, dropped, or delivered. */
-    const settleMetrics = Effect.fnUntraced(function*(
-      items: ReadonlyArray<MetricsAggregator.RolledUp>,
-      parts: ReadonlyArray<ReadonlyArray<Reporter.Item>>,
-      outcome: delivery.Outcome
-    ) {
-      const back: Array<MetricsAggregator.RolledUp> = []
-      let kept = 0
-      let dropped = 0
-      let delivered = 0
-      items.forEach((item, i) => {
-        counters.metrics.inFlight -= item.recorded
-        if (parts[i]!.some((part) => isSpent(part, outcome))) {
-          dropped += item.recorded
-          metricDrops.count("Ambiguous", item.name, item.recorded)
-        } else if (parts[i]!.some((part) => outcome.undelivered.has(part))) {
-          back.push(item)
-          kept += item.recorded
-        } else if (parts[i]!.some((part) => outcome.refused.has(part))) {
-          dropped += item.recorded
-          metricDrops.count("Refused", item.name, item.recorded)
-        } else {
-          delivered += item.recorded
-        }
-      })
-      counters.metrics.delivered += delivered
-      if (back.length > 0) yield* aggregator.restore(back)
-      return { delivered, kept, dropped }
-    })
-
-    const settleEvents = Effect.fnUntraced(function*(events: ReadonlyArray<Event>, outcome: delivery.Outcome) {
-      const back: Array<Event> = []
-      let dropped = 0
-      for (const event of events) {
-        const spent = isSpent(event, outcome)
-        if (!spent && outcome.undelivered.has(event)) {
-          back.push(event)
-        } else if (spent || outcome.refused.has(event)) {
-          dropped++
-          eventDrops.count(spent ? "Ambiguous" : "Refused", event.title)
-        }
-      }
-      const delivered = events.length - back.length - dropped
-      counters.events.inFlight -= events.length
-      counters.events.delivered += delivered
-      if (back.length > 0) yield* eventsAggregator.restore(back)
-      return { delivered, kept: back.length, dropped }
-    })
-
-    const stats = Effect.gen(function*(): Effect.fn.Return<Stats> {
-      const metrics = yield* aggregator.stats
-      const events = yield* eventsAggregator.stats
-      return {
-        metrics: {
-          received: metrics.received + early.metrics,
-          delivered: counters.metrics.delivered,
-          held: metrics.held + counters.metrics.inFlight,
-          dropped: Ledger.addTotals<MetricDropReason>(metrics.dropped, metricDrops.totals())
-        },
-        events: {
-          received: events.received + early.events,
-          delivered: counters.events.delivered,
-          held: events.held + counters.events.inFlight,
-          dropped: Ledger.addTotals<EventDropReason>(events.dropped, eventDrops.totals())
-        },
-        contexts: metrics.contexts,
-        flushes,
-        payloads: sent.payloads,
-        bytes: sent.bytes,
-        retries: sent.retries,
-        breaker: breaker.state(clock.unsafeCurrentTimeMillis()),
-        lastError
-      }
-    })
-
-    const onLoaded = ({ lost, skipped }: Loaded) =>
-      Effect.suspend(() => {
-        early.metrics += lost.points
-        early.events += lost.events
-        if (lost.points > 0) metricDrops.count("Corrupt", "in the store", lost.points)
-        if (lost.events > 0) eventDrops.count("Corrupt", "in the store", lost.events)
-        return skipped > 0 ? log(Effect.logWarning(`Skipped ${skipped} unreadable entries of the store`)) : Effect.void
-      })
-
-    const retention = Option.map(store, (self) =>
-      Retention.make(self, aggregator, eventsAggregator, { isRepeatable, onLoaded }))
-
-    const retain = (f: (self: Retention.Retention) => Effect.Effect<void>) =>
-      Option.match(retention, {
-        onNone: () =>
-          Effect.void,
-        onSome: f
-      })
-
-    const watched = new Set<() => void>()
-
-    const look = (record: () => void) =>
-      Effect.catchAllCause(
-        Effect.sync(record),
-        (cause) => log(Effect.logWarning("What was to be recorded at a flush could not be", cause))
-      )
-
-    const onFlush: Service["onFlush"] = (record) => {
-      /** Each registration is one of its own, also of the same function. */
-      const own = () => record()
-      return Effect.acquireRelease(
-        Effect.sync(() => watched.add(own)),
-        () => Effect.zipRight(Effect.sync(() => watched.delete(own)), look(own))
-      )
-    }
-
-    /** The numbers that were reported last, and how many points that took. */
-    let reported: { readonly stats: Stats; readonly points: number } = { stats: noStats, points: 0 }
-
-    /** Only with something else to report, or the reports would be all that is ever reported. */
-    const recordSelf = (now: number) =>
-      Effect.map(stats, (current) => {
-        const received = current.metrics.received + current.events.received
-        if (received === reported.stats.metrics.received + reported.stats.events.received + reported.points) return
-        const points = selfMetrics.pointsOf(reported.stats, current)
-        for (const { kind, name, tags, value } of points) aggregator.unsafeAdd(kind, name, value, now, { tags })
-        reported = { stats: current, points: points.length }
-      })
-
-    const flushOnce = ({ deadline, last, upTo }: Turns.Wish): Effect.Effect<FlushReceipt> =>
-      Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
-        const now = clock.unsafeCurrentTimeMillis()
-        if (deadline <= now) return emptyFlush
-        if (!last && breaker.state(now) === "open") {
-          yield* retain((self) => self.afterFlush(false, deadline))
-          yield* warn([])
-          return { ...emptyFlush, skipped: true }
-        }
-        for (const record of watched) yield* look(record)
-        if (config.selfMetrics) yield* recordSelf(now)
-        const drain = Effect.zipWith(
-          aggregator.flush({
-            temporality: reporter.temporality,
-            samples: reporter.flushSamples !== undefined,
-            now,
-            upTo
-          }),
-          eventsAggregator.flush(now),
-          (items, events) => {
-            for (const { recorded } of items) counters.metrics.inFlight += recorded
-            counters.events.inFlight += events.length
-            return { items, events }
-          }
-        )
-        const { events, items } = yield* Option.match(retention, {
-          onNone: () => drain,
-          onSome: (self) => self.beforeSending(drain, now + (deadline - now) * storeShare)
-        })
-        if (items.length === 0 && events.length === 0) {
-          yield* retain((self) => self.afterFlush(true, deadline))
-          yield* warn([])
-          return emptyFlush
-        }
-
-        const rolledUp: Array<MetricsAggregator.RolledUp> = []
-        const distributed: Array<MetricsAggregator.RolledUp> = []
-        for (const item of items) {
-          ;(RollUp.addsUp(item.kind, aggregator.counters) ? distributed : rolledUp).push(item)
-        }
-        const series: ReadonlyArray<ReadonlyArray<Series | SampleSeries>> = rolledUp.map((item) =>
-          item.samples === undefined ? wire.toSeries(dress, item) : [wire.toSamples(dress, item)]
-        )
-        const distributions = distributed.map((item) => [wire.toDistribution(dress, item)])
-
-        const batches = [series.flat(), distributions.flat(), events] as const
-        const outcomes: [delivery.Outcome, delivery.Outcome, delivery.Outcome] = [
-          delivery.allUndelivered(batches[0], undefined),
-          delivery.allUndelivered(batches[1], undefined),
-          delivery.allUndelivered(batches[2], undefined)
-        ]
-        const run = <I extends Reporter.Item>(
-          index: 0 | 1 | 2,
-          endpoint: string,
-          batch: ReadonlyArray<I>,
-          report: (batch: ReadonlyArray<I>) => Effect.Effect<Reporter.Receipt, Reporter.ReporterError>
-        ) =>
-          Effect.map(delivery.deliver(endpoint, batch, report, limit), (outcome) => {
-            outcomes[index] = outcome
-          })
-        const left = deadline - clock.unsafeCurrentTimeMillis()
-        const limit = Duration.millis(left * (Option.isSome(retention) ? 1 - storeShare : 1))
-        const exit = yield* Effect.exit(restore(Effect.all([
-          run(0, "series", batches[0], flushSeries),
-          run<DistributionSeries>(1, "distributions", batches[1], reporter.flushDistributions),
-          run<Event>(2, "events", batches[2], reporter.flushEvents)
-        ], { concurrency: "unbounded", discard: true })))
-
-        const counts = [
-          yield* settleMetrics(rolledUp, series, outcomes[0]),
-          yield* settleMetrics(distributed, distributions, outcomes[1]),
-          yield* settleEvents(events, outcomes[2])
-        ] as const
-        const receipt = outcomes.reduce(
-          (sum, outcome) => Reporter.addReceipts(sum, outcome.receipt),
-          Reporter.emptyReceipt
-        )
-        const failed = outcomes.flatMap(({ error }, i) => error === undefined ? [] : [[error, counts[i]!] as const])
-        flushes++
-        sent = Reporter.addReceipts(sent, receipt)
-        lastError = failed.at(-1)?.[0]
-        if (receipt.payloads > 0) {
-          unauthorized = false
-          breaker.succeeded()
-        } else if (failed.length > 0 && Exit.isSuccess(exit)) {
-          const end = clock.unsafeCurrentTimeMillis()
-          if (end - now >= Duration.toMillis(config.flushTimeout) / 2) breaker.wasted(end)
-        }
-        yield* retain((self) => self.afterFlush(counts.every(({ kept }) => kept === 0), deadline))
-        yield* warn(failed)
-        if (Exit.isFailure(exit)) return yield* Effect.failCause(exit.cause)
-        return {
-          metrics: {
-            delivered: counts[0].delivered + counts[1].delivered,
-            kept: counts[0].kept + counts[1].kept,
-            dropped: counts[0].dropped + counts[1].dropped
-          },
-          events: counts[2],
-          payloads: receipt.payloads,
-          bytes: receipt.bytes,
-          retries: receipt.retries,
-          errors: failed.map(([error]) => error),
-          skipped: false
-        }
-      }))
-
-    const turns = Turns.make({
-      run: flushOnce,
-      late: emptyFlush,
-      failed: (cause) => Effect.as(log(Effect.logError("A flush ended early", cause)), emptyFlush)
-    })
-
-    const wish = (upTo: number | undefined, last = false, timeout = config.flushTimeout): Turns.Wish => ({
-      upTo,
-      deadline: clock.unsafeCurrentTimeMillis() +
-        Math.min(Duration.toMillis(timeout), Duration.toMillis(config.flushTimeout)),
-      last
-    })
 
     const flush: Service["flush"] = (options) =>
       Effect.suspend(() => {
@@ -781,27 +503,28 @@ export const fromConfig = (
         } catch {
           // no moment: everything
         }
-        return turns.take(wish(upTo, false, timeout))
+        return way.take(Branch.wish(config, clock.unsafeCurrentTimeMillis(), { upTo, timeout }))
       })
 
     /** There is no later one, so it tries in any case. */
-    const lastFlush = Effect.suspend(() => turns.take(wish(undefined, true)))
+    const lastFlush = Effect.suspend(() =>
+      way.take(Branch.wish(config, clock.unsafeCurrentTimeMillis(), { last: true }))
+    )
 
-    /** On the interval, and not cut short when the loop is: the last flush waits for the one in flight. */
-    const flushClosed = Effect.suspend(() => turns.takeUncut(wish(clock.unsafeCurrentTimeMillis())))
+    yield* way.adopt
 
-    yield* retain((self) => self.adopt(clock.unsafeCurrentTimeMillis() + Duration.toMillis(config.flushTimeout)))
-
-    // The last flush is registered before the loop is forked: finalizers run last-in first-out.
+    // The last flush is registered before the loops are forked: finalizers run last-in first-out.
     yield* Effect.addFinalizer(() => lastFlush)
     if (config.periodicFlush && Duration.isFinite(config.flushInterval)) {
-      yield* flushClosed.pipe(
-        Effect.withClock(clock),
-        Effect.schedule(Schedule.spaced(config.flushInterval)),
-        Effect.withClock(unrefClock.make(clock)),
-        Effect.forkScoped,
-        Effect.interruptible
-      )
+      for (const effect of way.periodic) {
+        yield* effect.pipe(
+          Effect.withClock(clock),
+          Effect.schedule(Schedule.spaced(config.flushInterval)),
+          Effect.withClock(unrefClock.make(clock)),
+          Effect.forkScoped,
+          Effect.interruptible
+        )
+      }
       if (unrefClock.isLive(clock)) yield* flushBeforeExit(lastFlush)
     }
 
@@ -810,8 +533,8 @@ export const fromConfig = (
       ...makeRecorders({ point, event, clock, timerUnit: config.timerUnit }),
       flush,
       onFlush,
-      stats,
-      warm: Effect.ignoreLogged(Effect.withTracerEnabled(reporter.warm, false))
+      stats: way.stats,
+      warm: way.warm
     }
   })
 
@@ -894,6 +617,76 @@ export const layerFetch: Layer.Layer<ThreadStats, ConfigError> = /*#__PURE__*/ L
   layerHttp,
   HttpReporter.layerHttpClient
 )
+
+/**
+ * The settings of a client over DogStatsD.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface DogStatsDOptions extends ThreadStatsConfig.Options {
+  /** Where the receiver is, and what it takes. Default: from the environment. */
+  readonly dogstatsd?: DogStatsDReporter.Options | undefined
+}
+
+/**
+ * A client that delivers to a Datadog Agent, or to Datadog's Lambda extension, over DogStatsD, with aggregators of its own. It
+ * needs no API key.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerDogStatsDWith = (options?: DogStatsDOptions): Layer.Layer<ThreadStats, ConfigError> =>
+  Layer.scoped(
+    ThreadStats,
+    Effect.flatMap(ThreadStatsConfig.make(options), (config) =>
+      withAggregators(
+        config,
+        Effect.provideServiceEffect(
+          fromConfig(config),
+          Reporter.Reporter,
+          config.disabled
+            ? Effect.provide(Reporter.Reporter, Reporter.layerNoop)
+            : DogStatsDReporter.make(options?.dogstatsd)
+        )
+      ))
+  )
+
+/**
+ * {@link layerDogStatsDWith} with the settings of the environment.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerDogStatsD: Layer.Layer<ThreadStats, ConfigError> = /*#__PURE__*/ layerDogStatsDWith()
+
+/**
+ * A client over the reporter that the environment asks for, as `Reporter.layerAuto` says, with aggregators of its own.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerAutoWith = (options?: ThreadStatsConfig.Options): Layer.Layer<ThreadStats, ConfigError> =>
+  Layer.scoped(
+    ThreadStats,
+    Effect.flatMap(ThreadStatsConfig.make(options), (config) =>
+      withAggregators(
+        config,
+        Effect.provideServiceEffect(
+          fromConfig(config),
+          Reporter.Reporter,
+          Effect.flatMap(Effect.promise(() => import("./internal/auto.js")), (auto) => auto.make(config))
+        )
+      ))
+  )
+
+/**
+ * {@link layerAutoWith} with the settings of the environment: nothing to provide.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerAuto: Layer.Layer<ThreadStats, ConfigError> = /*#__PURE__*/ layerAutoWith()
 
 /**
  * A client for tests, over the memory reporter: {@link Reporter.MemoryReporter} shows what would have been sent. The

@@ -6,6 +6,16 @@ export * as ApiKey from "./ApiKey.js"
 /**
  * @since 0.1.0
  */
+export * as DogStatsDReporter from "./DogStatsDReporter.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as EffectMetrics from "./EffectMetrics.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as Event from "./Event.js"
 
 /**
@@ -42,6 +52,11 @@ export * as LambdaStream from "./LambdaStream.js"
  * @since 0.1.0
  */
 export * as LocalIntake from "./LocalIntake.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as LogReporter from "./LogReporter.js"
 
 /**
  * @since 0.1.0

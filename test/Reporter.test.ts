@@ -12,7 +12,10 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { layerIntake } from "./support/intake.js"
-import { type Arrived, distributions, events, metrics, reporterContract } from "./support/reporterContract.js"
+import { type Arrived, distributions, events, metrics, reporterContract, samples } from "./support/reporterContract.js"
+
+/** Where nothing listens. */
+const closed = "http://127.0.0.1:1"
 
 describe("layerNoop", () => {
   reporterContract(Reporter.layerNoop, {})
@@ -29,6 +32,19 @@ describe("layerMemory", () => {
   })
 
   reporterContract(Reporter.layerMemory, { arrived })
+
+  describe("that is handed samples", () => {
+    reporterContract(Reporter.layerMemoryWith({ temporality: "delta", samples: true }), {
+      // it has them apart
+      arrived: Effect.flatMap(Reporter.MemoryReporter, ({ distributions, events, metrics, samples }) =>
+        Effect.all({
+          metrics: Effect.zipWith(metrics, samples, (a, b) => [...a, ...b]),
+          distributions,
+          events
+        })),
+      samples: { metrics: samples }
+    })
+  })
 
   it.effect("clears, hands out snapshots, and keeps the very objects", () =>
     Effect.gen(function*() {
@@ -104,20 +120,23 @@ describe.each([
     }
   })
 
-  const layerReporter = Layer.effect(
-    Reporter.Reporter,
-    Effect.flatMap(LocalIntake, ({ url }) =>
-      HttpReporter.make({
-        apiUrl: url,
-        apiKey: Option.some(Redacted.make("key")),
-        compress: true,
-        delivery: "at-least-once",
-        disabled: false,
-        requestTimeout: Duration.seconds(3)
-      }))
-  ).pipe(Layer.provide(layerClient))
+  const reporterTo = (apiUrl: string) =>
+    HttpReporter.make({
+      apiUrl,
+      apiKey: Option.some(Redacted.make("key")),
+      compress: true,
+      delivery: "at-least-once",
+      disabled: false,
+      requestTimeout: Duration.seconds(3)
+    })
 
-  reporterContract(Layer.provideMerge(layerReporter, layerIntake()), { arrived })
+  const layerReporter = Layer.effect(Reporter.Reporter, Effect.flatMap(LocalIntake, ({ url }) => reporterTo(url))).pipe(
+    Layer.provide(layerClient)
+  )
+
+  const dead = Layer.effect(Reporter.Reporter, reporterTo(closed)).pipe(Layer.provide(layerClient), Layer.orDie)
+
+  reporterContract(Layer.provideMerge(layerReporter, layerIntake()), { arrived, dead })
 })
 
 describe("ReporterError", () => {

@@ -1,0 +1,175 @@
+/**
+ * Writes metrics to standard output, one JSON line a value, for Datadog's log forwarder: on AWS Lambda nothing has to be
+ * connected to, and no flush waits for a network.
+ *
+ * A line is `{"m": name, "v": value, "e": seconds since the epoch, "t": [tags]}`. The forwarder submits every line as one value of a
+ * distribution, whatever it was recorded as. So at Datadog
+ *
+ * - a distribution is what it is;
+ * - a counter is a distribution, whose `sum` is the count;
+ * - a histogram or timing is a distribution of all values, and percentiles are Datadog's own. Of more than `sampleSize` values in
+ *   one interval the sample is sent, each value of it as often as makes the count right;
+ * - a gauge is a distribution of its last values, one for each flush: ask for its `avg` or `max`;
+ * - a set is a distribution of how many different members each flush had: its `max` is what an interval had at least;
+ * - a host or device is a tag, `host:` or `device:`;
+ * - an event cannot be said, and is refused: it is dropped, and counted as `Refused`.
+ *
+ * A name that was submitted as another type before should not be used for this. A metric whose line would be longer than 262,118
+ * bytes, which is what CloudWatch Logs takes, is refused.
+ *
+ * @since 0.1.0
+ */
+import * as Arr from "effect/Array"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import { identity } from "effect/Function"
+import * as Layer from "effect/Layer"
+import type { Event } from "./Event.js"
+import * as LineWriter from "./internal/lineWriter.js"
+import { fits, type LogItem, maxLineBytes, type Piece, pieces } from "./internal/logLines.js"
+import { Deadline, emptyReceipt, type Item, type Reason, type Receipt, Reporter, ReporterError } from "./Reporter.js"
+
+/**
+ * Where lines can be written: the part of a Node.js `Writable` that is needed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Output {
+  readonly write: (text: string, callback: (error?: unknown) => void) => unknown
+  readonly on: (event: "error", listener: (error: unknown) => void) => unknown
+  readonly off: (event: "error", listener: (error: unknown) => void) => unknown
+  /** How much was written until now, by anybody, as Node.js streams over pipes and terminals know. */
+  readonly bytesWritten?: number | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** Where the lines go. Default: the standard output of the process. */
+  readonly output?: Output | undefined
+}
+
+/**
+ * A reporter that writes to standard output, past `console`, which on Lambda puts a text in front of every line.
+ *
+ * Whole lines are written, at most 4096 bytes at a time, which a pipe takes in one piece, and each time at the beginning of a
+ * line: where something else was written in between, and might have left a line open, a line break comes first.
+ *
+ * It waits for what it writes to be taken, until the {@link Deadline}, and never has more than one piece under way. What was
+ * not written in time, or to an output that is closed, is `undelivered`; the piece that was under way may have arrived.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options?: Options): Effect.Effect<Reporter["Type"]> =>
+  Effect.sync(() => {
+    const writer = LineWriter.make(() => options?.output ?? globalThis.process.stdout)
+
+    const flush = (batch: ReadonlyArray<LogItem>): Effect.Effect<Receipt, ReporterError> =>
+      Effect.gen(function*() {
+        const [refused, lines] = Arr.partition(batch, fits)
+        const { begun, complete, sent, stop } = yield* write(writer, pieces(lines), yield* Deadline)
+        const undelivered = stop === undefined ? [] : lines.filter((item) => !complete.has(item))
+        const receipt = { ...sent, items: lines.length - undelivered.length }
+        if (stop === undefined && refused.length === 0) return receipt
+        return yield* new ReporterError({
+          ...(stop ?? tooLong),
+          endpoint,
+          undelivered,
+          refused,
+          ambiguous: undelivered.filter((item) => begun.has(item)),
+          receipt
+        })
+      })
+
+    return Reporter.of({
+      temporality: "delta",
+      flushMetrics: flush,
+      flushSamples: flush,
+      flushDistributions: flush,
+      flushEvents: refuse,
+      warm: Effect.void
+    })
+  })
+
+/**
+ * {@link make} as a layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerWith = (options?: Options): Layer.Layer<Reporter> => Layer.effect(Reporter, make(options))
+
+/**
+ * {@link layerWith} for standard output.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer: Layer.Layer<Reporter> = /*#__PURE__*/ layerWith()
+
+const endpoint = "standard output"
+
+interface Stop {
+  readonly reason: Reason
+  readonly description: string
+  readonly cause?: unknown
+}
+
+const late: Stop = { reason: "Timeout", description: "it took no more in time" }
+
+const tooLong: Stop = { reason: "PayloadTooLarge", description: `a line would be longer than ${maxLineBytes} bytes` }
+
+const broken = (cause: unknown): Stop => ({
+  reason: "Transport",
+  description: cause instanceof Error ? cause.message : "it could not be written",
+  cause
+})
+
+/** Writes one piece after the other, until one of them fails or the time is over. */
+const write = Effect.fnUntraced(function*(writer: LineWriter.LineWriter, all: Iterable<Piece>, deadline: number) {
+  /** Items of which all lines were written, those of which at least one was, and those of the piece that is under way. */
+  const complete = new Set<Item>()
+  const begun = new Set<Item>()
+  let underWay: ReadonlyArray<Item> = []
+  let sent = emptyReceipt
+  const ended = (stop?: Stop) => ({ complete, begun: new Set([...begun, ...underWay]), sent, stop })
+
+  const left = deadline - (yield* Clock.currentTimeMillis)
+  if (left <= 0) return ended(late)
+  const writing = Effect.gen(function*() {
+    for (const piece of all) {
+      const end = yield* Effect.either(writer(piece.text, () => {
+        underWay = piece.items
+      }))
+      underWay = []
+      if (Either.isLeft(end)) return broken(end.left)
+      for (const item of piece.items) begun.add(item)
+      for (const item of piece.complete) complete.add(item)
+      sent = { ...sent, payloads: sent.payloads + 1, bytes: sent.bytes + piece.bytes }
+    }
+    return undefined
+  })
+  return ended(
+    left === Infinity
+      ? yield* writing
+      : yield* Effect.timeoutTo(writing, { duration: left, onSuccess: identity, onTimeout: () => late })
+  )
+})
+
+const refuse = (batch: ReadonlyArray<Event>): Effect.Effect<Receipt, ReporterError> =>
+  Effect.fail(
+    new ReporterError({
+      reason: "Rejected",
+      endpoint,
+      description: "a log line cannot be an event",
+      undelivered: [],
+      refused: batch,
+      ambiguous: [],
+      receipt: emptyReceipt
+    })
+  )

@@ -1,0 +1,109 @@
+import * as HttpClient from "@effect/platform/HttpClient"
+import * as Config from "effect/Config"
+import * as ConfigError from "effect/ConfigError"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import { existsSync } from "node:fs"
+import { layerNoop, Reporter } from "../Reporter.js"
+import * as ThreadStatsConfig from "../ThreadStatsConfig.js"
+
+/** A file that is there where Datadog's Lambda extension is, as Datadog's own Lambda libraries look for it. */
+export class ExtensionPath extends Context.Reference<ExtensionPath>()("effect-threadstats/Reporter/ExtensionPath", {
+  defaultValue: () => "/opt/extensions/datadog-agent"
+}) {}
+
+/** What an empty variable says is nothing. */
+const variable = (name: string): Config.Config<Option.Option<string>> =>
+  Config.string(name).pipe(
+    Config.option,
+    Config.map((value) => Option.filter(Option.map(value, (text) => text.trim()), (text) => text !== ""))
+  )
+
+const flag = (name: string): Config.Config<Option.Option<boolean>> =>
+  Config.mapOrFail(variable(name), (value) =>
+    Option.match(value, {
+      onNone: () => Either.right(Option.none()),
+      onSome: (text) =>
+        /^(true|yes|on|1)$/i.test(text)
+          ? Either.right(Option.some(true))
+          : /^(false|no|off|0)$/i.test(text)
+          ? Either.right(Option.some(false))
+          : Either.left(ConfigError.InvalidData([name], `expected true or false, got ${JSON.stringify(text)}`))
+    }))
+
+type Choice = "extension" | "log lines" | "agent" | "HTTP"
+
+const noEndpoint = ConfigError.InvalidData(
+  ["DD_LAMBDA_FIPS_MODE"],
+  "in FIPS mode, which is the default in us-gov regions, nothing is sent over HTTP; add Datadog's Lambda extension, set " +
+    "DD_FLUSH_TO_LOG for its log forwarder, or set DD_LAMBDA_FIPS_MODE to false"
+)
+
+const choose = Effect.gen(function*(): Effect.fn.Return<readonly [Choice, because: string], ConfigError.ConfigError> {
+  const onLambda = Option.isSome(yield* variable("AWS_LAMBDA_FUNCTION_NAME"))
+  const toLog = Option.contains(yield* flag("DD_FLUSH_TO_LOG"), true)
+  if (onLambda) {
+    const path = yield* ExtensionPath
+    if (existsSync(path)) return ["extension", `${path} is there`]
+    if (toLog) return ["log lines", "DD_FLUSH_TO_LOG is set"]
+    const region = yield* variable("AWS_REGION")
+    const inFipsRegion = Option.exists(region, (name) => name.startsWith("us-gov-"))
+    if (Option.getOrElse(yield* flag("DD_LAMBDA_FIPS_MODE"), () => inFipsRegion)) return yield* Effect.fail(noEndpoint)
+    return ["HTTP", "there is no extension, and DD_FLUSH_TO_LOG is not set"]
+  }
+  if (toLog) return ["log lines", "DD_FLUSH_TO_LOG is set"]
+  for (const name of ["DD_DOGSTATSD_URL", "DD_AGENT_HOST"]) {
+    if (Option.isSome(yield* variable(name))) return ["agent", `${name} is set`]
+  }
+  return ["HTTP", "neither DD_FLUSH_TO_LOG nor DD_DOGSTATSD_URL nor DD_AGENT_HOST is set"]
+})
+
+const http = Effect.fnUntraced(function*(config: ThreadStatsConfig.ThreadStatsConfig) {
+  const HttpReporter = yield* Effect.promise(() => import("../HttpReporter.js"))
+  const client = yield* Effect.serviceOption(HttpClient.HttpClient)
+  return yield* Effect.provide(
+    HttpReporter.make(config),
+    Option.match(client, {
+      onNone: () => HttpReporter.layerHttpClient,
+      onSome: (given) => Layer.succeed(HttpClient.HttpClient, given)
+    })
+  )
+})
+
+const dogstatsd = Effect.fnUntraced(function*(profile: "agent" | "extension") {
+  const DogStatsDReporter = yield* Effect.promise(() => import("../DogStatsDReporter.js"))
+  return yield* DogStatsDReporter.make({ profile })
+})
+
+const logLines = Effect.flatMap(Effect.promise(() => import("../LogReporter.js")), ({ make }) => make())
+
+/** The reporter that the environment asks for; only its module is loaded. */
+export const make = (
+  config: ThreadStatsConfig.ThreadStatsConfig
+): Effect.Effect<Reporter["Type"], ConfigError.ConfigError, Scope.Scope> =>
+  Effect.gen(function*() {
+    if (config.disabled) return yield* Effect.provide(Reporter, layerNoop)
+    const [choice, because] = yield* choose
+    yield* Effect.logDebug(`Metrics leave by way of ${choice}: ${because}`).pipe(
+      Effect.annotateLogs({ package: "effect-threadstats", module: "Reporter" })
+    )
+    switch (choice) {
+      case "extension":
+        return yield* dogstatsd("extension")
+      case "agent":
+        return yield* dogstatsd("agent")
+      case "log lines":
+        return yield* logLines
+      case "HTTP":
+        return yield* http(config)
+    }
+  })
+
+export const fromOptions = (
+  options: ThreadStatsConfig.Options | undefined
+): Effect.Effect<Reporter["Type"], ConfigError.ConfigError, Scope.Scope> =>
+  Effect.flatMap(ThreadStatsConfig.make(options), make)

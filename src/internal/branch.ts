@@ -1,0 +1,453 @@
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Runtime from "effect/Runtime"
+import type { Event } from "../Event.js"
+import type { EventsAggregator } from "../EventsAggregator.js"
+import type { DropReason, MetricsAggregator, Retained, RolledUp } from "../MetricsAggregator.js"
+import * as Reporter from "../Reporter.js"
+import type { Loaded, RetainedStore } from "../RetainedStore.js"
+import * as RollUp from "../RollUp.js"
+import type { DistributionSeries, SampleSeries, Series } from "../Series.js"
+import type { EventDropReason, FlushCounts, FlushReceipt, MetricDropReason, Stats } from "../ThreadStats.js"
+import type { ThreadStatsConfig } from "../ThreadStatsConfig.js"
+import * as Breaker from "./breaker.js"
+import * as delivery from "./flush.js"
+import * as Ledger from "./ledger.js"
+import * as Retention from "./retention.js"
+import * as selfMetrics from "./selfMetrics.js"
+import * as wire from "./series.js"
+import * as Turns from "./turns.js"
+
+const noCounts: FlushCounts = { delivered: 0, kept: 0, dropped: 0 }
+
+/** A flush with nothing to do. */
+export const emptyFlush: FlushReceipt = {
+  metrics: noCounts,
+  events: noCounts,
+  payloads: 0,
+  bytes: 0,
+  retries: 0,
+  errors: [],
+  skipped: false
+}
+
+const none = { received: 0, delivered: 0, held: 0, dropped: {} }
+
+/** Of a client that has seen nothing. */
+export const noStats: Stats = {
+  metrics: none,
+  events: none,
+  contexts: 0,
+  flushes: 0,
+  payloads: 0,
+  bytes: 0,
+  retries: 0,
+  breaker: "closed",
+  lastError: undefined
+}
+
+/** What was dropped before an aggregator saw it. */
+export interface Front {
+  readonly received: { metrics: number; events: number }
+  readonly metricDrops: Ledger.Ledger<MetricDropReason>
+  readonly eventDrops: Ledger.Ledger<EventDropReason>
+}
+
+/** The way from recording to one reporter, or to all of them. None of it fails. */
+export interface Branch {
+  readonly unsafeAdd: MetricsAggregator["Type"]["unsafeAdd"]
+  readonly unsafeAddEvent: (event: Event) => void
+  /** Starts a flush where a limit is near. */
+  readonly relieve: { readonly metrics: () => void; readonly events: () => void }
+  readonly take: (wish: Turns.Wish) => Effect.Effect<FlushReceipt>
+  /** What is to be run on the interval, each by itself. */
+  readonly periodic: ReadonlyArray<Effect.Effect<unknown>>
+  /** Takes over what an earlier process left. */
+  readonly adopt: Effect.Effect<void>
+  readonly stats: Effect.Effect<Stats>
+  readonly warm: Effect.Effect<void>
+}
+
+/** What every branch is told alike, and the first one warns of. */
+const inputFaults: ReadonlySet<DropReason> = new Set<DropReason>([
+  "InvalidValue",
+  "InvalidName",
+  "InvalidHost",
+  "InvalidTimestamp",
+  "InvalidTags",
+  "TagTooLong"
+])
+
+/** The part of a flush's time that is for the store, before sending and after it, where there is one. */
+const storeShare = 0.1
+
+/** A wish for everything (or for closed buckets) within the time that the settings give a flush. */
+export const wish = (
+  { flushTimeout }: Pick<ThreadStatsConfig, "flushTimeout">,
+  now: number,
+  options: {
+    readonly upTo?: number | undefined
+    readonly last?: boolean | undefined
+    readonly timeout?: Duration.Duration | undefined
+  } = {}
+): Turns.Wish => ({
+  upTo: options.upTo,
+  deadline: now + Math.min(Duration.toMillis(options.timeout ?? flushTimeout), Duration.toMillis(flushTimeout)),
+  last: options.last ?? false
+})
+
+export const annotateLogs = Effect.annotateLogs({ package: "effect-threadstats", module: "ThreadStats" })
+
+/** One flush at a time; `late` is what comes of one that was not over in time, or died. */
+export const makeTurns = (
+  run: (wish: Turns.Wish) => Effect.Effect<FlushReceipt>,
+  late: FlushReceipt
+): Turns.Turns<FlushReceipt> =>
+  Turns.make({
+    run,
+    late,
+    failed: (cause) => Effect.as(annotateLogs(Effect.logError("A flush ended early", cause)), late)
+  })
+
+/** Drains two aggregators into one reporter, and books what becomes of it. */
+export const make = Effect.fnUntraced(function*(options: {
+  readonly config: ThreadStatsConfig
+  readonly clock: Clock.Clock
+  readonly reporter: Reporter.Reporter["Type"]
+  readonly aggregator: MetricsAggregator["Type"]
+  readonly eventsAggregator: EventsAggregator["Type"]
+  readonly store: Option.Option<RetainedStore["Type"]>
+  readonly front: Front
+  /** Run at the beginning of every flush. */
+  readonly before: Effect.Effect<void>
+  /** Which of several it is, counted from 0. */
+  readonly index?: number | undefined
+}): Effect.fn.Return<Branch> {
+  const { aggregator, clock, config, eventsAggregator, front, index, reporter } = options
+  const runtime = yield* Effect.runtime()
+  const metricDrops = Ledger.make<MetricDropReason>()
+  const eventDrops = Ledger.make<EventDropReason>()
+  const dress = wire.dress(config, Duration.toSeconds(aggregator.rollUpInterval))
+  const isRepeatable = config.delivery === "at-least-once"
+    ? undefined
+    : ({ kind }: Retained) =>
+      kind === "gauge" || (reporter.temporality === "total" && !RollUp.addsUp(kind, aggregator.counters))
+  /** As the reporter takes them: all of a batch are points, or all are samples. */
+  const flushSeries = (reporter.flushSamples ?? reporter.flushMetrics) as (
+    batch: ReadonlyArray<Series | SampleSeries>
+  ) => Effect.Effect<Reporter.Receipt, Reporter.ReporterError>
+  const breaker = Breaker.make()
+  const counters = {
+    metrics: { delivered: 0, inFlight: 0 },
+    events: { delivered: 0, inFlight: 0 }
+  }
+  /** What could not be read in the store. */
+  const lost = { metrics: 0, events: 0 }
+  let nextEarlyFlush = -Infinity
+  let flushes = 0
+  let sent: Reporter.Receipt = Reporter.emptyReceipt
+  let lastError: Reporter.ReporterError | undefined
+  let unauthorized = false
+
+  const annotate = index === undefined ? undefined : Effect.annotateLogs("branch", index)
+  const log = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    annotateLogs(annotate === undefined ? effect : annotate(effect))
+
+  const warn = Effect.fnUntraced(function*(errors: ReadonlyArray<readonly [Reporter.ReporterError, FlushCounts]>) {
+    const news = yield* aggregator.takeNews
+    const isFirst = index === undefined || index === 0
+    const describe = (what: string) => ({ count, names, reason }: Ledger.News<string>) =>
+      `Dropped ${count} ${what}: ${reason} (${names.join(", ")})`
+    const warnings = [
+      ...[
+        ...(isFirst ? news.dropped : news.dropped.filter(({ reason }) => !inputFaults.has(reason))),
+        ...front.metricDrops.takeNews(),
+        ...metricDrops.takeNews()
+      ].map(describe("points")),
+      ...[
+        ...(yield* eventsAggregator.takeNews),
+        ...front.eventDrops.takeNews(),
+        ...eventDrops.takeNews()
+      ].map(describe("events")),
+      ...(isFirst ? news.conflicts : []).map((name) => `The name ${name} is used with more than one kind of metric`)
+    ]
+    const storeError = Option.getOrUndefined(retention)?.takeNews()
+    if (storeError !== undefined) yield* Effect.logWarning(storeError.message)
+    yield* Effect.forEach(warnings, (message) => Effect.logWarning(message), { discard: true })
+    for (const [error, counts] of errors) {
+      const message = `${error.message}; kept ${counts.kept}, dropped ${counts.dropped}`
+      if (error.reason !== "Unauthorized") yield* Effect.logWarning(message)
+      else if (unauthorized) yield* Effect.logDebug(message)
+      else {
+        unauthorized = true
+        yield* Effect.logError(message)
+      }
+    }
+  }, log)
+
+  /** Whether an item is not to be sent again: it may have arrived, and would count twice. */
+  const isSpent = (item: Reporter.Item, outcome: delivery.Outcome): boolean =>
+    config.delivery === "at-most-once" && outcome.ambiguous.has(item) &&
+    ("title" in item || item.type === "distribution" || (reporter.temporality === "delta" && item.type !== "gauge"))
+
+  /** Books a batch of rolled-up items: back into the aggregator, dropped, or delivered. */
+  const settleMetrics = Effect.fnUntraced(function*(
+    items: ReadonlyArray<RolledUp>,
+    parts: ReadonlyArray<ReadonlyArray<Reporter.Item>>,
+    outcome: delivery.Outcome
+  ) {
+    const back: Array<RolledUp> = []
+    let kept = 0
+    let dropped = 0
+    let delivered = 0
+    items.forEach((item, i) => {
+      counters.metrics.inFlight -= item.recorded
+      if (parts[i]!.some((part) => isSpent(part, outcome))) {
+        dropped += item.recorded
+        metricDrops.count("Ambiguous", item.name, item.recorded)
+      } else if (parts[i]!.some((part) => outcome.undelivered.has(part))) {
+        back.push(item)
+        kept += item.recorded
+      } else if (parts[i]!.some((part) => outcome.refused.has(part))) {
+        dropped += item.recorded
+        metricDrops.count("Refused", item.name, item.recorded)
+      } else {
+        delivered += item.recorded
+      }
+    })
+    counters.metrics.delivered += delivered
+    if (back.length > 0) yield* aggregator.restore(back)
+    return { delivered, kept, dropped }
+  })
+
+  const settleEvents = Effect.fnUntraced(function*(events: ReadonlyArray<Event>, outcome: delivery.Outcome) {
+    const back: Array<Event> = []
+    let dropped = 0
+    for (const event of events) {
+      const spent = isSpent(event, outcome)
+      if (!spent && outcome.undelivered.has(event)) {
+        back.push(event)
+      } else if (spent || outcome.refused.has(event)) {
+        dropped++
+        eventDrops.count(spent ? "Ambiguous" : "Refused", event.title)
+      }
+    }
+    const delivered = events.length - back.length - dropped
+    counters.events.inFlight -= events.length
+    counters.events.delivered += delivered
+    if (back.length > 0) yield* eventsAggregator.restore(back)
+    return { delivered, kept: back.length, dropped }
+  })
+
+  const stats = Effect.gen(function*(): Effect.fn.Return<Stats> {
+    const metrics = yield* aggregator.stats
+    const events = yield* eventsAggregator.stats
+    return {
+      metrics: {
+        received: metrics.received + front.received.metrics + lost.metrics,
+        delivered: counters.metrics.delivered,
+        held: metrics.held + counters.metrics.inFlight,
+        dropped: Ledger.addTotals<MetricDropReason>(
+          metrics.dropped,
+          Ledger.addTotals(front.metricDrops.totals(), metricDrops.totals())
+        )
+      },
+      events: {
+        received: events.received + front.received.events + lost.events,
+        delivered: counters.events.delivered,
+        held: events.held + counters.events.inFlight,
+        dropped: Ledger.addTotals<EventDropReason>(
+          events.dropped,
+          Ledger.addTotals(front.eventDrops.totals(), eventDrops.totals())
+        )
+      },
+      contexts: metrics.contexts,
+      flushes,
+      payloads: sent.payloads,
+      bytes: sent.bytes,
+      retries: sent.retries,
+      breaker: breaker.state(clock.unsafeCurrentTimeMillis()),
+      lastError
+    }
+  })
+
+  const onLoaded = (loaded: Loaded) =>
+    Effect.suspend(() => {
+      lost.metrics += loaded.lost.points
+      lost.events += loaded.lost.events
+      if (loaded.lost.points > 0) metricDrops.count("Corrupt", "in the store", loaded.lost.points)
+      if (loaded.lost.events > 0) eventDrops.count("Corrupt", "in the store", loaded.lost.events)
+      return loaded.skipped > 0
+        ? log(Effect.logWarning(`Skipped ${loaded.skipped} unreadable entries of the store`))
+        : Effect.void
+    })
+
+  const retention = Option.map(
+    options.store,
+    (self) => Retention.make(self, aggregator, eventsAggregator, { isRepeatable, onLoaded })
+  )
+
+  const retain = (f: (self: Retention.Retention) => Effect.Effect<void>) =>
+    Option.match(retention, {
+      onNone: () => Effect.void,
+      onSome: f
+    })
+
+  /** The numbers that were reported last, and how many points that took. */
+  let reported: { readonly stats: Stats; readonly points: number } = { stats: noStats, points: 0 }
+
+  /** Only with something else to report, or the reports would be all that is ever reported. */
+  const recordSelf = (now: number) =>
+    Effect.map(stats, (current) => {
+      const received = current.metrics.received + current.events.received
+      if (received === reported.stats.metrics.received + reported.stats.events.received + reported.points) return
+      const points = selfMetrics.pointsOf(reported.stats, current)
+      for (const { kind, name, tags, value } of points) aggregator.unsafeAdd(kind, name, value, now, { tags })
+      reported = { stats: current, points: points.length }
+    })
+
+  const flushOnce = ({ deadline, last, upTo }: Turns.Wish): Effect.Effect<FlushReceipt> =>
+    Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
+      const now = clock.unsafeCurrentTimeMillis()
+      if (deadline <= now) return emptyFlush
+      if (!last && breaker.state(now) === "open") {
+        yield* retain((self) => self.afterFlush(false, deadline))
+        yield* warn([])
+        return { ...emptyFlush, skipped: true }
+      }
+      yield* options.before
+      if (config.selfMetrics) yield* recordSelf(now)
+      const drain = Effect.zipWith(
+        aggregator.flush({
+          temporality: reporter.temporality,
+          samples: reporter.flushSamples !== undefined,
+          now,
+          upTo
+        }),
+        eventsAggregator.flush(now),
+        (items, events) => {
+          for (const { recorded } of items) counters.metrics.inFlight += recorded
+          counters.events.inFlight += events.length
+          return { items, events }
+        }
+      )
+      const { events, items } = yield* Option.match(retention, {
+        onNone: () => drain,
+        onSome: (self) => self.beforeSending(drain, now + (deadline - now) * storeShare)
+      })
+      if (items.length === 0 && events.length === 0) {
+        yield* retain((self) => self.afterFlush(true, deadline))
+        yield* warn([])
+        return emptyFlush
+      }
+
+      const rolledUp: Array<RolledUp> = []
+      const distributed: Array<RolledUp> = []
+      for (const item of items) {
+        ;(RollUp.addsUp(item.kind, aggregator.counters) ? distributed : rolledUp).push(item)
+      }
+      const series: ReadonlyArray<ReadonlyArray<Series | SampleSeries>> = rolledUp.map((item) =>
+        item.samples === undefined ? wire.toSeries(dress, item) : [wire.toSamples(dress, item)]
+      )
+      const distributions = distributed.map((item) => [wire.toDistribution(dress, item)])
+
+      const batches = [series.flat(), distributions.flat(), events] as const
+      const outcomes: [delivery.Outcome, delivery.Outcome, delivery.Outcome] = [
+        delivery.allUndelivered(batches[0], undefined),
+        delivery.allUndelivered(batches[1], undefined),
+        delivery.allUndelivered(batches[2], undefined)
+      ]
+      const run = <I extends Reporter.Item>(
+        index: 0 | 1 | 2,
+        endpoint: string,
+        batch: ReadonlyArray<I>,
+        report: (batch: ReadonlyArray<I>) => Effect.Effect<Reporter.Receipt, Reporter.ReporterError>
+      ) =>
+        Effect.map(delivery.deliver(endpoint, batch, report, limit), (outcome) => {
+          outcomes[index] = outcome
+        })
+      const left = deadline - clock.unsafeCurrentTimeMillis()
+      const limit = Duration.millis(left * (Option.isSome(retention) ? 1 - storeShare : 1))
+      const exit = yield* Effect.exit(restore(Effect.all([
+        run(0, "series", batches[0], flushSeries),
+        run<DistributionSeries>(1, "distributions", batches[1], reporter.flushDistributions),
+        run<Event>(2, "events", batches[2], reporter.flushEvents)
+      ], { concurrency: "unbounded", discard: true })))
+
+      const counts = [
+        yield* settleMetrics(rolledUp, series, outcomes[0]),
+        yield* settleMetrics(distributed, distributions, outcomes[1]),
+        yield* settleEvents(events, outcomes[2])
+      ] as const
+      const receipt = outcomes.reduce(
+        (sum, outcome) => Reporter.addReceipts(sum, outcome.receipt),
+        Reporter.emptyReceipt
+      )
+      const failed = outcomes.flatMap(({ error }, i) => error === undefined ? [] : [[error, counts[i]!] as const])
+      flushes++
+      sent = Reporter.addReceipts(sent, receipt)
+      lastError = failed.at(-1)?.[0]
+      if (receipt.payloads > 0) {
+        unauthorized = false
+        breaker.succeeded()
+      } else if (failed.length > 0 && Exit.isSuccess(exit)) {
+        const end = clock.unsafeCurrentTimeMillis()
+        if (end - now >= Duration.toMillis(config.flushTimeout) / 2) breaker.wasted(end)
+      }
+      yield* retain((self) => self.afterFlush(counts.every(({ kept }) => kept === 0), deadline))
+      yield* warn(failed)
+      if (Exit.isFailure(exit)) return yield* Effect.failCause(exit.cause)
+      return {
+        metrics: {
+          delivered: counts[0].delivered + counts[1].delivered,
+          kept: counts[0].kept + counts[1].kept,
+          dropped: counts[0].dropped + counts[1].dropped
+        },
+        events: counts[2],
+        payloads: receipt.payloads,
+        bytes: receipt.bytes,
+        retries: receipt.retries,
+        errors: failed.map(([error]) => error),
+        skipped: false
+      }
+    }))
+
+  const turns = makeTurns(flushOnce, emptyFlush)
+
+  /** Near a limit, and not again before a whole flush could have run: where that does not help, the limit is what is left. */
+  const flushEarly = () => {
+    const now = clock.unsafeCurrentTimeMillis()
+    if (now < nextEarlyFlush) return
+    nextEarlyFlush = now + Duration.toMillis(config.flushTimeout)
+    Runtime.runFork(runtime)(turns.take(wish(config, now)))
+  }
+
+  /** Not cut short when the loop is: the last flush waits for the one in flight. */
+  const flushClosed = Effect.suspend(() => {
+    const now = clock.unsafeCurrentTimeMillis()
+    return turns.takeUncut(wish(config, now, { upTo: now }))
+  })
+
+  return {
+    unsafeAdd: aggregator.unsafeAdd,
+    unsafeAddEvent: eventsAggregator.unsafeAdd,
+    relieve: {
+      metrics: () => {
+        if (aggregator.isNearlyFull()) flushEarly()
+      },
+      events: () => {
+        if (eventsAggregator.isNearlyFull()) flushEarly()
+      }
+    },
+    take: turns.take,
+    periodic: [flushClosed],
+    adopt: Effect.suspend(() =>
+      retain((self) => self.adopt(clock.unsafeCurrentTimeMillis() + Duration.toMillis(config.flushTimeout)))
+    ),
+    stats,
+    warm: Effect.ignoreLogged(Effect.withTracerEnabled(reporter.warm, false))
+  }
+})

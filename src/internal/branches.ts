@@ -1,0 +1,91 @@
+import * as Effect from "effect/Effect"
+import type { Counts, FlushCounts, FlushReceipt, Stats } from "../ThreadStats.js"
+import { type Branch, emptyFlush, makeTurns } from "./branch.js"
+import * as Ledger from "./ledger.js"
+import type { Wish } from "./turns.js"
+
+const addCounts = <Reason extends string>(a: Counts<Reason>, b: Counts<Reason>): Counts<Reason> => ({
+  received: a.received + b.received,
+  delivered: a.delivered + b.delivered,
+  held: a.held + b.held,
+  dropped: Ledger.addTotals(a.dropped, b.dropped)
+})
+
+const severity = ["closed", "half-open", "open"] as const
+
+const addStats = (a: Stats, b: Stats): Stats => ({
+  metrics: addCounts(a.metrics, b.metrics),
+  events: addCounts(a.events, b.events),
+  contexts: a.contexts + b.contexts,
+  flushes: a.flushes + b.flushes,
+  payloads: a.payloads + b.payloads,
+  bytes: a.bytes + b.bytes,
+  retries: a.retries + b.retries,
+  breaker: severity.indexOf(a.breaker) >= severity.indexOf(b.breaker) ? a.breaker : b.breaker,
+  lastError: a.lastError ?? b.lastError
+})
+
+const addFlushCounts = (a: FlushCounts, b: FlushCounts): FlushCounts => ({
+  delivered: a.delivered + b.delivered,
+  kept: a.kept + b.kept,
+  dropped: a.dropped + b.dropped
+})
+
+const addReceipts = (a: FlushReceipt, b: FlushReceipt): FlushReceipt => ({
+  metrics: addFlushCounts(a.metrics, b.metrics),
+  events: addFlushCounts(a.events, b.events),
+  payloads: a.payloads + b.payloads,
+  bytes: a.bytes + b.bytes,
+  retries: a.retries + b.retries,
+  errors: [...a.errors, ...b.errors],
+  skipped: a.skipped && b.skipped
+})
+
+/**
+ * Several branches as one, each with aggregators, turns and books of its own: what one has delivered another may have to
+ * keep. A flush of all is over when the last of them is; on the interval each goes by itself.
+ */
+export const combine = (branches: ReadonlyArray<Branch>, before: Effect.Effect<void>): Branch => {
+  const flushAll = (wish: Wish) =>
+    Effect.zipRight(
+      before,
+      Effect.map(
+        Effect.forEach(branches, (branch) => branch.take(wish), { concurrency: "unbounded" }),
+        (receipts): FlushReceipt => ({ ...receipts.reduce(addReceipts), branches: receipts })
+      )
+    )
+  const late = { ...emptyFlush, branches: branches.map(() => emptyFlush) }
+  return {
+    unsafeAdd(kind, name, value, time, context) {
+      let seen = context
+      if (context !== undefined) {
+        try {
+          // once: a getter may have effects, or say something else the next time
+          seen = { tags: context.tags, host: context.host }
+        } catch {
+          // each of them says so
+        }
+      }
+      for (const branch of branches) branch.unsafeAdd(kind, name, value, time, seen)
+    },
+    unsafeAddEvent(event) {
+      for (const branch of branches) branch.unsafeAddEvent(event)
+    },
+    relieve: {
+      metrics() {
+        for (const branch of branches) branch.relieve.metrics()
+      },
+      events() {
+        for (const branch of branches) branch.relieve.events()
+      }
+    },
+    take: makeTurns(flushAll, late).take,
+    periodic: [before, ...branches.flatMap(({ periodic }) => periodic)],
+    adopt: Effect.forEach(branches, ({ adopt }) => adopt, { concurrency: "unbounded", discard: true }),
+    stats: Effect.map(
+      Effect.forEach(branches, ({ stats }) => stats),
+      (all): Stats => ({ ...all.reduce(addStats), branches: all })
+    ),
+    warm: Effect.forEach(branches, ({ warm }) => warm, { concurrency: "unbounded", discard: true })
+  }
+}
