@@ -12,9 +12,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import { PCGRandom } from "effect/Utils"
+import * as Contexts from "./internal/contexts.js"
 import * as Ledger from "./internal/ledger.js"
 import { hostLength, nearlyFull, pointWindow } from "./internal/limits.js"
-import { fromInput, type TagFault, type Tags } from "./internal/tags.js"
+import type { TagFault, Tags } from "./internal/tags.js"
 import type { Temporality } from "./Reporter.js"
 import * as RollUp from "./RollUp.js"
 import * as ThreadStatsConfig from "./ThreadStatsConfig.js"
@@ -222,24 +223,36 @@ export interface Options extends
   >
 {}
 
-interface Entry {
-  readonly key: string
-  readonly kind: RollUp.Kind
-  readonly name: string
-  readonly host: string | null
-  readonly tags: ReadonlyArray<string>
+/** What is kept of a context in one bucket. */
+class Entry {
+  context: Identity
+  bucket: Bucket
+  /** The same context's in a bucket that was used before this one. */
+  other: Entry | undefined = undefined
   rollUp: RollUp.RollUp
   /** Points recorded and not taken out yet. */
-  pending: number
+  pending = 0
   /** About how much memory it takes. */
   bytes: number
   /** Whether it was taken out before, and is kept for its total. */
-  sent: boolean
+  sent = false
+
+  constructor(context: Identity, bucket: Bucket, rollUp: RollUp.RollUp) {
+    this.context = context
+    this.bucket = bucket
+    this.rollUp = rollUp
+    this.bytes = bytesOf(context, rollUp)
+  }
 }
+
+type Identity = Contexts.Context<Entry>
 
 interface Bucket {
   readonly start: number
-  readonly entries: Map<string, Entry>
+  /** How many entries there are, also those without anything pending. */
+  entries: number
+  /** Whether it is not there any more, and its entries are not either. */
+  isGone: boolean
   /** The entries with something pending, in the order in which they got it. */
   dirty: Array<Entry>
   /** The bytes of the entries that have nothing pending, and are kept for their totals. */
@@ -249,63 +262,68 @@ interface Bucket {
   counted: number
 }
 
-interface Taken extends RolledUp {
+/** What it reports is worked out when it is looked at. */
+class Taken implements RolledUp {
   readonly entry: Entry
   readonly from: Bucket
+  readonly recorded: number
+  readonly asSamples: boolean
+  readonly report: () => ReadonlyArray<RollUp.Point>
+  constructor(from: Bucket, entry: Entry, recorded: number, asSamples: boolean) {
+    this.from = from
+    this.entry = entry
+    this.recorded = recorded
+    this.asSamples = asSamples
+    this.report = asSamples ? () => [] : RollUp.report(entry.rollUp)
+  }
+  get kind() {
+    return this.entry.context.name.kind
+  }
+  get name() {
+    return this.entry.context.name.name
+  }
+  get host() {
+    return this.entry.context.host
+  }
+  get tags() {
+    return this.entry.context.given
+  }
+  get timestamp() {
+    return this.from.start / 1000
+  }
+  get points() {
+    return this.report()
+  }
+  get values() {
+    return this.entry.rollUp.values()
+  }
+  get samples() {
+    return this.asSamples ? this.entry.rollUp.samples() : undefined
+  }
 }
 
 /** What is kept of buckets that were taken out: some ten thousand plain contexts. */
 const maxKept = 10_000
 const maxKeptBytes = 4_000_000
 
-/** About what an entry takes in memory, besides its key and what its roll-up grows by. */
+/** How many contexts without an entry may be remembered, besides as many as have one. */
+const maxIdle = 10_000
+
+/** About what an entry takes in memory, besides its texts and what its roll-up grows by. */
 const entryBytes = 350
+
+const bytesOf = ({ given, host, name }: Identity, rollUp: RollUp.RollUp): number => {
+  let bytes = entryBytes + name.name.length + (host === null ? 0 : host.length) + rollUp.bytes()
+  for (const tag of given) bytes += tag.length
+  return bytes
+}
 
 /** How many names, and how many starts of forgotten buckets, are remembered. */
 const remembered = 10_000
 
-const kindCode: { readonly [K in RollUp.Kind]: string } = {
-  counter: "c",
-  gauge: "g",
-  set: "s",
-  histogram: "h",
-  timing: "t",
-  distribution: "d"
-}
-
-/** Every part is preceded by its length, so that no two different contexts share a key. */
-const keyOf = (kind: RollUp.Kind, name: string, host: string | null, tags: ReadonlyArray<string>): string => {
-  let key = `${kindCode[kind]}${name.length}:${name}`
-  key += host === null ? "-" : `${host.length}:${host}`
-  if (tags.length === 1) return `${key}${tags[0]!.length}:${tags[0]}`
-  if (tags.length > 1) {
-    for (const tag of tags.slice().sort()) key += `${tag.length}:${tag}`
-  }
-  return key
-}
-
 const isLetter = (code: number): boolean => (code >= 97 && code <= 122) || (code >= 65 && code <= 90)
 
 const grows = (kind: RollUp.Kind): boolean => kind !== "counter" && kind !== "gauge"
-
-const makeEntry = (
-  key: string,
-  kind: RollUp.Kind,
-  name: string,
-  host: string | null,
-  tags: ReadonlyArray<string>,
-  rollUp: RollUp.RollUp
-): Entry => ({
-  key,
-  kind,
-  name,
-  host,
-  tags,
-  rollUp,
-  pending: 0,
-  bytes: entryBytes + key.length + rollUp.bytes(),
-  sent: false
-})
 
 const unsafeMake = (
   config: Pick<ThreadStatsConfig.ThreadStatsConfig, keyof Options>,
@@ -314,7 +332,10 @@ const unsafeMake = (
   const interval = Duration.toMillis(config.rollUpInterval)
   const makeRollUp = RollUp.factory({ ...config, random: new PCGRandom(seed) })
   const ledger = Ledger.make<DropReason>()
+  const contexts = Contexts.make<Entry>(config.maxContexts + maxIdle)
   const buckets = new Map<number, Bucket>()
+  /** The bucket that was used last, which is mostly the open one. */
+  let current: Bucket | undefined
   const forgotten = new Set<number>()
   const kinds = new Map<string, RollUp.Kind>()
   let conflicts = new Set<string>()
@@ -327,7 +348,7 @@ const unsafeMake = (
   let received = 0
   let held = 0
   /** Entries with something pending, the distribution values in them, and their bytes. */
-  let contexts = 0
+  let pending = 0
   let values = 0
   let bytes = 0
   /** All entries, also those that are kept for their totals, and the bytes of the latter. */
@@ -338,7 +359,7 @@ const unsafeMake = (
   const addsUp = (kind: RollUp.Kind) => RollUp.addsUp(kind, config.counters)
   /** Whether it keeps every value. */
   const isDistribution = (kind: RollUp.Kind) => kind !== "counter" && addsUp(kind)
-  const hasValues = ({ kind }: Entry) => isDistribution(kind)
+  const hasValues = ({ context }: Entry) => isDistribution(context.name.kind)
 
   const startOf = (time: number) => Math.floor(time / interval) * interval
 
@@ -355,10 +376,44 @@ const unsafeMake = (
   const bucketAt = (start: number): Bucket => {
     let bucket = buckets.get(start)
     if (bucket === undefined) {
-      bucket = { start, entries: new Map(), dirty: [], keptBytes: 0, version: 0, counted: 0 }
+      bucket = { start, entries: 0, isGone: false, dirty: [], keptBytes: 0, version: 0, counted: 0 }
       buckets.set(start, bucket)
     }
     return bucket
+  }
+
+  const discard = (bucket: Bucket) => {
+    bucket.isGone = true
+    buckets.delete(bucket.start)
+    if (current === bucket) current = undefined
+  }
+
+  /** The context's entry in this bucket. On the way, those of buckets that are gone are let go. */
+  const entryIn = (context: Identity, bucket: Bucket): Entry | undefined => {
+    let before: Entry | undefined
+    for (let entry = context.latest; entry !== undefined; entry = entry.other) {
+      if (entry.bucket === bucket) return entry
+      if (!entry.bucket.isGone) before = entry
+      else if (before === undefined) context.latest = entry.other
+      else before.other = entry.other
+    }
+    return undefined
+  }
+
+  const attach = (context: Identity, bucket: Bucket, entry: Entry) => {
+    entry.context = context
+    entry.bucket = bucket
+    entry.other = context.latest
+    context.latest = entry
+    bucket.entries++
+    entries++
+  }
+
+  const hasEntry = (context: Identity): boolean => {
+    for (let entry = context.latest; entry !== undefined; entry = entry.other) {
+      if (!entry.bucket.isGone) return true
+    }
+    return false
   }
 
   const keep = (bucket: Bucket, change: number) => {
@@ -369,7 +424,7 @@ const unsafeMake = (
   const hold = (bucket: Bucket, entry: Entry, points: number) => {
     if (entry.pending === 0) {
       bucket.dirty.push(entry)
-      contexts++
+      pending++
       bytes += entry.bytes
       if (entry.sent) keep(bucket, -entry.bytes)
     }
@@ -378,20 +433,29 @@ const unsafeMake = (
   }
 
   const release = (entry: Entry) => {
-    contexts--
+    pending--
     bytes -= entry.bytes
     held -= entry.pending
     entry.pending = 0
-    if (hasValues(entry)) values -= entry.rollUp.values().length
+    values -= RollUp.valueCount(entry.rollUp)
   }
 
   const remove = (bucket: Bucket, entry: Entry) => {
-    bucket.entries.delete(entry.key)
+    bucket.entries--
     entries--
+    const context = entry.context
+    if (context.latest === entry) {
+      context.latest = entry.other
+    } else {
+      let before = context.latest!
+      while (before.other !== entry) before = before.other!
+      before.other = entry.other
+    }
+    entry.other = undefined
   }
 
   const drop = (reason: DropReason, bucket: Bucket, entry: Entry) => {
-    ledger.count(reason, entry.name, entry.pending)
+    ledger.count(reason, entry.context.name.name, entry.pending)
     release(entry)
     bucket.version = ++version
     // What was sent once has to be known, or a later point would undercut it.
@@ -415,7 +479,7 @@ const unsafeMake = (
     if (oldest === undefined) return false
     const [entry] = oldest.dirty.splice(oldest.dirty.findIndex(which), 1)
     drop(reason, oldest, entry!)
-    if (oldest.entries.size === 0) buckets.delete(oldest.start)
+    if (oldest.entries === 0) discard(oldest)
     return true
   }
 
@@ -428,9 +492,9 @@ const unsafeMake = (
       dropOldest("TooManyValues", Infinity, hasValues)
       return
     }
-    entry.rollUp = makeRollUp(entry.kind)
+    entry.rollUp = makeRollUp(entry.context.name.kind)
     for (const value of recorded.slice(most)) entry.rollUp.add(value)
-    ledger.count("TooManyValues", entry.name, most)
+    ledger.count("TooManyValues", entry.context.name.name, most)
     entry.pending -= most
     held -= most
     values -= most
@@ -441,14 +505,44 @@ const unsafeMake = (
   /** Of an entry with something pending, whose roll-up has changed. */
   const resize = (entry: Entry) => {
     const before = entry.bytes
-    entry.bytes = entryBytes + entry.key.length + entry.rollUp.bytes()
+    entry.bytes = bytesOf(entry.context, entry.rollUp)
     bytes += entry.bytes - before
   }
 
-  const fault = (kind: RollUp.Kind, name: string, value: RollUp.Value, time: number): DropReason | undefined => {
-    if (!Number.isFinite(value) && !(kind === "set" && typeof value === "string")) return "InvalidValue"
+  /** The one for a point that is not known in this order of tags, or what is wrong with it. */
+  const intern = (
+    kind: RollUp.Kind,
+    name: string,
+    tags: PointContext["tags"],
+    host: string | null
+  ): Identity | DropReason => {
     if (typeof name !== "string" || !isLetter(name.charCodeAt(0))) return "InvalidName"
-    if (!Number.isFinite(time)) return "InvalidTimestamp"
+    if (contexts.size() >= 2 * entries + maxIdle) {
+      contexts.retain((context) => context.latest !== undefined && hasEntry(context))
+    }
+    return contexts.intern(kind, name, tags, host)
+  }
+
+  /** Makes room for one more point, or says why there is none. */
+  const makeRoom = (kind: RollUp.Kind, start: number, entry: Entry | undefined): DropReason | undefined => {
+    if (isDistribution(kind) && values >= config.maxValues && !dropOldest("TooManyValues", start, hasValues)) {
+      return "TooManyValues"
+    }
+    if (bytes >= config.maxBytes && (entry === undefined || grows(kind))) {
+      while (bytes >= config.maxBytes && dropOldest("TooManyBytes", start));
+      if (bytes >= config.maxBytes) return "TooManyBytes"
+    }
+    // sent, and known for its total: with something pending it counts again
+    if (entry?.pending === 0 && pending >= config.maxContexts && !dropOldest("TooManyContexts", start)) {
+      return "TooManyContexts"
+    }
+    if (entry === undefined) {
+      if (forgotten.has(start) && !buckets.has(start) && kind !== "gauge" && !addsUp(kind)) return "Late"
+      if (pending >= config.maxContexts || entries >= config.maxContexts + maxKept) {
+        forget(start)
+        if (!dropOldest("TooManyContexts", start)) return "TooManyContexts"
+      }
+    }
     return undefined
   }
 
@@ -457,46 +551,38 @@ const unsafeMake = (
     name: string,
     value: RollUp.Value,
     time: number,
-    context: PointContext | undefined
+    point: PointContext | undefined
   ): DropReason | undefined => {
-    const invalid = fault(kind, name, value, time)
-    if (invalid !== undefined) return invalid
-    const host = context?.host ?? null
+    if (!Number.isFinite(value) && !(kind === "set" && typeof value === "string")) return "InvalidValue"
+    if (!Number.isFinite(time)) return "InvalidTimestamp"
+    const host = point?.host ?? null
     if (host !== null && (typeof host !== "string" || host.length > hostLength)) return "InvalidHost"
-    const tags = fromInput(context?.tags)
-    if (typeof tags === "string") return tags
-    const start = startOf(time)
-    if (
-      isDistribution(kind) && values >= config.maxValues && !dropOldest("TooManyValues", start, hasValues)
-    ) {
-      return "TooManyValues"
+    const tags = point?.tags
+    const context = contexts.find(kind, name, tags, host) ?? intern(kind, name, tags, host)
+    if (typeof context === "string") return context
+    let bucket = current
+    if (bucket === undefined || time < bucket.start || time >= bucket.start + interval) {
+      bucket = buckets.get(startOf(time))
+      if (bucket !== undefined) current = bucket
     }
-    const key = keyOf(kind, name, host, tags)
-    let bucket = buckets.get(start)
-    let entry = bucket?.entries.get(key)
-    if (bytes >= config.maxBytes && (entry === undefined || grows(kind))) {
-      while (bytes >= config.maxBytes && dropOldest("TooManyBytes", start));
-      if (bytes >= config.maxBytes) return "TooManyBytes"
+    let entry = context.latest
+    if (entry !== undefined && entry.bucket !== bucket) {
+      entry = bucket === undefined ? undefined : entryIn(context, bucket)
     }
-    // sent, and known for its total: with something pending it counts again
-    if (entry?.pending === 0 && contexts >= config.maxContexts && !dropOldest("TooManyContexts", start)) {
-      return "TooManyContexts"
-    }
-    if (bucket === undefined || entry === undefined) {
-      if (bucket === undefined && forgotten.has(start) && kind !== "gauge" && !addsUp(kind)) return "Late"
-      if (contexts >= config.maxContexts || entries >= config.maxContexts + maxKept) {
-        forget(start)
-        if (!dropOldest("TooManyContexts", start)) return "TooManyContexts"
+    if (entry === undefined || entry.pending === 0 || grows(kind)) {
+      const start = startOf(time)
+      const reason = makeRoom(kind, start, entry)
+      if (reason !== undefined) return reason
+      if (entry === undefined) {
+        current = bucket = bucketAt(start)
+        noteKind(kind, name)
+        entry = new Entry(context, bucket, makeRollUp(kind))
+        attach(context, bucket, entry)
       }
-      bucket = bucketAt(start)
-      noteKind(kind, name)
-      entry = makeEntry(key, kind, name, host, tags, makeRollUp(kind))
-      bucket.entries.set(key, entry)
-      entries++
+      if (isDistribution(kind)) values++
     }
-    if (isDistribution(kind)) values++
-    hold(bucket, entry, 1)
-    bucket.version = ++version
+    hold(bucket!, entry, 1)
+    bucket!.version = ++version
     const grown = entry.rollUp.add(value)
     entry.bytes += grown
     bytes += grown
@@ -515,29 +601,30 @@ const unsafeMake = (
     if (reason !== undefined) ledger.count(reason, name)
   }
 
-  const takeOut = (bucket: Bucket, entry: Entry, temporality: Temporality, asSamples: boolean): Taken => {
-    const distributed = addsUp(entry.kind)
-    const taken: Taken = {
-      entry,
-      from: bucket,
-      kind: entry.kind,
-      name: entry.name,
-      host: entry.host,
-      tags: entry.tags,
-      timestamp: bucket.start / 1000,
-      points: asSamples ? [] : entry.rollUp.points(),
-      values: entry.rollUp.values(),
-      samples: asSamples && !distributed ? entry.rollUp.samples() : undefined,
-      recorded: entry.pending
-    }
+  const takeOut = (
+    bucket: Bucket,
+    entry: Entry,
+    temporality: Temporality,
+    asSamples: boolean,
+    into: Array<RolledUp>
+  ): void => {
+    const distributed = addsUp(entry.context.name.kind)
+    let recorded = entry.pending
     release(entry)
-    if (temporality === "delta" || distributed) {
-      remove(bucket, entry)
-    } else {
+    if (temporality === "total" && !distributed) {
       entry.sent = true
       keep(bucket, entry.bytes)
+      into.push(new Taken(bucket, entry, recorded, asSamples))
+      return
     }
-    return taken
+    remove(bucket, entry)
+    const parts = RollUp.parts(entry.rollUp)
+    for (let i = 0; i < parts.length; i++) {
+      const part = parts.length === 1 ? entry : new Entry(entry.context, bucket, parts[i]!)
+      const share = i === parts.length - 1 ? recorded : Math.min(recorded, RollUp.valueCount(part.rollUp))
+      recorded -= share
+      into.push(new Taken(bucket, part, share, asSamples && !distributed))
+    }
   }
 
   /** Forgets the oldest closed buckets that hold nothing to report, until what is kept is light enough. */
@@ -547,9 +634,9 @@ const unsafeMake = (
     for (const start of closed) {
       const bucket = buckets.get(start)!
       if (bucket.dirty.length > 0) continue
-      buckets.delete(start)
+      discard(bucket)
       keptBytes -= bucket.keptBytes
-      entries -= bucket.entries.size
+      entries -= bucket.entries
       forgotten.add(start)
       if (forgotten.size > remembered) forgotten.delete(forgotten.values().next().value!)
       if (keptBytes <= maxKeptBytes) return
@@ -567,9 +654,9 @@ const unsafeMake = (
         const expired = bucket.start < now - maxAge
         for (const entry of dirty) {
           if (expired) drop("Expired", bucket, entry)
-          else taken.push(takeOut(bucket, entry, temporality, samples))
+          else takeOut(bucket, entry, temporality, samples, taken)
         }
-        if (bucket.entries.size === 0) buckets.delete(bucket.start)
+        if (bucket.entries === 0) discard(bucket)
       }
       forget(now)
       return taken
@@ -579,12 +666,13 @@ const unsafeMake = (
   const putBack = (start: number, entry: Entry, recorded: number): Bucket => {
     forgotten.delete(start)
     const bucket = bucketAt(start)
-    const present = bucket.entries.get(entry.key)
-    if (hasValues(entry)) values += entry.rollUp.values().length
+    const { given, host, isForgotten, name } = entry.context
+    const context = isForgotten ? contexts.intern(name.kind, name.name, given, host) as Identity : entry.context
+    const present = entryIn(context, bucket)
+    values += RollUp.valueCount(entry.rollUp)
     if (present === undefined) {
-      bucket.entries.set(entry.key, entry)
+      attach(context, bucket, entry)
       entry.sent = false
-      entries++
       hold(bucket, entry, recorded)
     } else {
       hold(bucket, present, recorded)
@@ -595,7 +683,7 @@ const unsafeMake = (
   }
 
   const enforceBounds = () => {
-    while (contexts > config.maxContexts && dropOldest("TooManyContexts", Infinity));
+    while (pending > config.maxContexts && dropOldest("TooManyContexts", Infinity));
     while (bytes > config.maxBytes && dropOldest("TooManyBytes", Infinity));
     while (values > config.maxValues) dropOldestValues(values - config.maxValues)
   }
@@ -615,18 +703,19 @@ const unsafeMake = (
   const adopt: MetricsAggregator["Type"]["adopt"] = (items) =>
     Effect.sync(() => {
       for (const { host, kind, name, recorded, start, state, tags } of items) {
-        const entry = makeEntry(keyOf(kind, name, host, tags), kind, name, host, tags, makeRollUp(kind, state))
+        const context = contexts.intern(kind, name, tags, host) as Identity
         received += recorded
+        const entry = new Entry(context, bucketAt(startOf(start)), makeRollUp(kind, state))
         putBack(startOf(start), entry, recorded).version = ++version
       }
       enforceBounds()
     })
 
-  const retainedOf = (start: number) => ({ host, kind, name, pending, rollUp, tags }: Entry): Retained => ({
-    kind,
-    name,
+  const retainedOf = (start: number) => ({ context: { given, host, name }, pending, rollUp }: Entry): Retained => ({
+    kind: name.kind,
+    name: name.name,
     host,
-    tags,
+    tags: given,
     start,
     recorded: pending,
     state: rollUp.state()
@@ -658,8 +747,8 @@ const unsafeMake = (
     adopt,
     snapshot,
     fork: fromConfig(config),
-    isNearlyFull: () => contexts >= nearly.contexts || values >= nearly.values || bytes >= nearly.bytes,
-    stats: Effect.sync((): Stats => ({ received, held, contexts, bytes, dropped: ledger.totals() })),
+    isNearlyFull: () => pending >= nearly.contexts || values >= nearly.values || bytes >= nearly.bytes,
+    stats: Effect.sync((): Stats => ({ received, held, contexts: pending, bytes, dropped: ledger.totals() })),
     takeNews: Effect.sync((): News => {
       const news = { dropped: ledger.takeNews(), conflicts: Array.from(conflicts) }
       conflicts = new Set()

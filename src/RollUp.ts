@@ -161,6 +161,38 @@ export const addsUp = (kind: Kind, counters: CounterTransport): boolean =>
   (counters === "distributions" && (kind === "counter" || kind === "histogram" || kind === "timing"))
 
 /**
+ * How many values of a distribution it keeps.
+ *
+ * @since 0.1.0
+ * @category metadata
+ */
+export const valueCount = (self: RollUp): number => self instanceof Distribution ? self.size() : 0
+
+/**
+ * What it reports as it is now, to be worked out later: for a histogram that takes its time.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const report = (self: RollUp): () => ReadonlyArray<Point> => {
+  if (self instanceof Histogram) {
+    const copy = new Histogram(self.size, self.random, self.summary, self.state())
+    return () => copy.points()
+  }
+  const points = self.points()
+  return () => points
+}
+
+/**
+ * The same in parts, each of which is small enough to travel on its own: a distribution of more than 8192 values is more
+ * than one.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const parts = (self: RollUp): ReadonlyArray<RollUp> => self instanceof Distribution ? self.parts() : [self]
+
+/**
  * The longest suffix that goes behind the name of a metric of this kind, dot included, in characters.
  *
  * @since 0.1.0
@@ -289,32 +321,56 @@ class UniqueSet implements RollUp {
   }
 }
 
+/**
+ * How many values of a distribution travel as one item. A body has to hold the largest, with every value written out: some
+ * 20 bytes each, of at least 512,000.
+ */
+const partSize = 8192
+
+/** Every value, in order: whole parts as plain doubles, and what is not a whole part yet. */
 class Distribution implements RollUp {
-  recorded: Array<number>
-  constructor(recorded: ReadonlyArray<number> = []) {
-    this.recorded = recorded.slice()
+  full: Array<Float64Array> = []
+  rest: Array<number> = []
+  constructor(values: Iterable<number> = []) {
+    for (const value of values) this.add(value)
   }
   add(value: Value): number {
-    this.recorded.push(value as number)
+    if (this.rest.push(value as number) === partSize) {
+      this.full.push(Float64Array.from(this.rest))
+      this.rest = []
+    }
     return numberBytes
   }
   absorb(older: RollUp): void {
-    this.recorded = (older as Distribution).recorded.concat(this.recorded)
+    const { full, rest } = this
+    this.full = (older as Distribution).full.slice()
+    this.rest = (older as Distribution).rest.slice()
+    for (const part of full) for (const value of part) this.add(value)
+    for (const value of rest) this.add(value)
   }
   points(): ReadonlyArray<Point> {
     return noPoints
   }
   values(): ReadonlyArray<number> {
-    return this.recorded
+    return this.full.length === 0 ? this.rest : this.full.flatMap((part) => Array.from(part)).concat(this.rest)
+  }
+  size(): number {
+    return this.full.length * partSize + this.rest.length
+  }
+  parts(): ReadonlyArray<RollUp> {
+    if (this.full.length === 0) return [this]
+    const parts = this.full.map((part): RollUp => new Distribution(part))
+    if (this.rest.length > 0) parts.push(new Distribution(this.rest))
+    return parts
   }
   samples(): Samples {
-    return { values: this.recorded, weight: 1 }
+    return { values: this.values(), weight: 1 }
   }
   bytes(): number {
-    return this.recorded.length * numberBytes
+    return this.size() * numberBytes
   }
   state(): State {
-    return this.recorded.slice()
+    return this.values().slice()
   }
 }
 
@@ -415,7 +471,7 @@ class Histogram implements RollUp {
   bytes(): number {
     return this.sample.length * numberBytes
   }
-  state(): State {
+  state(): HistogramState {
     return { min: this.min, max: this.max, sum: finite(this.sum), count: this.count, sample: this.sample.slice() }
   }
 }

@@ -93,6 +93,115 @@ describe("MetricsAggregator", () => {
       )
     }))
 
+  /** Adds one to each context, over and over, and shows how often each was counted. */
+  const counted = Effect.fnUntraced(function*(contexts: ReadonlyArray<MetricsAggregator.PointContext>) {
+    for (const context of contexts) yield* add("counter", "x", 1, context)
+    return (yield* drain("delta")).map(({ host, recorded, tags }) => [host, tags.join(" "), recorded] as const)
+  })
+
+  const permutations = (tags: ReadonlyArray<string>): ReadonlyArray<ReadonlyArray<string>> =>
+    tags.length < 2
+      ? [tags]
+      : tags.flatMap((tag, i) => permutations(tags.filter((_, j) => j !== i)).map((rest) => [tag, ...rest]))
+
+  test("counts every order of the same tags as one, whichever came first", () =>
+    Effect.gen(function*() {
+      for (
+        const tags of [["a:1", "a:2"], ["a:1", "b:1", "c:1", "d:1"], ["a:1", "a:2", "b"], ["a", "a:", "a:1", "b:1"]]
+      ) {
+        const orders = permutations(tags)
+        for (const first of [0, 1, orders.length - 1]) {
+          const rotated = [...orders.slice(first), ...orders.slice(0, first)]
+          const contexts = rotated.concat(rotated).map((tags) => ({ tags }))
+          const [item, ...others] = yield* counted(contexts)
+          assert.deepStrictEqual(others, [])
+          assert.strictEqual(item?.[2], 2 * orders.length)
+          assert.deepStrictEqual(item?.[1].split(" ").sort(), tags)
+        }
+      }
+    }))
+
+  test("counts two orders as one, where one key begins like another", () =>
+    Effect.gen(function*() {
+      const orders = [["a:0", "ab:0"], ["ab1:1", "ab2:1"], ["ab2:1", "ab1:1"]]
+      assert.deepStrictEqual(yield* counted(orders.map((tags) => ({ tags }))), [
+        [null, "a:0 ab:0", 1],
+        [null, "ab1:1 ab2:1", 2]
+      ])
+    }))
+
+  test("takes no point for an interval that it was asked about last, and has forgotten since", () =>
+    Effect.gen(function*() {
+      for (let i = 0; i < 14_000; i++) yield* add("counter", "x", 1, { tags: [`n:${i}`] })
+      assert.lengthOf(yield* drain("total", undefined, now + 60_000), 14_000)
+      yield* add("counter", "x", 1, { tags: ["n:13999"] })
+      assert.deepInclude(yield* stats, { held: 0, dropped: { Late: 1 } })
+    }))
+
+  test("tells apart what differs in any one tag or in the host, among many", () =>
+    Effect.gen(function*() {
+      const digits = [0, 1, 2, 3, 4, 5]
+      const contexts = digits.flatMap((i) =>
+        digits.flatMap((j) =>
+          digits.map((k) => ({ host: k === 0 ? null : `web-${k}`, tags: [`a:${i}`, "same:1", `b:${j}`] }))
+        )
+      )
+      const expected = contexts.map(({ host, tags }) => [host, tags.join(" "), 3] as const)
+      // in another order too, which must not make them others
+      const turned = contexts.map(({ host, tags }) => ({ host, tags: tags.toReversed() }))
+      assert.deepStrictEqual(yield* counted([...contexts, ...turned, ...contexts]), expected)
+    }))
+
+  test("does not keep a caller's array: what is done to it later changes nothing", () =>
+    Effect.gen(function*() {
+      const tags = ["a:1", "b:1"]
+      yield* add("counter", "x", 1, { tags })
+      tags[1] = "b:2"
+      yield* add("counter", "x", 1, { tags })
+      tags.reverse()
+      yield* add("counter", "x", 1, { tags })
+      const items = yield* drain()
+      assert.deepStrictEqual(items.map(({ recorded, tags }) => [tags.join(" "), recorded]), [["a:1 b:1", 1], [
+        "a:1 b:2",
+        2
+      ]])
+    }))
+
+  test("forgets contexts that are used no more, and knows again what comes back from a failed flush", () =>
+    Effect.gen(function*() {
+      yield* add("distribution", "kept", 1, { tags: ["n:0"] })
+      const taken = yield* drain()
+      for (let round = 0; round < 4; round++) {
+        for (let i = 0; i < 8000; i++) yield* add("distribution", "x", i, { tags: [`n:${round * 8000 + i}`] })
+        assert.lengthOf(yield* drain(), 8000)
+      }
+      yield* add("distribution", "kept", 2, { tags: ["n:0"] })
+      yield* Effect.flatMap(MetricsAggregator.MetricsAggregator, (self) => self.restore(taken))
+      yield* add("distribution", "kept", 3, { tags: ["n:0"] })
+      const items = yield* drain()
+      assert.deepStrictEqual(items.map(({ name, values }) => [name, values]), [["kept", [1, 2, 3]]])
+    }))
+
+  test("hands a large distribution out in parts, each of which can come back", () =>
+    Effect.gen(function*() {
+      const all = Array.from({ length: 20_000 }, (_, i) => i / 7)
+      for (const value of all) yield* add("distribution", "d", value)
+      const items = yield* drain()
+      assert.deepStrictEqual(items.map(({ recorded, values }) => [recorded, values.length]), [
+        [8192, 8192],
+        [8192, 8192],
+        [3616, 3616]
+      ])
+      assert.deepStrictEqual(items.flatMap(({ values }) => values), all)
+      assert.deepInclude(yield* stats, { held: 0, contexts: 0, bytes: 0 })
+      yield* add("distribution", "d", -1)
+      yield* Effect.flatMap(MetricsAggregator.MetricsAggregator, (self) => self.restore([items[1]!]))
+      assert.deepInclude(yield* stats, { held: 8193, contexts: 1 })
+      const again = yield* drain()
+      assert.deepStrictEqual(again.flatMap(({ values }) => values), [...all.slice(8192, 16_384), -1])
+      assert.strictEqual(again.reduce((sum, { recorded }) => sum + recorded, 0), 8193)
+    }))
+
   it.effect.prop("no two different contexts share a key, whatever their characters", {
     contexts: fc.uniqueArray(
       fc.record({

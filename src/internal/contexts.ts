@@ -1,0 +1,283 @@
+import type { Kind } from "../RollUp.js"
+import { fromInput, noTags, type TagFault, type Tags } from "./tags.js"
+
+/**
+ * What identifies a series: kind, name, host and the set of tags. There is one object for each, found without building
+ * a key: by name, and then by the tags in the order in which a caller gives them. `latest` is what the owner hangs on it.
+ */
+export class Context<A> {
+  /** Tags as given, by which this is found: with another order the same series is found by another object. */
+  readonly given: ReadonlyArray<string>
+  readonly host: string | null
+  /** Itself, unless this only stands for another order of the same tags. */
+  readonly target: Context<A>
+  readonly name: Name<A>
+  next: Context<A> | undefined = undefined
+  latest: A | undefined = undefined
+  /** Whether another object stands for the series from now on. */
+  isForgotten = false
+
+  constructor(name: Name<A>, given: ReadonlyArray<string>, host: string | null, target: Context<A> | undefined) {
+    this.name = name
+    this.given = given
+    this.host = host
+    this.target = target ?? this
+  }
+}
+
+/** All contexts of one kind and name, by the number of their tags. */
+export class Name<A> {
+  readonly kind: Kind
+  readonly name: string
+  readonly groups: Array<Group<A> | undefined> = []
+  constructor(kind: Kind, name: string) {
+    this.kind = kind
+    this.name = name
+  }
+}
+
+/** Contexts whose tags are as many. */
+class Group<A> {
+  readonly length: number
+  root: Context<A> | Branch<A> | undefined = undefined
+  /**
+   * The keys of the tags, in order, as long as they are the same and distinct in all contexts: then no two of them have
+   * the same tags in another order.
+   */
+  shape: ReadonlyArray<string> | undefined
+  /** Where they are not: every context by its sorted tags. */
+  sorted: Map<string, Context<A>> | undefined = undefined
+  constructor(length: number) {
+    this.length = length
+  }
+}
+
+/** Tells contexts apart by the tag at one position; the position behind the last one is the host. */
+class Branch<A> {
+  readonly position: number
+  readonly children = new Map<string | null, Context<A> | Branch<A>>()
+  constructor(position: number) {
+    this.position = position
+  }
+}
+
+/** From so many on contexts are not compared one by one. */
+const longestChain = 4
+
+const at = <A>(context: Context<A>, position: number): string | null =>
+  position === context.given.length ? context.host : context.given[position]!
+
+const keyOfTag = (tag: string): string => {
+  const colon = tag.indexOf(":")
+  return colon < 0 ? tag : tag.slice(0, colon)
+}
+
+const hasKey = (tag: string, key: string): boolean =>
+  tag.startsWith(key) && (tag.length === key.length ? !key.includes(":") : tag.charCodeAt(key.length) === 58)
+
+/** Every part is preceded by its length, so that no two different contexts share one. */
+const sortedKey = (tags: ReadonlyArray<string>, host: string | null): string => {
+  let key = host === null ? "-" : `${host.length}:${host}`
+  for (const tag of tags.slice().sort()) key += `${tag.length}:${tag}`
+  return key
+}
+
+const search = <A>(group: Group<A>, tags: ReadonlyArray<string>, host: string | null): Context<A> | undefined => {
+  let node = group.root
+  const length = group.length
+  while (node instanceof Branch) {
+    const position = node.position
+    node = node.children.get(position === length ? host : tags[position]!)
+  }
+  next: for (; node !== undefined; node = node.next) {
+    if (node.host !== host) continue
+    const given = node.given
+    for (let i = length - 1; i >= 0; i--) {
+      if (given[i] !== tags[i]) continue next
+    }
+    return node
+  }
+  return undefined
+}
+
+const each = <A>(node: Context<A> | Branch<A> | undefined, f: (context: Context<A>) => void): void => {
+  if (node instanceof Branch) {
+    for (const child of node.children.values()) each(child, f)
+  } else {
+    for (let context = node; context !== undefined;) {
+      const next: Context<A> | undefined = context.next
+      f(context)
+      context = next
+    }
+  }
+}
+
+/** The position that tells most of a chain apart. */
+const bestPosition = <A>(chain: Context<A>): number => {
+  let best = -1
+  let most = 1
+  for (let position = chain.given.length; position >= 0; position--) {
+    const different = new Set<string | null>()
+    for (let context: Context<A> | undefined = chain; context !== undefined; context = context.next) {
+      different.add(at(context, position))
+    }
+    if (different.size > most) {
+      most = different.size
+      best = position
+    }
+  }
+  return best
+}
+
+const lengthOf = <A>(chain: Context<A> | undefined): number => {
+  let length = 0
+  for (let context = chain; context !== undefined; context = context.next) length++
+  return length
+}
+
+/** The node with one context more. Chains stay short: no two contexts have the same tags in the same order and host. */
+const insert = <A>(node: Context<A> | Branch<A> | undefined, context: Context<A>): Context<A> | Branch<A> => {
+  if (node instanceof Branch) {
+    const key = at(context, node.position)
+    node.children.set(key, insert(node.children.get(key), context))
+    return node
+  }
+  context.next = node
+  if (lengthOf(context) <= longestChain) return context
+  const branch = new Branch<A>(bestPosition(context))
+  each(context, (one) => {
+    one.next = undefined
+    insert(branch, one)
+  })
+  return branch
+}
+
+export interface Contexts<A> {
+  /** What is known for a point as a caller gives it, which need not have been checked. */
+  readonly find: (
+    kind: Kind,
+    name: string,
+    tags: Tags | null | undefined,
+    host: string | null
+  ) => Context<A> | undefined
+  /** The one for this point, made if need be, or what is wrong with its tags. Name and host have been checked. */
+  readonly intern: (
+    kind: Kind,
+    name: string,
+    tags: Tags | null | undefined,
+    host: string | null
+  ) => Context<A> | TagFault
+  /** How many objects there are. */
+  readonly size: () => number
+  /** Forgets all but those that are still wanted. */
+  readonly retain: (isWanted: (context: Context<A>) => boolean) => void
+}
+
+export const make = <A>(maxSize: number): Contexts<A> => {
+  const byKind: { readonly [K in Kind]: Map<string, Name<A>> } = {
+    counter: new Map(),
+    gauge: new Map(),
+    set: new Map(),
+    histogram: new Map(),
+    timing: new Map(),
+    distribution: new Map()
+  }
+  let size = 0
+
+  const groupOf = (name: Name<A>, length: number): Group<A> => name.groups[length] ??= new Group(length)
+
+  const add = (group: Group<A>, context: Context<A>) => {
+    group.root = insert(group.root, context)
+    size++
+  }
+
+  /** Whether all contexts of the group, with these tags too, have the same distinct keys in the same order. */
+  const isRegular = (group: Group<A>, tags: ReadonlyArray<string>): boolean => {
+    if (group.sorted !== undefined) return false
+    if (group.shape === undefined) {
+      const shape = tags.map(keyOfTag)
+      if (new Set(shape).size < shape.length) return false
+      group.shape = shape
+      return true
+    }
+    return group.shape.every((key, i) => hasKey(tags[i]!, key))
+  }
+
+  const sortedOf = (group: Group<A>): Map<string, Context<A>> => {
+    if (group.sorted !== undefined) return group.sorted
+    const sorted = new Map<string, Context<A>>()
+    each(group.root, ({ target }) => sorted.set(sortedKey(target.given, target.host), target))
+    return group.sorted = sorted
+  }
+
+  /** For tags that are not known in this order. */
+  const resolve = (name: Name<A>, tags: ReadonlyArray<string>, host: string | null): Context<A> => {
+    const group = groupOf(name, tags.length)
+    if (isRegular(group, tags)) {
+      const made = new Context(name, tags, host, undefined)
+      add(group, made)
+      return made
+    }
+    const sorted = sortedOf(group)
+    const key = sortedKey(tags, host)
+    const known = sorted.get(key)
+    if (known === undefined) {
+      const made = new Context(name, tags, host, undefined)
+      sorted.set(key, made)
+      add(group, made)
+      return made
+    }
+    if (size < maxSize) add(group, new Context(name, tags, host, known))
+    return known
+  }
+
+  const findIn = (name: Name<A>, tags: ReadonlyArray<string>, host: string | null): Context<A> | undefined => {
+    const group = name.groups[tags.length]
+    return group === undefined ? undefined : search(group, tags, host)?.target
+  }
+
+  return {
+    find(kind, name, tags, host) {
+      const known = byKind[kind].get(name)
+      if (known === undefined) return undefined
+      return tags === undefined || tags === null
+        ? findIn(known, noTags, host)
+        : Array.isArray(tags)
+        ? findIn(known, tags as ReadonlyArray<string>, host)
+        : undefined
+    },
+    intern(kind, name, input, host) {
+      const tags = fromInput(input)
+      if (typeof tags === "string") return tags
+      let known = byKind[kind].get(name)
+      if (known === undefined) byKind[kind].set(name, known = new Name(kind, name))
+      return findIn(known, tags, host) ?? resolve(known, tags, host)
+    },
+    size: () => size,
+    retain(isWanted) {
+      const wanted: Array<Context<A>> = []
+      for (const names of Object.values(byKind)) {
+        for (const name of names.values()) {
+          for (const group of name.groups) {
+            each(group?.root, (context) => {
+              if (context.target !== context) return
+              if (isWanted(context)) wanted.push(context)
+              else context.isForgotten = true
+            })
+          }
+          name.groups.length = 0
+        }
+      }
+      for (const names of Object.values(byKind)) names.clear()
+      size = 0
+      for (const context of wanted) {
+        const { given, host, name } = context
+        byKind[name.kind].set(name.name, name)
+        context.next = undefined
+        const group = groupOf(name, given.length)
+        if (!isRegular(group, given)) sortedOf(group).set(sortedKey(given, host), context)
+        add(group, context)
+      }
+    }
+  }
+}
