@@ -1,0 +1,66 @@
+/** What users run: the library's sources as esbuild compiles and bundles them, `effect` included. */
+import { build } from "esbuild"
+import { readFileSync } from "node:fs"
+import { basename, join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { gzipSync } from "node:zlib"
+
+export const folder = fileURLToPath(new URL(".", import.meta.url))
+const output = join(folder, "build")
+
+const common = {
+  absWorkingDir: folder,
+  bundle: true,
+  platform: "node",
+  format: "esm",
+  target: "node20",
+  logLevel: "error",
+  banner: {
+    js:
+      "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);"
+  }
+} as const
+
+/** The peers are loaded as they are, from this folder's `node_modules`. */
+const peers = ["prom-client", "datadog-metrics", "@opentelemetry/*", "hot-shots", "datadog-lambda-js"]
+
+/** A program that runs `run` of a child with the named export of a module. */
+export const program = async (child: string, module: string, value: string): Promise<string> => {
+  const outfile = join(output, `${child}/${basename(module)}-${value}.mjs`)
+  await build({
+    ...common,
+    stdin: {
+      contents:
+        `import { run } from "./children/${child}.js"\nimport { ${value} } from "./${module}.js"\nrun(${value})`,
+      resolveDir: folder,
+      loader: "ts"
+    },
+    outfile,
+    external: peers
+  })
+  return outfile
+}
+
+export interface Bundle {
+  readonly path: string
+  /** In bytes. */
+  readonly size: number
+  readonly gzipped: number
+}
+
+/** A function as it is deployed: one minified file with everything in it. */
+export const lambda = async (name: string): Promise<Bundle> => {
+  const path = join(output, "functions", `${name}.mjs`)
+  await build({
+    ...common,
+    entryPoints: [join(folder, "functions", `${name}.ts`)],
+    outfile: path,
+    minify: true,
+    external: optional
+  })
+  const code = readFileSync(path)
+  return { path, size: code.byteLength, gzipped: gzipSync(code, { level: 9 }).byteLength }
+}
+
+/** What peers load only if it is there. */
+const optional = ["dd-trace", "@aws-sdk/*", "@datadog/*-metrics", "@datadog/pprof"]

@@ -1,0 +1,82 @@
+/** Recording while nothing can be delivered: the breaker is open, and everything is held that may be held. */
+import * as HttpClient from "@effect/platform/HttpClient"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { performance } from "node:perf_hooks"
+import { build, type Client, intake, type recordUnsafe, unlimited } from "../subjects/threadstats.js"
+import { cpuTime, report, slowClock, Wrong } from "./child.js"
+import { make as makeWorkload } from "./workload.js"
+
+export interface Args {
+  readonly contexts: number
+  readonly calls: number
+  /** How much is held when it is down, and the limits of both cases. */
+  readonly held: { readonly contexts: number; readonly values: number }
+  readonly isDown: boolean
+}
+
+const flushTimeout = 200
+
+/** Accepts no connection and refuses none. */
+const dead = Layer.succeed(
+  HttpClient.HttpClient,
+  HttpClient.make(() => Effect.async<never>(() => {}))
+)
+
+/** Six older intervals, as full as the limits allow. */
+const fill = (client: Client, held: Args["held"]) => {
+  const now = Date.now()
+  const { contexts } = makeWorkload(held.contexts, 0)
+  const perContext = Math.ceil(held.values / (contexts.length / 5))
+  for (const { index, kind, name, tags } of contexts) {
+    const options = { tags, timestamp: now - 60_000 * (2 + index % 6) }
+    switch (kind) {
+      case "count":
+        client.unsafeIncrement(name, 1, options)
+        break
+      case "gauge":
+        client.unsafeGauge(name, 1, options)
+        break
+      case "histogram":
+        client.unsafeHistogram(name, 1, options)
+        break
+      case "distribution":
+        for (let i = 0; i < perContext; i++) client.unsafeDistribution(name, i, options)
+    }
+  }
+}
+
+export const run = (recording: typeof recordUnsafe): Promise<never> =>
+  report<Args>(async ({ calls, contexts, held, isDown }) => {
+    const limits = isDown
+      ? { maxContexts: held.contexts, maxValues: held.values, flushTimeout }
+      : {}
+    const { client } = await build({ ...unlimited, ...limits }, isDown ? dead : intake().layer)
+    if (isDown) {
+      client.unsafeIncrement("orders.received")
+      const isOpen = Effect.map(client.stats, ({ breaker }) => breaker === "open")
+      // three will do, but for one that has no time to begin
+      for (let i = 0; i < 20 && !await Effect.runPromise(isOpen); i++) await Effect.runPromise(client.flush())
+      fill(client, held)
+    }
+    const { record } = recording(client)
+    await record(makeWorkload(100, 100_000))
+    slowClock()
+    const before = await Effect.runPromise(client.stats)
+    if (isDown && (before.breaker !== "open" || before.contexts < held.contexts * 0.9)) {
+      throw new Wrong(`the breaker is ${before.breaker}, and ${before.contexts} contexts are held`)
+    }
+
+    const cpu = cpuTime()
+    const start = performance.now()
+    await record(makeWorkload(contexts, calls))
+    const time = performance.now() - start
+    const used = cpuTime() - cpu
+
+    const { metrics: { delivered, dropped, held: left, received } } = await Effect.runPromise(client.stats)
+    const lost = Object.values(dropped).reduce((sum, count) => sum + count, 0)
+    if (received - before.metrics.received !== calls || received !== delivered + left + lost) {
+      throw new Wrong(`${received} received, ${delivered} delivered, ${left} held, ${lost} dropped`)
+    }
+    return { ns: time * 1e6 / calls, nsCpu: used / calls }
+  })

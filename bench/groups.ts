@@ -1,0 +1,409 @@
+/** What is measured, against what, and how good it has to be. */
+
+export type Mode = "full" | "quick"
+
+/** A child process: `run` of a module in `children`, given an export of a module of `subjects`. */
+export interface Program {
+  readonly _tag: "Program"
+  readonly child: string
+  readonly module: string
+  readonly value: string
+  readonly args: { readonly [K in Mode]: object }
+  readonly node?: ReadonlyArray<string>
+}
+
+/** A function, bundled for deployment, and invoked once in a process of its own. */
+export interface Function {
+  readonly _tag: "Function"
+  readonly name: string
+  /** Whether one request with what was recorded has to arrive. */
+  readonly posts: boolean
+}
+
+export interface Run {
+  readonly id: string
+  readonly title: string
+  /** Whether it is of interest in the full run only. */
+  readonly peer: boolean
+  readonly spawn: Program | Function
+}
+
+/** One line of goals: a measure of all runs of its group. */
+export interface Row {
+  readonly id: string
+  readonly title: string
+  readonly measure: string
+  /** The same on the processor's own clock, which does not count what others do meanwhile. */
+  readonly cpu?: string
+  readonly unit: string
+  /** The run that the others are divided by, or that is taken from them. The guard divides in any case, where there is one. */
+  readonly base?: string
+  readonly compare: "ratio" | "over" | "absolute"
+  /** Whether what other threads do counts for the goal, too: then it is held against wall time. */
+  readonly wall?: boolean
+  /** At most, by run: a ratio, a difference, or the measure itself. */
+  readonly goals: { readonly [run: string]: number }
+  /** What the quick run holds against the committed baseline. Default: every run with a goal. */
+  readonly guards?: ReadonlyArray<string>
+}
+
+export interface Group {
+  readonly id: string
+  readonly rounds: { readonly [K in Mode]: number }
+  readonly runs: ReadonlyArray<Run>
+  readonly rows: ReadonlyArray<Row>
+}
+
+const program = (
+  child: string,
+  module: string,
+  value: string,
+  args: Program["args"],
+  node: ReadonlyArray<string> = ["--expose-gc"]
+): Program => ({ _tag: "Program", child, module: `subjects/${module}`, value, args, node })
+
+const own = (id: string, title: string, spawn: Program | Function): Run => ({ id, title, peer: false, spawn })
+const peer = (id: string, title: string, spawn: Program | Function): Run => ({ id, title, peer: true, spawn })
+
+const yardstick = "bare-threadstats (yardstick)"
+
+const clients = (args: Program["args"], lambda: Program["args"], heavy: Program["args"]): ReadonlyArray<Run> => {
+  const shared = { full: { ...args.full, shared: true }, quick: { ...args.quick, shared: true } }
+  const sharedHeavy = { full: { ...heavy.full, shared: true }, quick: { ...heavy.quick, shared: true } }
+  return [
+    peer("prom-client", "prom-client", program("record", "promClient", "make", args)),
+    peer("datadog-metrics", "datadog-metrics", program("record", "datadogMetrics", "make", args)),
+    peer("opentelemetry", "OpenTelemetry sdk-metrics", program("record", "openTelemetry", "make", args)),
+    peer("hot-shots", "hot-shots, with aggregation", program("record", "hotShots", "make", heavy)),
+    peer("datadog-lambda-js", "datadog-lambda-js batcher", program("record", "datadogLambda", "make", lambda)),
+    peer("metric-unsafe", "Effect Metric, bound, unsafe", program("record", "effectMetric", "makeUnsafe", shared)),
+    peer("metric-bound", "Effect Metric, bound, yield*", program("record", "effectMetric", "makeTagged", shared)),
+    peer("metric-tagged", "Effect Metric, tags per call", program("record", "effectMetric", "makePerCall", sharedHeavy))
+  ]
+}
+
+const few = { full: { contexts: 100, calls: 2_000_000 }, quick: { contexts: 100, calls: 400_000 } }
+/** Clients that take microseconds each time make fewer calls; what one costs does not depend on that. */
+const fewHeavy = { full: { contexts: 100, calls: 500_000 }, quick: few.quick }
+/** This one's calls cost the more the more there were. */
+const fewLambda = { full: { contexts: 100, calls: 200_000 }, quick: few.quick }
+
+const record100: Group = {
+  id: "record-100",
+  rounds: { full: 7, quick: 5 },
+  runs: [
+    own("bare", yardstick, program("record", "bare", "make", few)),
+    own("unsafe", "ThreadStats, unsafe call", program("record", "threadstats", "makeUnsafe", few)),
+    own("effect", "ThreadStats, yield*", program("record", "threadstats", "makeEffect", few)),
+    own("bound", "ThreadStats, bound instrument", program("record", "threadstats", "makeBound", few)),
+    peer("accessor", "ThreadStats, module function, yield*", program("record", "threadstats", "makeAccessor", few)),
+    peer("record", "ThreadStats, unsafe call, tags as a record", program("record", "threadstats", "makeRecord", few)),
+    peer("built", "ThreadStats, unsafe call, tags built per call", program("record", "threadstats", "makeBuilt", few)),
+    peer("bare-built", "bare-threadstats, tags built per call", program("record", "bare", "makeBuilt", few)),
+    peer("loop", "the loop itself", program("record", "loop", "make", few)),
+    ...clients(few, fewLambda, fewHeavy)
+  ],
+  rows: [
+    {
+      id: "record-100",
+      title: "record, 100 contexts",
+      measure: "ns",
+      cpu: "nsCpu",
+      unit: "ns",
+      base: "bare",
+      compare: "ratio",
+      goals: { unsafe: 0.18, effect: 0.6, bound: 0.05 }
+    },
+    {
+      id: "wire",
+      title: "wire bytes over uncompressed JSON",
+      measure: "wire",
+      unit: "",
+      compare: "absolute",
+      goals: { unsafe: 0.15 }
+    }
+  ]
+}
+
+const many = {
+  full: { contexts: 100_000, calls: 1_000_000, slow: true },
+  quick: { contexts: 20_000, calls: 200_000, slow: true }
+}
+const manyHeavy = { full: { ...many.full, calls: 300_000 }, quick: many.quick }
+
+const record100k: Group = {
+  id: "record-100k",
+  rounds: { full: 7, quick: 3 },
+  runs: [
+    own("bare", yardstick, program("record", "bare", "make", many)),
+    own("unsafe", "ThreadStats, unsafe call", program("record", "threadstats", "makeUnsafe", many)),
+    peer("bound", "ThreadStats, bound instrument", program("record", "threadstats", "makeBound", many)),
+    peer("built", "ThreadStats, unsafe call, tags built per call", program("record", "threadstats", "makeBuilt", many)),
+    peer("bare-built", "bare-threadstats, tags built per call", program("record", "bare", "makeBuilt", many)),
+    peer("plain", "ThreadStats, uncompressed", program("record", "threadstats", "makeUncompressed", many)),
+    ...clients(many, manyHeavy, many)
+  ],
+  rows: [
+    {
+      id: "record-100k",
+      title: "record, 100,000 contexts",
+      measure: "ns",
+      cpu: "nsCpu",
+      unit: "ns",
+      base: "bare",
+      compare: "ratio",
+      goals: { unsafe: 0.6 }
+    },
+    {
+      id: "heap",
+      title: "heap of 100,000 contexts",
+      measure: "heap",
+      unit: "MB",
+      base: "bare",
+      compare: "ratio",
+      goals: { unsafe: 1 }
+    },
+    {
+      id: "flush",
+      title: "flush of 100,000 contexts",
+      measure: "flush",
+      cpu: "flushCpu",
+      wall: true,
+      unit: "ms",
+      base: "bare",
+      compare: "ratio",
+      goals: { unsafe: 0.7 }
+    },
+    {
+      id: "pause",
+      title: "longest pause in that flush",
+      measure: "pause",
+      cpu: "pauseCpu",
+      unit: "ms",
+      base: "bare",
+      compare: "absolute",
+      goals: { unsafe: 20 }
+    }
+  ]
+}
+
+const allocationNode = ["--expose-gc", "--min-semi-space-size=512", "--max-semi-space-size=512"]
+const allocation = (module: string, value: string) =>
+  program("allocation", module, value, { full: { calls: 50_000 }, quick: { calls: 50_000 } }, allocationNode)
+
+const allocations: Group = {
+  id: "allocation",
+  rounds: { full: 3, quick: 2 },
+  runs: [
+    own("bare", yardstick, allocation("bare", "make")),
+    own("unsafe", "ThreadStats, unsafe call", allocation("threadstats", "makeUnsafe")),
+    own("effect", "ThreadStats, yield*", allocation("threadstats", "makeEffect")),
+    own("bound", "ThreadStats, bound instrument", allocation("threadstats", "makeBound")),
+    peer("prom-client", "prom-client", allocation("promClient", "make")),
+    peer("datadog-metrics", "datadog-metrics", allocation("datadogMetrics", "make")),
+    peer("opentelemetry", "OpenTelemetry sdk-metrics", allocation("openTelemetry", "make")),
+    peer("loop", "the loop itself", allocation("loop", "make"))
+  ],
+  rows: [
+    {
+      id: "allocation",
+      title: "allocated by a call, 100 contexts",
+      measure: "bytes",
+      unit: "B",
+      base: "bare",
+      compare: "ratio",
+      goals: {},
+      guards: ["unsafe", "effect", "bound"]
+    }
+  ]
+}
+
+const values = (full: number, quick: number) => ({ full: { values: full }, quick: { values: quick } })
+
+const distributions: Group = {
+  id: "distribution",
+  rounds: { full: 7, quick: 3 },
+  runs: [
+    own("bare", yardstick, program("distribution", "bare", "make", values(1_000_000, 400_000))),
+    own(
+      "unsafe",
+      "ThreadStats, unsafe call",
+      program("distribution", "threadstats", "makeUnsafe", values(1_000_000, 400_000))
+    ),
+    peer(
+      "bound",
+      "ThreadStats, bound instrument",
+      program("distribution", "threadstats", "makeBound", values(1_000_000, 400_000))
+    ),
+    peer(
+      "datadog-metrics",
+      "datadog-metrics",
+      program("distribution", "datadogMetrics", "make", values(1_000_000, 400_000))
+    ),
+    peer(
+      "datadog-lambda-js",
+      "datadog-lambda-js batcher, 20,000 values",
+      program("distribution", "datadogLambda", "make", values(20_000, 20_000))
+    )
+  ],
+  rows: [
+    {
+      id: "distribution-bytes",
+      title: "a distribution's value, of 1,000,000",
+      measure: "bytes",
+      unit: "B",
+      compare: "absolute",
+      goals: { unsafe: 9 }
+    },
+    {
+      id: "distribution-ns",
+      title: "recording it",
+      measure: "ns",
+      cpu: "nsCpu",
+      unit: "ns",
+      base: "bare",
+      compare: "ratio",
+      goals: {},
+      guards: ["unsafe"]
+    },
+    {
+      id: "distribution-growth",
+      title: "a value of 1,000,000 over one of 250,000",
+      measure: "growth",
+      cpu: "growthCpu",
+      unit: "×",
+      compare: "absolute",
+      goals: { unsafe: 1.25 },
+      guards: []
+    }
+  ]
+}
+
+const held = {
+  full: { contexts: 100_000, values: 1_000_000 },
+  quick: { contexts: 10_000, values: 100_000 }
+}
+const outage = (isDown: boolean, contexts: Record<Mode, number>, calls: Record<Mode, number>): Program => ({
+  _tag: "Program",
+  child: "outage",
+  module: "subjects/threadstats",
+  value: "recordUnsafe",
+  node: ["--expose-gc"],
+  args: {
+    full: { isDown, contexts: contexts.full, calls: calls.full, held: held.full },
+    quick: { isDown, contexts: contexts.quick, calls: calls.quick, held: held.quick }
+  }
+})
+
+const down = (id: string, title: string, contexts: Record<Mode, number>, calls: Record<Mode, number>): Group => ({
+  id,
+  rounds: { full: 7, quick: 3 },
+  runs: [
+    own("up", "ThreadStats, as ever", outage(false, contexts, calls)),
+    own("down", "ThreadStats, breaker open, buffers full", outage(true, contexts, calls))
+  ],
+  rows: [{ id, title, measure: "ns", cpu: "nsCpu", unit: "ns", base: "up", compare: "ratio", goals: { down: 1.2 } }]
+})
+
+const lambda = (name: string, posts: boolean): Function => ({ _tag: "Function", name, posts })
+
+const cold: Group = {
+  id: "cold",
+  rounds: { full: 21, quick: 7 },
+  runs: [
+    own("http", "bare, one POST by node:http (yardstick)", lambda("nodeHttp", true)),
+    own("threadstats", "ThreadStats, one flush", lambda("threadstats", true)),
+    peer("bare", "bare", lambda("bare", false)),
+    peer("fetch", "bare, one POST by fetch", lambda("fetch", true)),
+    peer("disabled", "ThreadStats, disabled", lambda("threadstatsDisabled", false)),
+    peer("effect", "Effect, runPromise only", lambda("effect", false)),
+    peer("effect-fetch", "Effect, one POST by FetchHttpClient", lambda("effectFetch", true)),
+    peer("effect-aws", "@effect-aws/lambda, no POST", lambda("effectAws", false)),
+    peer("datadog-lambda-js", "datadog-lambda-js, no POST", lambda("datadogLambda", false)),
+    peer("datadog-metrics", "datadog-metrics, no POST", lambda("datadogMetrics", false))
+  ],
+  rows: [
+    {
+      id: "cold",
+      title: "cold start to the first answer",
+      measure: "ms",
+      cpu: "msCpu",
+      unit: "ms",
+      base: "http",
+      compare: "over",
+      goals: { threadstats: 20 }
+    },
+    {
+      id: "bundle",
+      title: "its bundle, gzip",
+      measure: "gzip",
+      unit: "kB",
+      compare: "absolute",
+      goals: { threadstats: 75 }
+    },
+    {
+      id: "modules",
+      title: "modules of Node.js that it loads",
+      measure: "modules",
+      unit: "",
+      base: "http",
+      compare: "over",
+      goals: {},
+      guards: ["threadstats"]
+    }
+  ]
+}
+
+const warming = { full: { before: 10_000, millis: 1500 }, quick: { before: 3000, millis: 300 } }
+const recording = { full: { before: 2000, millis: 1500 }, quick: { before: 500, millis: 300 } }
+
+const warm: Group = {
+  id: "warm",
+  rounds: { full: 7, quick: 3 },
+  runs: [
+    own("effect", "Effect, runPromise only (yardstick)", program("warm", "handlers", "makeEffect", warming)),
+    own("threadstats", "ThreadStats, nothing recorded", program("warm", "handlers", "makeThreadStats", warming)),
+    own(
+      "recording",
+      "ThreadStats, one count flushed to a body",
+      program("warm", "handlers", "makeRecording", recording)
+    ),
+    peer("bare", "bare", program("warm", "handlers", "makeBare", warming)),
+    peer("effect-aws", "@effect-aws/lambda", program("warm", "effectAws", "make", warming)),
+    peer("datadog-lambda-js", "datadog-lambda-js", program("warm", "datadogLambdaHandler", "make", warming))
+  ],
+  rows: [
+    {
+      id: "warm",
+      title: "warm invocation without I/O",
+      measure: "us",
+      cpu: "usCpu",
+      unit: "µs",
+      base: "effect",
+      compare: "absolute",
+      goals: { threadstats: 6 },
+      guards: ["threadstats", "recording"]
+    }
+  ]
+}
+
+export const groups: ReadonlyArray<Group> = [
+  record100,
+  allocations,
+  record100k,
+  distributions,
+  down(
+    "down",
+    "record while the intake is down, 100 contexts",
+    { full: 100, quick: 100 },
+    { full: 1_000_000, quick: 200_000 }
+  ),
+  down(
+    "down-new",
+    "record while the intake is down, new contexts",
+    { full: 20_000, quick: 5_000 },
+    { full: 100_000, quick: 50_000 }
+  ),
+  cold,
+  warm
+]
