@@ -21,6 +21,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { ApiKey, ApiKeyError, isUsable, make, variable, vaultVariables } from "./internal/apiKey.js"
 import * as Aws from "./internal/apiKeyAws.js"
+import * as Flag from "./internal/flag.js"
 
 export {
   /**
@@ -221,22 +222,10 @@ const defaultTimeout = /*#__PURE__*/ Duration.seconds(4)
 const fipsMode: Config.Config<boolean> = /*#__PURE__*/ Config.suspend(() =>
   Config.all([variable("DD_LAMBDA_FIPS_MODE"), variable("AWS_REGION")]).pipe(
     Config.mapOrFail(([mode, region]) => {
-      switch (mode.toLowerCase()) {
-        case "":
-          return Either.right(region.startsWith("us-gov-"))
-        case "true":
-        case "yes":
-        case "on":
-        case "1":
-          return Either.right(true)
-        case "false":
-        case "no":
-        case "off":
-        case "0":
-          return Either.right(false)
-        default:
-          return Either.left(ConfigError.InvalidData(["DD_LAMBDA_FIPS_MODE"], "expected true or false"))
-      }
+      const isOn = mode === "" ? region.startsWith("us-gov-") : Flag.fromText(mode)
+      return isOn === undefined
+        ? Either.left(ConfigError.InvalidData(["DD_LAMBDA_FIPS_MODE"], "expected true or false"))
+        : Either.right(isOn)
     })
   )
 )

@@ -16,6 +16,7 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { isUsable } from "./internal/apiKey.js"
+import * as Flag from "./internal/flag.js"
 import { hostLength, nameLength } from "./internal/limits.js"
 import { percentileSuffix } from "./internal/percentile.js"
 import { fromInput, type Tags } from "./internal/tags.js"
@@ -292,20 +293,10 @@ const setting = <A, Input = A>(
 const text = (value: string): Parsed<string> => Either.right(value)
 
 const flag = (value: string): Parsed<boolean> => {
-  switch (value.toLowerCase()) {
-    case "true":
-    case "yes":
-    case "on":
-    case "1":
-      return Either.right(true)
-    case "false":
-    case "no":
-    case "off":
-    case "0":
-      return Either.right(false)
-    default:
-      return Either.left(`expected true or false, got ${JSON.stringify(value)}`)
-  }
+  const isOn = Flag.fromText(value)
+  return isOn === undefined
+    ? Either.left(`expected true or false, got ${JSON.stringify(value)}`)
+    : Either.right(isOn)
 }
 
 const isFlag = (value: unknown): Parsed<boolean> =>
