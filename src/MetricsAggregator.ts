@@ -14,7 +14,7 @@ import * as Random from "effect/Random"
 import { PCGRandom } from "effect/Utils"
 import * as Contexts from "./internal/contexts.js"
 import * as Ledger from "./internal/ledger.js"
-import { hostLength, nearlyFull, pointWindow } from "./internal/limits.js"
+import { finite, hostLength, nearlyFull, pointWindow } from "./internal/limits.js"
 import type { TagFault, Tags } from "./internal/tags.js"
 import type { Temporality } from "./Reporter.js"
 import * as RollUp from "./RollUp.js"
@@ -229,19 +229,20 @@ class Entry {
   bucket: Bucket
   /** The same context's in a bucket that was used before this one. */
   other: Entry | undefined = undefined
-  rollUp: RollUp.RollUp
+  /** What a counter or gauge holds, which have no roll-up of their own. */
+  value: number
+  rollUp: RollUp.RollUp | undefined
   /** Points recorded and not taken out yet. */
   pending = 0
-  /** About how much memory it takes. */
-  bytes: number
   /** Whether it was taken out before, and is kept for its total. */
   sent = false
 
-  constructor(context: Identity, bucket: Bucket, rollUp: RollUp.RollUp) {
+  constructor(context: Identity, bucket: Bucket, content: number | RollUp.RollUp) {
+    const isPlain = typeof content === "number"
     this.context = context
     this.bucket = bucket
-    this.rollUp = rollUp
-    this.bytes = bytesOf(context, rollUp)
+    this.value = isPlain ? content : 0
+    this.rollUp = isPlain ? undefined : content
   }
 }
 
@@ -254,27 +255,86 @@ interface Bucket {
   /** Whether it is not there any more, and its entries are not either. */
   isGone: boolean
   /** The entries with something pending, in the order in which they got it. */
-  dirty: Array<Entry>
+  readonly dirty: Waiting
+  /** Those of them that keep every value. */
+  readonly valued: Waiting
   /** The bytes of the entries that have nothing pending, and are kept for their totals. */
   keptBytes: number
   /** Of what is pending, as long as that has `counted` entries: what was taken out and put back is what it was. */
   version: number
   counted: number
+  /** Whether anything was recorded since the version was given. */
+  isChanged: boolean
 }
+
+/** Entries with something pending, first in, first out. */
+class Waiting {
+  private items: Array<Entry> = []
+  private head = 0
+  length = 0
+
+  push(entry: Entry): void {
+    this.items.push(entry)
+    this.length++
+  }
+
+  first(): Entry | undefined {
+    while (this.head < this.items.length) {
+      const entry = this.items[this.head]!
+      if (entry.pending > 0) return entry
+      this.head++
+    }
+    return undefined
+  }
+
+  shift(): Entry | undefined {
+    const entry = this.first()
+    if (entry !== undefined) {
+      this.head++
+      this.shrink()
+    }
+    return entry
+  }
+
+  /** One of them is not pending any more, and never will be again: it is passed over. */
+  shrink(): void {
+    this.length--
+    if (this.items.length > 2 * this.length + 64) {
+      this.items = this.all()
+      this.head = 0
+    }
+  }
+
+  all(): Array<Entry> {
+    return this.items.slice(this.head).filter(isPending)
+  }
+
+  takeAll(): Array<Entry> {
+    const all = this.all()
+    this.items = []
+    this.head = 0
+    this.length = 0
+    return all
+  }
+}
+
+const isPending = ({ pending }: Entry): boolean => pending > 0
 
 /** What it reports is worked out when it is looked at. */
 class Taken implements RolledUp {
   readonly entry: Entry
+  readonly rollUp: RollUp.RollUp
   readonly from: Bucket
   readonly recorded: number
   readonly asSamples: boolean
   readonly report: () => ReadonlyArray<RollUp.Point>
-  constructor(from: Bucket, entry: Entry, recorded: number, asSamples: boolean) {
+  constructor(from: Bucket, entry: Entry, rollUp: RollUp.RollUp, recorded: number, asSamples: boolean) {
     this.from = from
     this.entry = entry
+    this.rollUp = rollUp
     this.recorded = recorded
     this.asSamples = asSamples
-    this.report = asSamples ? () => [] : RollUp.report(entry.rollUp)
+    this.report = asSamples ? () => [] : RollUp.report(rollUp)
   }
   get kind() {
     return this.entry.context.name.kind
@@ -295,10 +355,10 @@ class Taken implements RolledUp {
     return this.report()
   }
   get values() {
-    return this.entry.rollUp.values()
+    return this.rollUp.values()
   }
   get samples() {
-    return this.asSamples ? this.entry.rollUp.samples() : undefined
+    return this.asSamples ? this.rollUp.samples() : undefined
   }
 }
 
@@ -312,8 +372,8 @@ const maxIdle = 10_000
 /** About what an entry takes in memory, besides its texts and what its roll-up grows by. */
 const entryBytes = 350
 
-const bytesOf = ({ given, host, name }: Identity, rollUp: RollUp.RollUp): number => {
-  let bytes = entryBytes + name.name.length + (host === null ? 0 : host.length) + rollUp.bytes()
+const bytesOf = ({ context: { given, host, name }, rollUp }: Entry): number => {
+  let bytes = entryBytes + name.name.length + (host === null ? 0 : host.length) + (rollUp?.bytes() ?? 0)
   for (const tag of given) bytes += tag.length
   return bytes
 }
@@ -323,7 +383,12 @@ const remembered = 10_000
 
 const isLetter = (code: number): boolean => (code >= 97 && code <= 122) || (code >= 65 && code <= 90)
 
-const grows = (kind: RollUp.Kind): boolean => kind !== "counter" && kind !== "gauge"
+/** Whether what it keeps of a context is one number. */
+const isPlain = (kind: RollUp.Kind): boolean => kind === "counter" || kind === "gauge"
+
+/** A finite number, or a set's member. */
+const isValue = (kind: RollUp.Kind, value: RollUp.Value): boolean =>
+  Number.isFinite(value) || (kind === "set" && typeof value === "string")
 
 const unsafeMake = (
   config: Pick<ThreadStatsConfig.ThreadStatsConfig, keyof Options>,
@@ -334,6 +399,8 @@ const unsafeMake = (
   const ledger = Ledger.make<DropReason>()
   const contexts = Contexts.make<Entry>(config.maxContexts + maxIdle)
   const buckets = new Map<number, Bucket>()
+  /** The same, the oldest first, and some that are gone. */
+  let ordered: Array<Bucket> = []
   /** The bucket that was used last, which is mostly the open one. */
   let current: Bucket | undefined
   const forgotten = new Set<number>()
@@ -345,6 +412,7 @@ const unsafeMake = (
     values: config.maxValues * nearlyFull,
     bytes: config.maxBytes * nearlyFull
   }
+  /** All points, and those that were neither dropped nor taken out. */
   let received = 0
   let held = 0
   /** Entries with something pending, the distribution values in them, and their bytes. */
@@ -355,11 +423,25 @@ const unsafeMake = (
   let entries = 0
   let keptBytes = 0
   let version = 0
+  /** Whether a limit is near, and whether there is room for one more value. */
+  let isNearlyFull = false
+  let hasRoom = true
 
   const addsUp = (kind: RollUp.Kind) => RollUp.addsUp(kind, config.counters)
   /** Whether it keeps every value. */
   const isDistribution = (kind: RollUp.Kind) => kind !== "counter" && addsUp(kind)
-  const hasValues = ({ context }: Entry) => isDistribution(context.name.kind)
+
+  /** To be called where what is pending, its values or its bytes have changed. */
+  const weigh = () => {
+    isNearlyFull = pending >= nearly.contexts || values >= nearly.values || bytes >= nearly.bytes
+    hasRoom = values < config.maxValues && bytes < config.maxBytes
+  }
+
+  const rollUpOf = ({ context, rollUp, value }: Entry): RollUp.RollUp => rollUp ?? makeRollUp(context.name.kind, value)
+
+  const valueCount = ({ rollUp }: Entry): number => rollUp === undefined ? 0 : RollUp.valueCount(rollUp)
+
+  const empty = (kind: RollUp.Kind): number | RollUp.RollUp => isPlain(kind) ? 0 : makeRollUp(kind)
 
   const startOf = (time: number) => Math.floor(time / interval) * interval
 
@@ -373,11 +455,33 @@ const unsafeMake = (
     }
   }
 
+  const insert = (bucket: Bucket) => {
+    if (ordered.length > 2 * buckets.size + 64) ordered = ordered.filter(({ isGone }) => !isGone)
+    let low = 0
+    for (let high = ordered.length; low < high;) {
+      const middle = (low + high) >> 1
+      if (ordered[middle]!.start < bucket.start) low = middle + 1
+      else high = middle
+    }
+    ordered.splice(low, 0, bucket)
+  }
+
   const bucketAt = (start: number): Bucket => {
     let bucket = buckets.get(start)
     if (bucket === undefined) {
-      bucket = { start, entries: 0, isGone: false, dirty: [], keptBytes: 0, version: 0, counted: 0 }
+      bucket = {
+        start,
+        entries: 0,
+        isGone: false,
+        dirty: new Waiting(),
+        valued: new Waiting(),
+        keptBytes: 0,
+        version: 0,
+        counted: 0,
+        isChanged: false
+      }
       buckets.set(start, bucket)
+      insert(bucket)
     }
     return bucket
   }
@@ -424,20 +528,25 @@ const unsafeMake = (
   const hold = (bucket: Bucket, entry: Entry, points: number) => {
     if (entry.pending === 0) {
       bucket.dirty.push(entry)
+      if (isDistribution(entry.context.name.kind)) bucket.valued.push(entry)
       pending++
-      bytes += entry.bytes
-      if (entry.sent) keep(bucket, -entry.bytes)
+      const size = bytesOf(entry)
+      bytes += size
+      if (entry.sent) keep(bucket, -size)
     }
     entry.pending += points
     held += points
   }
 
-  const release = (entry: Entry) => {
+  /** Nothing of it is pending any more. Says about how much memory it takes. */
+  const release = (entry: Entry): number => {
+    const size = bytesOf(entry)
     pending--
-    bytes -= entry.bytes
+    bytes -= size
     held -= entry.pending
     entry.pending = 0
-    values -= RollUp.valueCount(entry.rollUp)
+    values -= valueCount(entry)
+    return size
   }
 
   const remove = (bucket: Bucket, entry: Entry) => {
@@ -456,57 +565,51 @@ const unsafeMake = (
 
   const drop = (reason: DropReason, bucket: Bucket, entry: Entry) => {
     ledger.count(reason, entry.context.name.name, entry.pending)
-    release(entry)
+    const size = release(entry)
     bucket.version = ++version
     // What was sent once has to be known, or a later point would undercut it.
-    if (entry.sent) keep(bucket, entry.bytes)
+    if (entry.sent) keep(bucket, size)
     else remove(bucket, entry)
   }
 
-  const oldestWith = (which: (entry: Entry) => boolean, before: number): Bucket | undefined => {
-    let oldest: Bucket | undefined
-    for (const bucket of buckets.values()) {
-      if (bucket.start < before && (oldest === undefined || bucket.start < oldest.start) && bucket.dirty.some(which)) {
-        oldest = bucket
-      }
+  /** The oldest bucket before the one that starts at `before` with something that waits. */
+  const oldestWith = (which: "dirty" | "valued", before: number): Bucket | undefined => {
+    for (const bucket of ordered) {
+      if (bucket.start >= before) return undefined
+      if (!bucket.isGone && bucket[which].length > 0) return bucket
     }
-    return oldest
+    return undefined
   }
 
   /** Drops what has waited longest, in a bucket before the one that starts at `before`. */
-  const dropOldest = (reason: DropReason, before: number, which: (entry: Entry) => boolean = () => true): boolean => {
+  const dropOldest = (reason: DropReason, before: number, which: "dirty" | "valued" = "dirty"): boolean => {
     const oldest = oldestWith(which, before)
-    if (oldest === undefined) return false
-    const [entry] = oldest.dirty.splice(oldest.dirty.findIndex(which), 1)
-    drop(reason, oldest, entry!)
+    const entry = oldest?.[which].shift()
+    if (oldest === undefined || entry === undefined) return false
+    drop(reason, oldest, entry)
+    if (which === "valued") oldest.dirty.shrink()
+    else if (isDistribution(entry.context.name.kind)) oldest.valued.shrink()
     if (oldest.entries === 0) discard(oldest)
     return true
   }
 
   /** Drops up to `most` values of the distribution that has waited longest, the first ones first. */
   const dropOldestValues = (most: number) => {
-    const oldest = oldestWith(hasValues, Infinity)!
-    const entry = oldest.dirty.find(hasValues)!
-    const recorded = entry.rollUp.values()
+    const oldest = oldestWith("valued", Infinity)!
+    const entry = oldest.valued.first()!
+    const recorded = rollUpOf(entry).values()
     if (recorded.length <= most) {
-      dropOldest("TooManyValues", Infinity, hasValues)
+      dropOldest("TooManyValues", Infinity, "valued")
       return
     }
-    entry.rollUp = makeRollUp(entry.context.name.kind)
-    for (const value of recorded.slice(most)) entry.rollUp.add(value)
+    const before = bytesOf(entry)
+    entry.rollUp = makeRollUp(entry.context.name.kind, recorded.slice(most))
     ledger.count("TooManyValues", entry.context.name.name, most)
     entry.pending -= most
     held -= most
     values -= most
-    resize(entry)
+    bytes += bytesOf(entry) - before
     oldest.version = ++version
-  }
-
-  /** Of an entry with something pending, whose roll-up has changed. */
-  const resize = (entry: Entry) => {
-    const before = entry.bytes
-    entry.bytes = bytesOf(entry.context, entry.rollUp)
-    bytes += entry.bytes - before
   }
 
   /** The one for a point that is not known in this order of tags, or what is wrong with it. */
@@ -525,10 +628,10 @@ const unsafeMake = (
 
   /** Makes room for one more point, or says why there is none. */
   const makeRoom = (kind: RollUp.Kind, start: number, entry: Entry | undefined): DropReason | undefined => {
-    if (isDistribution(kind) && values >= config.maxValues && !dropOldest("TooManyValues", start, hasValues)) {
+    if (isDistribution(kind) && values >= config.maxValues && !dropOldest("TooManyValues", start, "valued")) {
       return "TooManyValues"
     }
-    if (bytes >= config.maxBytes && (entry === undefined || grows(kind))) {
+    if (bytes >= config.maxBytes && (entry === undefined || !isPlain(kind))) {
       while (bytes >= config.maxBytes && dropOldest("TooManyBytes", start));
       if (bytes >= config.maxBytes) return "TooManyBytes"
     }
@@ -546,6 +649,58 @@ const unsafeMake = (
     return undefined
   }
 
+  /** The one in the bucket of this moment, if there is one. */
+  const entryAt = (context: Identity, time: number): Entry | undefined => {
+    let bucket = current
+    if (bucket === undefined || time < bucket.start || time >= bucket.start + interval) {
+      bucket = buckets.get(startOf(time))
+      if (bucket === undefined) return undefined
+      current = bucket
+    }
+    const entry = context.latest
+    return entry === undefined || entry.bucket === bucket ? entry : entryIn(context, bucket)
+  }
+
+  /** A value of what has something pending already, where there is room for it. */
+  const put = (kind: RollUp.Kind, entry: Entry, value: RollUp.Value): void => {
+    entry.bucket.isChanged = true
+    entry.pending++
+    held++
+    if (kind === "counter") entry.value += value as number
+    else if (kind === "gauge") entry.value = value as number
+    else {
+      const grown = entry.rollUp!.add(value)
+      if (grown === 0) return
+      bytes += grown
+      if (isDistribution(kind)) values++
+      weigh()
+    }
+  }
+
+  /** One value of a series, or why it cannot be taken. */
+  const addTo = (context: Identity, value: RollUp.Value, time: number): DropReason | undefined => {
+    const { kind, name } = context.name
+    let entry = entryAt(context, time)
+    if (entry === undefined || entry.pending === 0 || !(hasRoom || isPlain(kind))) {
+      const start = startOf(time)
+      const reason = makeRoom(kind, start, entry)
+      if (reason !== undefined) {
+        weigh()
+        return reason
+      }
+      if (entry === undefined) {
+        const bucket = current = bucketAt(start)
+        noteKind(kind, name)
+        entry = new Entry(context, bucket, empty(kind))
+        attach(context, bucket, entry)
+      }
+      hold(entry.bucket, entry, 0)
+      weigh()
+    }
+    put(kind, entry, value)
+    return undefined
+  }
+
   const take = (
     kind: RollUp.Kind,
     name: string,
@@ -553,40 +708,13 @@ const unsafeMake = (
     time: number,
     point: PointContext | undefined
   ): DropReason | undefined => {
-    if (!Number.isFinite(value) && !(kind === "set" && typeof value === "string")) return "InvalidValue"
+    if (!isValue(kind, value)) return "InvalidValue"
     if (!Number.isFinite(time)) return "InvalidTimestamp"
     const host = point?.host ?? null
     if (host !== null && (typeof host !== "string" || host.length > hostLength)) return "InvalidHost"
     const tags = point?.tags
     const context = contexts.find(kind, name, tags, host) ?? intern(kind, name, tags, host)
-    if (typeof context === "string") return context
-    let bucket = current
-    if (bucket === undefined || time < bucket.start || time >= bucket.start + interval) {
-      bucket = buckets.get(startOf(time))
-      if (bucket !== undefined) current = bucket
-    }
-    let entry = context.latest
-    if (entry !== undefined && entry.bucket !== bucket) {
-      entry = bucket === undefined ? undefined : entryIn(context, bucket)
-    }
-    if (entry === undefined || entry.pending === 0 || grows(kind)) {
-      const start = startOf(time)
-      const reason = makeRoom(kind, start, entry)
-      if (reason !== undefined) return reason
-      if (entry === undefined) {
-        current = bucket = bucketAt(start)
-        noteKind(kind, name)
-        entry = new Entry(context, bucket, makeRollUp(kind))
-        attach(context, bucket, entry)
-      }
-      if (isDistribution(kind)) values++
-    }
-    hold(bucket!, entry, 1)
-    bucket!.version = ++version
-    const grown = entry.rollUp.add(value)
-    entry.bytes += grown
-    bytes += grown
-    return undefined
+    return typeof context === "string" ? context : addTo(context, value, time)
   }
 
   const unsafeAdd: MetricsAggregator["Type"]["unsafeAdd"] = (kind, name, value, time, context) => {
@@ -610,20 +738,22 @@ const unsafeMake = (
   ): void => {
     const distributed = addsUp(entry.context.name.kind)
     let recorded = entry.pending
-    release(entry)
+    const size = release(entry)
+    const rollUp = rollUpOf(entry)
     if (temporality === "total" && !distributed) {
       entry.sent = true
-      keep(bucket, entry.bytes)
-      into.push(new Taken(bucket, entry, recorded, asSamples))
+      keep(bucket, size)
+      into.push(new Taken(bucket, entry, rollUp, recorded, asSamples))
       return
     }
     remove(bucket, entry)
-    const parts = RollUp.parts(entry.rollUp)
+    const parts = RollUp.parts(rollUp)
     for (let i = 0; i < parts.length; i++) {
-      const part = parts.length === 1 ? entry : new Entry(entry.context, bucket, parts[i]!)
-      const share = i === parts.length - 1 ? recorded : Math.min(recorded, RollUp.valueCount(part.rollUp))
+      const part = parts[i]!
+      const own = parts.length === 1 ? entry : new Entry(entry.context, bucket, part)
+      const share = i === parts.length - 1 ? recorded : Math.min(recorded, RollUp.valueCount(part))
       recorded -= share
-      into.push(new Taken(bucket, part, share, asSamples && !distributed))
+      into.push(new Taken(bucket, own, part, share, asSamples && !distributed))
     }
   }
 
@@ -649,8 +779,8 @@ const unsafeMake = (
       const taken: Array<RolledUp> = []
       for (const bucket of buckets.values()) {
         if (bucket.start >= limit) continue
-        const dirty = bucket.dirty
-        bucket.dirty = []
+        const dirty = bucket.dirty.takeAll()
+        bucket.valued.takeAll()
         const expired = bucket.start < now - maxAge
         for (const entry of dirty) {
           if (expired) drop("Expired", bucket, entry)
@@ -659,25 +789,36 @@ const unsafeMake = (
         if (bucket.entries === 0) discard(bucket)
       }
       forget(now)
+      weigh()
       return taken
     })
+
+  /** Of what was recorded before. The last value of a gauge stays what it is. */
+  const absorb = (entry: Entry, older: Entry) => {
+    if (entry.rollUp !== undefined) {
+      const before = bytesOf(entry)
+      entry.rollUp.absorb(older.rollUp!)
+      bytes += bytesOf(entry) - before
+    } else if (entry.context.name.kind === "counter") {
+      entry.value = finite(entry.value) + finite(older.value)
+    }
+  }
 
   /** Under what is there, as if it had been recorded before. */
   const putBack = (start: number, entry: Entry, recorded: number): Bucket => {
     forgotten.delete(start)
     const bucket = bucketAt(start)
-    const { given, host, isForgotten, name } = entry.context
-    const context = isForgotten ? contexts.intern(name.kind, name.name, given, host) as Identity : entry.context
+    const { given, host, name, target } = entry.context
+    const context = target ?? contexts.intern(name.kind, name.name, given, host) as Identity
     const present = entryIn(context, bucket)
-    values += RollUp.valueCount(entry.rollUp)
+    values += valueCount(entry)
     if (present === undefined) {
       attach(context, bucket, entry)
       entry.sent = false
       hold(bucket, entry, recorded)
     } else {
       hold(bucket, present, recorded)
-      if (present !== entry) present.rollUp.absorb(entry.rollUp)
-      resize(present)
+      if (present !== entry) absorb(present, entry)
     }
     return bucket
   }
@@ -686,14 +827,15 @@ const unsafeMake = (
     while (pending > config.maxContexts && dropOldest("TooManyContexts", Infinity));
     while (bytes > config.maxBytes && dropOldest("TooManyBytes", Infinity));
     while (values > config.maxValues) dropOldestValues(values - config.maxValues)
+    weigh()
   }
 
   const restore: MetricsAggregator["Type"]["restore"] = (items) =>
     Effect.sync(() => {
       for (const { entry, from, recorded } of items as ReadonlyArray<Taken>) {
         if (!buckets.has(from.start)) {
-          const { counted, version } = from
-          Object.assign(bucketAt(from.start), { counted, version })
+          const { counted, isChanged, version } = from
+          Object.assign(bucketAt(from.start), { counted, isChanged, version })
         }
         putBack(from.start, entry, recorded)
       }
@@ -705,21 +847,25 @@ const unsafeMake = (
       for (const { host, kind, name, recorded, start, state, tags } of items) {
         const context = contexts.intern(kind, name, tags, host) as Identity
         received += recorded
-        const entry = new Entry(context, bucketAt(startOf(start)), makeRollUp(kind, state))
+        const content = isPlain(kind) ? state as number : makeRollUp(kind, state)
+        const entry = new Entry(context, bucketAt(startOf(start)), content)
         putBack(startOf(start), entry, recorded).version = ++version
       }
       enforceBounds()
     })
 
-  const retainedOf = (start: number) => ({ context: { given, host, name }, pending, rollUp }: Entry): Retained => ({
-    kind: name.kind,
-    name: name.name,
-    host,
-    tags: given,
-    start,
-    recorded: pending,
-    state: rollUp.state()
-  })
+  const retainedOf = (start: number) => (entry: Entry): Retained => {
+    const { context: { given, host, name }, pending } = entry
+    return {
+      kind: name.kind,
+      name: name.name,
+      host,
+      tags: given,
+      start,
+      recorded: pending,
+      state: rollUpOf(entry).state()
+    }
+  }
 
   const snapshot: MetricsAggregator["Type"]["snapshot"] = (known) =>
     Effect.sync(() => {
@@ -727,11 +873,12 @@ const unsafeMake = (
       for (const bucket of buckets.values()) {
         const { dirty, start } = bucket
         if (dirty.length === 0) continue
-        if (bucket.counted !== dirty.length) {
+        if (bucket.isChanged || bucket.counted !== dirty.length) {
+          bucket.isChanged = false
           bucket.counted = dirty.length
           bucket.version = ++version
         }
-        const contexts = known.get(start) === bucket.version ? undefined : dirty.map(retainedOf(start))
+        const contexts = known.get(start) === bucket.version ? undefined : dirty.all().map(retainedOf(start))
         snapshots.push({ start, version: bucket.version, contexts })
       }
       return snapshots
@@ -747,7 +894,7 @@ const unsafeMake = (
     adopt,
     snapshot,
     fork: fromConfig(config),
-    isNearlyFull: () => pending >= nearly.contexts || values >= nearly.values || bytes >= nearly.bytes,
+    isNearlyFull: () => isNearlyFull,
     stats: Effect.sync((): Stats => ({ received, held, contexts: pending, bytes, dropped: ledger.totals() })),
     takeNews: Effect.sync((): News => {
       const news = { dropped: ledger.takeNews(), conflicts: Array.from(conflicts) }

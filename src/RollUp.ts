@@ -5,6 +5,7 @@
  */
 import * as Duration from "effect/Duration"
 import type { PCGRandom } from "effect/Utils"
+import { finite } from "./internal/limits.js"
 import { percentileIndex, percentileSuffix } from "./internal/percentile.js"
 import type { SeriesType } from "./Series.js"
 import type { Aggregate, CounterTransport } from "./ThreadStatsConfig.js"
@@ -112,9 +113,6 @@ export interface Options {
   readonly random: PCGRandom
 }
 
-/** Sums of finite values can overflow; what goes on the wire has to be a JSON number. */
-const finite = (x: number): number => Math.max(-Number.MAX_VALUE, Math.min(Number.MAX_VALUE, x))
-
 const noPoints: ReadonlyArray<Point> = []
 const noValues: ReadonlyArray<number> = []
 
@@ -127,7 +125,7 @@ const noValues: ReadonlyArray<number> = []
  */
 export const factory = (options: Options): (kind: Kind, state?: State) => RollUp => {
   const seconds = Duration.toSeconds(options.rollUpInterval)
-  const summary = makeSummary(options, seconds)
+  const shared: Shared = { ...options, summary: makeSummary(options, seconds) }
   const asDistributions = options.counters === "distributions"
   return (kind, state) => {
     switch (kind) {
@@ -143,7 +141,7 @@ export const factory = (options: Options): (kind: Kind, state?: State) => RollUp
       case "timing":
         return asDistributions
           ? new Distribution(valuesOf(state))
-          : makeHistogram(options, summary, state)
+          : makeHistogram(shared, state)
       case "distribution":
         return new Distribution(state as ReadonlyArray<number> | undefined)
     }
@@ -176,7 +174,7 @@ export const valueCount = (self: RollUp): number => self instanceof Distribution
  */
 export const report = (self: RollUp): () => ReadonlyArray<Point> => {
   if (self instanceof Histogram) {
-    const copy = new Histogram(self.size, self.random, self.summary, self.state())
+    const copy = new Histogram(self.shared, self.state())
     return () => copy.points()
   }
   const points = self.points()
@@ -327,23 +325,25 @@ class UniqueSet implements RollUp {
  */
 const partSize = 8192
 
+const noParts: ReadonlyArray<Float64Array> = []
+
 /** Every value, in order: whole parts as plain doubles, and what is not a whole part yet. */
 class Distribution implements RollUp {
-  full: Array<Float64Array> = []
+  full: ReadonlyArray<Float64Array> = noParts
   rest: Array<number> = []
-  constructor(values: Iterable<number> = []) {
+  constructor(values: Iterable<number> = noValues) {
     for (const value of values) this.add(value)
   }
   add(value: Value): number {
     if (this.rest.push(value as number) === partSize) {
-      this.full.push(Float64Array.from(this.rest))
+      this.full = this.full.concat(Float64Array.from(this.rest))
       this.rest = []
     }
     return numberBytes
   }
   absorb(older: RollUp): void {
     const { full, rest } = this
-    this.full = (older as Distribution).full.slice()
+    this.full = (older as Distribution).full
     this.rest = (older as Distribution).rest.slice()
     for (const part of full) for (const value of part) this.add(value)
     for (const value of rest) this.add(value)
@@ -377,6 +377,11 @@ class Distribution implements RollUp {
 const median = (sorted: Float64Array): number => sorted[(sorted.length - 1) >> 1]! / 2 + sorted[sorted.length >> 1]! / 2
 
 type Summary = (histogram: Histogram) => ReadonlyArray<Point>
+
+/** What is the same for all histograms. */
+interface Shared extends Pick<Options, "random" | "sampleSize"> {
+  readonly summary: Summary
+}
 
 const makeSummary = (options: Options, seconds: number): Summary => {
   const percentiles = options.percentiles.map((p) => ({ p, suffix: percentileSuffix(p) }))
@@ -421,15 +426,9 @@ class Histogram implements RollUp {
   sum: number
   count: number
   sample: Array<number>
-  size: number
-  readonly random: PCGRandom
-  readonly summary: Summary
-  constructor(size: number, random: PCGRandom, summary: Summary, state: HistogramState = nothingSeen) {
-    // one that was taken over may have been kept with another size; a sample that misses values cannot grow
-    const kept = state.sample.length
-    this.size = kept < state.count ? kept : Math.max(size, kept)
-    this.random = random
-    this.summary = summary
+  readonly shared: Shared
+  constructor(shared: Shared, state: HistogramState = nothingSeen) {
+    this.shared = shared
     this.min = state.min
     this.max = state.max
     this.sum = state.sum
@@ -441,26 +440,26 @@ class Histogram implements RollUp {
     if (x < this.min) this.min = x
     if (x > this.max) this.max = x
     this.sum += x
-    this.count += 1
-    if (this.sample.length < this.size) {
-      this.sample.push(x)
+    const sample = this.sample
+    const kept = sample.length
+    if (kept === this.count++ && kept < this.shared.sampleSize) {
+      sample.push(x)
       return numberBytes
     }
-    const slot = Math.floor(this.random.number() * this.count)
-    if (slot < this.size) this.sample[slot] = x
+    const slot = Math.floor(this.shared.random.number() * this.count)
+    if (slot < kept) sample[slot] = x
     return 0
   }
   absorb(older: RollUp): void {
     const that = older as Histogram
-    this.size = Math.min(this.size, that.size)
-    this.sample = unite(that, this, this.size, this.random)
+    this.sample = unite(that, this, Math.min(sizeOf(that), sizeOf(this)), this.shared.random)
     this.min = Math.min(this.min, that.min)
     this.max = Math.max(this.max, that.max)
     this.sum = finite(this.sum) + finite(that.sum)
     this.count += that.count
   }
   points(): ReadonlyArray<Point> {
-    return this.count === 0 ? noPoints : this.summary(this)
+    return this.count === 0 ? noPoints : this.shared.summary(this)
   }
   values(): ReadonlyArray<number> {
     return noValues
@@ -480,12 +479,19 @@ class Histogram implements RollUp {
 const valuesOf = (state: State | undefined): ReadonlyArray<number> =>
   state === undefined ? [] : Array.isArray(state) ? state : (state as HistogramState).sample
 
-const makeHistogram = ({ random, sampleSize }: Options, summary: Summary, state: State | undefined): Histogram => {
-  if (!Array.isArray(state)) return new Histogram(sampleSize, random, summary, state as HistogramState | undefined)
-  const histogram = new Histogram(sampleSize, random, summary)
+const makeHistogram = (shared: Shared, state: State | undefined): Histogram => {
+  if (!Array.isArray(state)) return new Histogram(shared, state as HistogramState | undefined)
+  const histogram = new Histogram(shared)
   for (const value of state) histogram.add(value)
   return histogram
 }
+
+/**
+ * How many values it keeps. One that was taken over may have been kept with another size; a sample that misses values
+ * cannot grow.
+ */
+const sizeOf = ({ count, sample, shared }: Histogram): number =>
+  sample.length < count ? sample.length : Math.max(shared.sampleSize, sample.length)
 
 /** A uniform sample of the union of two populations, from a uniform sample of each. */
 const unite = (first: Histogram, second: Histogram, size: number, random: PCGRandom): Array<number> => {

@@ -9,13 +9,14 @@ export class Context<A> {
   /** Tags as given, by which this is found: with another order the same series is found by another object. */
   readonly given: ReadonlyArray<string>
   readonly host: string | null
-  /** Itself, unless this only stands for another order of the same tags. */
-  readonly target: Context<A>
+  /**
+   * Itself, unless this only stands for another order of the same tags. `undefined` once it is forgotten, and another object
+   * stands for the series.
+   */
+  target: Context<A> | undefined
   readonly name: Name<A>
   next: Context<A> | undefined = undefined
   latest: A | undefined = undefined
-  /** Whether another object stands for the series from now on. */
-  isForgotten = false
 
   constructor(name: Name<A>, given: ReadonlyArray<string>, host: string | null, target: Context<A> | undefined) {
     this.name = name
@@ -30,6 +31,8 @@ export class Name<A> {
   readonly kind: Kind
   readonly name: string
   readonly groups: Array<Group<A> | undefined> = []
+  /** The same name with another kind. */
+  other: Name<A> | undefined = undefined
   constructor(kind: Kind, name: string) {
     this.kind = kind
     this.name = name
@@ -54,12 +57,17 @@ class Group<A> {
 
 /** Tells contexts apart by the tag at one position; the position behind the last one is the host. */
 class Branch<A> {
+  /** A context has one. */
+  readonly given: undefined = undefined
   readonly position: number
   readonly children = new Map<string | null, Context<A> | Branch<A>>()
   constructor(position: number) {
     this.position = position
   }
 }
+
+const isBranch = <A>(node: Context<A> | Branch<A> | undefined): node is Branch<A> =>
+  node !== undefined && node.given === undefined
 
 /** From so many on contexts are not compared one by one. */
 const longestChain = 4
@@ -85,7 +93,7 @@ const sortedKey = (tags: ReadonlyArray<string>, host: string | null): string => 
 const search = <A>(group: Group<A>, tags: ReadonlyArray<string>, host: string | null): Context<A> | undefined => {
   let node = group.root
   const length = group.length
-  while (node instanceof Branch) {
+  while (node !== undefined && node.given === undefined) {
     const position = node.position
     node = node.children.get(position === length ? host : tags[position]!)
   }
@@ -101,7 +109,7 @@ const search = <A>(group: Group<A>, tags: ReadonlyArray<string>, host: string | 
 }
 
 const each = <A>(node: Context<A> | Branch<A> | undefined, f: (context: Context<A>) => void): void => {
-  if (node instanceof Branch) {
+  if (isBranch(node)) {
     for (const child of node.children.values()) each(child, f)
   } else {
     for (let context = node; context !== undefined;) {
@@ -137,7 +145,7 @@ const lengthOf = <A>(chain: Context<A> | undefined): number => {
 
 /** The node with one context more. Chains stay short: no two contexts have the same tags in the same order and host. */
 const insert = <A>(node: Context<A> | Branch<A> | undefined, context: Context<A>): Context<A> | Branch<A> => {
-  if (node instanceof Branch) {
+  if (isBranch(node)) {
     const key = at(context, node.position)
     node.children.set(key, insert(node.children.get(key), context))
     return node
@@ -174,15 +182,20 @@ export interface Contexts<A> {
 }
 
 export const make = <A>(maxSize: number): Contexts<A> => {
-  const byKind: { readonly [K in Kind]: Map<string, Name<A>> } = {
-    counter: new Map(),
-    gauge: new Map(),
-    set: new Map(),
-    histogram: new Map(),
-    timing: new Map(),
-    distribution: new Map()
-  }
+  const names = new Map<string, Name<A>>()
   let size = 0
+
+  const nameOf = (kind: Kind, name: string): Name<A> | undefined => {
+    let known = names.get(name)
+    while (known !== undefined && known.kind !== kind) known = known.other
+    return known
+  }
+
+  const addName = (name: Name<A>): Name<A> => {
+    name.other = names.get(name.name)
+    names.set(name.name, name)
+    return name
+  }
 
   const groupOf = (name: Name<A>, length: number): Group<A> => name.groups[length] ??= new Group(length)
 
@@ -206,12 +219,16 @@ export const make = <A>(maxSize: number): Contexts<A> => {
   const sortedOf = (group: Group<A>): Map<string, Context<A>> => {
     if (group.sorted !== undefined) return group.sorted
     const sorted = new Map<string, Context<A>>()
-    each(group.root, ({ target }) => sorted.set(sortedKey(target.given, target.host), target))
+    each(group.root, (context) => {
+      if (context.target === context) sorted.set(sortedKey(context.given, context.host), context)
+    })
     return group.sorted = sorted
   }
 
   /** For tags that are not known in this order. */
-  const resolve = (name: Name<A>, tags: ReadonlyArray<string>, host: string | null): Context<A> => {
+  const resolve = (name: Name<A>, copy: ReadonlyArray<string>, host: string | null): Context<A> => {
+    // as long as it has to be: what was pushed to has room for many more
+    const tags = copy.length === 0 ? noTags : copy.slice()
     const group = groupOf(name, tags.length)
     if (isRegular(group, tags)) {
       const made = new Context(name, tags, host, undefined)
@@ -238,7 +255,7 @@ export const make = <A>(maxSize: number): Contexts<A> => {
 
   return {
     find(kind, name, tags, host) {
-      const known = byKind[kind].get(name)
+      const known = nameOf(kind, name)
       if (known === undefined) return undefined
       return tags === undefined || tags === null
         ? findIn(known, noTags, host)
@@ -249,30 +266,29 @@ export const make = <A>(maxSize: number): Contexts<A> => {
     intern(kind, name, input, host) {
       const tags = fromInput(input)
       if (typeof tags === "string") return tags
-      let known = byKind[kind].get(name)
-      if (known === undefined) byKind[kind].set(name, known = new Name(kind, name))
+      const known = nameOf(kind, name) ?? addName(new Name<A>(kind, name))
       return findIn(known, tags, host) ?? resolve(known, tags, host)
     },
     size: () => size,
     retain(isWanted) {
       const wanted: Array<Context<A>> = []
-      for (const names of Object.values(byKind)) {
-        for (const name of names.values()) {
+      for (const first of names.values()) {
+        for (let name: Name<A> | undefined = first; name !== undefined; name = name.other) {
           for (const group of name.groups) {
             each(group?.root, (context) => {
               if (context.target !== context) return
               if (isWanted(context)) wanted.push(context)
-              else context.isForgotten = true
+              else context.target = undefined
             })
           }
           name.groups.length = 0
         }
       }
-      for (const names of Object.values(byKind)) names.clear()
+      names.clear()
       size = 0
       for (const context of wanted) {
         const { given, host, name } = context
-        byKind[name.kind].set(name.name, name)
+        if (nameOf(name.kind, name.name) === undefined) addName(name)
         context.next = undefined
         const group = groupOf(name, given.length)
         if (!isRegular(group, given)) sortedOf(group).set(sortedKey(given, host), context)

@@ -26,3 +26,6 @@ export const eventWindow = { past: 18 * hour, future: 2 * hour }
 
 /** From which part of one of our own limits on it is near. */
 export const nearlyFull = 0.8
+
+/** Sums of finite values can overflow; what goes on the wire has to be a JSON number. */
+export const finite = (x: number): number => Math.max(-Number.MAX_VALUE, Math.min(Number.MAX_VALUE, x))
