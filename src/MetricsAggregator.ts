@@ -15,7 +15,7 @@ import { PCGRandom } from "effect/Utils"
 import * as Contexts from "./internal/contexts.js"
 import * as Ledger from "./internal/ledger.js"
 import { finite, hostLength, nearlyFull, pointWindow } from "./internal/limits.js"
-import type { TagFault, Tags } from "./internal/tags.js"
+import { fromInput, type TagFault, type Tags } from "./internal/tags.js"
 import type { Temporality } from "./Reporter.js"
 import * as RollUp from "./RollUp.js"
 import * as ThreadStatsConfig from "./ThreadStatsConfig.js"
@@ -179,6 +179,15 @@ interface Service {
     context?: PointContext | undefined
   ) => Effect.Effect<void>
   /**
+   * A function that takes values of one series, with their times, and does with each what {@link unsafeAdd} would: what name,
+   * tags and host are worth is looked at once. It works on whatever becomes of the series meanwhile.
+   */
+  readonly bind: (
+    kind: RollUp.Kind,
+    name: string,
+    context?: PointContext | undefined
+  ) => (value: RollUp.Value, time: number) => void
+  /**
    * Takes out what is to be reported: all of it or, with `upTo` (milliseconds since the epoch), only what is in buckets
    * that end at or before the bucket of that moment. `temporality` says whether a context that was taken out before is
    * handed out as its total or as what is new; `now` (milliseconds since the epoch) tells which bucket is still open.
@@ -250,6 +259,7 @@ type Identity = Contexts.Context<Entry>
 
 interface Bucket {
   readonly start: number
+  readonly end: number
   /** How many entries there are, also those without anything pending. */
   entries: number
   /** Whether it is not there any more, and its entries are not either. */
@@ -378,10 +388,31 @@ const bytesOf = ({ context: { given, host, name }, rollUp }: Entry): number => {
   return bytes
 }
 
+/** What is to be recorded under, or why it cannot be: the reason that is the first one for a point, too. */
+const look = (
+  name: unknown,
+  point: PointContext | undefined
+): { readonly host: string | null; readonly tags: ReadonlyArray<string> } | DropReason => {
+  try {
+    const host = point?.host ?? null
+    if (!isHost(host)) return "InvalidHost"
+    const given = point?.tags
+    if (!isName(name)) return "InvalidName"
+    const tags = fromInput(given)
+    return typeof tags === "string" ? tags : { host, tags }
+  } catch {
+    return "InvalidTags"
+  }
+}
+
 /** How many names, and how many starts of forgotten buckets, are remembered. */
 const remembered = 10_000
 
 const isLetter = (code: number): boolean => (code >= 97 && code <= 122) || (code >= 65 && code <= 90)
+
+const isName = (name: unknown): boolean => typeof name === "string" && isLetter(name.charCodeAt(0))
+
+const isHost = (host: unknown): boolean => host === null || (typeof host === "string" && host.length <= hostLength)
 
 /** Whether what it keeps of a context is one number. */
 const isPlain = (kind: RollUp.Kind): boolean => kind === "counter" || kind === "gauge"
@@ -471,6 +502,7 @@ const unsafeMake = (
     if (bucket === undefined) {
       bucket = {
         start,
+        end: start + interval,
         entries: 0,
         isGone: false,
         dirty: new Waiting(),
@@ -619,7 +651,7 @@ const unsafeMake = (
     tags: PointContext["tags"],
     host: string | null
   ): Identity | DropReason => {
-    if (typeof name !== "string" || !isLetter(name.charCodeAt(0))) return "InvalidName"
+    if (!isName(name)) return "InvalidName"
     if (contexts.size() >= 2 * entries + maxIdle) {
       contexts.retain((context) => context.latest !== undefined && hasEntry(context))
     }
@@ -652,7 +684,7 @@ const unsafeMake = (
   /** The one in the bucket of this moment, if there is one. */
   const entryAt = (context: Identity, time: number): Entry | undefined => {
     let bucket = current
-    if (bucket === undefined || time < bucket.start || time >= bucket.start + interval) {
+    if (bucket === undefined || time < bucket.start || time >= bucket.end) {
       bucket = buckets.get(startOf(time))
       if (bucket === undefined) return undefined
       current = bucket
@@ -711,7 +743,7 @@ const unsafeMake = (
     if (!isValue(kind, value)) return "InvalidValue"
     if (!Number.isFinite(time)) return "InvalidTimestamp"
     const host = point?.host ?? null
-    if (host !== null && (typeof host !== "string" || host.length > hostLength)) return "InvalidHost"
+    if (!isHost(host)) return "InvalidHost"
     const tags = point?.tags
     const context = contexts.find(kind, name, tags, host) ?? intern(kind, name, tags, host)
     return typeof context === "string" ? context : addTo(context, value, time)
@@ -727,6 +759,37 @@ const unsafeMake = (
       reason = "InvalidTags"
     }
     if (reason !== undefined) ledger.count(reason, name)
+  }
+
+  const bind: MetricsAggregator["Type"]["bind"] = (kind, name, point) => {
+    const isOneNumber = isPlain(kind)
+    const seen = look(name, point)
+    let context: Identity | undefined
+    let entry: Entry | undefined
+    const take = (value: RollUp.Value, time: number): DropReason | undefined => {
+      if (!isValue(kind, value)) return "InvalidValue"
+      if (!Number.isFinite(time)) return "InvalidTimestamp"
+      if (typeof seen === "string") return seen
+      if (context?.target === undefined) {
+        const { host, tags } = seen
+        context = (contexts.find(kind, name, tags, host) ?? intern(kind, name, tags, host)) as Identity
+      }
+      const reason = addTo(context, value, time)
+      entry = context.latest
+      return reason
+    }
+    return (value, time) => {
+      received++
+      if (
+        entry !== undefined && entry.pending > 0 && current !== undefined && entry.bucket === current &&
+        time >= current.start && time < current.end && isValue(kind, value) && (isOneNumber || hasRoom)
+      ) {
+        put(kind, entry, value)
+      } else {
+        const reason = take(value, time)
+        if (reason !== undefined) ledger.count(reason, name)
+      }
+    }
   }
 
   const takeOut = (
@@ -888,6 +951,7 @@ const unsafeMake = (
     rollUpInterval: config.rollUpInterval,
     counters: config.counters,
     unsafeAdd,
+    bind,
     add: (kind, name, value, time, context) => Effect.sync(() => unsafeAdd(kind, name, value, time, context)),
     flush,
     restore,

@@ -11,7 +11,7 @@ import * as Scope from "effect/Scope"
 import { inflateSync } from "node:zlib"
 import { type Context, recordAll, type Recorder, totalsOfBodies } from "../children/workload.js"
 import { recordEach } from "./effectLoop.js"
-import { type MakeSubject, NotAvailable, type Subject } from "./subject.js"
+import type { MakeSubject, Subject } from "./subject.js"
 
 export type Client = ThreadStats.ThreadStats["Type"]
 
@@ -160,24 +160,22 @@ export const makeAccessor: MakeSubject = makeWith((client) => {
   }
 })
 
-/** One instrument for a context: name and tags are fixed. */
-interface Instrument {
-  readonly unsafeAdd: (value: number) => void
+/** One for a context: name and tags are fixed. */
+const bind = (client: Client, { kind, name, tags }: Context): (value: number) => void => {
+  switch (kind) {
+    case "count":
+      return client.bindCounter(name, { tags }).unsafeIncrement
+    case "gauge":
+      return client.bindGauge(name, { tags }).unsafeSet
+    case "histogram":
+      return client.bindHistogram(name, { tags }).unsafeRecord
+    case "distribution":
+      return client.bindDistribution(name, { tags }).unsafeRecord
+  }
 }
 
-/**
- * BOUND INSTRUMENTS, TO BE WIRED HERE once `ThreadStats` has them: one instrument for a context, such as
- * `ThreadStats.counter(name, { tags })`, by `context.kind`. While this is undefined, the row says "not available".
- */
-const bind: ((client: Client, context: Context) => Instrument) | undefined = undefined
-
-export const makeBound: MakeSubject = (options) => {
-  if (bind === undefined) throw new NotAvailable("ThreadStats has no bound instruments yet")
-  return makeWith(boundTo(bind))(options)
-}
-
-const boundTo = (bind: (client: Client, context: Context) => Instrument) => (client: Client): Recording => {
-  const instruments: Array<Instrument> = []
+export const makeBound: MakeSubject = makeWith((client) => {
+  const instruments: Array<(value: number) => void> = []
   return {
     prepare: (workload) => {
       for (const context of workload.contexts) instruments.push(bind(client, context))
@@ -185,10 +183,10 @@ const boundTo = (bind: (client: Client, context: Context) => Instrument) => (cli
     // one call site for each kind, as in a program
     record: (workload) =>
       recordAll({
-        count: ({ index }, value) => instruments[index]!.unsafeAdd(value),
-        gauge: ({ index }, value) => instruments[index]!.unsafeAdd(value),
-        histogram: ({ index }, value) => instruments[index]!.unsafeAdd(value),
-        distribution: ({ index }, value) => instruments[index]!.unsafeAdd(value)
+        count: ({ index }, value) => instruments[index]!(value),
+        gauge: ({ index }, value) => instruments[index]!(value),
+        histogram: ({ index }, value) => instruments[index]!(value),
+        distribution: ({ index }, value) => instruments[index]!(value)
       }, workload)
   }
-}
+})

@@ -6,7 +6,7 @@ import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import type { Event } from "../Event.js"
 import type { EventsAggregator } from "../EventsAggregator.js"
-import type { DropReason, MetricsAggregator, Retained, RolledUp } from "../MetricsAggregator.js"
+import type { DropReason, MetricsAggregator, PointContext, Retained, RolledUp } from "../MetricsAggregator.js"
 import * as Reporter from "../Reporter.js"
 import type { Loaded, RetainedStore } from "../RetainedStore.js"
 import * as RollUp from "../RollUp.js"
@@ -58,10 +58,23 @@ export interface Front {
 
 /** The way from recording to one reporter, or to all of them. None of it fails. */
 export interface Branch {
-  readonly unsafeAdd: MetricsAggregator["Type"]["unsafeAdd"]
-  readonly unsafeAddEvent: (event: Event) => void
-  /** Starts a flush where a limit is near. */
-  readonly relieve: { readonly metrics: () => void; readonly events: () => void }
+  /** Takes a point, and starts a flush where a limit is near. All times are in milliseconds since the epoch. */
+  readonly unsafeAdd: (
+    kind: RollUp.Kind,
+    name: string,
+    value: RollUp.Value,
+    time: number,
+    now: number,
+    context: PointContext | undefined
+  ) => void
+  /** The same for values of one series that are measured now. */
+  readonly bind: (
+    kind: RollUp.Kind,
+    name: string,
+    context: PointContext | undefined
+  ) => (value: RollUp.Value, now: number) => void
+  /** The same for an event. */
+  readonly unsafeAddEvent: (event: Event, now: number) => void
   readonly take: (wish: Turns.Wish) => Effect.Effect<FlushReceipt>
   /** What is to be run on the interval, each by itself. */
   readonly periodic: ReadonlyArray<Effect.Effect<unknown>>
@@ -418,8 +431,7 @@ export const make = Effect.fnUntraced(function*(options: {
   const turns = makeTurns(flushOnce, emptyFlush)
 
   /** Near a limit, and not again before a whole flush could have run: where that does not help, the limit is what is left. */
-  const flushEarly = () => {
-    const now = clock.unsafeCurrentTimeMillis()
+  const flushEarly = (now: number) => {
     if (now < nextEarlyFlush) return
     nextEarlyFlush = now + Duration.toMillis(config.flushTimeout)
     Runtime.runFork(runtime)(turns.take(wish(config, now)))
@@ -432,15 +444,20 @@ export const make = Effect.fnUntraced(function*(options: {
   })
 
   return {
-    unsafeAdd: aggregator.unsafeAdd,
-    unsafeAddEvent: eventsAggregator.unsafeAdd,
-    relieve: {
-      metrics: () => {
-        if (aggregator.isNearlyFull()) flushEarly()
-      },
-      events: () => {
-        if (eventsAggregator.isNearlyFull()) flushEarly()
+    unsafeAdd(kind, name, value, time, now, context) {
+      aggregator.unsafeAdd(kind, name, value, time, context)
+      if (aggregator.isNearlyFull()) flushEarly(now)
+    },
+    bind(kind, name, context) {
+      const add = aggregator.bind(kind, name, context)
+      return (value, now) => {
+        add(value, now)
+        if (aggregator.isNearlyFull()) flushEarly(now)
       }
+    },
+    unsafeAddEvent(event, now) {
+      eventsAggregator.unsafeAdd(event)
+      if (eventsAggregator.isNearlyFull()) flushEarly(now)
     },
     take: turns.take,
     periodic: [flushClosed],

@@ -1,4 +1,5 @@
 import * as Effect from "effect/Effect"
+import type { PointContext } from "../MetricsAggregator.js"
 import type { Counts, FlushCounts, FlushReceipt, Stats } from "../ThreadStats.js"
 import { type Branch, emptyFlush, makeTurns } from "./branch.js"
 import * as Ledger from "./ledger.js"
@@ -41,6 +42,17 @@ const addReceipts = (a: FlushReceipt, b: FlushReceipt): FlushReceipt => ({
   skipped: a.skipped && b.skipped
 })
 
+/** Read once: a getter may have effects, or say something else the next time. */
+const once = (context: PointContext | undefined): PointContext | undefined => {
+  if (context === undefined) return undefined
+  try {
+    return { tags: context.tags, host: context.host }
+  } catch {
+    // each branch says so
+    return context
+  }
+}
+
 /**
  * Several branches as one, each with aggregators, turns and books of its own: what one has delivered another may have to
  * keep. A flush of all is over when the last of them is; on the interval each goes by itself.
@@ -56,28 +68,19 @@ export const combine = (branches: ReadonlyArray<Branch>, before: Effect.Effect<v
     )
   const late = { ...emptyFlush, branches: branches.map(() => emptyFlush) }
   return {
-    unsafeAdd(kind, name, value, time, context) {
-      let seen = context
-      if (context !== undefined) {
-        try {
-          // once: a getter may have effects, or say something else the next time
-          seen = { tags: context.tags, host: context.host }
-        } catch {
-          // each of them says so
-        }
-      }
-      for (const branch of branches) branch.unsafeAdd(kind, name, value, time, seen)
+    unsafeAdd(kind, name, value, time, now, context) {
+      const seen = once(context)
+      for (const branch of branches) branch.unsafeAdd(kind, name, value, time, now, seen)
     },
-    unsafeAddEvent(event) {
-      for (const branch of branches) branch.unsafeAddEvent(event)
-    },
-    relieve: {
-      metrics() {
-        for (const branch of branches) branch.relieve.metrics()
-      },
-      events() {
-        for (const branch of branches) branch.relieve.events()
+    bind(kind, name, context) {
+      const seen = once(context)
+      const all = branches.map((branch) => branch.bind(kind, name, seen))
+      return (value, now) => {
+        for (const add of all) add(value, now)
       }
+    },
+    unsafeAddEvent(event, now) {
+      for (const branch of branches) branch.unsafeAddEvent(event, now)
     },
     take: makeTurns(flushAll, late).take,
     periodic: [before, ...branches.flatMap(({ periodic }) => periodic)],
