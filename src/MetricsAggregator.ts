@@ -64,6 +64,17 @@ export interface PointContext {
 }
 
 /**
+ * A series that an aggregator was told of beforehand.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Binding {
+  readonly kind: RollUp.Kind
+  readonly name: string
+}
+
+/**
  * One context of one bucket, taken out to be reported.
  *
  * @since 0.1.0
@@ -160,8 +171,8 @@ interface Service {
   /** How counters, histograms and timings are handed out. */
   readonly counters: ThreadStatsConfig.CounterTransport
   /**
-   * Takes one point of a moment in milliseconds since the epoch. Never throws; what cannot be taken is dropped and
-   * counted. Tags are copied.
+   * Takes one point of a moment in milliseconds since the epoch, and says whether a limit is near, so that it is time to
+   * flush. Never throws; what cannot be taken is dropped and counted. Tags are copied.
    */
   readonly unsafeAdd: (
     kind: RollUp.Kind,
@@ -169,7 +180,7 @@ interface Service {
     value: RollUp.Value,
     time: number,
     context?: PointContext | undefined
-  ) => void
+  ) => boolean
   /** {@link unsafeAdd} as an Effect. */
   readonly add: (
     kind: RollUp.Kind,
@@ -178,15 +189,10 @@ interface Service {
     time: number,
     context?: PointContext | undefined
   ) => Effect.Effect<void>
-  /**
-   * A function that takes values of one series, with their times, and does with each what {@link unsafeAdd} would: what name,
-   * tags and host are worth is looked at once. It works on whatever becomes of the series meanwhile.
-   */
-  readonly bind: (
-    kind: RollUp.Kind,
-    name: string,
-    context?: PointContext | undefined
-  ) => (value: RollUp.Value, time: number) => void
+  /** One series, for {@link unsafeAddTo}: what name, tags and host are worth is looked at once. It never goes stale. */
+  readonly bind: (kind: RollUp.Kind, name: string, context?: PointContext | undefined) => Binding
+  /** {@link unsafeAdd} for a series of this aggregator, and faster. */
+  readonly unsafeAddTo: (binding: Binding, value: RollUp.Value, time: number) => boolean
   /**
    * Takes out what is to be reported: all of it or, with `upTo` (milliseconds since the epoch), only what is in buckets
    * that end at or before the bucket of that moment. `temporality` says whether a context that was taken out before is
@@ -257,24 +263,29 @@ class Entry {
 
 type Identity = Contexts.Context<Entry>
 
-interface Bucket {
+class Bucket {
   readonly start: number
   readonly end: number
   /** How many entries there are, also those without anything pending. */
-  entries: number
+  entries = 0
   /** Whether it is not there any more, and its entries are not either. */
-  isGone: boolean
+  isGone = false
   /** The entries with something pending, in the order in which they got it. */
-  readonly dirty: Waiting
+  readonly dirty = new Waiting()
   /** Those of them that keep every value. */
-  readonly valued: Waiting
+  readonly valued = new Waiting()
   /** The bytes of the entries that have nothing pending, and are kept for their totals. */
-  keptBytes: number
+  keptBytes = 0
   /** Of what is pending, as long as that has `counted` entries: what was taken out and put back is what it was. */
-  version: number
-  counted: number
+  version = 0
+  counted = 0
   /** Whether anything was recorded since the version was given. */
-  isChanged: boolean
+  isChanged = false
+
+  constructor(start: number, end: number) {
+    this.start = start
+    this.end = end
+  }
 }
 
 /** Entries with something pending, first in, first out. */
@@ -405,6 +416,23 @@ const look = (
   }
 }
 
+class Bound implements Binding {
+  readonly kind: RollUp.Kind
+  readonly name: string
+  readonly isCounter: boolean
+  readonly seen: ReturnType<typeof look>
+  /** The entry that was used last, and its context. */
+  entry: Entry | undefined = undefined
+  context: Identity | undefined = undefined
+
+  constructor(kind: RollUp.Kind, name: string, point: PointContext | undefined) {
+    this.kind = kind
+    this.name = name
+    this.isCounter = kind === "counter"
+    this.seen = look(name, point)
+  }
+}
+
 /** How many names, and how many starts of forgotten buckets, are remembered. */
 const remembered = 10_000
 
@@ -432,8 +460,11 @@ const unsafeMake = (
   const buckets = new Map<number, Bucket>()
   /** The same, the oldest first, and some that are gone. */
   let ordered: Array<Bucket> = []
-  /** The bucket that was used last, which is mostly the open one. */
-  let current: Bucket | undefined
+  /** No moment is in it, and no entry. */
+  const nowhere = new Bucket(Infinity, -Infinity)
+  /** The bucket that was used last, which is mostly the open one, and the moment that it was used for. */
+  let current = nowhere
+  let currentTime = Number.NaN
   const forgotten = new Set<number>()
   const kinds = new Map<string, RollUp.Kind>()
   let conflicts = new Set<string>()
@@ -443,8 +474,8 @@ const unsafeMake = (
     values: config.maxValues * nearlyFull,
     bytes: config.maxBytes * nearlyFull
   }
-  /** All points, and those that were neither dropped nor taken out. */
-  let received = 0
+  /** Points that were taken out, and those that were neither taken out nor dropped. */
+  let out = 0
   let held = 0
   /** Entries with something pending, the distribution values in them, and their bytes. */
   let pending = 0
@@ -500,18 +531,7 @@ const unsafeMake = (
   const bucketAt = (start: number): Bucket => {
     let bucket = buckets.get(start)
     if (bucket === undefined) {
-      bucket = {
-        start,
-        end: start + interval,
-        entries: 0,
-        isGone: false,
-        dirty: new Waiting(),
-        valued: new Waiting(),
-        keptBytes: 0,
-        version: 0,
-        counted: 0,
-        isChanged: false
-      }
+      bucket = new Bucket(start, start + interval)
       buckets.set(start, bucket)
       insert(bucket)
     }
@@ -521,7 +541,9 @@ const unsafeMake = (
   const discard = (bucket: Bucket) => {
     bucket.isGone = true
     buckets.delete(bucket.start)
-    if (current === bucket) current = undefined
+    if (current !== bucket) return
+    current = nowhere
+    currentTime = Number.NaN
   }
 
   /** The context's entry in this bucket. On the way, those of buckets that are gone are let go. */
@@ -684,10 +706,13 @@ const unsafeMake = (
   /** The one in the bucket of this moment, if there is one. */
   const entryAt = (context: Identity, time: number): Entry | undefined => {
     let bucket = current
-    if (bucket === undefined || time < bucket.start || time >= bucket.end) {
-      bucket = buckets.get(startOf(time))
-      if (bucket === undefined) return undefined
-      current = bucket
+    if (time !== currentTime) {
+      if (time < bucket.start || time >= bucket.end) {
+        const other = buckets.get(startOf(time))
+        if (other === undefined) return undefined
+        current = bucket = other
+      }
+      currentTime = time
     }
     const entry = context.latest
     return entry === undefined || entry.bucket === bucket ? entry : entryIn(context, bucket)
@@ -722,6 +747,7 @@ const unsafeMake = (
       }
       if (entry === undefined) {
         const bucket = current = bucketAt(start)
+        currentTime = time
         noteKind(kind, name)
         entry = new Entry(context, bucket, empty(kind))
         attach(context, bucket, entry)
@@ -750,7 +776,6 @@ const unsafeMake = (
   }
 
   const unsafeAdd: MetricsAggregator["Type"]["unsafeAdd"] = (kind, name, value, time, context) => {
-    received++
     let reason: DropReason | undefined
     try {
       reason = take(kind, name, value, time, context)
@@ -759,37 +784,49 @@ const unsafeMake = (
       reason = "InvalidTags"
     }
     if (reason !== undefined) ledger.count(reason, name)
+    return isNearlyFull
   }
 
-  const bind: MetricsAggregator["Type"]["bind"] = (kind, name, point) => {
-    const isOneNumber = isPlain(kind)
-    const seen = look(name, point)
-    let context: Identity | undefined
-    let entry: Entry | undefined
-    const take = (value: RollUp.Value, time: number): DropReason | undefined => {
-      if (!isValue(kind, value)) return "InvalidValue"
-      if (!Number.isFinite(time)) return "InvalidTimestamp"
-      if (typeof seen === "string") return seen
-      if (context?.target === undefined) {
-        const { host, tags } = seen
-        context = (contexts.find(kind, name, tags, host) ?? intern(kind, name, tags, host)) as Identity
-      }
-      const reason = addTo(context, value, time)
-      entry = context.latest
-      return reason
+  const contextOf = (bound: Bound, { host, tags }: Exclude<Bound["seen"], DropReason>): Identity => {
+    if (bound.context?.target !== undefined) return bound.context
+    const { kind, name } = bound
+    return bound.context = (contexts.find(kind, name, tags, host) ?? intern(kind, name, tags, host)) as Identity
+  }
+
+  /** The slow way: the series, or its entry, is not known yet or not any more. */
+  const resolve = (bound: Bound, value: RollUp.Value, time: number): void => {
+    const { kind, name, seen } = bound
+    const reason = !isValue(kind, value)
+      ? "InvalidValue"
+      : !Number.isFinite(time)
+      ? "InvalidTimestamp"
+      : typeof seen === "string"
+      ? seen
+      : addTo(contextOf(bound, seen), value, time)
+    if (reason !== undefined) ledger.count(reason, name)
+    bound.entry = bound.context?.latest
+  }
+
+  /** {@link put} for what keeps more than one number. */
+  const grow = (bound: Bound, entry: Entry, value: RollUp.Value, time: number): void => {
+    if (hasRoom) put(bound.kind, entry, value)
+    else resolve(bound, value, time)
+  }
+
+  const unsafeAddTo: MetricsAggregator["Type"]["unsafeAddTo"] = (binding, value, time) => {
+    const bound = binding as Bound
+    const entry = bound.entry
+    if (entry?.bucket !== current || time !== currentTime || entry.pending === 0 || !Number.isFinite(value)) {
+      resolve(bound, value, time)
+    } else if (bound.isCounter) {
+      current.isChanged = true
+      entry.pending++
+      held++
+      entry.value += value as number
+    } else {
+      grow(bound, entry, value, time)
     }
-    return (value, time) => {
-      received++
-      if (
-        entry !== undefined && entry.pending > 0 && current !== undefined && entry.bucket === current &&
-        time >= current.start && time < current.end && isValue(kind, value) && (isOneNumber || hasRoom)
-      ) {
-        put(kind, entry, value)
-      } else {
-        const reason = take(value, time)
-        if (reason !== undefined) ledger.count(reason, name)
-      }
-    }
+    return isNearlyFull
   }
 
   const takeOut = (
@@ -801,6 +838,7 @@ const unsafeMake = (
   ): void => {
     const distributed = addsUp(entry.context.name.kind)
     let recorded = entry.pending
+    out += recorded
     const size = release(entry)
     const rollUp = rollUpOf(entry)
     if (temporality === "total" && !distributed) {
@@ -901,6 +939,7 @@ const unsafeMake = (
           Object.assign(bucketAt(from.start), { counted, isChanged, version })
         }
         putBack(from.start, entry, recorded)
+        out -= recorded
       }
       enforceBounds()
     })
@@ -909,7 +948,6 @@ const unsafeMake = (
     Effect.sync(() => {
       for (const { host, kind, name, recorded, start, state, tags } of items) {
         const context = contexts.intern(kind, name, tags, host) as Identity
-        received += recorded
         const content = isPlain(kind) ? state as number : makeRollUp(kind, state)
         const entry = new Entry(context, bucketAt(startOf(start)), content)
         putBack(startOf(start), entry, recorded).version = ++version
@@ -951,15 +989,19 @@ const unsafeMake = (
     rollUpInterval: config.rollUpInterval,
     counters: config.counters,
     unsafeAdd,
-    bind,
-    add: (kind, name, value, time, context) => Effect.sync(() => unsafeAdd(kind, name, value, time, context)),
+    bind: (kind, name, context) => new Bound(kind, name, context),
+    unsafeAddTo,
+    add: (kind, name, value, time, context) => Effect.sync(() => void unsafeAdd(kind, name, value, time, context)),
     flush,
     restore,
     adopt,
     snapshot,
     fork: fromConfig(config),
     isNearlyFull: () => isNearlyFull,
-    stats: Effect.sync((): Stats => ({ received, held, contexts: pending, bytes, dropped: ledger.totals() })),
+    stats: Effect.sync((): Stats => {
+      const received = held + out + ledger.total()
+      return { received, held, contexts: pending, bytes, dropped: ledger.totals() }
+    }),
     takeNews: Effect.sync((): News => {
       const news = { dropped: ledger.takeNews(), conflicts: Array.from(conflicts) }
       conflicts = new Set()

@@ -330,43 +330,74 @@ class UniqueSet implements RollUp {
  */
 const partSize = 8192
 
-const noParts: ReadonlyArray<Float64Array> = []
+/** The values of a distribution once they are many: plain doubles, in parts that are full but for the last one. */
+class Parts {
+  readonly full: Array<Float64Array>
+  last: Float64Array
+  used: number
 
-/** Every value, in order: whole parts as plain doubles, and what is not a whole part yet. */
+  constructor(full: Array<Float64Array>, last: Float64Array, used: number) {
+    this.full = full
+    this.last = last
+    this.used = used
+  }
+
+  add(value: number): void {
+    if (this.used === partSize) {
+      this.full.push(this.last)
+      this.last = new Float64Array(partSize)
+      this.used = 0
+    }
+    this.last[this.used++] = value
+  }
+
+  size(): number {
+    return this.full.length * partSize + this.used
+  }
+}
+
+/** Every value, in order. */
 class Distribution implements RollUp {
-  full: ReadonlyArray<Float64Array> = noParts
-  rest: Array<number> = []
+  few: Array<number> = []
+  /** Instead of the few. */
+  many: Parts | undefined = undefined
   constructor(values: Iterable<number> = noValues) {
     for (const value of values) this.add(value)
   }
   add(value: Value): number {
-    if (this.rest.push(value as number) === partSize) {
-      this.full = this.full.concat(Float64Array.from(this.rest))
-      this.rest = []
+    if (this.many !== undefined) {
+      this.many.add(value as number)
+    } else if (this.few.push(value as number) === partSize) {
+      this.many = new Parts([], new Float64Array(this.few), partSize)
+      this.few = []
     }
     return numberBytes
   }
   absorb(older: RollUp): void {
-    const { full, rest } = this
-    this.full = (older as Distribution).full
-    this.rest = (older as Distribution).rest.slice()
-    for (const part of full) for (const value of part) this.add(value)
-    for (const value of rest) this.add(value)
+    const values = this.values()
+    const { few, many } = older as Distribution
+    this.few = few.slice()
+    this.many = many === undefined ? undefined : new Parts(many.full.slice(), many.last.slice(), many.used)
+    for (const value of values) this.add(value)
   }
   points(): ReadonlyArray<Point> {
     return noPoints
   }
   values(): ReadonlyArray<number> {
-    return this.full.length === 0 ? this.rest : this.full.flatMap((part) => Array.from(part)).concat(this.rest)
+    if (this.many === undefined) return this.few
+    const { full, last, used } = this.many
+    const values: Array<number> = []
+    for (const part of full) for (let i = 0; i < partSize; i++) values.push(part[i]!)
+    for (let i = 0; i < used; i++) values.push(last[i]!)
+    return values
   }
   size(): number {
-    return this.full.length * partSize + this.rest.length
+    return this.many === undefined ? this.few.length : this.many.size()
   }
   parts(): ReadonlyArray<RollUp> {
-    if (this.full.length === 0) return [this]
-    const parts = this.full.map((part): RollUp => new Distribution(part))
-    if (this.rest.length > 0) parts.push(new Distribution(this.rest))
-    return parts
+    if (this.many === undefined || this.many.full.length === 0) return [this]
+    const { full, last, used } = this.many
+    return [...full.map((part) => partOf(part, partSize)), partOf(last, used)]
   }
   samples(): Samples {
     return { values: this.values(), weight: 1 }
@@ -377,6 +408,12 @@ class Distribution implements RollUp {
   state(): State {
     return this.values().slice()
   }
+}
+
+const partOf = (values: Float64Array, used: number): Distribution => {
+  const part = new Distribution()
+  part.many = new Parts([], values, used)
+  return part
 }
 
 const median = (sorted: Float64Array): number => sorted[(sorted.length - 1) >> 1]! / 2 + sorted[sorted.length >> 1]! / 2

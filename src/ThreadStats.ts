@@ -635,8 +635,7 @@ export const fromConfig = (
 
     const bind = (kind: RollUp.Kind, name: string, options: InstrumentOptions | undefined) => {
       if (isTooLong(kind, name)) return () => dropPoint("NameTooLong", name)
-      const add = way.bind(kind, name, options)
-      return (value: RollUp.Value) => add(value, readNow())
+      return way.bind(kind, name, options, readNow)
     }
 
     const event = (title: string, text: string, options: makeEvent.EventOptions = {}): void => {

@@ -21,6 +21,7 @@ const workloadOf = (calls: number): Workload => ({ calls, contexts: [context] })
 const measure = async (make: MakeSubject, values: number) => {
   const subject = await make({ prefix: "" })
   const workload = workloadOf(values)
+  subject.prepare?.(workload)
   const before = memory()
   const cpu = cpuTime()
   const start = performance.now()

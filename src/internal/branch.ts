@@ -67,12 +67,13 @@ export interface Branch {
     now: number,
     context: PointContext | undefined
   ) => void
-  /** The same for values of one series that are measured now. */
+  /** The same for values of one series, each of which is measured when it is recorded. */
   readonly bind: (
     kind: RollUp.Kind,
     name: string,
-    context: PointContext | undefined
-  ) => (value: RollUp.Value, now: number) => void
+    context: PointContext | undefined,
+    readNow: () => number
+  ) => (value: RollUp.Value) => void
   /** The same for an event. */
   readonly unsafeAddEvent: (event: Event, now: number) => void
   readonly take: (wish: Turns.Wish) => Effect.Effect<FlushReceipt>
@@ -445,14 +446,14 @@ export const make = Effect.fnUntraced(function*(options: {
 
   return {
     unsafeAdd(kind, name, value, time, now, context) {
-      aggregator.unsafeAdd(kind, name, value, time, context)
-      if (aggregator.isNearlyFull()) flushEarly(now)
+      if (aggregator.unsafeAdd(kind, name, value, time, context)) flushEarly(now)
     },
-    bind(kind, name, context) {
-      const add = aggregator.bind(kind, name, context)
-      return (value, now) => {
-        add(value, now)
-        if (aggregator.isNearlyFull()) flushEarly(now)
+    bind(kind, name, context, readNow) {
+      const { bind, unsafeAddTo } = aggregator
+      const binding = bind(kind, name, context)
+      return (value) => {
+        const now = readNow()
+        if (unsafeAddTo(binding, value, now)) flushEarly(now)
       }
     },
     unsafeAddEvent(event, now) {

@@ -72,11 +72,14 @@ export const combine = (branches: ReadonlyArray<Branch>, before: Effect.Effect<v
       const seen = once(context)
       for (const branch of branches) branch.unsafeAdd(kind, name, value, time, now, seen)
     },
-    bind(kind, name, context) {
+    bind(kind, name, context, readNow) {
       const seen = once(context)
-      const all = branches.map((branch) => branch.bind(kind, name, seen))
-      return (value, now) => {
-        for (const add of all) add(value, now)
+      let now = 0
+      // one reading for all of them
+      const all = branches.map((branch) => branch.bind(kind, name, seen, () => now))
+      return (value) => {
+        now = readNow()
+        for (const add of all) add(value)
       }
     },
     unsafeAddEvent(event, now) {

@@ -3,6 +3,8 @@
  */
 export interface Ledger<Reason extends string> {
   readonly count: (reason: Reason, name: unknown, times?: number) => void
+  /** All reasons together. */
+  readonly total: () => number
   readonly totals: () => { readonly [R in Reason]?: number }
   /** What was counted since the last call, with up to three names for each reason. */
   readonly takeNews: () => ReadonlyArray<News<Reason>>
@@ -35,6 +37,11 @@ export const make = <Reason extends string>(): Ledger<Reason> => {
       }
       entry.count += times
       if (entry.names.size < shown) entry.names.add(label(name))
+    },
+    total() {
+      let sum = 0
+      for (const count of totals.values()) sum += count
+      return sum
     },
     totals: () => Object.fromEntries(totals) as { [R in Reason]?: number },
     takeNews() {
