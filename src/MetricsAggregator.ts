@@ -64,17 +64,6 @@ export interface PointContext {
 }
 
 /**
- * A series that an aggregator was told of beforehand.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Binding {
-  readonly kind: RollUp.Kind
-  readonly name: string
-}
-
-/**
  * One context of one bucket, taken out to be reported.
  *
  * @since 0.1.0
@@ -189,10 +178,17 @@ interface Service {
     time: number,
     context?: PointContext | undefined
   ) => Effect.Effect<void>
-  /** One series, for {@link unsafeAddTo}: what name, tags and host are worth is looked at once. It never goes stale. */
-  readonly bind: (kind: RollUp.Kind, name: string, context?: PointContext | undefined) => Binding
-  /** {@link unsafeAdd} for a series of this aggregator, and faster. */
-  readonly unsafeAddTo: (binding: Binding, value: RollUp.Value, time: number) => boolean
+  /**
+   * A function that takes values of one series at the time that `now` says (a counter's default is 1), and does with each
+   * what {@link unsafeAdd} does: what name, tags and host are worth is looked at once. It works on whatever becomes of
+   * the series meanwhile. Where a limit is near, it calls `relieve` with that time.
+   */
+  readonly bind: (
+    kind: RollUp.Kind,
+    name: string,
+    context: PointContext | undefined,
+    options: { readonly now: () => number; readonly relieve: (now: number) => void }
+  ) => (value?: RollUp.Value) => void
   /**
    * Takes out what is to be reported: all of it or, with `upTo` (milliseconds since the epoch), only what is in buckets
    * that end at or before the bucket of that moment. `temporality` says whether a context that was taken out before is
@@ -416,19 +412,16 @@ const look = (
   }
 }
 
-class Bound implements Binding {
+/** What is known of a series beforehand. */
+class Bound {
   readonly kind: RollUp.Kind
   readonly name: string
-  readonly isCounter: boolean
   readonly seen: ReturnType<typeof look>
-  /** The entry that was used last, and its context. */
-  entry: Entry | undefined = undefined
   context: Identity | undefined = undefined
 
   constructor(kind: RollUp.Kind, name: string, point: PointContext | undefined) {
     this.kind = kind
     this.name = name
-    this.isCounter = kind === "counter"
     this.seen = look(name, point)
   }
 }
@@ -737,6 +730,11 @@ const unsafeMake = (
   /** One value of a series, or why it cannot be taken. */
   const addTo = (context: Identity, value: RollUp.Value, time: number): DropReason | undefined => {
     const { kind, name } = context.name
+    const latest = context.latest
+    if (latest?.bucket === current && time === currentTime && latest.pending > 0 && (hasRoom || isPlain(kind))) {
+      put(kind, latest, value)
+      return undefined
+    }
     let entry = entryAt(context, time)
     if (entry === undefined || entry.pending === 0 || !(hasRoom || isPlain(kind))) {
       const start = startOf(time)
@@ -793,10 +791,10 @@ const unsafeMake = (
     return bound.context = (contexts.find(kind, name, tags, host) ?? intern(kind, name, tags, host)) as Identity
   }
 
-  /** The slow way: the series, or its entry, is not known yet or not any more. */
-  const resolve = (bound: Bound, value: RollUp.Value, time: number): void => {
+  /** As {@link unsafeAdd}, and finds the entry for the next time. */
+  const resolve = (bound: Bound, value: RollUp.Value | undefined, time: number): Entry | undefined => {
     const { kind, name, seen } = bound
-    const reason = !isValue(kind, value)
+    const reason = value === undefined || !isValue(kind, value)
       ? "InvalidValue"
       : !Number.isFinite(time)
       ? "InvalidTimestamp"
@@ -804,29 +802,54 @@ const unsafeMake = (
       ? seen
       : addTo(contextOf(bound, seen), value, time)
     if (reason !== undefined) ledger.count(reason, name)
-    bound.entry = bound.context?.latest
+    return bound.context?.latest
   }
 
-  /** {@link put} for what keeps more than one number. */
-  const grow = (bound: Bound, entry: Entry, value: RollUp.Value, time: number): void => {
-    if (hasRoom) put(bound.kind, entry, value)
-    else resolve(bound, value, time)
-  }
-
-  const unsafeAddTo: MetricsAggregator["Type"]["unsafeAddTo"] = (binding, value, time) => {
-    const bound = binding as Bound
-    const entry = bound.entry
-    if (entry?.bucket !== current || time !== currentTime || entry.pending === 0 || !Number.isFinite(value)) {
-      resolve(bound, value, time)
-    } else if (bound.isCounter) {
-      current.isChanged = true
-      entry.pending++
-      held++
-      entry.value += value as number
-    } else {
-      grow(bound, entry, value, time)
+  const bind: MetricsAggregator["Type"]["bind"] = (kind, name, point, { now, relieve }) => {
+    const bound = new Bound(kind, name, point)
+    let entry: Entry | undefined
+    // apart by kind, and each of them whole: a call is hardly more than what it has to look up
+    switch (kind) {
+      case "counter":
+        return (value = 1) => {
+          const time = now()
+          if (entry?.bucket !== current || time !== currentTime || entry.pending === 0 || !Number.isFinite(value)) {
+            entry = resolve(bound, value, time)
+          } else {
+            current.isChanged = true
+            entry.pending++
+            held++
+            entry.value += value as number
+          }
+          if (isNearlyFull) relieve(time)
+        }
+      case "gauge":
+        return (value) => {
+          const time = now()
+          if (entry?.bucket !== current || time !== currentTime || entry.pending === 0 || !Number.isFinite(value)) {
+            entry = resolve(bound, value, time)
+          } else {
+            current.isChanged = true
+            entry.pending++
+            held++
+            entry.value = value as number
+          }
+          if (isNearlyFull) relieve(time)
+        }
+      default:
+        return (value) => {
+          const time = now()
+          if (
+            entry?.bucket !== current || time !== currentTime || entry.pending === 0 || !hasRoom ||
+            !Number.isFinite(value)
+          ) {
+            entry = resolve(bound, value, time)
+          } else {
+            put(kind, entry, value as number)
+          }
+          if (isNearlyFull) relieve(time)
+        }
     }
-    return isNearlyFull
   }
 
   const takeOut = (
@@ -989,8 +1012,7 @@ const unsafeMake = (
     rollUpInterval: config.rollUpInterval,
     counters: config.counters,
     unsafeAdd,
-    bind: (kind, name, context) => new Bound(kind, name, context),
-    unsafeAddTo,
+    bind,
     add: (kind, name, value, time, context) => Effect.sync(() => void unsafeAdd(kind, name, value, time, context)),
     flush,
     restore,

@@ -416,7 +416,7 @@ const makeRecorders = (options: {
     kind: RollUp.Kind,
     name: string,
     options: InstrumentOptions | undefined
-  ) => (value: RollUp.Value) => void
+  ) => (value?: RollUp.Value) => void
   readonly event: (title: string, text: string, options: makeEvent.EventOptions | undefined) => void
   readonly clock: Clock.Clock
   readonly timerUnit: ThreadStatsConfig.TimerUnit
@@ -467,9 +467,8 @@ const makeRecorders = (options: {
     unsafeSet: (name, value, options) => point("set", name, value, options),
     unsafeEvent: (title, text, options) => event(title, text, options),
     bindCounter(name, options) {
-      const add = bind("counter", name, options)
-      const unsafeIncrement = (value = 1) => add(value)
-      const unsafeDecrement = (value = 1) => add(negate(value))
+      const unsafeIncrement = bind("counter", name, options)
+      const unsafeDecrement = (value = 1) => unsafeIncrement(negate(value))
       return {
         increment: (value) => Effect.sync(() => unsafeIncrement(value)),
         decrement: (value) => Effect.sync(() => unsafeDecrement(value)),

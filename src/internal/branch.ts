@@ -67,13 +67,13 @@ export interface Branch {
     now: number,
     context: PointContext | undefined
   ) => void
-  /** The same for values of one series, each of which is measured when it is recorded. */
+  /** The same for values of one series, each of which is measured when it is recorded; a counter's default is 1. */
   readonly bind: (
     kind: RollUp.Kind,
     name: string,
     context: PointContext | undefined,
-    readNow: () => number
-  ) => (value: RollUp.Value) => void
+    now: () => number
+  ) => (value?: RollUp.Value) => void
   /** The same for an event. */
   readonly unsafeAddEvent: (event: Event, now: number) => void
   readonly take: (wish: Turns.Wish) => Effect.Effect<FlushReceipt>
@@ -448,14 +448,7 @@ export const make = Effect.fnUntraced(function*(options: {
     unsafeAdd(kind, name, value, time, now, context) {
       if (aggregator.unsafeAdd(kind, name, value, time, context)) flushEarly(now)
     },
-    bind(kind, name, context, readNow) {
-      const { bind, unsafeAddTo } = aggregator
-      const binding = bind(kind, name, context)
-      return (value) => {
-        const now = readNow()
-        if (unsafeAddTo(binding, value, now)) flushEarly(now)
-      }
-    },
+    bind: (kind, name, context, now) => aggregator.bind(kind, name, context, { now, relieve: flushEarly }),
     unsafeAddEvent(event, now) {
       eventsAggregator.unsafeAdd(event)
       if (eventsAggregator.isNearlyFull()) flushEarly(now)

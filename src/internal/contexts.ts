@@ -92,16 +92,19 @@ const sortedKey = (tags: ReadonlyArray<string>, host: string | null): string => 
 
 const search = <A>(group: Group<A>, tags: ReadonlyArray<string>, host: string | null): Context<A> | undefined => {
   let node = group.root
+  let told = -1
   const length = group.length
   while (node !== undefined && node.given === undefined) {
     const position = node.position
     node = node.children.get(position === length ? host : tags[position]!)
+    told = position
   }
   next: for (; node !== undefined; node = node.next) {
     if (node.host !== host) continue
     const given = node.given
     for (let i = length - 1; i >= 0; i--) {
-      if (given[i] !== tags[i]) continue next
+      // what told it from others has been compared
+      if (i !== told && given[i] !== tags[i]) continue next
     }
     return node
   }
