@@ -446,10 +446,11 @@ const unsafeMake = (
   config: Pick<ThreadStatsConfig.ThreadStatsConfig, keyof Options>,
   seed: number
 ): MetricsAggregator["Type"] => {
+  const { maxBytes, maxContexts, maxValues } = config
   const interval = Duration.toMillis(config.rollUpInterval)
   const makeRollUp = RollUp.factory({ ...config, random: new PCGRandom(seed) })
   const ledger = Ledger.make<DropReason>()
-  const contexts = Contexts.make<Entry>(config.maxContexts + maxIdle)
+  const contexts = Contexts.make<Entry>(maxContexts + maxIdle)
   const buckets = new Map<number, Bucket>()
   /** The same, the oldest first, and some that are gone. */
   let ordered: Array<Bucket> = []
@@ -463,9 +464,9 @@ const unsafeMake = (
   let conflicts = new Set<string>()
   const maxAge = config.timestamps === "any" ? Infinity : pointWindow.past
   const nearly = {
-    contexts: config.maxContexts * nearlyFull,
-    values: config.maxValues * nearlyFull,
-    bytes: config.maxBytes * nearlyFull
+    contexts: Math.ceil(maxContexts * nearlyFull),
+    values: Math.ceil(maxValues * nearlyFull),
+    bytes: Math.ceil(maxBytes * nearlyFull)
   }
   /** Points that were taken out, and those that were neither taken out nor dropped. */
   let out = 0
@@ -482,14 +483,16 @@ const unsafeMake = (
   let isNearlyFull = false
   let hasRoom = true
 
+  const asDistributions = config.counters === "distributions"
   const addsUp = (kind: RollUp.Kind) => RollUp.addsUp(kind, config.counters)
   /** Whether it keeps every value. */
-  const isDistribution = (kind: RollUp.Kind) => kind !== "counter" && addsUp(kind)
+  const isDistribution = (kind: RollUp.Kind) =>
+    kind === "distribution" || (asDistributions && (kind === "histogram" || kind === "timing"))
 
   /** To be called where what is pending, its values or its bytes have changed. */
   const weigh = () => {
     isNearlyFull = pending >= nearly.contexts || values >= nearly.values || bytes >= nearly.bytes
-    hasRoom = values < config.maxValues && bytes < config.maxBytes
+    hasRoom = values < maxValues && bytes < maxBytes
   }
 
   const rollUpOf = ({ context, rollUp, value }: Entry): RollUp.RollUp => rollUp ?? makeRollUp(context.name.kind, value)
@@ -675,20 +678,20 @@ const unsafeMake = (
 
   /** Makes room for one more point, or says why there is none. */
   const makeRoom = (kind: RollUp.Kind, start: number, entry: Entry | undefined): DropReason | undefined => {
-    if (isDistribution(kind) && values >= config.maxValues && !dropOldest("TooManyValues", start, "valued")) {
+    if (isDistribution(kind) && values >= maxValues && !dropOldest("TooManyValues", start, "valued")) {
       return "TooManyValues"
     }
-    if (bytes >= config.maxBytes && (entry === undefined || !isPlain(kind))) {
-      while (bytes >= config.maxBytes && dropOldest("TooManyBytes", start));
-      if (bytes >= config.maxBytes) return "TooManyBytes"
+    if (bytes >= maxBytes && (entry === undefined || !isPlain(kind))) {
+      while (bytes >= maxBytes && dropOldest("TooManyBytes", start));
+      if (bytes >= maxBytes) return "TooManyBytes"
     }
     // sent, and known for its total: with something pending it counts again
-    if (entry?.pending === 0 && pending >= config.maxContexts && !dropOldest("TooManyContexts", start)) {
+    if (entry?.pending === 0 && pending >= maxContexts && !dropOldest("TooManyContexts", start)) {
       return "TooManyContexts"
     }
     if (entry === undefined) {
       if (forgotten.has(start) && !buckets.has(start) && kind !== "gauge" && !addsUp(kind)) return "Late"
-      if (pending >= config.maxContexts || entries >= config.maxContexts + maxKept) {
+      if (pending >= maxContexts || entries >= maxContexts + maxKept) {
         forget(start)
         if (!dropOldest("TooManyContexts", start)) return "TooManyContexts"
       }
@@ -723,7 +726,7 @@ const unsafeMake = (
       if (grown === 0) return
       bytes += grown
       if (isDistribution(kind)) values++
-      weigh()
+      if (bytes >= nearly.bytes || values >= nearly.values) weigh()
     }
   }
 
@@ -948,9 +951,9 @@ const unsafeMake = (
   }
 
   const enforceBounds = () => {
-    while (pending > config.maxContexts && dropOldest("TooManyContexts", Infinity));
-    while (bytes > config.maxBytes && dropOldest("TooManyBytes", Infinity));
-    while (values > config.maxValues) dropOldestValues(values - config.maxValues)
+    while (pending > maxContexts && dropOldest("TooManyContexts", Infinity));
+    while (bytes > maxBytes && dropOldest("TooManyBytes", Infinity));
+    while (values > maxValues) dropOldestValues(values - maxValues)
     weigh()
   }
 
