@@ -59,6 +59,8 @@ interface Service {
   readonly fork: Effect.Effect<Service>
   /** Whether a limit is near, so that it is time to flush. */
   readonly isNearlyFull: () => boolean
+  /** Whether there is nothing to do at a flush: nothing to take out or to warn of. */
+  readonly isIdle: () => boolean
   readonly stats: Effect.Effect<Stats>
   /** What was dropped since the last call. */
   readonly takeNews: Effect.Effect<ReadonlyArray<Ledger.News<DropReason>>>
@@ -134,6 +136,7 @@ const unsafeMake = (
       }),
     fork: fromConfig(config),
     isNearlyFull: () => buffer.length >= config.maxEvents * nearlyFull || bytes >= config.maxBytes * nearlyFull,
+    isIdle: () => buffer.length === 0 && !ledger.hasNews(),
     stats: Effect.sync(() => ({ received, held: buffer.length, dropped: ledger.totals() })),
     takeNews: Effect.sync(() => ledger.takeNews())
   }

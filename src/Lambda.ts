@@ -8,24 +8,25 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import { dual, identity } from "effect/Function"
+import * as FiberRef from "effect/FiberRef"
+import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
-import * as Schedule from "effect/Schedule"
+import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as alarm from "./internal/alarm.js"
 import * as enhanced from "./internal/enhanced.js"
 import * as lambdaError from "./internal/lambdaError.js"
-import * as unrefClock from "./internal/unrefClock.js"
 import * as LambdaExtension from "./LambdaExtension.js"
 import * as LambdaStream from "./LambdaStream.js"
 import * as ThreadStats from "./ThreadStats.js"
@@ -196,6 +197,8 @@ interface Invocation {
   readonly client: ThreadStats.ThreadStats["Type"]
   readonly outer: Invocation | undefined
   open: boolean
+  /** Calls off what is to be flushed while it is open. */
+  stop: () => void
 }
 
 const Invocation = Context.GenericTag<Invocation>("effect-threadstats/Lambda/Invocation")
@@ -234,64 +237,73 @@ const withinDeadline = (context: LambdaContext | undefined): ThreadStats.FlushOp
   return { timeout: Math.max(left - answerTime, left / 2) }
 }
 
-const defaultMargin = 500
+/** The options of a program, read once. */
+interface Settings {
+  /** In milliseconds; undefined for the client's own interval. */
+  readonly interval: number | undefined
+  /** How long before the deadline everything is flushed, in milliseconds. */
+  readonly margin: number
+  readonly afterResponse: boolean
+}
 
-/** How long before the deadline the watcher flushes, in milliseconds. */
-const marginOf = (context: LambdaContext | undefined, options: ProgramOptions | undefined): number =>
-  Math.min(
-    Duration.toMillis(Option.getOrElse(
-      Duration.decodeUnknown(options?.deadlineMargin),
-      () => Duration.millis(defaultMargin)
-    )),
-    timeLeft(context) / 2
-  )
+const defaults: Settings = { interval: undefined, margin: 500, afterResponse: false }
 
-/** Goes on where whoever waits for it does not: a flush that is cut short would be sent twice. */
-const uncut = (client: ThreadStats.ThreadStats["Type"], options: () => ThreadStats.FlushOptions) =>
-  Effect.clockWith((clock) =>
-    Effect.suspend(() => client.flush(options())).pipe(
-      quietly,
-      Effect.withClock(clock),
-      Effect.forkDaemon,
-      Effect.flatMap(Fiber.await)
-    )
-  )
+const millisOf = <A>(input: Duration.DurationInput | undefined, otherwise: A): number | A =>
+  input === undefined
+    ? otherwise
+    : Option.match(Duration.decodeUnknown(input), { onNone: () => otherwise, onSome: Duration.toMillis })
 
-/** No timer holds the process. */
-const withUnrefClock = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.clockWith((clock) => Effect.withClock(effect, unrefClock.make(clock)))
+const settingsOf = (options: ProgramOptions | undefined): Settings =>
+  options === undefined ? defaults : {
+    interval: millisOf(options.flushInterval, defaults.interval),
+    margin: millisOf(options.deadlineMargin, defaults.margin),
+    afterResponse: options.flush === "after-response"
+  }
 
 /**
- * The first flush comes after one interval, and `spaced`, because a thawed environment must not catch up on missed ones.
- * The last flush waits for one in flight. None takes longer than until the watcher flushes.
+ * Flushes closed buckets on the interval, and everything once, shortly before the deadline, for as long as the invocation is
+ * open. No timer holds the process, and there is none before the invocation has left the thread for the first time: most are
+ * over by then.
+ *
+ * A flush is on a fiber of its own, and goes on when the invocation ends: one that is cut short would be sent twice, and the
+ * last flush waits for it. None on the interval takes longer than until the one before the deadline, and the next comes one
+ * interval after its end, because a thawed environment must not catch up on those it missed.
  */
-const flushPeriodically = (
-  client: ThreadStats.ThreadStats["Type"],
+const watch = (
+  invocation: Invocation,
   context: LambdaContext | undefined,
-  interval: Duration.Duration,
-  margin: number
-) =>
-  Effect.clockWith((clock) =>
-    uncut(client, () => ({
-      upTo: clock.unsafeCurrentTimeMillis(),
-      timeout: Math.max(timeLeft(context) - margin, 1)
-    })).pipe(
-      Effect.withClock(clock),
-      Effect.schedule(Schedule.spaced(interval)),
-      withUnrefClock,
-      Effect.interruptible
-    )
-  )
+  { interval, margin: asked }: Settings,
+  runtime: Runtime.Runtime<never>,
+  clock: Clock.Clock
+): void => {
+  const { client } = invocation
+  queueMicrotask(() => {
+    if (!invocation.open) return
+    const left = timeLeft(context)
+    const margin = Math.min(asked, left / 2)
+    const every = interval ?? Duration.toMillis(client.config.flushInterval)
+    const flush = (options: () => ThreadStats.FlushOptions) =>
+      Runtime.runFork(runtime)(quietly(Effect.suspend(() => client.flush(options()))))
+    const after = (millis: number, task: () => void) => alarm.set(clock, runtime, millis, task, { unref: true })
 
-/** Flushes once, shortly before the deadline. */
-const watchDeadline = (client: ThreadStats.ThreadStats["Type"], context: LambdaContext, margin: number) =>
-  Effect.clockWith((clock) =>
-    Effect.sleep(timeLeft(context) - margin).pipe(
-      withUnrefClock,
-      Effect.zipRight(Effect.withClock(uncut(client, () => withinDeadline(context)), clock)),
-      Effect.interruptible
-    )
-  )
+    let stopTicking = () => {}
+    const tick = () => {
+      stopTicking = after(every, () =>
+        flush(() => ({
+          upTo: clock.unsafeCurrentTimeMillis(),
+          timeout: Math.max(timeLeft(context) - margin, 1)
+        })).addObserver(() => {
+          if (invocation.open) tick()
+        }))
+    }
+    if (every > 0 && every < Infinity) tick()
+    const stopWatching = left < Infinity ? after(left - margin, () => flush(() => withinDeadline(context))) : () => {}
+    invocation.stop = () => {
+      stopTicking()
+      stopWatching()
+    }
+  })
+}
 
 /**
  * Runs an effect as one invocation: with a `Scope` of its own, a periodic flush while it runs, and a flush at its end.
@@ -332,58 +344,76 @@ export const lambdaProgram: {
 } = dual((args) => Effect.isEffect(args[0]), <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   options?: ProgramOptions
+): Effect.Effect<A, E, Exclude<R, Scope.Scope> | ThreadStats.ThreadStats> => invoked(effect, settingsOf(options)))
+
+/**
+ * Runs it as an invocation. It is written for the invocation that ends at once: it goes through few operations, and starts no
+ * fiber.
+ */
+const invoked = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  settings: Settings,
+  /** Provided to the effect, where it is not among the services. */
+  given?: LambdaContext
 ): Effect.Effect<A, E, Exclude<R, Scope.Scope> | ThreadStats.ThreadStats> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.gen(function*() {
-      const client = yield* ThreadStats.ThreadStats
-      const services = yield* Effect.context<never>()
-      const context = Option.getOrUndefined(Context.getOption(services, LambdaContext))
-      const around = openOnly(Context.getOrElse(services, Invocation, () => undefined))
-      const outer = enclosing(around, client)
-      const invocation: Invocation = { client, outer: around, open: true }
-      const scope = yield* Scope.make()
+    Effect.flatMap(
+      Scope.make(),
+      (scope) =>
+        Effect.withFiberRuntime<A, E, Exclude<R, Scope.Scope> | ThreadStats.ThreadStats>((fiber, { runtimeFlags }) => {
+          const services = fiber.currentContext
+          const client = Context.unsafeGet(services, ThreadStats.ThreadStats)
+          const context = given ?? Context.getOrElse(services, LambdaContext, () => undefined)
+          const around = openOnly(Context.getOrElse(services, Invocation, () => undefined))
+          const outer = enclosing(around, client)
+          const invocation: Invocation = { client, outer: around, open: true, stop: () => {} }
+          if (outer === undefined) {
+            const runtime = Runtime.make({
+              context: services,
+              runtimeFlags: RuntimeFlags.enable(runtimeFlags, RuntimeFlags.Interruption),
+              fiberRefs: fiber.getFiberRefs()
+            })
+            watch(invocation, context, settings, runtime, Context.get(fiber.currentDefaultServices, Clock.Clock))
+          }
 
-      yield* Scope.addFinalizer(
-        scope,
-        Effect.suspend(() => {
-          invocation.open = false
-          if (outer?.open === true) return Effect.void
-          return flushAtEnd(quietly(Effect.suspend(() => client.flush(withinDeadline(context)))), services, options)
+          const flush = Effect.suspend(() => {
+            invocation.open = false
+            invocation.stop()
+            return outer?.open === true ? Effect.void : flushAtEnd(client, context, services, settings)
+          })
+          const close = (exit: Exit.Exit<A, E>) =>
+            Effect.matchCauseEffect(Effect.zipRight(setServices(services), Scope.close(scope, exit)), {
+              onFailure: (cause) =>
+                Effect.zipRight(
+                  flush,
+                  Exit.failCause(Exit.isFailure(exit) ? Cause.sequential(exit.cause, cause) : cause)
+                ),
+              onSuccess: () => Effect.zipRight(flush, exit)
+            })
+          const inside = new Map(services.unsafeMap).set(Scope.Scope.key, scope).set(Invocation.key, invocation)
+          if (given !== undefined) inside.set(LambdaContext.key, given)
+          return Effect.matchCauseEffect(
+            Effect.zipRight(setServices(Context.unsafeMake(inside)), restore(effect as Effect.Effect<A, E>)),
+            { onFailure: (cause) => close(Exit.failCause(cause)), onSuccess: (value) => close(Exit.succeed(value)) }
+          )
         })
-      )
-      if (outer === undefined) {
-        const margin = marginOf(context, options)
-        const interval = Option.getOrElse(
-          Duration.decodeUnknown(options?.flushInterval ?? client.config.flushInterval),
-          () => client.config.flushInterval
-        )
-        if (Duration.isFinite(interval) && !Duration.isZero(interval)) {
-          yield* Effect.forkIn(flushPeriodically(client, context, interval, margin), scope)
-        }
-        if (context !== undefined && Number.isFinite(margin)) {
-          yield* Effect.forkIn(watchDeadline(client, context, margin), scope)
-        }
-      }
+    )
+  )
 
-      return yield* Scope.extend(effect, scope).pipe(
-        Effect.mapInputContext((context: Context.Context<Exclude<R, Scope.Scope>>) =>
-          Context.add(context, Invocation, invocation)
-        ),
-        restore,
-        Effect.onExit((exit) => Scope.close(scope, exit))
-      )
-    })
-  ))
+/** What `Effect.provide` does around an effect, once: the fiber's services from here on. */
+const setServices = (services: Context.Context<never>) => FiberRef.set(FiberRef.currentContext, services)
 
 /** Now, or once the answer has left, where that is wanted and possible. */
 const flushAtEnd = (
-  flush: Effect.Effect<void>,
+  client: ThreadStats.ThreadStats["Type"],
+  context: LambdaContext | undefined,
   services: Context.Context<never>,
-  options: ProgramOptions | undefined
+  { afterResponse }: Settings
 ): Effect.Effect<void> => {
-  const context = Option.getOrUndefined(Context.getOption(services, LambdaContext))
+  const flush = quietly(Effect.suspend(() => client.flush(withinDeadline(context))))
+  if (!afterResponse || context === undefined) return flush
   const extension = Option.getOrUndefined(Context.getOption(services, LambdaExtension.LambdaExtension))
-  if (options?.flush !== "after-response" || extension === undefined || context === undefined) return flush
+  if (extension === undefined) return flush
   return Effect.flatMap(
     extension.isAlive,
     (isAlive) => isAlive ? extension.afterResponse(context.awsRequestId, flush) : flush
@@ -525,26 +555,45 @@ const respond = (to: ResponseStream, result: unknown): Effect.Effect<void, unkno
 
 /** An environment, and how its invocations run in it. */
 const makeInvoke = <Event, A, E, R, LE, C>(options: Omit<HandlerOptions<Event, A, E, R, LE, C>, "handler">) => {
+  type Services = Exclude<R, Scope.Scope | LambdaContext> | ThreadStats.ThreadStats
   const environment = makeEnvironment(options.layer, options.flush)
-  const invoke = async <B, E2>(effect: Effect.Effect<B, E2, R>, context: C): Promise<B> => {
-    const runtime = await environment.get()
-    const program = effect.pipe(
-      options.enhancedMetrics === true ? withEnhancedMetrics : identity,
-      lambdaProgram(options),
-      Effect.provideService(LambdaContext, context as unknown as LambdaContext),
-      Effect.provideServiceEffect(enhanced.Start, enhanced.startOf(environment.life))
-    ) as Effect.Effect<B, E2, Exclude<R, Scope.Scope | LambdaContext> | ThreadStats.ThreadStats>
-    const exit = await Runtime.runPromiseExit(runtime, program)
-    if (Exit.isFailure(exit)) {
-      throw rejection(exit.cause)
-    }
-    return exit.value
+  const settings = settingsOf(options)
+  const start = <B, E2>(
+    runtime: Runtime.Runtime<Services>,
+    effect: Effect.Effect<B, E2, R>,
+    context: C
+  ): Promise<B> => {
+    const program = invoked(
+      options.enhancedMetrics === true ? withEnhancedMetrics(effect) : effect,
+      settings,
+      context as unknown as LambdaContext
+    ) as Effect.Effect<B, E2, Services>
+    const fiber = Runtime.runFork(
+      runtime,
+      environment.life.used ?
+        program :
+        Effect.provideServiceEffect(program, enhanced.Start, enhanced.firstStart(environment.life))
+    )
+    const exit = fiber.unsafePoll()
+    if (exit !== null) return settle(exit)
+    return new Promise((resolve) => fiber.addObserver((exit) => resolve(settle(exit))))
+  }
+  const invoke = <B, E2>(effect: Effect.Effect<B, E2, R>, context: C): Promise<B> => {
+    const runtime = environment.built()
+    return runtime === undefined
+      ? environment.get().then((runtime) => start(runtime, effect, context))
+      : start(runtime, effect, context)
   }
   return { invoke, ready: environment.ready }
 }
 
+const settle = <A, E>(exit: Exit.Exit<A, E>): Promise<A> =>
+  Exit.isSuccess(exit) ? Promise.resolve(exit.value) : Promise.reject(rejection(exit.cause))
+
 interface Environment<R> {
   readonly life: enhanced.Environment
+  /** What {@link get} resolves to, once it is there. */
+  readonly built: () => Runtime.Runtime<R> | undefined
   /** Rejects with the reason if it cannot be built. */
   readonly get: () => Promise<Runtime.Runtime<R>>
   /** When the first attempt to build it is over. */
@@ -558,6 +607,7 @@ const makeEnvironment = <R, LE>(
 ): Environment<R | ThreadStats.ThreadStats> => {
   const life = enhanced.makeEnvironment()
   const whole = flush === "after-response" ? Layer.merge(extensionOrWarning, layer) : layer
+  let built: Runtime.Runtime<R | ThreadStats.ThreadStats> | undefined
   const build = (): Promise<Exit.Exit<Runtime.Runtime<R | ThreadStats.ThreadStats>, LE>> => {
     const managed = ManagedRuntime.make(whole)
     return managed.runtimeEffect.pipe(
@@ -567,6 +617,7 @@ const makeEnvironment = <R, LE>(
         }
         return warm(runtime)
       }),
+      Effect.map((runtime) => (built = Runtime.provideService(runtime, enhanced.Start, enhanced.warmStart))),
       Effect.onError(() => managed.disposeEffect),
       Effect.runPromiseExit
     )
@@ -574,6 +625,7 @@ const makeEnvironment = <R, LE>(
   let latest = build()
   return {
     life,
+    built: () => built,
     ready: latest.then(() => {}),
     get: async () => {
       const attempt = latest

@@ -211,6 +211,8 @@ interface Service {
   readonly fork: Effect.Effect<Service>
   /** Whether a limit is near, so that it is time to flush. */
   readonly isNearlyFull: () => boolean
+  /** Whether there is nothing to do at a flush: nothing to take out, to warn of, or to forget. */
+  readonly isIdle: () => boolean
   readonly stats: Effect.Effect<Stats>
   readonly takeNews: Effect.Effect<News>
 }
@@ -1023,6 +1025,7 @@ const unsafeMake = (
     snapshot,
     fork: fromConfig(config),
     isNearlyFull: () => isNearlyFull,
+    isIdle: () => pending === 0 && conflicts.size === 0 && keptBytes <= maxKeptBytes && !ledger.hasNews(),
     stats: Effect.sync((): Stats => {
       const received = held + out + ledger.total()
       return { received, held, contexts: pending, bytes, dropped: ledger.totals() }

@@ -652,15 +652,19 @@ export const fromConfig = (
 
     const flush: Service["flush"] = (options) =>
       Effect.suspend(() => {
+        const now = clock.unsafeCurrentTimeMillis()
+        const idle = watched.size === 0 ? way.idle(now) : undefined
+        if (idle !== undefined) return Effect.succeed(idle)
         let upTo: number | undefined
         let timeout: Duration.Duration | undefined
         try {
           upTo = options?.upTo === undefined ? undefined : toMillis(options.upTo)
-          timeout = Option.getOrUndefined(Duration.decodeUnknown(options?.timeout))
+          const given = options?.timeout
+          if (given !== undefined) timeout = Option.getOrUndefined(Duration.decodeUnknown(given))
         } catch {
           // no moment: everything
         }
-        return way.take(Branch.wish(config, clock.unsafeCurrentTimeMillis(), { upTo, timeout }))
+        return way.take(Branch.wish(config, now, { upTo, timeout }))
       })
 
     /** There is no later one, so it tries in any case. */

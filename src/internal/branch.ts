@@ -77,6 +77,8 @@ export interface Branch {
   /** The same for an event. */
   readonly unsafeAddEvent: (event: Event, now: number) => void
   readonly take: (wish: Turns.Wish) => Effect.Effect<FlushReceipt>
+  /** What a flush would give that has nothing to do, and none to wait for; else undefined. */
+  readonly idle: (now: number) => FlushReceipt | undefined
   /** What is to be run on the interval, each by itself. */
   readonly periodic: ReadonlyArray<Effect.Effect<unknown>>
   /** Takes over what an earlier process left. */
@@ -431,6 +433,10 @@ export const make = Effect.fnUntraced(function*(options: {
 
   const turns = makeTurns(flushOnce, emptyFlush)
 
+  /** Whether something was dropped here, or before, that no warning has named. */
+  const hasNews = () =>
+    [front.metricDrops, metricDrops, front.eventDrops, eventDrops].some((ledger) => ledger.hasNews())
+
   /** Near a limit, and not again before a whole flush could have run: where that does not help, the limit is what is left. */
   const flushEarly = (now: number) => {
     if (now < nextEarlyFlush) return
@@ -454,6 +460,11 @@ export const make = Effect.fnUntraced(function*(options: {
       if (eventsAggregator.isNearlyFull()) flushEarly(now)
     },
     take: turns.take,
+    idle: (now) =>
+      turns.isIdle() && aggregator.isIdle() && eventsAggregator.isIdle() && !hasNews() && !config.selfMetrics &&
+        Option.isNone(retention) && breaker.state(now) !== "open"
+        ? emptyFlush
+        : undefined,
     periodic: [flushClosed],
     adopt: Effect.suspend(() =>
       retain((self) => self.adopt(clock.unsafeCurrentTimeMillis() + Duration.toMillis(config.flushTimeout)))

@@ -67,6 +67,7 @@ export const combine = (branches: ReadonlyArray<Branch>, before: Effect.Effect<v
       )
     )
   const late = { ...emptyFlush, branches: branches.map(() => emptyFlush) }
+  const turns = makeTurns(flushAll, late)
   return {
     unsafeAdd(kind, name, value, time, now, context) {
       const seen = once(context)
@@ -85,7 +86,8 @@ export const combine = (branches: ReadonlyArray<Branch>, before: Effect.Effect<v
     unsafeAddEvent(event, now) {
       for (const branch of branches) branch.unsafeAddEvent(event, now)
     },
-    take: makeTurns(flushAll, late).take,
+    take: turns.take,
+    idle: (now) => turns.isIdle() && branches.every((branch) => branch.idle(now) !== undefined) ? late : undefined,
     periodic: [before, ...branches.flatMap(({ periodic }) => periodic)],
     adopt: Effect.forEach(branches, ({ adopt }) => adopt, { concurrency: "unbounded", discard: true }),
     stats: Effect.map(

@@ -13,10 +13,11 @@ import type { ThreadStats } from "../ThreadStats.js"
 export interface Environment {
   /** When it began to initialise, in milliseconds since the epoch. */
   readonly started: number
-  invocations: number
+  /** Whether there has been an invocation. */
+  used: boolean
 }
 
-export const makeEnvironment = (): Environment => ({ started: Clock.make().unsafeCurrentTimeMillis(), invocations: 0 })
+export const makeEnvironment = (): Environment => ({ started: Clock.make().unsafeCurrentTimeMillis(), used: false })
 
 /** How an invocation found its environment. */
 export interface Start {
@@ -30,12 +31,16 @@ export const Start = Context.GenericTag<Start>("effect-threadstats/Lambda/Start"
 /** From here on an environment counts as initialised ahead of need, in milliseconds. */
 const proactiveAfter = 10_000
 
-export const startOf = (environment: Environment): Effect.Effect<Start> =>
+/** How the first invocation finds it. */
+export const firstStart = (environment: Environment): Effect.Effect<Start> =>
   Effect.map(Clock.currentTimeMillis, (now) => {
-    const first = environment.invocations++ === 0
-    const proactive = first && now - environment.started > proactiveAfter
-    return { cold: first && !proactive, proactive }
+    environment.used = true
+    const proactive = now - environment.started > proactiveAfter
+    return { cold: !proactive, proactive }
   })
+
+/** How all later ones do. */
+export const warmStart: Start = { cold: false, proactive: false }
 
 const runtimes: ReadonlySet<string> = /*#__PURE__*/ new Set(["18", "20", "22", "24"])
 

@@ -6,6 +6,7 @@ export interface Ledger<Reason extends string> {
   /** All reasons together. */
   readonly total: () => number
   readonly totals: () => { readonly [R in Reason]?: number }
+  readonly hasNews: () => boolean
   /** What was counted since the last call, with up to three names for each reason. */
   readonly takeNews: () => ReadonlyArray<News<Reason>>
 }
@@ -44,6 +45,7 @@ export const make = <Reason extends string>(): Ledger<Reason> => {
       return sum
     },
     totals: () => Object.fromEntries(totals) as { [R in Reason]?: number },
+    hasNews: () => news.size > 0,
     takeNews() {
       if (news.size === 0) return []
       const taken = Array.from(news, ([reason, { count, names }]) => ({ reason, count, names: Array.from(names) }))

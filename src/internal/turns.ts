@@ -34,6 +34,8 @@ export interface Turns<A> {
   readonly take: (wish: Wish) => Effect.Effect<A>
   /** As {@link take}, but its turn goes on when the caller is interrupted. */
   readonly takeUncut: (wish: Wish) => Effect.Effect<A>
+  /** Whether no turn is under way. */
+  readonly isIdle: () => boolean
 }
 
 /** Everything, as `a` wants it, in time for both. */
@@ -141,6 +143,7 @@ export const make = <A>(options: {
 
   return {
     take: (wish) => taking(wish, leave),
-    takeUncut: (wish) => taking(wish, () => Effect.void)
+    takeUncut: (wish) => taking(wish, () => Effect.void),
+    isIdle: () => shared === undefined && until === undefined
   }
 }

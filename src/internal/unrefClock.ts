@@ -28,4 +28,4 @@ export const make = (clock: Clock.Clock): Clock.Clock =>
     : clock
 
 /** What a timer can wait for at most, in milliseconds. */
-const longest = 2 ** 31 - 1
+export const longest = 2 ** 31 - 1
