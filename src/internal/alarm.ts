@@ -22,6 +22,6 @@ export const set = (
     if (options.unref) timer.unref?.()
     return () => clearTimeout(timer)
   }
-  const fiber = Runtime.runFork(runtime)(Effect.map(clock.sleep(Duration.millis(millis)), task))
+  const fiber = Runtime.runFork(runtime)(Effect.interruptible(Effect.map(clock.sleep(Duration.millis(millis)), task)))
   return () => fiber.unsafeInterruptAsFork(FiberId.none)
 }

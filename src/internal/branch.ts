@@ -387,11 +387,14 @@ export const make = Effect.fnUntraced(function*(options: {
         })
       const left = deadline - clock.unsafeCurrentTimeMillis()
       const limit = Duration.millis(left * (Option.isSome(retention) ? 1 - storeShare : 1))
-      const exit = yield* Effect.exit(restore(Effect.all([
+      const runs = [
         run(0, "series", batches[0], flushSeries),
         run<DistributionSeries>(1, "distributions", batches[1], reporter.flushDistributions),
         run<Event>(2, "events", batches[2], reporter.flushEvents)
-      ], { concurrency: "unbounded", discard: true })))
+      ].filter((_, i) => batches[i]!.length > 0)
+      const exit = yield* Effect.exit(restore(
+        runs.length === 1 ? runs[0]! : Effect.all(runs, { concurrency: "unbounded", discard: true })
+      ))
 
       const counts = [
         yield* settleMetrics(rolledUp, series, outcomes[0]),

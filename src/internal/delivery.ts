@@ -2,12 +2,14 @@ import * as Array from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import type { ApiKey, ApiKeyError } from "../ApiKey.js"
 import type { Chunk, Entry, Unencodable } from "./encoder.js"
 import * as Encoder from "./encoder.js"
 import { DeliveryFailure, type Transport } from "./transport.js"
+import { within } from "./within.js"
 
 /** What became of one chunk, or of an item that is in none. */
 export type Outcome =
@@ -100,14 +102,15 @@ export const deliver = (
   let current: Redacted.Redacted
 
   const inTime = (key: Effect.Effect<Redacted.Redacted, ApiKeyError>) =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      key.pipe(
+    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      const asked = key.pipe(
         Effect.mapError(({ message }) => noKey(`there is no API key: ${message}`)),
-        Effect.catchAllDefect(() => noKey("there is no API key: its source died")),
-        Effect.disconnect,
-        Effect.interruptible,
-        Effect.timeoutFail({ duration: Math.max(0, Math.min(options.deadline - now, keyTimeout)), onTimeout: noTime })
-      ))
+        Effect.catchAllDefect(() => noKey("there is no API key: its source died"))
+      )
+      // a key that is there costs no fiber
+      if (Exit.isExit(key)) return asked
+      return within(Effect.interruptible(asked), Math.max(0, Math.min(options.deadline - now, keyTimeout)), noTime)
+    })
 
   /** Datadog takes a point by its timestamp, and drops one that is too old without a word. */
   const isOverdue = (now: number) => ({ item }: Entry): boolean => {
@@ -213,7 +216,10 @@ export const deliver = (
     doubted = false
   ): Effect.Effect<ReadonlyArray<Outcome>> =>
     Effect.map(
-      Effect.forEach(encoded.chunks, (chunk) => deliverOne(chunk, doubted), { concurrency }),
+      Effect.forEach(encoded.chunks, (chunk) => deliverOne(chunk, doubted), {
+        // one alone needs no fiber
+        concurrency: Math.min(concurrency, encoded.chunks.length)
+      }),
       (outcomes) => [
         ...encoded.unencodable.map((error): Outcome => ({ _tag: "Unencodable", error })),
         ...outcomes.flat()

@@ -1,8 +1,8 @@
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { Deadline, emptyReceipt, type Item, type Receipt, ReporterError } from "../Reporter.js"
+import { within } from "./within.js"
 
 /** What became of a batch. Items in neither set were delivered. */
 export interface Outcome {
@@ -59,17 +59,18 @@ export const deliver = <I extends Item>(
 ): Effect.Effect<Outcome> =>
   batch.length === 0
     ? Effect.succeed(nothing)
-    : Effect.suspend(() => report(batch)).pipe(
-      Effect.provideServiceEffect(
-        Deadline,
-        Effect.map(Clock.currentTimeMillis, (now) => now + Duration.toMillis(limit) * reporterShare)
-      ),
-      Effect.withTracerEnabled(false),
-      Effect.disconnect,
-      Effect.timeoutFail({
-        duration: limit,
-        onTimeout: () => failure("Timeout", endpoint, batch, `no end after ${Duration.format(limit)}`)
-      }),
+    : Effect.clockWith((clock) => {
+      const millis = Duration.toMillis(limit)
+      const reported = Effect.suspend(() => report(batch)).pipe(
+        Effect.provideService(Deadline, clock.unsafeCurrentTimeMillis() + millis * reporterShare),
+        Effect.withTracerEnabled(false)
+      )
+      return within(
+        reported,
+        millis,
+        () => failure("Timeout", endpoint, batch, `no end after ${Duration.format(limit)}`)
+      )
+    }).pipe(
       Effect.matchCause({
         onSuccess: (receipt): Outcome => ({ ...nothing, receipt }),
         onFailure: (cause): Outcome => {
