@@ -21,6 +21,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
@@ -29,7 +30,9 @@ import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
+import { createHook } from "node:async_hooks"
 import { Writable } from "node:stream"
+import { inspect } from "node:util"
 import { vi } from "vitest"
 import { layerObserved, layerOver, Log, note, observe } from "./lambda/observed.js"
 import { layerIntake } from "./support/intake.js"
@@ -1157,6 +1160,37 @@ describe("makeHandler", () => {
     await handler("a", context)
     assert.deepStrictEqual(log.filter((entry) => entry !== "tick"), ["build", "warm", "a closed", "flush"])
     assert.strictEqual(log.at(-1), "flush")
+  })
+
+  it("takes one fiber and no timer for an invocation that ends at once, and two timers for one that does not", async () => {
+    const handler = Lambda.makeHandler({
+      handler: (event: Effect.Effect<string>) => event,
+      layer: layerOver(Reporter.layerMemory)
+    })
+    await handler.ready
+    const lasting = await Effect.runPromise(contextFor(60_000))
+    await handler(Effect.succeed("first"), lasting)
+    const timers: Array<object> = []
+    const hook = createHook({
+      init: (_, type, __, resource) => {
+        if (type === "Timeout") timers.push(resource)
+      }
+    })
+    const fibers = async (event: Effect.Effect<string>) => {
+      const before = FiberId.unsafeMake().id
+      await handler(event, lasting)
+      return FiberId.unsafeMake().id - before - 1
+    }
+    hook.enable()
+    try {
+      assert.strictEqual(await fibers(Effect.succeed("done")), 1)
+      assert.deepStrictEqual(timers, [])
+      assert.strictEqual(await fibers(Effect.promise(() => new Promise((resume) => setImmediate(resume, "done")))), 1)
+      assert.lengthOf(timers, 2)
+      for (const timer of timers) assert.include(inspect(timer), "_destroyed: true")
+    } finally {
+      hook.disable()
+    }
   })
 
   it("is not held up by a warm that does not come back, dies or throws", async () => {

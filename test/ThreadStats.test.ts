@@ -473,6 +473,21 @@ describe("ThreadStats", () => {
       }).pipe(Effect.provide(scripted.client(reporter)))
     })
 
+    it.effect("is over at once with nothing to do, whether everything or closed buckets were asked for", () =>
+      Effect.gen(function*() {
+        const client = yield* ThreadStats.ThreadStats
+        const nothing = { delivered: 0, kept: 0, dropped: 0 }
+        const empty = Effect.runSync(client.flush())
+        assert.deepStrictEqual([empty.metrics, empty.events, empty.skipped], [nothing, nothing, false])
+        yield* ThreadStats.gauge("x", 1)
+        yield* ThreadStats.flush()
+        assert.deepStrictEqual(Effect.runSync(client.flush({ timeout: 0 })), empty)
+        assert.deepStrictEqual(Effect.runSync(client.flush({ upTo: 0 })), empty)
+        yield* ThreadStats.event("x", "")
+        yield* ThreadStats.flush()
+        assert.strictEqual((yield* memory).events.length, 1)
+      }).pipe(Effect.provide(ThreadStats.layerTest)))
+
     it.effect("drains the open bucket; with `upTo` only what is closed by then", () =>
       Effect.gen(function*() {
         yield* ThreadStats.gauge("x", 1)
@@ -898,6 +913,20 @@ describe("ThreadStats", () => {
       }).pipe(Effect.provide(scripted.client(reporter)))
     })
 
+    it.effect("wait for it also when there is nothing else to send", () => {
+      const reporter = slow()
+      return Effect.gen(function*() {
+        yield* ThreadStats.gauge("a", 1)
+        const first = yield* began(ThreadStats.flush())
+        const second = yield* began(ThreadStats.flush())
+        yield* TestClock.adjust("997 millis")
+        assert.isTrue(Option.isNone(yield* Fiber.poll(second)))
+        yield* TestClock.adjust("1 millis")
+        assert.strictEqual((yield* first).metrics.delivered, 1)
+        assert.strictEqual((yield* second).metrics.delivered, 0)
+      }).pipe(Effect.provide(scripted.client(reporter)))
+    })
+
     it.effect("take what they were asked for: closed buckets do not become everything", () => {
       const reporter = slow()
       return Effect.gen(function*() {
@@ -1135,6 +1164,21 @@ describe("ThreadStats", () => {
         assert.strictEqual((yield* flushFor("0 seconds")).metrics.delivered, 2)
         assert.strictEqual(yield* state, "closed")
         yield* addsUp
+      }).pipe(Effect.provide(scripted.client(reporter)))
+    })
+
+    it.effect("a flush with nothing to send is skipped like any other", () => {
+      const reporter = scripted.make()
+      return Effect.gen(function*() {
+        reporter.answer = ({ batch }) => Effect.delay(scripted.fail("Rejected", { refused: batch }), "3 seconds")
+        for (let i = 0; i < 3; i++) {
+          yield* ThreadStats.increment("c")
+          yield* flushFor("3 seconds")
+        }
+        assert.deepInclude((yield* ThreadStats.stats).metrics, { held: 0, dropped: { Refused: 3 } })
+        assert.isTrue((yield* ThreadStats.flush()).skipped)
+        yield* TestClock.adjust("30 seconds")
+        assert.isFalse((yield* ThreadStats.flush()).skipped)
       }).pipe(Effect.provide(scripted.client(reporter)))
     })
 

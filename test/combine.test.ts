@@ -77,6 +77,25 @@ describe("combine", () => {
 
   const built = (layer: Layer.Layer<Reporter.Reporter>) => Effect.provide(Reporter.Reporter, layer)
 
+  it.effect("has nothing to do where no branch has, and waits for the slower one", () => {
+    const { first, layer, second } = two()
+    second.answer = ({ batch }) => Effect.delay(scripted.accept(batch), "1 second")
+    return Effect.gen(function*() {
+      const client = yield* ThreadStats.ThreadStats
+      const empty = Effect.runSync(client.flush())
+      assert.deepStrictEqual(empty.branches?.map(({ metrics }) => metrics.delivered), [0, 0])
+      yield* ThreadStats.gauge("x", 1)
+      yield* Effect.fork(ThreadStats.flush())
+      yield* TestClock.adjust("1 millis")
+      const waiting = yield* Effect.fork(ThreadStats.flush())
+      yield* TestClock.adjust("998 millis")
+      assert.isTrue(Option.isNone(yield* Fiber.poll(waiting)))
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(yield* waiting, empty)
+      assert.deepStrictEqual([first.calls.length, second.calls.length], [1, 1])
+    }).pipe(Effect.provide(layer))
+  })
+
   it.effect("sends everything once to a reporter that is named twice, at whatever depth", () =>
     Effect.gen(function*() {
       const [a, b, c] = [scripted.make(), scripted.make(), scripted.make()]
