@@ -96,6 +96,7 @@ const series: ReadonlyArray<SeriesOf> = [
   { name: "tags", options: { host: "h".repeat(256), tags: lie(1) } },
   { name: "options", options: lie(null) },
   { name: "options", options: lie(5) },
+  { name: "", options: lie({ host: 5, tags: [1] }) },
   {
     name: "options",
     options: Object.defineProperty({}, "tags", {
@@ -107,7 +108,7 @@ const series: ReadonlyArray<SeriesOf> = [
 ]
 
 type Step =
-  | { readonly _tag: "Record"; readonly operation: Operation; readonly series: number; readonly value: unknown }
+  | { readonly _tag: "Record"; readonly operation: number; readonly series: number; readonly value: unknown }
   | { readonly _tag: "Move"; readonly millis: number }
   | { readonly _tag: "Flush"; readonly upTo: number | undefined; readonly fails: number }
 
@@ -122,8 +123,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 20,
     arbitrary: fc.record({
       _tag: fc.constant("Record" as const),
-      operation: fc.constantFrom(...kinds),
-      series: fc.oneof({ weight: 3, arbitrary: fc.nat(4) }, fc.nat(series.length - 1)),
+      operation: fc.nat(11),
+      series: fc.nat(11),
       value
     })
   },
@@ -144,18 +145,26 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   }
 )
 
+/** What a program records with: few of each, so that it comes back to them. */
+const world = fc.record({
+  operations: fc.shuffledSubarray([...kinds], { minLength: 1, maxLength: 3 }),
+  series: fc.shuffledSubarray([...series], { minLength: 1, maxLength: 4 })
+})
+type World = typeof world extends fc.Arbitrary<infer A> ? A : never
+
 const bounds: fc.Arbitrary<ThreadStatsConfig.Options> = fc.record({
   maxContexts: fc.constantFrom(2, 5, 1000),
   maxValues: fc.constantFrom(3, 20, 100_000),
   maxBytes: fc.constantFrom(2000, 5000, 1_000_000),
   sampleSize: fc.constantFrom(3, 1000),
   counters: fc.constantFrom("series" as const, "distributions" as const),
-  disabled: fc.constantFrom(false, false, false, true)
+  disabled: fc.nat(19).map((n) => n === 0)
 })
 
 const reporters = fc.constantFrom<ReadonlyArray<Reporter.Temporality>>(["total"], ["delta"], ["total", "delta"])
 
 const outcome = (
+  world: World,
   steps: ReadonlyArray<Step>,
   temporalities: ReadonlyArray<Reporter.Temporality>,
   options: ThreadStatsConfig.Options,
@@ -171,18 +180,18 @@ const outcome = (
     yield* Effect.gen(function*() {
       const client = yield* ThreadStats.ThreadStats
       const instruments = new Map<string, (value: unknown) => Effect.Effect<void>>()
-      const instrument = (operation: Operation, index: number) => {
-        const key = `${operation} ${index}`
-        const made = instruments.get(key) ?? bound(client, operation, series[index]!)
+      const instrument = (operation: Operation, of: SeriesOf) => {
+        const key = `${operation} ${series.indexOf(of)}`
+        const made = instruments.get(key) ?? bound(client, operation, of)
         instruments.set(key, made)
         return made
       }
       for (const [i, step] of steps.entries()) {
         switch (step._tag) {
           case "Record": {
-            const record = isBound(i)
-              ? instrument(step.operation, step.series)
-              : unbound(client, step.operation, series[step.series]!)
+            const operation = world.operations[step.operation % world.operations.length]!
+            const of = world.series[step.series % world.series.length]!
+            const record = isBound(i) ? instrument(operation, of) : unbound(client, operation, of)
             yield* record(step.value)
             break
           }
@@ -224,15 +233,15 @@ const outcome = (
 describe("bound instruments", () => {
   it.effect.prop(
     "do what the calls that name everything do: series, numbers, warnings",
-    [fc.array(step, { minLength: 1, maxLength: 80 }), reporters, bounds, fc.nat()],
-    ([steps, temporalities, options, seed]) =>
+    [world, fc.array(step, { minLength: 20, maxLength: 80, size: "max" }), reporters, bounds, fc.nat()],
+    ([world, steps, temporalities, options, seed]) =>
       Effect.gen(function*() {
-        const expected = yield* outcome(steps, temporalities, options, () => false)
-        assert.deepStrictEqual(yield* outcome(steps, temporalities, options, () => true), expected)
+        const expected = yield* outcome(world, steps, temporalities, options, () => false)
+        assert.deepStrictEqual(yield* outcome(world, steps, temporalities, options, () => true), expected)
         const mixed = (i: number) => ((Math.imul(i + 1, 2654435761) ^ seed) & 64) === 0
-        assert.deepStrictEqual(yield* outcome(steps, temporalities, options, mixed), expected)
+        assert.deepStrictEqual(yield* outcome(world, steps, temporalities, options, mixed), expected)
       }),
-    { fastCheck: { numRuns: 80 }, timeout: 120_000 }
+    { fastCheck: { numRuns: 100 }, timeout: 120_000 }
   )
 
   it.effect("outlive that their series is forgotten, and meet those that name it", () =>
@@ -322,6 +331,23 @@ describe("bound instruments", () => {
 describe("the oldest goes first", () => {
   const add = (self: MetricsAggregator.MetricsAggregator["Type"], kind: RollUp.Kind, i: number, bucket: number) =>
     self.unsafeAdd(kind, "m", i, start + bucket * 10_000, { tags: [`i:${i}`] })
+
+  it.effect("with values, when what was older has gone for another reason", () =>
+    Effect.gen(function*() {
+      const self = yield* MetricsAggregator.make({ maxContexts: 2, maxValues: 2 })
+      add(self, "distribution", 1, -3)
+      add(self, "counter", 2, -3)
+      add(self, "distribution", 3, -2)
+      add(self, "distribution", 3, -2)
+      add(self, "distribution", 4, -1)
+      const { dropped } = yield* self.stats
+      assert.deepStrictEqual(dropped, { TooManyContexts: 1, TooManyValues: 2 })
+      const taken = yield* self.flush({ temporality: "delta", now: start })
+      assert.deepStrictEqual(taken.map(({ kind, tags }) => [kind, tags[0]]), [
+        ["counter", "i:2"],
+        ["distribution", "i:4"]
+      ])
+    }))
 
   it.effect("also in buckets that were begun out of order, with and without values, many times over", () =>
     Effect.gen(function*() {
