@@ -15,6 +15,7 @@ import { encode, hasZstd } from "./internal/encoder.js"
 import type { Endpoint } from "./internal/endpoints.js"
 import { distributionPoints, events, series, seriesV2 } from "./internal/endpoints.js"
 import { pointWindow } from "./internal/limits.js"
+import { sorted } from "./internal/series.js"
 import { toV2 } from "./internal/seriesV2.js"
 import * as Transport from "./internal/transport.js"
 import type { Item, Receipt } from "./Reporter.js"
@@ -94,7 +95,7 @@ export const make: (
     return Reporter.of({
       temporality: "total",
       flushMetrics: v2 ? deliver(seriesV2, toV2(settings.units)) : deliver(series),
-      flushDistributions: deliver(distributionPoints),
+      flushDistributions: deliver(distributionPoints, sorted),
       flushEvents: deliver(events),
       // a source is not asked before there is something to deliver: what it signs for that may expire unused
       warm: transport.warm(Option.isSome(source) ? Option.none() : settings.apiKey)

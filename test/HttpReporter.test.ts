@@ -346,6 +346,24 @@ describe("bodies", () => {
       assert.isAbove(JSON.stringify(large).length, 256 * 1024)
     }))
 
+  it.effect("have the values of a distribution in order where they are many, and leave the batch as it was", () =>
+    Effect.gen(function*() {
+      const { reporter, requests } = yield* scripted(answering(202), { compress: false })
+      const batch = [49, 50].map((n): DistributionSeries => ({
+        metric: `of.${n}`,
+        points: [[1_700_000_000, Array.from({ length: n }, (_, i) => (i * 37) % 101 - 0.5)]],
+        type: "distribution",
+        tags: [],
+        interval: 10
+      }))
+      const before = structuredClone(batch)
+      yield* reporter.flushDistributions(batch)
+      assert.deepStrictEqual(batch, before)
+      const [few, many] = batch.map((item) => item.points[0]![1])
+      const sent = (bodyOf(requests[0]) as { readonly series: ReadonlyArray<DistributionSeries> }).series
+      assert.deepStrictEqual(sent.map((item) => item.points[0]![1]), [few!, many!.toSorted((a, b) => a - b)])
+    }))
+
   it.effect("are plain JSON where compression is off", () =>
     Effect.gen(function*() {
       const { reporter, requests } = yield* scripted(answering(202), { compress: false })

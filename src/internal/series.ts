@@ -67,3 +67,16 @@ export const toSamples = (self: Dress, item: RolledUp): SampleSeries => ({
   type: item.kind as SampleSeries["type"],
   ...common(self, item)
 })
+
+/** From so many values on sorting saves more, in packing, than it takes. */
+const worthSorting = 50
+
+/** A distribution's values as they travel: their order means nothing to the receiver, and in order they pack far better. */
+export const wireValues = (values: ReadonlyArray<number>): ReadonlyArray<number> =>
+  values.length < worthSorting ? values : Array.from(Float64Array.from(values).sort())
+
+/** As {@link wireValues} has the values. The item itself keeps the order of recording. */
+export const sorted = (item: DistributionSeries): DistributionSeries =>
+  item.points.every(([, values]) => values.length < worthSorting)
+    ? item
+    : { ...item, points: item.points.map(([time, values]) => [time, wireValues(values)]) }
