@@ -5,21 +5,26 @@
  */
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as HttpClient from "@effect/platform/HttpClient"
+import * as Arr from "effect/Array"
 import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as ApiKey from "./internal/apiKey.js"
 import * as Delivery from "./internal/delivery.js"
-import { encode, hasZstd } from "./internal/encoder.js"
-import type { Endpoint } from "./internal/endpoints.js"
+import { type Chunk, encode, type Encoded, encodingOf, hasZstd, itemsOf, makeWriter } from "./internal/encoder.js"
+import type { Endpoint, EnvelopedEndpoint } from "./internal/endpoints.js"
 import { distributionPoints, events, series, seriesV2 } from "./internal/endpoints.js"
+import { lazily } from "./internal/flush.js"
 import { pointWindow } from "./internal/limits.js"
-import { sorted } from "./internal/series.js"
-import { toV2 } from "./internal/seriesV2.js"
+import { type Dress, lineWriter, sorted, type Syntax, syntax } from "./internal/series.js"
+import { fromV2, syntaxV2, toV2 } from "./internal/seriesV2.js"
+import { type Stream, withStream } from "./internal/streamed.js"
 import * as Transport from "./internal/transport.js"
+import type { RolledUp } from "./MetricsAggregator.js"
 import type { Item, Receipt } from "./Reporter.js"
 import { addReceipts, Deadline, emptyReceipt, layerNoop, Reporter, ReporterError } from "./Reporter.js"
+import type { Series } from "./Series.js"
 import * as ThreadStatsConfig from "./ThreadStatsConfig.js"
 
 /**
@@ -74,28 +79,86 @@ export const make: (
     if (!v2) yield* withoutZstd("of Datadog's endpoints only series v2 takes it (option series, DD_THREADSTATS_SERIES)")
     else if (!hasZstd()) yield* withoutZstd("this Node.js has none, 22.15 and 23.8 are the first that have")
 
-    const deliver = <A extends Item>(endpoint: Endpoint, form?: (item: A) => unknown) => {
-      const address = `${settings.apiUrl}${endpoint.path}`
-      return (batch: ReadonlyArray<A>): Effect.Effect<Receipt, ReporterError> =>
-        Effect.gen(function*() {
-          const options = {
-            deadline: yield* Deadline,
-            repeat: settings.delivery === "at-least-once",
-            maxAge: settings.timestamps === "any" ? Infinity : pointWindow.past,
-            zstdRefused: withoutZstd(`${address} refused it`)
+    const send = <A extends Item | RolledUp>(
+      endpoint: Endpoint,
+      encoded: Effect.Effect<Encoded<A>>
+    ): Effect.Effect<Receipt, Failure<A>> =>
+      Effect.gen(function*() {
+        const address = `${settings.apiUrl}${endpoint.path}`
+        const options = {
+          deadline: yield* Deadline,
+          repeat: settings.delivery === "at-least-once",
+          maxAge: settings.timestamps === "any" ? Infinity : pointWindow.past,
+          zstdRefused: withoutZstd(`${address} refused it`)
+        }
+        const { outcomes, retries } = yield* Delivery.deliver(
+          transport,
+          keys,
+          yield* encoded,
+          concurrentRequests,
+          options
+        )
+        const receipt = outcomes.map(receiptOf).reduce(addReceipts, { ...emptyReceipt, retries })
+        const lost = outcomes.flatMap(lostOf)
+        return Arr.isNonEmptyArray(lost) ? yield* Effect.fail({ address, lost, receipt }) : receipt
+      })
+
+    const deliver =
+      <A extends Item>(endpoint: Endpoint, form?: (item: A) => unknown) =>
+      (batch: ReadonlyArray<A>): Effect.Effect<Receipt, ReporterError> =>
+        Effect.mapError(
+          send(endpoint, Effect.suspend(() => encode(endpoint, batch, { compress, form }))),
+          (failure) => errorOf(failure, partsOf(failure.lost, ({ items }) => items))
+        )
+
+    /** The same, item by item while they are taken out. */
+    const stream =
+      (endpoint: EnvelopedEndpoint, syntax: Syntax, isDistribution: boolean, read: (json: string) => Item) =>
+      (dress: Dress): Stream => {
+        const writer = makeWriter<RolledUp>(endpoint, encodingOf(endpoint, compress))
+        const write = lineWriter(dress, syntax, writer)
+        return {
+          write: (item) => write(item, isDistribution),
+          settle: writer.settle,
+          close: writer.close,
+          end: (batch) => {
+            let chunks: ReadonlyArray<Chunk<RolledUp>> = []
+            const encoded = Effect.tap(writer.end, (all) => {
+              chunks = all.chunks
+            })
+            return {
+              batch,
+              items: () => chunks.flatMap(({ entries }) => entries.map(({ json }) => read(json))),
+              report: Effect.mapError(send(endpoint, encoded), (failure) => {
+                const items = () => partsOf(failure.lost, ({ texts }) => texts().map(read))
+                return {
+                  ...partsOf(failure.lost, ({ items }) => items),
+                  error: lazily(errorOf(failure, noParts), {
+                    undelivered: () => items().undelivered,
+                    refused: () => items().refused,
+                    ambiguous: () => items().ambiguous
+                  })
+                }
+              })
+            }
           }
-          const encoded = yield* encode(endpoint, batch, { compress, form })
-          const { outcomes, retries } = yield* Delivery.deliver(transport, keys, encoded, concurrentRequests, options)
-          const receipt = outcomes.map(receiptOf).reduce(addReceipts, { ...emptyReceipt, retries })
-          const [first, ...more] = outcomes.flatMap((outcome) => errorOf(address, outcome))
-          return first === undefined ? receipt : yield* combine(first, more, receipt)
-        })
-    }
+        }
+      }
+
+    const flushMetrics = v2
+      ? withStream(
+        deliver(seriesV2, toV2(settings.units)),
+        stream(seriesV2, syntaxV2(settings.units), false, (json) => fromV2(JSON.parse(json)) as Series)
+      )
+      : withStream(deliver(series), stream(series, syntax, false, JSON.parse))
 
     return Reporter.of({
       temporality: "total",
-      flushMetrics: v2 ? deliver(seriesV2, toV2(settings.units)) : deliver(series),
-      flushDistributions: deliver(distributionPoints, sorted),
+      flushMetrics,
+      flushDistributions: withStream(
+        deliver(distributionPoints, sorted),
+        stream(distributionPoints, syntax, true, JSON.parse)
+      ),
       flushEvents: deliver(events),
       // a source is not asked before there is something to deliver: what it signs for that may expire unused
       warm: transport.warm(Option.isSome(source) ? Option.none() : settings.apiKey)
@@ -151,61 +214,71 @@ const annotations = { package: "effect-threadstats", module: "HttpReporter" }
 /** How many requests of one batch are under way at a time; they start in order. */
 const concurrentRequests = 4
 
-const receiptOf = (outcome: Delivery.Outcome): Receipt =>
+const receiptOf = <A>(outcome: Delivery.Outcome<A>): Receipt =>
   outcome._tag === "Delivered"
-    ? { ...emptyReceipt, items: outcome.chunk.entries.length, payloads: 1, bytes: outcome.chunk.body.byteLength }
+    ? { ...emptyReceipt, items: itemsOf(outcome.chunk).length, payloads: 1, bytes: outcome.chunk.body.byteLength }
     : emptyReceipt
 
-const errorOf = (endpoint: string, outcome: Delivery.Outcome): ReadonlyArray<ReporterError> => {
+/** A chunk, or an item that is in none, that was not delivered, and why. */
+interface Lost<A> {
+  readonly why: Pick<ReporterError, "reason" | "description" | "status" | "cause">
+  /** Whether trying again can help, and whether it may have arrived all the same. */
+  readonly transient: boolean
+  readonly ambiguous: boolean
+  readonly items: ReadonlyArray<A>
+  readonly texts: () => ReadonlyArray<string>
+}
+
+interface Failure<A> {
+  readonly address: string
+  readonly lost: Arr.NonEmptyReadonlyArray<Lost<A>>
+  readonly receipt: Receipt
+}
+
+const lostOf = <A>(outcome: Delivery.Outcome<A>): ReadonlyArray<Lost<A>> => {
   switch (outcome._tag) {
     case "Delivered":
       return []
     case "Unencodable": {
-      const { cause, description, item, reason } = outcome.error
-      return [
-        new ReporterError({
-          reason,
-          endpoint,
-          description,
-          undelivered: [],
-          refused: [item],
-          ambiguous: [],
-          receipt: emptyReceipt,
-          cause
-        })
-      ]
+      const { cause, description, item, json, reason } = outcome.error
+      return [{
+        why: { reason, description, cause },
+        transient: false,
+        ambiguous: false,
+        items: [item],
+        texts: () => json === undefined ? [] : [json]
+      }]
     }
     case "Failed": {
       const { ambiguous, chunk, failure } = outcome
       const { cause, description, reason, status, transient } = failure
-      const items = chunk.entries.map(({ item }) => item)
-      return [
-        new ReporterError({
-          reason,
-          endpoint,
-          description,
-          status,
-          undelivered: transient ? items : [],
-          refused: transient ? [] : items,
-          ambiguous: transient && ambiguous ? items : [],
-          receipt: emptyReceipt,
-          cause
-        })
-      ]
+      return [{
+        why: { reason, description, status, cause },
+        transient,
+        ambiguous,
+        items: itemsOf(chunk),
+        texts: () => chunk.entries.map(({ json }) => json)
+      }]
     }
   }
 }
 
-/** One error for several: what the first one says, with the items of all. */
-const combine = (first: ReporterError, more: ReadonlyArray<ReporterError>, receipt: Receipt): ReporterError =>
+type Parts<B> = { readonly [P in "undelivered" | "refused" | "ambiguous"]: ReadonlyArray<B> }
+
+const noParts: Parts<never> = { undelivered: [], refused: [], ambiguous: [] }
+
+const partsOf = <A, B>(lost: ReadonlyArray<Lost<A>>, of: (lost: Lost<A>) => ReadonlyArray<B>): Parts<B> => ({
+  undelivered: lost.filter(({ transient }) => transient).flatMap(of),
+  refused: lost.filter(({ transient }) => !transient).flatMap(of),
+  ambiguous: lost.filter(({ ambiguous, transient }) => transient && ambiguous).flatMap(of)
+})
+
+/** One error for all: what the first one says, with the items of all. */
+const errorOf = <A>({ address, lost: [first, ...more], receipt }: Failure<A>, parts: Parts<Item>): ReporterError =>
   new ReporterError({
-    reason: first.reason,
-    endpoint: first.endpoint,
-    description: more.length === 0 ? first.description : `${first.description} (and ${more.length} more)`,
-    status: first.status,
-    undelivered: [first, ...more].flatMap((error) => error.undelivered),
-    refused: [first, ...more].flatMap((error) => error.refused),
-    ambiguous: [first, ...more].flatMap((error) => error.ambiguous),
-    receipt,
-    cause: first.cause
+    ...first.why,
+    endpoint: address,
+    description: more.length === 0 ? first.why.description : `${first.why.description} (and ${more.length} more)`,
+    ...parts,
+    receipt
   })

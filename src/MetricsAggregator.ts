@@ -201,6 +201,16 @@ interface Service {
     readonly now: number
     readonly upTo?: number | undefined
   }) => Effect.Effect<ReadonlyArray<RolledUp>>
+  /**
+   * {@link flush}, one context at a time: what waits now is to be taken out, and is held until a call takes it out, as it is at
+   * that call. Nothing comes out when all is; what came to wait in between is left for the next flush. What was handed out
+   * is to be looked at before anything is recorded: unlike {@link flush}, it makes no copy.
+   */
+  readonly flushEach: (options: {
+    readonly temporality: Temporality
+    readonly now: number
+    readonly upTo?: number | undefined
+  }) => Effect.Effect<() => ReadonlyArray<RolledUp> | undefined>
   /** Puts back what was taken out and not delivered, under what was recorded since. */
   readonly restore: (items: ReadonlyArray<RolledUp>) => Effect.Effect<void>
   /** What waits now, bucket by bucket. `known` holds the versions, by start, that the caller has already. */
@@ -290,6 +300,8 @@ class Bucket {
 class Waiting {
   private items: Array<Entry> = []
   private head = 0
+  /** Where those end that a flush in parts is to take out. */
+  private end = 0
   length = 0
 
   push(entry: Entry): void {
@@ -306,6 +318,16 @@ class Waiting {
     return undefined
   }
 
+  /** Those that wait now are to be taken out one by one, by `shiftDue`; those that come to wait meanwhile are not. */
+  mark(): void {
+    this.end = this.items.length
+  }
+
+  shiftDue(): Entry | undefined {
+    this.first()
+    return this.head < this.end ? this.shift() : undefined
+  }
+
   shift(): Entry | undefined {
     const entry = this.first()
     if (entry !== undefined) {
@@ -319,8 +341,10 @@ class Waiting {
   shrink(): void {
     this.length--
     if (this.items.length > 2 * this.length + 64) {
-      this.items = this.all()
+      const due = this.items.slice(this.head, this.end).filter(isPending)
+      this.items = due.concat(this.items.slice(Math.max(this.head, this.end)).filter(isPending))
       this.head = 0
+      this.end = due.length
     }
   }
 
@@ -332,6 +356,7 @@ class Waiting {
     const all = this.all()
     this.items = []
     this.head = 0
+    this.end = 0
     this.length = 0
     return all
   }
@@ -346,14 +371,22 @@ class Taken implements RolledUp {
   readonly from: Bucket
   readonly recorded: number
   readonly asSamples: boolean
-  readonly report: () => ReadonlyArray<RollUp.Point>
-  constructor(from: Bucket, entry: Entry, rollUp: RollUp.RollUp, recorded: number, asSamples: boolean) {
+  /** Where the roll-up may change before anybody looks. */
+  readonly report: (() => ReadonlyArray<RollUp.Point>) | undefined
+  constructor(
+    from: Bucket,
+    entry: Entry,
+    rollUp: RollUp.RollUp,
+    recorded: number,
+    asSamples: boolean,
+    isLive: boolean
+  ) {
     this.from = from
     this.entry = entry
     this.rollUp = rollUp
     this.recorded = recorded
     this.asSamples = asSamples
-    this.report = asSamples ? () => [] : RollUp.report(rollUp)
+    this.report = isLive ? undefined : asSamples ? () => [] : RollUp.report(rollUp)
   }
   get kind() {
     return this.entry.context.name.kind
@@ -371,7 +404,7 @@ class Taken implements RolledUp {
     return this.from.start / 1000
   }
   get points() {
-    return this.report()
+    return this.report === undefined ? this.rollUp.points() : this.report()
   }
   get values() {
     return this.rollUp.values()
@@ -862,7 +895,8 @@ const unsafeMake = (
     entry: Entry,
     temporality: Temporality,
     asSamples: boolean,
-    into: Array<RolledUp>
+    into: Array<RolledUp>,
+    isLive = false
   ): void => {
     const distributed = addsUp(entry.context.name.kind)
     let recorded = entry.pending
@@ -872,7 +906,7 @@ const unsafeMake = (
     if (temporality === "total" && !distributed) {
       entry.sent = true
       keep(bucket, size)
-      into.push(new Taken(bucket, entry, rollUp, recorded, asSamples))
+      into.push(new Taken(bucket, entry, rollUp, recorded, asSamples, isLive))
       return
     }
     remove(bucket, entry)
@@ -882,7 +916,7 @@ const unsafeMake = (
       const own = parts.length === 1 ? entry : new Entry(entry.context, bucket, part)
       const share = i === parts.length - 1 ? recorded : Math.min(recorded, RollUp.valueCount(part))
       recorded -= share
-      into.push(new Taken(bucket, own, part, share, asSamples && !distributed))
+      into.push(new Taken(bucket, own, part, share, asSamples && !distributed, isLive))
     }
   }
 
@@ -920,6 +954,30 @@ const unsafeMake = (
       forget(now)
       weigh()
       return taken
+    })
+
+  const flushEach: MetricsAggregator["Type"]["flushEach"] = ({ now, temporality, upTo }) =>
+    Effect.sync(() => {
+      const limit = upTo === undefined ? Infinity : startOf(upTo)
+      const due = Array.from(buckets.values()).filter(({ start }) => start < limit)
+      for (const { dirty } of due) dirty.mark()
+      let next = 0
+      return () => {
+        for (; next < due.length; next++) {
+          const bucket = due[next]!
+          for (let entry = bucket.dirty.shiftDue(); entry !== undefined; entry = bucket.dirty.shiftDue()) {
+            const taken: Array<RolledUp> = []
+            if (isDistribution(entry.context.name.kind)) bucket.valued.shrink()
+            if (bucket.start < now - maxAge) drop("Expired", bucket, entry)
+            else takeOut(bucket, entry, temporality, false, taken, true)
+            weigh()
+            if (taken.length > 0) return taken
+          }
+          if (bucket.entries === 0 && !bucket.isGone) discard(bucket)
+        }
+        forget(now)
+        return undefined
+      }
     })
 
   /** Of what was recorded before. The last value of a gauge stays what it is. */
@@ -1020,6 +1078,7 @@ const unsafeMake = (
     bind,
     add: (kind, name, value, time, context) => Effect.sync(() => void unsafeAdd(kind, name, value, time, context)),
     flush,
+    flushEach,
     restore,
     adopt,
     snapshot,

@@ -19,6 +19,7 @@ import * as Ledger from "./ledger.js"
 import * as Retention from "./retention.js"
 import * as selfMetrics from "./selfMetrics.js"
 import * as wire from "./series.js"
+import * as Streamed from "./streamed.js"
 import * as Turns from "./turns.js"
 
 const noCounts: FlushCounts = { delivered: 0, kept: 0, dropped: 0 }
@@ -128,6 +129,60 @@ export const makeTurns = (
     failed: (cause) => Effect.as(annotateLogs(Effect.logError("A flush ended early", cause)), late)
   })
 
+/** Of what is there already. */
+const oneByOne = (items: ReadonlyArray<RolledUp>): () => ReadonlyArray<RolledUp> | undefined => {
+  let next = 0
+  return () => next < items.length ? [items[next++]!] : undefined
+}
+
+/**
+ * What is written before everything else in the process has its turn, in values: some two milliseconds' worth. A line is as
+ * much work as `lineWork` values.
+ */
+const sliceWork = 16_000
+const lineWork = 8
+
+/** The event loop comes round once: timers, sockets, whatever else there is. */
+const oneTurn = Effect.async<void>((resume) => {
+  const handle = setImmediate(() => resume(Effect.void))
+  return Effect.sync(() => clearImmediate(handle))
+})
+
+/**
+ * Takes items out and writes them, a slice at a time, and says whether that was all, in time. What is taken out is booked at
+ * once, so that it can be given back at every moment.
+ */
+const inSlices = (
+  next: () => ReadonlyArray<RolledUp> | undefined,
+  { book, inTime, settle, stream }: {
+    readonly book: (item: RolledUp) => void
+    readonly stream: (item: RolledUp) => number
+    readonly settle: Effect.Effect<void>
+    readonly inTime: () => boolean
+  }
+): Effect.Effect<boolean> => {
+  let items: ReadonlyArray<RolledUp> = []
+  let at = 0
+  const isLast = () => {
+    for (let left = sliceWork; left > 0; left -= lineWork) {
+      if (at === items.length) {
+        const more = next()
+        if (more === undefined) return true
+        more.forEach(book)
+        items = more
+        at = 0
+      }
+      left -= stream(items[at++]!)
+    }
+    return false
+  }
+  const slice: Effect.Effect<boolean> = Effect.suspend(() =>
+    isLast() ? Effect.succeed(true) : inTime() ? again : Effect.succeed(false)
+  )
+  const again = Effect.zipRight(Effect.zipRight(oneTurn, settle), slice)
+  return slice
+}
+
 /** Drains two aggregators into one reporter, and books what becomes of it. */
 export const make = Effect.fnUntraced(function*(options: {
   readonly config: ThreadStatsConfig
@@ -155,6 +210,7 @@ export const make = Effect.fnUntraced(function*(options: {
   const flushSeries = (reporter.flushSamples ?? reporter.flushMetrics) as (
     batch: ReadonlyArray<Series | SampleSeries>
   ) => Effect.Effect<Reporter.Receipt, Reporter.ReporterError>
+  const streams = Streamed.streamsOf(reporter)
   const breaker = Breaker.make()
   const counters = {
     metrics: { delivered: 0, inFlight: 0 },
@@ -205,35 +261,46 @@ export const make = Effect.fnUntraced(function*(options: {
   }, log)
 
   /** Whether an item is not to be sent again: it may have arrived, and would count twice. */
-  const isSpent = (item: Reporter.Item, outcome: delivery.Outcome): boolean =>
-    config.delivery === "at-most-once" && outcome.ambiguous.has(item) &&
-    ("title" in item || item.type === "distribution" || (reporter.temporality === "delta" && item.type !== "gauge"))
+  const isSpent = <A extends Reporter.Item | RolledUp>(item: A, outcome: delivery.Outcome<A>): boolean =>
+    config.delivery === "at-most-once" && outcome.ambiguous.has(item) && ("title" in item || addsUpAtReceiver(item))
+
+  const addsUpAtReceiver = (item: Exclude<Reporter.Item, Event> | RolledUp): boolean =>
+    "kind" in item
+      ? RollUp.addsUp(item.kind, aggregator.counters)
+      : item.type === "distribution" || (reporter.temporality === "delta" && item.type !== "gauge")
 
   /** Books a batch of rolled-up items: back into the aggregator, dropped, or delivered. */
-  const settleMetrics = Effect.fnUntraced(function*(
+  const settleMetrics = Effect.fnUntraced(function*<A extends Reporter.Item | RolledUp>(
     items: ReadonlyArray<RolledUp>,
-    parts: ReadonlyArray<ReadonlyArray<Reporter.Item>>,
-    outcome: delivery.Outcome
+    /** What was handed over for each, in pieces. */
+    parts: (item: RolledUp, i: number) => ReadonlyArray<A>,
+    outcome: delivery.Outcome<A>
   ) {
     const back: Array<RolledUp> = []
     let kept = 0
     let dropped = 0
     let delivered = 0
-    items.forEach((item, i) => {
-      counters.metrics.inFlight -= item.recorded
-      if (parts[i]!.some((part) => isSpent(part, outcome))) {
-        dropped += item.recorded
-        metricDrops.count("Ambiguous", item.name, item.recorded)
-      } else if (parts[i]!.some((part) => outcome.undelivered.has(part))) {
+    const isAllDelivered = outcome.undelivered.size === 0 && outcome.refused.size === 0
+    for (let i = 0; i < items.length; i++) {
+      const item = items[i]!
+      const recorded = item.recorded
+      counters.metrics.inFlight -= recorded
+      const own = isAllDelivered ? undefined : parts(item, i)
+      if (own === undefined) {
+        delivered += recorded
+      } else if (own.some((part) => isSpent(part, outcome))) {
+        dropped += recorded
+        metricDrops.count("Ambiguous", item.name, recorded)
+      } else if (own.some((part) => outcome.undelivered.has(part))) {
         back.push(item)
-        kept += item.recorded
-      } else if (parts[i]!.some((part) => outcome.refused.has(part))) {
-        dropped += item.recorded
-        metricDrops.count("Refused", item.name, item.recorded)
+        kept += recorded
+      } else if (own.some((part) => outcome.refused.has(part))) {
+        dropped += recorded
+        metricDrops.count("Refused", item.name, recorded)
       } else {
-        delivered += item.recorded
+        delivered += recorded
       }
-    })
+    }
     counters.metrics.delivered += delivered
     if (back.length > 0) yield* aggregator.restore(back)
     return { delivered, kept, dropped }
@@ -336,76 +403,121 @@ export const make = Effect.fnUntraced(function*(options: {
       }
       yield* options.before
       if (config.selfMetrics) yield* recordSelf(now)
+      const taking = { temporality: reporter.temporality, now, upTo }
       const drain = Effect.zipWith(
-        aggregator.flush({
-          temporality: reporter.temporality,
-          samples: reporter.flushSamples !== undefined,
-          now,
-          upTo
-        }),
+        // with a store, all of it at the moment at which the store is brought up to date
+        streams !== undefined && Option.isNone(retention)
+          ? aggregator.flushEach(taking)
+          : Effect.map(
+            aggregator.flush({ ...taking, samples: reporter.flushSamples !== undefined }),
+            oneByOne
+          ),
         eventsAggregator.flush(now),
-        (items, events) => {
-          for (const { recorded } of items) counters.metrics.inFlight += recorded
+        (next, events) => {
           counters.events.inFlight += events.length
-          return { items, events }
+          return { next, events }
         }
       )
-      const { events, items } = yield* Option.match(retention, {
+      const { events, next } = yield* Option.match(retention, {
         onNone: () => drain,
         onSome: (self) => self.beforeSending(drain, now + (deadline - now) * storeShare)
       })
-      if (items.length === 0 && events.length === 0) {
+      const opened = streams?.(dress)
+      const rolledUp: Array<RolledUp> = []
+      const distributed: Array<RolledUp> = []
+      const isDistribution = ({ kind }: RolledUp) => RollUp.addsUp(kind, aggregator.counters)
+      const book = (item: RolledUp) => {
+        counters.metrics.inFlight += item.recorded
+        ;(isDistribution(item) ? distributed : rolledUp).push(item)
+      }
+      let written: Exit.Exit<boolean> = Exit.succeed(true)
+      if (opened !== undefined) {
+        const stream = (item: RolledUp) => (isDistribution(item) ? opened.distributions : opened.series).write(item)
+        const settle = Effect.zipRight(opened.series.settle, opened.distributions.settle)
+        const inTime = () => clock.unsafeCurrentTimeMillis() < deadline
+        written = yield* Effect.exit(restore(inSlices(next, { book, stream, settle, inTime })))
+        if (!Exit.isSuccess(written) || !written.value) {
+          opened.series.close()
+          opened.distributions.close()
+        }
+      } else {
+        for (let items = next(); items !== undefined; items = next()) items.forEach(book)
+      }
+      if (rolledUp.length === 0 && distributed.length === 0 && events.length === 0 && Exit.isSuccess(written)) {
         yield* retain((self) => self.afterFlush(true, deadline))
         yield* warn([])
         return emptyFlush
       }
 
-      const rolledUp: Array<RolledUp> = []
-      const distributed: Array<RolledUp> = []
-      for (const item of items) {
-        ;(RollUp.addsUp(item.kind, aggregator.counters) ? distributed : rolledUp).push(item)
-      }
-      const series: ReadonlyArray<ReadonlyArray<Series | SampleSeries>> = rolledUp.map((item) =>
-        item.samples === undefined ? wire.toSeries(dress, item) : [wire.toSamples(dress, item)]
-      )
-      const distributions = distributed.map((item) => [wire.toDistribution(dress, item)])
-
-      const batches = [series.flat(), distributions.flat(), events] as const
-      const outcomes: [delivery.Outcome, delivery.Outcome, delivery.Outcome] = [
-        delivery.allUndelivered(batches[0], undefined),
-        delivery.allUndelivered(batches[1], undefined),
-        delivery.allUndelivered(batches[2], undefined)
-      ]
-      const run = <I extends Reporter.Item>(
-        index: 0 | 1 | 2,
+      const isWritten = Exit.isSuccess(written) && written.value
+      const batchOf = <A>(
         endpoint: string,
-        batch: ReadonlyArray<I>,
-        report: (batch: ReadonlyArray<I>) => Effect.Effect<Reporter.Receipt, Reporter.ReporterError>
-      ) =>
-        Effect.map(delivery.deliver(endpoint, batch, report, limit), (outcome) => {
-          outcomes[index] = outcome
-        })
+        load: delivery.Load<A>,
+        settle: (outcome: delivery.Outcome<A>) => Effect.Effect<FlushCounts>
+      ) => {
+        let outcome: delivery.Outcome<A> | undefined
+        return {
+          isEmpty: load.batch.length === 0,
+          deliver: (limit: Duration.Duration) =>
+            Effect.map(delivery.deliver(endpoint, load, limit), (known) => {
+              outcome = known
+            }),
+          end: Effect.suspend(() => {
+            const known = outcome ?? (isWritten
+              ? delivery.allUndelivered(load.batch, undefined)
+              : delivery.allUnsent(load.batch, endpoint, Exit.isSuccess(written)))
+            return Effect.map(settle(known), (counts) => ({ counts, receipt: known.receipt, error: known.error }))
+          })
+        }
+      }
+      const metricsOf = (
+        endpoint: string,
+        items: ReadonlyArray<RolledUp>,
+        stream: Streamed.Stream | undefined,
+        dressed: (item: RolledUp) => ReadonlyArray<Series | SampleSeries | DistributionSeries>,
+        report: (batch: ReadonlyArray<never>) => Effect.Effect<Reporter.Receipt, Reporter.ReporterError>
+      ) => {
+        if (stream !== undefined) {
+          return batchOf(endpoint, stream.end(items), (outcome) => settleMetrics(items, (item) => [item], outcome))
+        }
+        const parts = items.map(dressed)
+        const load = delivery.loadOf(
+          parts.flat(),
+          report as (batch: ReadonlyArray<Reporter.Item>) => ReturnType<typeof report>
+        )
+        return batchOf<Reporter.Item>(endpoint, load, (outcome) => settleMetrics(items, (_, i) => parts[i]!, outcome))
+      }
+      const batches = [
+        metricsOf(
+          "series",
+          rolledUp,
+          opened?.series,
+          (item) => item.samples === undefined ? wire.toSeries(dress, item) : [wire.toSamples(dress, item)],
+          flushSeries
+        ),
+        metricsOf(
+          "distributions",
+          distributed,
+          opened?.distributions,
+          (item) => [wire.toDistribution(dress, item)],
+          reporter.flushDistributions
+        ),
+        batchOf<Reporter.Item>(
+          "events",
+          delivery.loadOf(events, reporter.flushEvents),
+          (outcome) => settleEvents(events, outcome)
+        )
+      ] as const
       const left = deadline - clock.unsafeCurrentTimeMillis()
       const limit = Duration.millis(left * (Option.isSome(retention) ? 1 - storeShare : 1))
-      const runs = [
-        run(0, "series", batches[0], flushSeries),
-        run<DistributionSeries>(1, "distributions", batches[1], reporter.flushDistributions),
-        run<Event>(2, "events", batches[2], reporter.flushEvents)
-      ].filter((_, i) => batches[i]!.length > 0)
-      const exit = yield* Effect.exit(restore(
+      const runs = batches.filter(({ isEmpty }) => !isEmpty).map((batch) => batch.deliver(limit))
+      const exit = !Exit.isSuccess(written) ? written : !written.value ? Exit.void : yield* Effect.exit(restore(
         runs.length === 1 ? runs[0]! : Effect.all(runs, { concurrency: "unbounded", discard: true })
       ))
 
-      const counts = [
-        yield* settleMetrics(rolledUp, series, outcomes[0]),
-        yield* settleMetrics(distributed, distributions, outcomes[1]),
-        yield* settleEvents(events, outcomes[2])
-      ] as const
-      const receipt = outcomes.reduce(
-        (sum, outcome) => Reporter.addReceipts(sum, outcome.receipt),
-        Reporter.emptyReceipt
-      )
-      const failed = outcomes.flatMap(({ error }, i) => error === undefined ? [] : [[error, counts[i]!] as const])
+      const ends = [yield* batches[0].end, yield* batches[1].end, yield* batches[2].end] as const
+      const receipt = ends.reduce((sum, end) => Reporter.addReceipts(sum, end.receipt), Reporter.emptyReceipt)
+      const failed = ends.flatMap(({ counts, error }) => error === undefined ? [] : [[error, counts] as const])
       flushes++
       sent = Reporter.addReceipts(sent, receipt)
       lastError = failed.at(-1)?.[0]
@@ -416,16 +528,16 @@ export const make = Effect.fnUntraced(function*(options: {
         const end = clock.unsafeCurrentTimeMillis()
         if (end - now >= Duration.toMillis(config.flushTimeout) / 2) breaker.wasted(end)
       }
-      yield* retain((self) => self.afterFlush(counts.every(({ kept }) => kept === 0), deadline))
+      yield* retain((self) => self.afterFlush(ends.every(({ counts }) => counts.kept === 0), deadline))
       yield* warn(failed)
       if (Exit.isFailure(exit)) return yield* Effect.failCause(exit.cause)
       return {
         metrics: {
-          delivered: counts[0].delivered + counts[1].delivered,
-          kept: counts[0].kept + counts[1].kept,
-          dropped: counts[0].dropped + counts[1].dropped
+          delivered: ends[0].counts.delivered + ends[1].counts.delivered,
+          kept: ends[0].counts.kept + ends[1].counts.kept,
+          dropped: ends[0].counts.dropped + ends[1].counts.dropped
         },
-        events: counts[2],
+        events: ends[2].counts,
         payloads: receipt.payloads,
         bytes: receipt.bytes,
         retries: receipt.retries,

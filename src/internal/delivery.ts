@@ -6,22 +6,24 @@ import * as Exit from "effect/Exit"
 import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import type { ApiKey, ApiKeyError } from "../ApiKey.js"
+import type { RolledUp } from "../MetricsAggregator.js"
+import type { Item } from "../Reporter.js"
 import type { Chunk, Entry, Unencodable } from "./encoder.js"
 import * as Encoder from "./encoder.js"
 import { DeliveryFailure, type Transport } from "./transport.js"
 import { within } from "./within.js"
 
 /** What became of one chunk, or of an item that is in none. */
-export type Outcome =
-  | { readonly _tag: "Delivered"; readonly chunk: Chunk }
+export type Outcome<A = Item> =
+  | { readonly _tag: "Delivered"; readonly chunk: Chunk<A> }
   | {
     readonly _tag: "Failed"
-    readonly chunk: Chunk
+    readonly chunk: Chunk<A>
     readonly failure: DeliveryFailure
     /** One of the times it was sent, it may have arrived. */
     readonly ambiguous: boolean
   }
-  | { readonly _tag: "Unencodable"; readonly error: Unencodable }
+  | { readonly _tag: "Unencodable"; readonly error: Unencodable<A> }
 
 export interface Options {
   /** When everything has to be done, in milliseconds since the epoch. `Infinity`: every body is sent once. */
@@ -35,8 +37,8 @@ export interface Options {
 }
 
 /** What became of a batch, and how often one of its bodies was sent again. */
-export interface Result {
-  readonly outcomes: ReadonlyArray<Outcome>
+export interface Result<A = Item> {
+  readonly outcomes: ReadonlyArray<Outcome<A>>
   readonly retries: number
 }
 
@@ -90,13 +92,13 @@ const noKey = (description: string) =>
  * is refused as too large or as malformed is halved until what is wrong with it stands alone, within a bounded number of
  * requests. Nothing is given up for being in zstd: it is sent once more in what every receiver knows.
  */
-export const deliver = (
+export const deliver = <A extends Item | RolledUp>(
   transport: Transport,
   keys: ApiKey["Type"],
-  encoded: Encoder.Encoded,
+  encoded: Encoder.Encoded<A>,
   concurrency: number,
   options: Options
-): Effect.Effect<Result> => {
+): Effect.Effect<Result<A>> => {
   let splits = maxSplits
   let retries = 0
   let current: Redacted.Redacted
@@ -113,21 +115,24 @@ export const deliver = (
     })
 
   /** Datadog takes a point by its timestamp, and drops one that is too old without a word. */
-  const isOverdue = (now: number) => ({ item }: Entry): boolean => {
-    const time = "title" in item ? undefined : item.points[0]?.[0]
+  const isOverdue = (now: number) => ({ item }: Entry<A>): boolean => {
+    const time = "title" in item ? undefined : "timestamp" in item ? item.timestamp : item.points[0]?.[0]
     return time !== undefined && time * 1000 < now - options.maxAge
   }
+
+  const hasOverdue = (now: number, { entries, lines }: Chunk<A>): boolean =>
+    lines === undefined ? entries.some(isOverdue(now)) : lines.oldest * 1000 < now - options.maxAge
 
   /**
    * Sends a chunk again and again while that can help and there is time: at once, and once, after a broken connection; with
    * a fresh key, and once, after one was refused; else after a pause that grows, or the one that the receiver asks for.
    */
-  const persist = (chunk: Chunk, doubt: () => void): Effect.Effect<void, DeliveryFailure | Overdue> => {
+  const persist = (chunk: Chunk<A>, doubt: () => void): Effect.Effect<void, DeliveryFailure | Overdue> => {
     let renewed = false
     const attempt = (tries: number, before?: DeliveryFailure): Effect.Effect<void, DeliveryFailure | Overdue> =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         if (options.deadline - now < 1) return Effect.fail(before ?? noTime())
-        if (options.deadline !== Infinity && chunk.entries.some(isOverdue(now))) {
+        if (options.deadline !== Infinity && hasOverdue(now, chunk)) {
           return Effect.fail(new Overdue({ now, before }))
         }
         if (tries > 0) retries++
@@ -164,7 +169,7 @@ export const deliver = (
     return attempt(0)
   }
 
-  const deliverOne = (chunk: Chunk, doubted: boolean): Effect.Effect<ReadonlyArray<Outcome>> => {
+  const deliverOne = (chunk: Chunk<A>, doubted: boolean): Effect.Effect<ReadonlyArray<Outcome<A>>> => {
     let ambiguous = doubted
     const doubt = () => {
       ambiguous = true
@@ -174,7 +179,7 @@ export const deliver = (
       onFailure: (failure) => {
         if (failure._tag === "Overdue") return withoutOverdue(chunk, failure, ambiguous)
         if (chunk.encoding === "zstd" && failure.reason === "Rejected") return withoutZstd(chunk, ambiguous)
-        if (!isWorthASplit(failure) || chunk.entries.length === 1 || splits < 2) {
+        if (!isWorthASplit(failure) || Encoder.itemsOf(chunk).length === 1 || splits < 2) {
           return Effect.succeed([{ _tag: "Failed", chunk, failure, ambiguous } as const])
         }
         splits -= 2
@@ -184,11 +189,11 @@ export const deliver = (
   }
 
   /** What is overdue goes back, to be dropped for its age; the rest is sent. */
-  const withoutOverdue = (chunk: Chunk, { before, now }: Overdue, ambiguous: boolean) => {
+  const withoutOverdue = (chunk: Chunk<A>, { before, now }: Overdue, ambiguous: boolean) => {
     const [left, overdue] = Array.partition(chunk.entries, isOverdue(now))
-    const failed: Outcome = {
+    const failed: Outcome<A> = {
       _tag: "Failed",
-      chunk: { ...chunk, entries: overdue },
+      chunk: { endpoint: chunk.endpoint, entries: overdue, body: chunk.body, encoding: chunk.encoding },
       failure: before ?? tooOld(),
       ambiguous
     }
@@ -199,7 +204,7 @@ export const deliver = (
   }
 
   /** Where all of it arrives this way, the encoding was what was wrong, and not the content. */
-  const withoutZstd = ({ endpoint, entries }: Chunk, ambiguous: boolean) => {
+  const withoutZstd = ({ endpoint, entries }: Chunk<A>, ambiguous: boolean) => {
     retries++
     return Effect.tap(
       Effect.flatMap(
@@ -211,17 +216,17 @@ export const deliver = (
   }
 
   const deliverAll = (
-    encoded: Encoder.Encoded,
+    encoded: Encoder.Encoded<A>,
     concurrency: number,
     doubted = false
-  ): Effect.Effect<ReadonlyArray<Outcome>> =>
+  ): Effect.Effect<ReadonlyArray<Outcome<A>>> =>
     Effect.map(
       Effect.forEach(encoded.chunks, (chunk) => deliverOne(chunk, doubted), {
         // one alone needs no fiber
         concurrency: Math.min(concurrency, encoded.chunks.length)
       }),
       (outcomes) => [
-        ...encoded.unencodable.map((error): Outcome => ({ _tag: "Unencodable", error })),
+        ...encoded.unencodable.map((error): Outcome<A> => ({ _tag: "Unencodable", error })),
         ...outcomes.flat()
       ]
     )
@@ -234,8 +239,8 @@ export const deliver = (
     onFailure: (failure) =>
       Effect.succeed({
         outcomes: [
-          ...encoded.unencodable.map((error): Outcome => ({ _tag: "Unencodable", error })),
-          ...encoded.chunks.map((chunk): Outcome => ({ _tag: "Failed", chunk, failure, ambiguous: false }))
+          ...encoded.unencodable.map((error): Outcome<A> => ({ _tag: "Unencodable", error })),
+          ...encoded.chunks.map((chunk): Outcome<A> => ({ _tag: "Failed", chunk, failure, ambiguous: false }))
         ],
         retries
       })

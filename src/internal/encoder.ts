@@ -2,35 +2,51 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as zlib from "node:zlib"
 import type { Item } from "../Reporter.js"
-import type { Encoding, Endpoint } from "./endpoints.js"
+import type { Encoding, Endpoint, EnvelopedEndpoint } from "./endpoints.js"
 
-/** An item and its JSON. */
-export interface Entry {
-  readonly item: Item
+/** An item, or what a line was written for, and its JSON. */
+export interface Entry<A = Item> {
+  readonly item: A
   readonly json: string
   /** Of the JSON, in UTF-8. */
   readonly bytes: number
 }
 
 /** A body that is ready for the wire and within the endpoint's limits, and what is in it. */
-export interface Chunk {
+export interface Chunk<A = Item> {
   readonly endpoint: Endpoint
-  readonly entries: ReadonlyArray<Entry>
+  readonly entries: ReadonlyArray<Entry<A>>
+  /** Where it was written line by line: then `entries` are read out of the body, should anybody want them. */
+  readonly lines?: Lines<A> | undefined
   readonly body: Uint8Array
   readonly encoding: Encoding
 }
 
+/** What each line of a body was written for, and how old the oldest is, in seconds since the epoch. */
+export interface Lines<A> {
+  readonly owners: ReadonlyArray<A>
+  readonly oldest: number
+}
+
+/** What is in a chunk, item by item or line by line. */
+export const itemsOf = <A>({ entries, lines }: Chunk<A>): ReadonlyArray<A> =>
+  lines === undefined ? entries.map(({ item }) => item) : lines.owners
+
 /** An item that fits into no body. */
-export class Unencodable extends Data.TaggedError("Unencodable")<{
-  readonly item: Item
+export class Unencodable<A = Item> extends Data.TaggedError("Unencodable")<{
+  readonly item: unknown
+  /** Where it has one. */
+  readonly json?: string | undefined
   readonly reason: "Encoding" | "PayloadTooLarge"
   readonly description: string
   readonly cause?: unknown
-}> {}
+}> {
+  declare readonly item: A
+}
 
-export interface Encoded {
-  readonly chunks: ReadonlyArray<Chunk>
-  readonly unencodable: ReadonlyArray<Unencodable>
+export interface Encoded<A = Item> {
+  readonly chunks: ReadonlyArray<Chunk<A>>
+  readonly unencodable: ReadonlyArray<Unencodable<A>>
 }
 
 export interface Options<A extends Item = Item> {
@@ -44,11 +60,13 @@ export interface Options<A extends Item = Item> {
 const zstd = zlib as unknown as {
   readonly zstdCompress?: typeof zlib.deflate
   readonly zstdCompressSync?: typeof zlib.deflateSync
+  readonly zstdDecompressSync?: typeof zlib.inflateSync
+  readonly createZstdCompress?: typeof zlib.createDeflate
 }
 
 export const hasZstd = (): boolean => zstd.zstdCompress !== undefined
 
-const encodingOf = ({ compression, encodings }: Endpoint, compress: Options["compress"]): Encoding =>
+export const encodingOf = ({ compression, encodings }: Endpoint, compress: Options["compress"]): Encoding =>
   compress === false ? "identity" : compress === "zstd" && encodings.includes(compress) ? compress : compression
 
 /**
@@ -69,14 +87,14 @@ const pack = (bytes: Uint8Array, encoding: Encoding): Effect.Effect<Uint8Array> 
  * JSON for any parser. `JSON.stringify` writes half a surrogate pair as an escape, which many parsers refuse, and with it
  * the whole body (RFC 7493 forbids it); U+FFFD stands for it here.
  */
-const stringify = (item: unknown): string => {
+export const stringify = (item: unknown): string => {
   const json = JSON.stringify(item)
   return json.includes("\\ud")
     ? JSON.stringify(item, (_, value) => typeof value === "string" ? Buffer.from(value).toString() : value)
     : json
 }
 
-const toEntry = <A extends Item>(item: A, { form }: Options<A>): Entry | Unencodable => {
+const toEntry = <A extends Item>(item: A, { form }: Options<A>): Entry<A> | Unencodable<A> => {
   try {
     const json = stringify(form === undefined ? item : form(item))
     return { item, json, bytes: Buffer.byteLength(json) }
@@ -90,25 +108,29 @@ const toEntry = <A extends Item>(item: A, { form }: Options<A>): Entry | Unencod
   }
 }
 
-const tooLarge = ({ item }: Entry, endpoint: Endpoint): Unencodable =>
+const tooLarge = <A>({ item, json }: Entry<A>, endpoint: Endpoint): Unencodable<A> =>
   new Unencodable({
     item,
+    json,
     reason: "PayloadTooLarge",
     description: `over ${endpoint.limits.bytes} bytes, or ${endpoint.limits.unpackedBytes} unpacked, on its own`
   })
 
+/** How many bytes there may be before packing. */
+const limitOf = ({ limits: { bytes, unpackedBytes } }: Endpoint, encoding: Encoding): number =>
+  encoding === "identity" ? Math.min(bytes, unpackedBytes) : unpackedBytes
+
 /** As many entries as the limit for the bytes they are allows, again and again; an entry that is over it is alone. */
-const group = (
+const group = <A>(
   endpoint: Endpoint,
-  entries: ReadonlyArray<Entry>,
+  entries: ReadonlyArray<Entry<A>>,
   encoding: Encoding
-): ReadonlyArray<ReadonlyArray<Entry>> => {
+): ReadonlyArray<ReadonlyArray<Entry<A>>> => {
   if (endpoint.envelope === undefined) return entries.map((entry) => [entry])
-  const { bytes, unpackedBytes } = endpoint.limits
-  const limit = encoding === "identity" ? Math.min(bytes, unpackedBytes) : unpackedBytes
+  const limit = limitOf(endpoint, encoding)
   const [before, after] = endpoint.envelope
   const envelope = before.length + after.length
-  const groups: Array<Array<Entry>> = []
+  const groups: Array<Array<Entry<A>>> = []
   let size = Infinity
   for (const entry of entries) {
     if (size + 1 + entry.bytes > limit) {
@@ -121,13 +143,17 @@ const group = (
   return groups
 }
 
-const textOf = (endpoint: Endpoint, entries: ReadonlyArray<Entry>): string => {
+const textOf = (endpoint: Endpoint, entries: ReadonlyArray<Entry<unknown>>): string => {
   const content = entries.map(({ json }) => json).join(",")
   return endpoint.envelope === undefined ? content : `${endpoint.envelope[0]}${content}${endpoint.envelope[1]}`
 }
 
 /** Halves what is over a limit, until it fits or is a single entry. */
-const fit = (endpoint: Endpoint, entries: ReadonlyArray<Entry>, encoding: Encoding): Effect.Effect<Encoded> =>
+const fit = <A>(
+  endpoint: Endpoint,
+  entries: ReadonlyArray<Entry<A>>,
+  encoding: Encoding
+): Effect.Effect<Encoded<A>> =>
   Effect.suspend(() => {
     const bytes: Uint8Array = Buffer.from(textOf(endpoint, entries))
     return Effect.flatMap(
@@ -146,12 +172,12 @@ const fit = (endpoint: Endpoint, entries: ReadonlyArray<Entry>, encoding: Encodi
     )
   })
 
-const halves = (entries: ReadonlyArray<Entry>): ReadonlyArray<ReadonlyArray<Entry>> => {
+const halves = <A>(entries: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> => {
   const middle = entries.length >> 1
   return [entries.slice(0, middle), entries.slice(middle)]
 }
 
-const concat = (parts: ReadonlyArray<Encoded>): Encoded => ({
+const concat = <A>(parts: ReadonlyArray<Encoded<A>>): Encoded<A> => ({
   chunks: parts.flatMap(({ chunks }) => chunks),
   unencodable: parts.flatMap(({ unencodable }) => unencodable)
 })
@@ -164,10 +190,10 @@ export const encode = <A extends Item>(
   endpoint: Endpoint,
   items: ReadonlyArray<A>,
   options: Options<A>
-): Effect.Effect<Encoded> =>
+): Effect.Effect<Encoded<A>> =>
   Effect.suspend(() => {
-    const entries: Array<Entry> = []
-    const unencodable: Array<Unencodable> = []
+    const entries: Array<Entry<A>> = []
+    const unencodable: Array<Unencodable<A>> = []
     for (const item of items) {
       const entry = toEntry(item, options)
       if (entry instanceof Unencodable) unencodable.push(entry)
@@ -180,9 +206,191 @@ export const encode = <A extends Item>(
   })
 
 /** Bodies for what is JSON already. */
-export const chunk = (endpoint: Endpoint, entries: ReadonlyArray<Entry>, encoding: Encoding): Effect.Effect<Encoded> =>
+export const chunk = <A>(
+  endpoint: Endpoint,
+  entries: ReadonlyArray<Entry<A>>,
+  encoding: Encoding
+): Effect.Effect<Encoded<A>> =>
   Effect.map(Effect.forEach(group(endpoint, entries, encoding), (part) => fit(endpoint, part, encoding)), concat)
 
 /** A chunk of two or more in two halves. */
-export const split = ({ encoding, endpoint, entries }: Chunk): Effect.Effect<Encoded> =>
+export const split = <A>({ encoding, endpoint, entries }: Chunk<A>): Effect.Effect<Encoded<A>> =>
   Effect.map(Effect.forEach(halves(entries), (half) => fit(endpoint, half, encoding)), concat)
+
+/** Text is turned into bytes, and handed to the thread that packs, in pieces of this many characters. */
+const pieceLength = 128 * 1024
+
+/** What may wait for that thread, in bytes, before it is to be waited for. */
+const maxWaiting = 4 * 1024 * 1024
+
+/** Packs what it is given, as it comes, on a thread of its own. */
+class Packer {
+  private readonly parts: Array<Uint8Array> = []
+  readonly stream: zlib.Deflate
+  readonly packed: Promise<Uint8Array>
+  constructor(encoding: Encoding) {
+    const create = encoding === "zstd" ? zstd.createZstdCompress! : zlib.createDeflate
+    const stream = create({ chunkSize: 64 * 1024, highWaterMark: maxWaiting } as zlib.ZlibOptions)
+    this.stream = stream
+    this.packed = new Promise((resolve, reject) => {
+      stream.on("data", (part: Uint8Array) => this.parts.push(part))
+      stream.once("end", () => resolve(Buffer.concat(this.parts)))
+      stream.once("error", reject)
+    })
+  }
+}
+
+/** A body that is being written. */
+class Draft<A> implements Lines<A> {
+  readonly owners: Array<A> = []
+  /** Where each line ends, in bytes. */
+  readonly ends: Array<number> = []
+  oldest = Infinity
+  size: number
+  text: string
+  packer: Packer | undefined
+  private pieces: Array<Uint8Array> = []
+  private readonly encoding: Encoding
+  constructor(before: string, encoding: Encoding) {
+    this.text = before
+    this.size = before.length
+    this.encoding = encoding
+  }
+
+  add(owner: A, time: number, line: string, bytes: number): void {
+    if (this.owners.length > 0) {
+      this.text += ","
+      this.size++
+    }
+    this.text += line
+    this.size += bytes
+    this.owners.push(owner)
+    this.ends.push(this.size)
+    if (time < this.oldest) this.oldest = time
+    if (this.text.length >= pieceLength) this.pour()
+  }
+
+  /** What is text yet becomes bytes, and what is more than is packed at once goes to be packed. */
+  private pour(): void {
+    this.pieces.push(Buffer.from(this.text))
+    this.text = ""
+    if (this.encoding === "identity" || (this.packer === undefined && this.size <= syncLimit)) return
+    this.packer ??= new Packer(this.encoding)
+    for (const piece of this.pieces) this.packer.stream.write(piece)
+    this.pieces = []
+  }
+
+  /** The body, as it travels. */
+  end(after: string): Effect.Effect<Uint8Array> {
+    this.text += after
+    this.size += after.length
+    this.pour()
+    const { encoding, packer, pieces } = this
+    this.pieces = []
+    if (packer !== undefined) {
+      packer.stream.end()
+      return Effect.promise(() => packer.packed)
+    }
+    const bytes = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces)
+    return encoding === "identity" ? Effect.succeed(bytes) : pack(bytes, encoding)
+  }
+}
+
+const unpackers = { deflate: zlib.inflateSync, gzip: zlib.gunzipSync, zstd: zstd.zstdDecompressSync }
+
+/** A chunk whose entries are read out of its body when they are asked for, which is when something is wrong with it. */
+class Written<A> implements Chunk<A> {
+  readonly endpoint: Endpoint
+  readonly lines: Draft<A>
+  readonly body: Uint8Array
+  readonly encoding: Encoding
+  private read: ReadonlyArray<Entry<A>> | undefined
+  constructor(endpoint: Endpoint, lines: Draft<A>, body: Uint8Array, encoding: Encoding) {
+    this.endpoint = endpoint
+    this.lines = lines
+    this.body = body
+    this.encoding = encoding
+  }
+
+  get entries(): ReadonlyArray<Entry<A>> {
+    return this.read ??= this.readAll()
+  }
+
+  private readAll(): ReadonlyArray<Entry<A>> {
+    const { ends, owners } = this.lines
+    const unpacked = this.encoding === "identity" ? this.body : unpackers[this.encoding]!(this.body)
+    const text = Buffer.from(unpacked.buffer, unpacked.byteOffset, unpacked.byteLength)
+    let start = this.endpoint.envelope![0].length
+    return owners.map((item, i) => {
+      const end = ends[i]!
+      const entry = { item, json: text.toString("utf8", start, end), bytes: end - start }
+      start = end + 1
+      return entry
+    })
+  }
+}
+
+/**
+ * Writes bodies line by line, for what is too much to have about as items: the same bodies as {@link encode} makes of all of
+ * them together, but that packing has begun when the last line is written.
+ */
+export interface Writer<A> {
+  /** `time` is in seconds since the epoch, and `bytes` is what the line takes in UTF-8. */
+  readonly add: (owner: A, time: number, line: string, bytes: number) => void
+  /** Waits until packing has caught up, where it is behind. */
+  readonly settle: Effect.Effect<void>
+  /** No more lines. To be run once. */
+  readonly end: Effect.Effect<Encoded<A>>
+  /** Gives up what is not ended. */
+  readonly close: () => void
+}
+
+export const makeWriter = <A>(
+  endpoint: EnvelopedEndpoint,
+  encoding: Encoding
+): Writer<A> => {
+  const [before, after] = endpoint.envelope
+  const limit = limitOf(endpoint, encoding) - after.length
+  const ended: Array<Effect.Effect<Encoded<A>>> = []
+  let draft: Draft<A> | undefined
+
+  const endDraft = () => {
+    if (draft === undefined) return
+    const lines = draft
+    draft = undefined
+    const body = lines.end(after)
+    ended.push(Effect.flatMap(body, (bytes) => {
+      const chunk = new Written(endpoint, lines, bytes, encoding)
+      const isWithin = lines.size <= endpoint.limits.unpackedBytes && bytes.byteLength <= endpoint.limits.bytes
+      return isWithin
+        ? Effect.succeed<Encoded<A>>({ chunks: [chunk], unencodable: [] })
+        : lines.owners.length === 1
+        ? Effect.succeed<Encoded<A>>({ chunks: [], unencodable: [tooLarge(chunk.entries[0]!, endpoint)] })
+        : split(chunk)
+    }))
+  }
+
+  return {
+    add(owner, time, line, bytes) {
+      if (draft !== undefined && draft.size + 1 + bytes > limit) endDraft()
+      draft ??= new Draft(before, encoding)
+      draft.add(owner, time, line, bytes)
+    },
+    settle: Effect.suspend(() => {
+      const stream = draft?.packer?.stream
+      return stream === undefined || !stream.writableNeedDrain ? Effect.void : Effect.async<void>((resume) => {
+        const drained = () => resume(Effect.void)
+        stream.once("drain", drained)
+        return Effect.sync(() => stream.off("drain", drained))
+      })
+    }),
+    end: Effect.suspend(() => {
+      endDraft()
+      return Effect.map(Effect.forEach(ended, (body) => body), concat)
+    }),
+    close() {
+      draft?.packer?.stream.destroy()
+      draft = undefined
+    }
+  }
+}

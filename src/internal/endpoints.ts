@@ -19,6 +19,11 @@ export interface Endpoint {
   readonly limits: Limits
 }
 
+/** One whose bodies have many items. */
+export interface EnvelopedEndpoint extends Endpoint {
+  readonly envelope: readonly [before: string, after: string]
+}
+
 /** The most a body may have, as it travels and unpacked, in bytes. */
 export interface Limits {
   readonly bytes: number
@@ -30,7 +35,7 @@ export const limits: Limits = { bytes: 3_200_000, unpackedBytes: 62_914_560 }
 
 const seriesEnvelope = ["{\"series\":[", "]}"] as const
 
-export const series: Endpoint = {
+export const series: EnvelopedEndpoint = {
   name: "series",
   path: "/api/v1/series",
   compression: "deflate",
@@ -44,14 +49,14 @@ export const series: Endpoint = {
  * Another form of the same, with smaller limits. The reference calls the last encoding `zstd1`, the clients that use it
  * (Datadog's Lambda extension, Vector) call it `zstd`.
  */
-export const seriesV2: Endpoint = {
+export const seriesV2: EnvelopedEndpoint = {
   ...series,
   path: "/api/v2/series",
   encodings: [...series.encodings, "zstd"],
   limits: { bytes: 512_000, unpackedBytes: 5_242_880 }
 }
 
-export const distributionPoints: Endpoint = {
+export const distributionPoints: EnvelopedEndpoint = {
   name: "distribution_points",
   path: "/api/v1/distribution_points",
   compression: "deflate",

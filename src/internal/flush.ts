@@ -5,18 +5,18 @@ import { Deadline, emptyReceipt, type Item, type Receipt, ReporterError } from "
 import { within } from "./within.js"
 
 /** What became of a batch. Items in neither set were delivered. */
-export interface Outcome {
-  readonly undelivered: ReadonlySet<Item>
-  readonly refused: ReadonlySet<Item>
+export interface Outcome<A = Item> {
+  readonly undelivered: ReadonlySet<A>
+  readonly refused: ReadonlySet<A>
   /** Of the undelivered, those that may have arrived all the same. */
-  readonly ambiguous: ReadonlySet<Item>
+  readonly ambiguous: ReadonlySet<A>
   readonly receipt: Receipt
   readonly error: ReporterError | undefined
 }
 
-const none: ReadonlySet<Item> = new Set()
+const none: ReadonlySet<never> = new Set()
 
-export const nothing: Outcome = {
+export const nothing: Outcome<never> = {
   undelivered: none,
   refused: none,
   ambiguous: none,
@@ -25,9 +25,42 @@ export const nothing: Outcome = {
 }
 
 /** Nothing of the batch was delivered, as far as is known. */
-export const allUndelivered = (batch: ReadonlyArray<Item>, error: ReporterError | undefined): Outcome => {
+export const allUndelivered = <A>(batch: ReadonlyArray<A>, error: ReporterError | undefined): Outcome<A> => {
   const items = new Set(batch)
   return { undelivered: items, refused: none, ambiguous: items, receipt: emptyReceipt, error }
+}
+
+/** Nothing of the batch was on its way yet when the flush was called off, or its time was over. */
+export const allUnsent = <A>(batch: ReadonlyArray<A>, endpoint: string, isLate: boolean): Outcome<A> => ({
+  ...nothing,
+  undelivered: new Set(batch),
+  error: isLate && batch.length > 0 ? failure("Timeout", endpoint, () => [], "no time left to send it") : undefined
+})
+
+/**
+ * What was not delivered of what was written for other things than items of a batch. The error tells of items all the same.
+ */
+export interface Undelivered<A> extends Record<"undelivered" | "refused" | "ambiguous", ReadonlyArray<A>> {
+  readonly error: ReporterError
+}
+
+/** A batch that a reporter has in a form of its own. */
+export interface Load<A> {
+  readonly batch: ReadonlyArray<A>
+  readonly report: Effect.Effect<Receipt, Undelivered<A>>
+  /** Of an error that is about all of it. */
+  readonly items: () => ReadonlyArray<Item>
+}
+
+/** An error whose items are put together when somebody asks for them. */
+export const lazily = (
+  error: ReporterError,
+  items: { readonly [P in "undelivered" | "refused" | "ambiguous"]?: () => ReadonlyArray<Item> }
+): ReporterError => {
+  for (const [name, get] of Object.entries(items)) {
+    Object.defineProperty(error, name, { get, enumerable: true, configurable: true })
+  }
+  return error
 }
 
 /**
@@ -36,54 +69,75 @@ export const allUndelivered = (batch: ReadonlyArray<Item>, error: ReporterError 
  */
 const reporterShare = 0.95
 
-const failure = (reason: "Timeout" | "Defect", endpoint: string, batch: ReadonlyArray<Item>, description: string) =>
-  new ReporterError({
-    reason,
-    endpoint,
-    description,
-    undelivered: batch,
-    refused: [],
-    ambiguous: batch,
-    receipt: emptyReceipt
-  })
+const failure = (
+  reason: "Timeout" | "Defect",
+  endpoint: string,
+  items: () => ReadonlyArray<Item>,
+  description: string
+) =>
+  lazily(
+    new ReporterError({
+      reason,
+      endpoint,
+      description,
+      undelivered: [],
+      refused: [],
+      ambiguous: [],
+      receipt: emptyReceipt
+    }),
+    { undelivered: items, ambiguous: items }
+  )
+
+/** A batch as the public seam has it. */
+export const loadOf = <I extends Item>(
+  batch: ReadonlyArray<I>,
+  report: (batch: ReadonlyArray<I>) => Effect.Effect<Receipt, ReporterError>
+): Load<Item> => ({
+  batch,
+  report: Effect.mapError(Effect.suspend(() => report(batch)), (error) => ({
+    error,
+    undelivered: error.undelivered,
+    refused: error.refused,
+    ambiguous: error.ambiguous
+  })),
+  items: () => batch
+})
 
 /**
- * Hands a batch to a reporter and says what became of it, whatever the reporter does: fail, die, interrupt itself, or
+ * Has a reporter deliver a batch and says what became of it, whatever the reporter does: fail, die, interrupt itself, or
  * never come back. It can be interrupted, at once, even where the reporter cannot.
  */
-export const deliver = <I extends Item>(
+export const deliver = <A>(
   endpoint: string,
-  batch: ReadonlyArray<I>,
-  report: (batch: ReadonlyArray<I>) => Effect.Effect<Receipt, ReporterError>,
+  { batch, items, report }: Load<A>,
   limit: Duration.Duration
-): Effect.Effect<Outcome> =>
+): Effect.Effect<Outcome<A>> =>
   batch.length === 0
     ? Effect.succeed(nothing)
     : Effect.clockWith((clock) => {
       const millis = Duration.toMillis(limit)
-      const reported = Effect.suspend(() => report(batch)).pipe(
+      const reported = report.pipe(
         Effect.provideService(Deadline, clock.unsafeCurrentTimeMillis() + millis * reporterShare),
         Effect.withTracerEnabled(false)
       )
-      return within(
-        reported,
-        millis,
-        () => failure("Timeout", endpoint, batch, `no end after ${Duration.format(limit)}`)
-      )
+      return within(reported, millis, () => {
+        const error = failure("Timeout", endpoint, items, `no end after ${Duration.format(limit)}`)
+        return Effect.fail({ error, undelivered: batch, refused: [], ambiguous: batch })
+      })
     }).pipe(
       Effect.matchCause({
-        onSuccess: (receipt): Outcome => ({ ...nothing, receipt }),
-        onFailure: (cause): Outcome => {
-          const error = Cause.failureOption(cause)
-          return error._tag === "Some"
+        onSuccess: (receipt): Outcome<A> => ({ ...nothing, receipt }),
+        onFailure: (cause): Outcome<A> => {
+          const failed = Cause.failureOption(cause)
+          return failed._tag === "Some"
             ? {
-              undelivered: new Set(error.value.undelivered),
-              refused: new Set(error.value.refused),
-              ambiguous: new Set(error.value.ambiguous),
-              receipt: error.value.receipt,
-              error: error.value
+              undelivered: new Set(failed.value.undelivered),
+              refused: new Set(failed.value.refused),
+              ambiguous: new Set(failed.value.ambiguous),
+              receipt: failed.value.error.receipt,
+              error: failed.value.error
             }
-            : allUndelivered(batch, failure("Defect", endpoint, batch, describe(cause)))
+            : allUndelivered(batch, failure("Defect", endpoint, items, describe(cause)))
         }
       })
     )

@@ -1,6 +1,7 @@
 import type { RolledUp } from "../MetricsAggregator.js"
-import type { DistributionSeries, SampleSeries, Series } from "../Series.js"
+import type { DistributionSeries, SampleSeries, Series, SeriesType } from "../Series.js"
 import type { ThreadStatsConfig } from "../ThreadStatsConfig.js"
+import { stringify, type Writer } from "./encoder.js"
 import { withConstant } from "./tags.js"
 
 /** What the client adds to what was rolled up. */
@@ -80,3 +81,84 @@ export const sorted = (item: DistributionSeries): DistributionSeries =>
   item.points.every(([, values]) => values.length < worthSorting)
     ? item
     : { ...item, points: item.points.map(([time, values]) => [time, wireValues(values)]) }
+
+/** How a line is written around its value: before it, behind it, what its context adds, and what its metric does. */
+export interface Syntax {
+  readonly before: (metric: string, type: SeriesType | "distribution", timestamp: number) => string
+  readonly after: (type: SeriesType | "distribution") => string
+  readonly context: (shared: ReturnType<typeof common>) => string
+  readonly end: (metric: string) => string
+}
+
+/** Text that is in JSON as it is, which is nearly all that names and tags are made of. */
+const isPlain = /^[ !#-[\]-~]*$/
+
+export const quote = (text: string): string => isPlain.test(text) ? `"${text}"` : stringify(text)
+
+export const quoteAll = (texts: ReadonlyArray<string>): string => {
+  let quoted = ""
+  for (const text of texts) quoted += quoted === "" ? quote(text) : `,${quote(text)}`
+  return `[${quoted}]`
+}
+
+/** As `JSON.stringify` has the items. */
+export const syntax: Syntax = {
+  before: (metric, _, timestamp) => `{"metric":${quote(metric)},"points":[[${timestamp},`,
+  after: (type) => `]],"type":"${type}"`,
+  context: ({ device, host, interval, tags }) => {
+    const from = host === undefined ? "" : `,"host":${quote(host)}`
+    const on = device === undefined ? "" : `,"device":${quote(device)}`
+    return `${from}${on},"tags":${quoteAll(tags)},"interval":${interval}`
+  },
+  end: () => "}"
+}
+
+/** What is the same in all lines of one metric and time. */
+interface Head {
+  readonly type: SeriesType | "distribution"
+  readonly timestamp: number
+  readonly before: string
+  readonly after: string
+  readonly end: string
+  readonly bytes: number
+}
+
+const numberText = (value: number): string => Number.isFinite(value) ? `${value}` : "null"
+
+/**
+ * Writes rolled-up items as lines: the same as the JSON of what {@link toSeries} or {@link toDistribution} makes of them.
+ * Says how many values went into them.
+ */
+export const lineWriter = (self: Dress, { after, before, context, end }: Syntax, writer: Writer<RolledUp>) => {
+  const byName = new Map<string, Map<string, Head>>()
+
+  const headOf = (heads: Map<string, Head>, name: string, suffix: string, type: Head["type"], timestamp: number) => {
+    const known = heads.get(suffix)
+    if (known !== undefined && known.type === type && known.timestamp === timestamp) return known
+    const metric = suffix === "" ? nameOf(self, name) : `${nameOf(self, name)}.${suffix}`
+    const parts = { before: before(metric, type, timestamp), after: after(type), end: end(metric) }
+    const head = { type, timestamp, ...parts, bytes: Buffer.byteLength(parts.before + parts.after + parts.end) }
+    heads.set(suffix, head)
+    return head
+  }
+
+  return (item: RolledUp, isDistribution: boolean): number => {
+    const { name, timestamp } = item
+    let heads = byName.get(name)
+    if (heads === undefined) byName.set(name, heads = new Map())
+    const shared = context(common(self, item))
+    const bytes = Buffer.byteLength(shared)
+    const add = ({ after, before, bytes: own, end }: Head, value: string) =>
+      writer.add(item, timestamp, before + value + after + shared + end, own + value.length + bytes)
+    if (isDistribution) {
+      const values = wireValues(item.values)
+      add(headOf(heads, name, "", "distribution", timestamp), `[${values.map(numberText).join()}]`)
+      return values.length
+    }
+    const points = item.points
+    for (const { suffix, type, value } of points) {
+      add(headOf(heads, name, suffix, type, timestamp), numberText(value))
+    }
+    return points.length
+  }
+}

@@ -1,5 +1,6 @@
 import type { AcceptedSeries } from "../LocalIntake.js"
 import type { Series, SeriesV2, SeriesV2Payload } from "../Series.js"
+import { quote, quoteAll, type Syntax } from "./series.js"
 
 /** Datadog's Lambda extension counts from zero, against the reference. */
 const types = { count: 1, rate: 2, gauge: 3 } as const
@@ -7,14 +8,21 @@ const types = { count: 1, rate: 2, gauge: 3 } as const
 /** What a histogram adds to its name for values in its own unit; its `count` has none. */
 const inSameUnit = /\.(?:avg|max|median|min|sum|\d+(?:\.\d+)?percentile)$/
 
+const unitsOf = (units: Readonly<Record<string, string>>) => {
+  const byMetric = new Map(Object.entries(units))
+  return (metric: string) =>
+    byMetric.size === 0 ? undefined : byMetric.get(metric) ?? byMetric.get(metric.replace(inSameUnit, ""))
+}
+
+const resourcesOf = ({ device, host }: Pick<Series, "device" | "host">) =>
+  Object.entries({ host, device }).flatMap(([type, name]) => name ? [{ type, name }] : [])
+
 /** The form in which v2 takes a series, with the unit of its metric if there is one. */
 export const toV2 = (units: Readonly<Record<string, string>> = {}) => {
-  const byMetric = new Map(Object.entries(units))
-  const unitOf = (metric: string) =>
-    byMetric.size === 0 ? undefined : byMetric.get(metric) ?? byMetric.get(metric.replace(inSameUnit, ""))
+  const unitOf = unitsOf(units)
 
   return ({ device, host, interval, metric, points, tags, type }: Series): SeriesV2 => {
-    const resources = Object.entries({ host, device }).flatMap(([type, name]) => name ? [{ type, name }] : [])
+    const resources = resourcesOf({ host, device })
     return {
       metric,
       type: types[type],
@@ -23,6 +31,27 @@ export const toV2 = (units: Readonly<Record<string, string>> = {}) => {
       tags,
       interval,
       unit: unitOf(metric)
+    }
+  }
+}
+
+/** {@link toV2} as lines are written. */
+export const syntaxV2 = (units: Readonly<Record<string, string>> = {}): Syntax => {
+  const unitOf = unitsOf(units)
+  return {
+    before: (metric, type, timestamp) =>
+      `{"metric":${quote(metric)},"type":${types[type as keyof typeof types]},"points":[{"timestamp":${
+        Math.floor(timestamp)
+      },"value":`,
+    after: () => "}]",
+    context: ({ interval, tags, ...from }) => {
+      const resources = resourcesOf(from).map(({ name, type }) => `{"type":"${type}","name":${quote(name)}}`)
+      const list = resources.length === 0 ? "" : `,"resources":[${resources.join()}]`
+      return `${list},"tags":${quoteAll(tags)},"interval":${interval}`
+    },
+    end: (metric) => {
+      const unit = unitOf(metric)
+      return unit === undefined ? "}" : `,"unit":${quote(unit)}}`
     }
   }
 }
