@@ -120,8 +120,10 @@ export const deliver = <A extends Item | RolledUp>(
     return time !== undefined && time * 1000 < now - options.maxAge
   }
 
-  const hasOverdue = (now: number, { entries, lines }: Chunk<A>): boolean =>
-    lines === undefined ? entries.some(isOverdue(now)) : lines.oldest * 1000 < now - options.maxAge
+  const hasOverdue = (now: number, chunk: Chunk<A>): boolean =>
+    chunk.lines === undefined
+      ? chunk.entries.some(isOverdue(now))
+      : chunk.lines.oldest * 1000 < now - options.maxAge
 
   /**
    * Sends a chunk again and again while that can help and there is time: at once, and once, after a broken connection; with

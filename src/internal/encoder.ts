@@ -29,8 +29,8 @@ export interface Lines<A> {
 }
 
 /** What is in a chunk, item by item or line by line. */
-export const itemsOf = <A>({ entries, lines }: Chunk<A>): ReadonlyArray<A> =>
-  lines === undefined ? entries.map(({ item }) => item) : lines.owners
+export const itemsOf = <A>(chunk: Chunk<A>): ReadonlyArray<A> =>
+  chunk.lines?.owners ?? chunk.entries.map(({ item }) => item)
 
 /** An item that fits into no body. */
 export class Unencodable<A = Item> extends Data.TaggedError("Unencodable")<{
@@ -220,6 +220,12 @@ export const split = <A>({ encoding, endpoint, entries }: Chunk<A>): Effect.Effe
 /** Text is turned into bytes, and handed to the thread that packs, in pieces of this many characters. */
 const pieceLength = 128 * 1024
 
+/**
+ * How hard zlib tries where there is much to pack: for the lines of many series 4 makes an eighth more than 6, in little
+ * more than half the time.
+ */
+const level = 4
+
 /** What may wait for that thread, in bytes, before it is to be waited for. */
 const maxWaiting = 4 * 1024 * 1024
 
@@ -229,8 +235,8 @@ class Packer {
   readonly stream: zlib.Deflate
   readonly packed: Promise<Uint8Array>
   constructor(encoding: Encoding) {
-    const create = encoding === "zstd" ? zstd.createZstdCompress! : zlib.createDeflate
-    const stream = create({ chunkSize: 64 * 1024, highWaterMark: maxWaiting } as zlib.ZlibOptions)
+    const options = { chunkSize: 64 * 1024, writableHighWaterMark: maxWaiting }
+    const stream = encoding === "zstd" ? zstd.createZstdCompress!(options) : zlib.createDeflate({ ...options, level })
     this.stream = stream
     this.packed = new Promise((resolve, reject) => {
       stream.on("data", (part: Uint8Array) => this.parts.push(part))

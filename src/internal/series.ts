@@ -27,8 +27,11 @@ export const dress = (
   interval
 })
 
+const hostOf = (self: Dress, { host }: RolledUp): string | null =>
+  host === "" || (host === null && self.attachHost) ? self.host ?? host : host
+
 const common = (self: Dress, item: RolledUp) => {
-  const host = item.host === "" || (item.host === null && self.attachHost) ? self.host ?? item.host : item.host
+  const host = hostOf(self, item)
   return {
     ...(host === null ? undefined : { host }),
     ...(self.device === undefined ? undefined : { device: self.device }),
@@ -86,7 +89,7 @@ export const sorted = (item: DistributionSeries): DistributionSeries =>
 export interface Syntax {
   readonly before: (metric: string, type: SeriesType | "distribution", timestamp: number) => string
   readonly after: (type: SeriesType | "distribution") => string
-  readonly context: (shared: ReturnType<typeof common>) => string
+  readonly context: (self: Dress, host: string | null, tags: ReadonlyArray<string>) => string
   readonly end: (metric: string) => string
 }
 
@@ -105,8 +108,8 @@ export const quoteAll = (texts: ReadonlyArray<string>): string => {
 export const syntax: Syntax = {
   before: (metric, _, timestamp) => `{"metric":${quote(metric)},"points":[[${timestamp},`,
   after: (type) => `]],"type":"${type}"`,
-  context: ({ device, host, interval, tags }) => {
-    const from = host === undefined ? "" : `,"host":${quote(host)}`
+  context: ({ device, interval }, host, tags) => {
+    const from = host === null ? "" : `,"host":${quote(host)}`
     const on = device === undefined ? "" : `,"device":${quote(device)}`
     return `${from}${on},"tags":${quoteAll(tags)},"interval":${interval}`
   },
@@ -146,7 +149,7 @@ export const lineWriter = (self: Dress, { after, before, context, end }: Syntax,
     const { name, timestamp } = item
     let heads = byName.get(name)
     if (heads === undefined) byName.set(name, heads = new Map())
-    const shared = context(common(self, item))
+    const shared = context(self, hostOf(self, item), withConstant(item.tags, self.tags))
     const bytes = Buffer.byteLength(shared)
     const add = ({ after, before, bytes: own, end }: Head, value: string) =>
       writer.add(item, timestamp, before + value + after + shared + end, own + value.length + bytes)

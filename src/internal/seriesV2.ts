@@ -14,7 +14,7 @@ const unitsOf = (units: Readonly<Record<string, string>>) => {
     byMetric.size === 0 ? undefined : byMetric.get(metric) ?? byMetric.get(metric.replace(inSameUnit, ""))
 }
 
-const resourcesOf = ({ device, host }: Pick<Series, "device" | "host">) =>
+const resourcesOf = (host: string | null | undefined, device: string | null | undefined) =>
   Object.entries({ host, device }).flatMap(([type, name]) => name ? [{ type, name }] : [])
 
 /** The form in which v2 takes a series, with the unit of its metric if there is one. */
@@ -22,7 +22,7 @@ export const toV2 = (units: Readonly<Record<string, string>> = {}) => {
   const unitOf = unitsOf(units)
 
   return ({ device, host, interval, metric, points, tags, type }: Series): SeriesV2 => {
-    const resources = resourcesOf({ host, device })
+    const resources = resourcesOf(host, device)
     return {
       metric,
       type: types[type],
@@ -44,8 +44,8 @@ export const syntaxV2 = (units: Readonly<Record<string, string>> = {}): Syntax =
         Math.floor(timestamp)
       },"value":`,
     after: () => "}]",
-    context: ({ interval, tags, ...from }) => {
-      const resources = resourcesOf(from).map(({ name, type }) => `{"type":"${type}","name":${quote(name)}}`)
+    context: ({ device, interval }, host, tags) => {
+      const resources = resourcesOf(host, device).map(({ name, type }) => `{"type":"${type}","name":${quote(name)}}`)
       const list = resources.length === 0 ? "" : `,"resources":[${resources.join()}]`
       return `${list},"tags":${quoteAll(tags)},"interval":${interval}`
     },
