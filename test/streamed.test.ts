@@ -1,7 +1,7 @@
 import { HttpClient, HttpClientResponse } from "@effect/platform"
 import type { HttpBody, HttpClientRequest } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Duration, Effect, FastCheck as fc, Fiber, Layer, Option, Redacted, TestClock } from "effect"
+import { Context, Effect, FastCheck as fc, Fiber, Layer, Redacted, TestClock } from "effect"
 import {
   EventsAggregator,
   HttpReporter,
@@ -10,7 +10,7 @@ import {
   ThreadStats,
   ThreadStatsConfig
 } from "effect-threadstats"
-import type { Series } from "effect-threadstats"
+import type { RollUp, Series } from "effect-threadstats"
 import { inflateSync } from "node:zlib"
 import { encode, type Encoded, makeWriter } from "../src/internal/encoder.js"
 import { distributionPoints, type EnvelopedEndpoint, series, seriesV2 } from "../src/internal/endpoints.js"
@@ -29,7 +29,7 @@ describe("bodies that are written line by line", () => {
     fc.constantFrom("\"", "\\", "\u2028", "\ud800", "ü:日本語", "🙂")
   )
   const point = fc.record({
-    kind: fc.constantFrom("counter", "gauge", "set", "histogram", "timing", "distribution"),
+    kind: fc.constantFrom<RollUp.Kind>("counter", "gauge", "set", "histogram", "timing", "distribution"),
     name: text.map((rest) => `m${rest}`),
     value: fc.oneof(fc.double({ noNaN: true, noDefaultInfinity: true }), fc.integer()),
     tags: fc.array(text.filter((tag) => tag !== ""), { maxLength: 3 }),
@@ -72,10 +72,10 @@ describe("bodies that are written line by line", () => {
         const write = lineWriter(dress, written, writer)
         for (const item of own) write(item, isDistribution)
         const streamed = yield* writer.end
-        const lines = own.flatMap((item) =>
+        const lines = own.flatMap((item): ReadonlyArray<Reporter.Item> =>
           isDistribution ? [toDistribution(dress, item)] : toSeries(dress, item)
-        ) as ReadonlyArray<Series.Series & Series.DistributionSeries>
-        const batch = yield* encode<Series.Series & Series.DistributionSeries>(endpoint, lines, { compress, form })
+        )
+        const batch = yield* encode(endpoint, lines, { compress, form: form as (item: Reporter.Item) => unknown })
         assert.deepStrictEqual(texts(streamed), texts(batch))
         assert.strictEqual(streamed.unencodable.length, batch.unencodable.length)
         for (const { body } of streamed.chunks) assert.isAtMost(body.byteLength, bytes)
@@ -121,7 +121,7 @@ describe("bodies that are written line by line", () => {
 interface Sent {
   readonly path: string
   readonly series: ReadonlyArray<
-    { readonly metric: string; readonly points: ReadonlyArray<readonly [number, unknown]> }
+    Omit<Series.Series, "points"> & { readonly points: ReadonlyArray<readonly [number, unknown]> }
   >
 }
 
@@ -219,9 +219,9 @@ describe("a flush of many contexts", () => {
         // totals, as the receiver has them in the end
         const last = new Map<string, number>()
         for (
-          const { metric, points, tags } of requests.flatMap(({ series }) => series) as ReadonlyArray<Series.Series>
+          const { metric, points, tags } of requests.flatMap(({ series }) => series)
         ) {
-          if (metric !== "e") last.set(`${metric} ${tags.join()}`, points[0]![1] * 10)
+          if (metric !== "e") last.set(`${metric} ${tags.join()}`, points[0]![1] as number * 10)
         }
         assert.closeTo(Array.from(last.values()).reduce((sum, n) => sum + n, 0), many + (during * 3) / 4, 1e-6)
         const values = requests.flatMap(({ series }) => series).filter(({ metric }) => metric === "e")
@@ -268,8 +268,8 @@ describe("a flush of many contexts", () => {
         self.unsafeDistribution("d", 3)
         const receipt = yield* self.flush()
         assert.deepInclude(receipt.metrics, { delivered: 0, kept: 2 })
-        const [g, d] = receipt.errors.flatMap(({ undelivered }) => undelivered) as ReadonlyArray<Series.Series>
-        const expected = {
+        const items = receipt.errors.flatMap(({ undelivered }) => undelivered)
+        const expected: Series.Series = {
           metric: "g",
           points: [[start / 1000, 2]],
           type: "gauge",
@@ -277,8 +277,8 @@ describe("a flush of many contexts", () => {
           tags: ["a:ü"],
           interval: 10
         }
-        assert.deepInclude(g, expected)
-        assert.deepInclude(d, { metric: "d", points: [[start / 1000, [3]]] })
+        assert.deepInclude(items[0] as Series.Series, expected)
+        assert.deepInclude(items[1] as Series.DistributionSeries, { metric: "d", points: [[start / 1000, [3]]] })
       }
     }))
 
