@@ -1,5 +1,6 @@
 /**
- * Delivers to Datadog's HTTP API, or to anything that speaks it, over the `HttpClient` of `@effect/platform`.
+ * Delivers to Datadog's HTTP API, or to anything that speaks it: over `node:http`, or over an `HttpClient` of
+ * `@effect/platform`.
  *
  * @since 0.1.0
  */
@@ -10,17 +11,20 @@ import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import * as ApiKey from "./internal/apiKey.js"
 import * as Delivery from "./internal/delivery.js"
 import { type Chunk, encode, type Encoded, encodingOf, hasZstd, itemsOf, makeWriter } from "./internal/encoder.js"
 import type { Endpoint, EnvelopedEndpoint } from "./internal/endpoints.js"
 import { distributionPoints, events, series, seriesV2 } from "./internal/endpoints.js"
 import { lazily } from "./internal/flush.js"
+import * as HttpClientTransport from "./internal/httpClientTransport.js"
 import { pointWindow } from "./internal/limits.js"
+import * as NodeTransport from "./internal/nodeTransport.js"
 import { type Dress, lineWriter, sorted, type Syntax, syntax } from "./internal/series.js"
 import { fromV2, syntaxV2, toV2 } from "./internal/seriesV2.js"
 import { type Stream, withStream } from "./internal/streamed.js"
-import * as Transport from "./internal/transport.js"
+import type * as Transport from "./internal/transport.js"
 import type { RolledUp } from "./MetricsAggregator.js"
 import type { Item, Receipt } from "./Reporter.js"
 import { addReceipts, Deadline, emptyReceipt, layerNoop, Reporter, ReporterError } from "./Reporter.js"
@@ -41,33 +45,18 @@ export interface Settings extends
   Partial<Pick<ThreadStatsConfig.ThreadStatsConfig, "series" | "timestamps" | "units">>
 {}
 
-/**
- * A reporter that posts series and distributions in as few requests as Datadog's limits allow, and every event in a
- * request of its own.
- *
- * A request takes at most `requestTimeout`. What fails for the moment is sent again until the {@link Deadline} of the
- * flush, what is too large or malformed is halved (docs/delivery.md). Requests carry no spans or trace headers, and the
- * key travels in the `DD-API-KEY` header and is nowhere else: in no address, log, span or error.
- *
- * With `series: "v2"` series go to `/api/v2/series`; everything else is the same. What was to be compressed with zstd is
- * compressed with deflate, after one warning, where Node.js has no zstd or the receiver refuses it.
- *
- * The key comes from the {@link ApiKey.ApiKey} service where there is one, else from the settings.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const make: (
+/** One reporter, whatever it sends over. */
+const over = <R>(makeTransport: (settings: Settings) => Effect.Effect<Transport.Transport, never, R>): (
   settings: Settings
-) => Effect.Effect<typeof Reporter.Service, ConfigError.ConfigError, HttpClient.HttpClient> = Effect.fnUntraced(
-  function*(settings: Settings) {
+) => Effect.Effect<typeof Reporter.Service, ConfigError.ConfigError, R> =>
+  Effect.fnUntraced(function*(settings: Settings) {
     if (settings.disabled) return yield* noop
     const source = yield* Effect.serviceOption(ApiKey.ApiKey)
     const keys = Option.isSome(source)
       ? source.value
       : ApiKey.constant(yield* Effect.catchAll(settings.apiKey, () => ApiKey.missing))
     if (keys.check !== undefined) yield* keys.check
-    const transport = Transport.make(yield* HttpClient.HttpClient, settings)
+    const transport = yield* makeTransport(settings)
     const v2 = settings.series === "v2"
     let { compress } = settings
     const withoutZstd = (why: string) =>
@@ -163,7 +152,43 @@ export const make: (
       // a source is not asked before there is something to deliver: what it signs for that may expire unused
       warm: transport.warm(Option.isSome(source) ? Option.none() : settings.apiKey)
     })
-  }
+  })
+
+/**
+ * A reporter that posts series and distributions in as few requests as Datadog's limits allow, and every event in a
+ * request of its own.
+ *
+ * A request takes at most `requestTimeout`. What fails for the moment is sent again until the {@link Deadline} of the
+ * flush, what is too large or malformed is halved (docs/delivery.md). Requests carry no spans or trace headers, and the
+ * key travels in the `DD-API-KEY` header and is nowhere else: in no address, log, span or error.
+ *
+ * With `series: "v2"` series go to `/api/v2/series`; everything else is the same. What was to be compressed with zstd is
+ * compressed with deflate, after one warning, where Node.js has no zstd or the receiver refuses it.
+ *
+ * The key comes from the {@link ApiKey.ApiKey} service where there is one, else from the settings.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make: (
+  settings: Settings
+) => Effect.Effect<typeof Reporter.Service, ConfigError.ConfigError, HttpClient.HttpClient> = /*#__PURE__*/ over(
+  (settings) => Effect.map(HttpClient.HttpClient, (client) => HttpClientTransport.make(client, settings))
+)
+
+/**
+ * {@link make} over `node:http` and `node:https`, with a pool of connections that is closed with the scope.
+ *
+ * It loads and evaluates far less than `fetch`, which is what a cold start is about. It follows no redirect, and knows no
+ * proxy: for one, give {@link make} an `HttpClient` that does.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeNode: (
+  settings: Settings
+) => Effect.Effect<typeof Reporter.Service, ConfigError.ConfigError, Scope.Scope> = /*#__PURE__*/ over(
+  NodeTransport.make
 )
 
 /**
@@ -194,6 +219,25 @@ export const layer = (
  * @category layers
  */
 export const layerDefault: Layer.Layer<Reporter, ConfigError.ConfigError, HttpClient.HttpClient> = /*#__PURE__*/ layer()
+
+/**
+ * {@link makeNode} as a layer, with settings resolved from the options and the environment.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerNodeWith = (
+  options?: ThreadStatsConfig.Options
+): Layer.Layer<Reporter, ConfigError.ConfigError> =>
+  Layer.scoped(Reporter, Effect.flatMap(ThreadStatsConfig.make(options), makeNode))
+
+/**
+ * {@link layerNodeWith} with all settings from the environment.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerNode: Layer.Layer<Reporter, ConfigError.ConfigError> = /*#__PURE__*/ layerNodeWith()
 
 /**
  * The `HttpClient` over `fetch` that suits this reporter: it follows no redirect. `FetchHttpClient.layer` on its own

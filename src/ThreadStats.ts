@@ -780,6 +780,31 @@ export const layerFetch: Layer.Layer<ThreadStats, ConfigError> = /*#__PURE__*/ L
 )
 
 /**
+ * A client that delivers to Datadog over `node:http` and `node:https`, with aggregators of its own: nothing to provide, and the
+ * least to load. On Node.js this is the one to begin with; {@link layerHttpWith} is for an `HttpClient` of your own.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerNodeWith = (options?: ThreadStatsConfig.Options): Layer.Layer<ThreadStats, ConfigError> =>
+  Layer.scoped(
+    ThreadStats,
+    Effect.flatMap(ThreadStatsConfig.make(options), (config) =>
+      withAggregators(
+        config,
+        Effect.provideServiceEffect(fromConfig(config), Reporter.Reporter, HttpReporter.makeNode(config))
+      ))
+  )
+
+/**
+ * {@link layerNodeWith} with the settings of the environment.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerNode: Layer.Layer<ThreadStats, ConfigError> = /*#__PURE__*/ layerNodeWith()
+
+/**
  * The settings of a client over DogStatsD.
  *
  * @since 0.1.0

@@ -18,9 +18,9 @@ import {
   type ClientName,
   clientNames,
   flushTimeout,
-  httpClients,
   record,
-  requestTimeout
+  requestTimeout,
+  transports
 } from "./sockets/client.js"
 import { selfSigned } from "./support/certificate.js"
 import * as HostileServer from "./support/hostileServer.js"
@@ -72,16 +72,17 @@ const exceptions: {
   readonly [Client in ClientName]: { readonly [Name in HostileServer.Name]?: Expected }
 } = {
   fetch: { "goes on with 100 Continue, and no further": "Transport" },
+  node: {},
   "node:http": {},
   undici: { "goes on with 100 Continue, and no further": "Transport" }
 }
 
 /**
  * Connections that an HTTP client keeps though it was told to give them up: undici those on which it is still connecting, for
- * ten seconds; `node:http` those that were upgraded, until the server ends them.
+ * ten seconds; the platform's over `node:http` those that were upgraded, until the server ends them.
  */
 const keeps = (http: ClientName, name: HostileServer.Name): boolean =>
-  name === (http === "node:http" ? "switches protocols" : "never ends the TLS handshake")
+  http !== "node" && name === (http === "node:http" ? "switches protocols" : "never ends the TLS handshake")
 
 const names = Object.keys(behaviours) as ReadonlyArray<HostileServer.Name>
 
@@ -177,7 +178,7 @@ beforeAll(() =>
     for (const http of clientNames) {
       yield* Effect.provide(
         record,
-        client(server.url, httpClients[http], { requestTimeout: 5_000, flushTimeout: 5_000 })
+        client(server.url, transports[http], { requestTimeout: 5_000, flushTimeout: 5_000 })
       )
     }
   }).pipe(Effect.scoped, Effect.runPromise), 30_000)
@@ -203,7 +204,7 @@ describe.concurrent.each(clientNames)("over %s, a server that", (http) => {
           yield* checkedFlush("Delivered")
           yield* soon(arrivedAt(server, first < flushTimeout * 0.95 ? Duration.toMillis(second) : first), everything)
         }).pipe(
-          Effect.provide(client(server.url, httpClients[http], hangs(name) ? {} : { requestTimeout: "5 seconds" }))
+          Effect.provide(client(server.url, transports[http], hangs(name) ? {} : { requestTimeout: "5 seconds" }))
         )
         if (keeps(http, name)) assert.isAbove(yield* server.held, 0)
         else yield* soon(server.held, 0)
@@ -213,7 +214,7 @@ describe.concurrent.each(clientNames)("over %s, a server that", (http) => {
   it.live("has a certificate that nobody knows gets no byte of a request", () =>
     Effect.gen(function*() {
       const server = yield* HostileServer.make(behaviours["has a certificate that nobody knows"])
-      yield* Effect.provide(record, client(server.url, httpClients[http]))
+      yield* Effect.provide(record, client(server.url, transports[http]))
       assert.isAbove(yield* server.connections, 0)
       assert.strictEqual(yield* server.bytesRead, 0)
     }).pipe(Effect.scoped))
@@ -222,7 +223,7 @@ describe.concurrent.each(clientNames)("over %s, a server that", (http) => {
     Effect.gen(function*() {
       const server = yield* HostileServer.make(behaviours["reads nothing"])
       yield* Effect.zipRight(record, checkedFlush("Timeout")).pipe(
-        Effect.provide(client(server.url, httpClients[http], { requestTimeout: "1 minute", flushTimeout: 300 }))
+        Effect.provide(client(server.url, transports[http], { requestTimeout: "1 minute", flushTimeout: 300 }))
       )
       yield* soon(server.held, 0)
     }).pipe(Effect.scoped))
@@ -230,14 +231,14 @@ describe.concurrent.each(clientNames)("over %s, a server that", (http) => {
   it.live("is gone", () =>
     Effect.gen(function*() {
       const { url } = yield* Effect.scoped(HostileServer.make(good))
-      yield* Effect.provide(Effect.zipRight(record, checkedFlush("Transport")), client(url, httpClients[http]))
+      yield* Effect.provide(Effect.zipRight(record, checkedFlush("Transport")), client(url, transports[http]))
     }))
 
   it.live("is not found by its name", () =>
     Effect.provide(
       // a resolver may take longer to say so than a request may take
       Effect.zipRight(record, checkedFlush("Transport", "Timeout")),
-      client("http://intake.invalid", httpClients[http])
+      client("http://intake.invalid", transports[http])
     ))
 })
 
@@ -247,10 +248,11 @@ describe.concurrent("a client that knows the certificate", () => {
       const certificate = selfSigned()
       const secure = { ...good, speaks: "tls" } as const
       const server = yield* HostileServer.make(secure, certificate)
-      const http = Layer.provide(
-        NodeHttpClient.layerWithoutAgent,
-        NodeHttpClient.makeAgentLayer({ ca: certificate.cert })
-      )
+      const http: typeof transports["node:http"] = (options) =>
+        ThreadStats.layerHttpWith(options).pipe(
+          Layer.provide(NodeHttpClient.layerWithoutAgent),
+          Layer.provide(NodeHttpClient.makeAgentLayer({ ca: certificate.cert }))
+        )
       yield* Effect.gen(function*() {
         yield* server.behave(behaviours["never ends the TLS handshake"])
         yield* record
@@ -286,7 +288,7 @@ describe.concurrent("a process that recorded ends by itself", () => {
       }).pipe(Effect.scoped), 30_000)
   }
 
-  for (const http of ["fetch", "node:http"] as const) {
+  for (const http of ["node", "fetch", "node:http"] as const) {
     for (const name of names) {
       if (outcomes[name] !== "Timeout" && name !== "sends a body without end") continue
       it.live(`over ${http}, after a server that ${name}`, () =>

@@ -1,9 +1,3 @@
-import * as Headers from "@effect/platform/Headers"
-import * as HttpBody from "@effect/platform/HttpBody"
-import type * as HttpClient from "@effect/platform/HttpClient"
-import type * as HttpClientError from "@effect/platform/HttpClientError"
-import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
-import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
@@ -12,7 +6,6 @@ import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
-import * as Stream from "effect/Stream"
 import type { Reason } from "../Reporter.js"
 import type { Chunk } from "./encoder.js"
 import { keyHeader, validatePath } from "./endpoints.js"
@@ -44,10 +37,15 @@ export interface Transport {
   readonly warm: (key: Option.Option<Redacted.Redacted>) => Effect.Effect<void>
 }
 
+export interface Options {
+  readonly apiUrl: string
+  readonly requestTimeout: Duration.Duration
+}
+
 /** Where there is nothing to keep out of an error. */
 const noKey = /*#__PURE__*/ Redacted.make("(none)")
 
-const timedOut = (limit: Duration.Duration) =>
+export const timedOut = (limit: Duration.Duration) =>
   new DeliveryFailure({
     reason: "Timeout",
     transient: true,
@@ -55,96 +53,54 @@ const timedOut = (limit: Duration.Duration) =>
     description: `no answer within ${Duration.format(limit)}`
   })
 
-export const make = (client: HttpClient.HttpClient, options: {
-  readonly apiUrl: string
-  readonly requestTimeout: Duration.Duration
-}): Transport => {
-  const headers = (key: Option.Option<Redacted.Redacted>, more: Record<string, string>) =>
-    Headers.unsafeFromRecord({
-      ...more,
-      ...(Option.isSome(key) ? { [keyHeader]: Redacted.value(key.value) } : undefined),
-      "user-agent": `effect-threadstats/${version}`
-    })
+/** One HTTP request. Its headers hold the key. */
+export interface Request {
+  readonly method: "GET" | "POST"
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: Uint8Array | undefined
+}
 
-  /** Without the key, as it is and as others may have written it. */
-  const cleanOf = (key: Redacted.Redacted) => (text: string) => {
-    const value = Redacted.value(key)
-    const bytes = Buffer.from(value)
-    return [
-      value,
-      encodeURIComponent(value),
-      encodeURI(value),
-      JSON.stringify(value).slice(1, -1),
-      bytes.toString("base64"),
-      bytes.toString("base64url"),
-      bytes.toString("hex")
-    ].reduce((cleaned, form) => cleaned.replaceAll(form, "<redacted>"), text)
-  }
+/** The status, the headers by lower-case name, and the body as text. */
+export interface Answer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | undefined>>
+  readonly body: string
+}
 
-  const noAnswer = (key: Redacted.Redacted) => (error: unknown): DeliveryFailure => {
-    const clean = cleanOf(key)
-    const root = safely(() => rootCause(error))
-    const name = clean(root.name)
-    const code = root.code === undefined ? undefined : clean(root.code)
-    const message = clean(root.message) || code || name
-    return new DeliveryFailure({
-      reason: "Transport",
-      transient: true,
-      description: cut(message),
-      reset: code !== undefined && resets.has(code),
-      ambiguous: code === undefined || !unsent.test(code),
-      cause: Object.assign(new Error(message), { name }, code === undefined ? undefined : { code })
-    })
-  }
+/**
+ * Sends one request and waits for its answer, at most `limit`; follows no redirect. The limit holds where the caller cannot be
+ * interrupted, too. Once there is a status there is an answer: a body that breaks off, or never ends, is what came of it, up
+ * to {@link maxAnswer}. What went wrong is `failed`, or {@link timedOut}.
+ */
+export type Exchange = (
+  request: Request,
+  limit: Duration.Duration,
+  failed: (error: unknown) => DeliveryFailure
+) => Effect.Effect<Answer, DeliveryFailure>
 
-  /** The status and the body of the answer. An answer whose body breaks off, or never ends, is an answer all the same. */
-  const exchange = (
-    request: () => HttpClientRequest.HttpClientRequest,
-    key: Redacted.Redacted,
-    limit: Duration.Duration
-  ): Effect.Effect<Answer, DeliveryFailure> =>
-    Effect.suspend(() => {
-      let status: number | undefined = undefined
-      let headers: Headers.Headers = Headers.empty
-      return Effect.suspend(() => client.execute(request())).pipe(
-        Effect.catchTag("ResponseError", responseOf),
-        Effect.flatMap((response) => {
-          status = response.status
-          headers = response.headers
-          return Effect.map(
-            textOf(response),
-            (body): Answer => ({ status: response.status, headers: response.headers, body })
-          )
-        }),
-        Effect.catchAllDefect(Effect.fail),
-        Effect.mapError(noAnswer(key)),
-        Effect.disconnect,
-        // inside the time limit, so that it holds where the caller cannot be interrupted, or already was
-        Effect.interruptible,
-        Effect.timeoutTo({
-          duration: limit,
-          onSuccess: (answer): Effect.Effect<Answer, DeliveryFailure> => Effect.succeed(answer),
-          onTimeout: () =>
-            status === undefined ? Effect.fail(timedOut(limit)) : Effect.succeed({ status, headers, body: "" })
-        }),
-        Effect.flatten
-      )
-    }).pipe(
-      Effect.locallyWith(Headers.currentRedactedNames, (names) => [...names, keyHeader]),
-      Effect.withTracerEnabled(false)
-    )
+export const make = (exchange: Exchange, options: Options): Transport => {
+  const headers = (key: Option.Option<Redacted.Redacted>, more: Record<string, string>) => ({
+    ...more,
+    ...(Option.isSome(key) ? { [keyHeader]: Redacted.value(key.value) } : undefined),
+    "user-agent": `effect-threadstats/${version}`
+  })
 
   return {
     send: ({ body, encoding, endpoint }, key, limit) =>
       Effect.flatMap(
         exchange(
-          () =>
-            HttpClientRequest.post(`${options.apiUrl}${endpoint.path}`, {
-              headers: headers(Option.some(key), encoding === "identity" ? {} : { "content-encoding": encoding }),
-              body: HttpBody.uint8Array(body, "application/json")
+          {
+            method: "POST",
+            url: `${options.apiUrl}${endpoint.path}`,
+            headers: headers(Option.some(key), {
+              "content-type": "application/json",
+              ...(encoding === "identity" ? undefined : { "content-encoding": encoding })
             }),
-          key,
-          Duration.min(options.requestTimeout, Math.floor(limit))
+            body
+          },
+          Duration.min(options.requestTimeout, Math.floor(limit)),
+          noAnswer(key)
         ),
         (answer) =>
           answer.status >= 200 && answer.status < 300
@@ -160,12 +116,43 @@ export const make = (client: HttpClient.HttpClient, options: {
     warm: (key) =>
       Effect.ignore(
         exchange(
-          () => HttpClientRequest.get(`${options.apiUrl}${validatePath}`, { headers: headers(key, {}) }),
-          Option.getOrElse(key, () => noKey),
-          options.requestTimeout
+          { method: "GET", url: `${options.apiUrl}${validatePath}`, headers: headers(key, {}) },
+          options.requestTimeout,
+          noAnswer(Option.getOrElse(key, () => noKey))
         )
       )
   }
+}
+
+/** Without the key, as it is and as others may have written it. */
+const cleanOf = (key: Redacted.Redacted) => (text: string) => {
+  const value = Redacted.value(key)
+  const bytes = Buffer.from(value)
+  return [
+    value,
+    encodeURIComponent(value),
+    encodeURI(value),
+    JSON.stringify(value).slice(1, -1),
+    bytes.toString("base64"),
+    bytes.toString("base64url"),
+    bytes.toString("hex")
+  ].reduce((cleaned, form) => cleaned.replaceAll(form, "<redacted>"), text)
+}
+
+const noAnswer = (key: Redacted.Redacted) => (error: unknown): DeliveryFailure => {
+  const clean = cleanOf(key)
+  const root = safely(() => rootCause(error))
+  const name = clean(root.name)
+  const code = root.code === undefined ? undefined : clean(root.code)
+  const message = clean(root.message) || code || name
+  return new DeliveryFailure({
+    reason: "Transport",
+    transient: true,
+    description: cut(message),
+    reset: code !== undefined && resets.has(code),
+    ambiguous: code === undefined || !unsent.test(code),
+    cause: Object.assign(new Error(message), { name }, code === undefined ? undefined : { code })
+  })
 }
 
 /** What Node.js and undici call a connection that broke under a request. */
@@ -179,7 +166,7 @@ const unsent =
  * How long the answer asks to wait, in milliseconds: `Retry-After` in seconds or as a date, `X-RateLimit-Reset` in
  * seconds, whichever is longer. (Datadog documents the latter, seconds from now; proxies send the former.)
  */
-const pauseOf = (headers: Headers.Headers, now: number): number | undefined => {
+const pauseOf = (headers: Answer["headers"], now: number): number | undefined => {
   const secondsOf = (text: string | undefined) =>
     text !== undefined && /^\d+(\.\d+)?$/.test(text.trim()) ? Number(text) * 1000 : Number.NaN
   const after = headers["retry-after"]
@@ -191,37 +178,8 @@ const pauseOf = (headers: Headers.Headers, now: number): number | undefined => {
   return pauses.length === 0 ? undefined : Math.max(0, ...pauses)
 }
 
-interface Answer {
-  readonly status: number
-  readonly headers: Headers.Headers
-  readonly body: string
-}
-
 /** In bytes. Datadog's own answers have a few hundred. */
-const maxAnswer = 1024 * 1024
-
-/** The body, or what there is of it, up to a limit; the platform's own limit does not hold for every client. */
-const textOf = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<string> =>
-  Effect.suspend(() => {
-    const decoder = new TextDecoder()
-    let bytes = 0
-    let text = ""
-    const take = (chunk: Uint8Array) =>
-      Effect.sync(() => {
-        bytes += chunk.byteLength
-        text += decoder.decode(chunk, { stream: true })
-        return bytes < maxAnswer
-      })
-    // a stream runs on a fiber of its own, whose failure would be logged, request and all
-    const readable = Stream.catchAllCause(Stream.suspend(() => response.stream), () => Stream.empty)
-    return Effect.map(Stream.runForEachWhile(readable, take), () => text)
-  })
-
-/** A client that fails on statuses on its own has the answer in its error. */
-const responseOf = (
-  error: HttpClientError.ResponseError
-): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.ResponseError> =>
-  error.reason === "StatusCode" ? Effect.succeed(error.response) : Effect.fail(error)
+export const maxAnswer = 1024 * 1024
 
 const refused = (status: number, detail: string, retryAfter: number | undefined): DeliveryFailure => {
   const failure = (reason: Reason, transient: boolean, hint?: string) =>

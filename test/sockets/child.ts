@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
-import { client, type ClientName, httpClients, record } from "./client.js"
+import { client, type ClientName, record, transports } from "./client.js"
 
 for (const event of ["uncaughtException", "unhandledRejection"]) {
   process.on(event, (fault: unknown) => {
@@ -17,7 +17,7 @@ const [name, ...addresses] = process.argv.slice(2)
 
 const program = Effect.forEach(
   addresses,
-  (address) => Effect.provide(record, client(address, httpClients[name as ClientName])),
+  (address) => Effect.provide(record, client(address, transports[name as ClientName])),
   { concurrency: 8, discard: true }
 )
 

@@ -1,24 +1,28 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import type * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpReporter from "effect-threadstats/HttpReporter"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
 import type * as ThreadStatsConfig from "effect-threadstats/ThreadStatsConfig"
+import type { ConfigError } from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 
-export const httpClients: {
-  readonly [Name in "fetch" | "node:http" | "undici"]: Layer.Layer<HttpClient.HttpClient>
+type Transport = (options: ThreadStatsConfig.Options) => Layer.Layer<ThreadStats.ThreadStats, ConfigError>
+
+/** What a client may send over. The first is the library's own. */
+export const transports: {
+  readonly [Name in "node" | "fetch" | "node:http" | "undici"]: Transport
 } = {
-  fetch: HttpReporter.layerHttpClient,
-  "node:http": NodeHttpClient.layer,
-  undici: NodeHttpClient.layerUndici
+  node: ThreadStats.layerNodeWith,
+  fetch: (options) => Layer.provide(ThreadStats.layerHttpWith(options), HttpReporter.layerHttpClient),
+  "node:http": (options) => Layer.provide(ThreadStats.layerHttpWith(options), NodeHttpClient.layer),
+  undici: (options) => Layer.provide(ThreadStats.layerHttpWith(options), NodeHttpClient.layerUndici)
 }
 
-export type ClientName = keyof typeof httpClients
+export type ClientName = keyof typeof transports
 
-export const clientNames = Object.keys(httpClients) as ReadonlyArray<ClientName>
+export const clientNames = Object.keys(transports) as ReadonlyArray<ClientName>
 
 export const apiKey = "0123456789abcdef0123456789abcdef"
 
@@ -34,17 +38,17 @@ const longPauses = Layer.setRandom(Random.fixed([0.96]))
 
 export const client = (
   apiUrl: string,
-  http: Layer.Layer<HttpClient.HttpClient>,
+  transport: Transport,
   options: ThreadStatsConfig.Options = {}
 ) =>
-  ThreadStats.layerHttpWith({
+  transport({
     apiUrl,
     apiKey: Redacted.make(apiKey),
     periodicFlush: false,
     flushTimeout,
     requestTimeout,
     ...options
-  }).pipe(Layer.provide(http), Layer.provideMerge(longPauses), Layer.orDie)
+  }).pipe(Layer.provideMerge(longPauses), Layer.orDie)
 
 export const record = Effect.gen(function*() {
   yield* ThreadStats.increment("c", 5)
