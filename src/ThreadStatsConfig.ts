@@ -10,6 +10,7 @@
 import * as Arr from "effect/Array"
 import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
+import type * as ConfigProvider from "effect/ConfigProvider"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -274,21 +275,22 @@ export const defaults: Omit<ThreadStatsConfig, "tags" | "apiKey" | "host" | "dev
 
 type Parsed<A> = Either.Either<A, string>
 
-interface Setting<A, Input> {
-  readonly option: string
+interface Setting<A> {
   readonly variable: string
-  readonly description: string
-  readonly fromString: (text: string) => Parsed<Input>
-  readonly check: (input: Input) => Parsed<A>
+  readonly fromText: (text: string) => Parsed<A>
+  readonly fromOption: (input: unknown) => Parsed<A>
 }
 
 const setting = <A, Input = A>(
-  option: keyof Options,
   variable: string,
-  description: string,
   fromString: (text: string) => Parsed<Input>,
   check: (input: Input) => Parsed<A>
-): Setting<A, Input> => ({ option, variable, description, fromString, check })
+): Setting<A> => ({
+  variable,
+  fromText: (text) => Either.flatMap(fromString(text), check),
+  // of the type it is declared with, or else a check that throws says so
+  fromOption: check as (input: unknown) => Parsed<A>
+})
 
 const text = (value: string): Parsed<string> => Either.right(value)
 
@@ -461,235 +463,124 @@ const asTag = (key: string) => (value: string): Parsed<ReadonlyArray<string>> =>
     ? Either.right([])
     : areTags([`${key}:${value}`])
 
+/** In the order in which they are looked at. */
 const settings = {
-  namespace: setting(
-    "namespace",
-    "DD_THREADSTATS_NAMESPACE",
-    "Goes before every metric name, with a dot.",
-    text,
-    isNamespace
-  ),
-  host: setting("host", "DD_HOSTNAME", "The client's host name.", text, isHost),
-  attachHost: setting(
-    "attachHost",
-    "DD_THREADSTATS_ATTACH_HOST",
-    "Whether points recorded without a host carry the client's.",
-    flag,
-    isFlag
-  ),
-  device: setting("device", "DD_THREADSTATS_DEVICE", "The device of every metric.", text, isDevice),
-  rollUpInterval: setting(
-    "rollUpInterval",
-    "DD_THREADSTATS_ROLL_UP_INTERVAL",
-    "How long one roll-up bucket is, in seconds.",
-    duration,
-    isWholeSeconds
-  ),
-  flushInterval: setting(
-    "flushInterval",
-    "DD_THREADSTATS_FLUSH_INTERVAL",
-    "How often closed buckets are sent, in seconds; off for never.",
-    duration,
-    isPositive
-  ),
-  periodicFlush: setting(
-    "periodicFlush",
-    "DD_THREADSTATS_PERIODIC_FLUSH",
-    "Whether the layer itself flushes on the interval.",
-    flag,
-    isFlag
-  ),
-  flushTimeout: setting(
-    "flushTimeout",
-    "DD_THREADSTATS_FLUSH_TIMEOUT",
-    "The most time one flush may take, in seconds.",
-    duration,
-    isFinitePositive
-  ),
-  requestTimeout: setting(
-    "requestTimeout",
-    "DD_THREADSTATS_REQUEST_TIMEOUT",
-    "The most time one request may take, in seconds.",
-    duration,
-    isFinitePositive
-  ),
-  disabled: setting("disabled", "DD_THREADSTATS_DISABLED", "Record and send nothing.", flag, isFlag),
-  compress: setting(
-    "compress",
-    "DD_THREADSTATS_COMPRESS",
-    "Whether HTTP bodies are compressed, or zstd.",
-    compression,
-    isCompression
-  ),
-  series: setting(
-    "series",
-    "DD_THREADSTATS_SERIES",
-    "Which of Datadog's endpoints takes series.",
-    text,
-    isOneOf<SeriesVersion>("v1", "v2")
-  ),
-  units: setting(
-    "units",
-    "DD_THREADSTATS_UNITS",
-    "Units by metric name, for series v2.",
-    unitList,
-    areUnits
-  ),
+  env: setting("DD_ENV", text, asTag("env")),
+  service: setting("DD_SERVICE", text, asTag("service")),
+  version: setting("DD_VERSION", text, asTag("version")),
+  DATADOG_TAGS: setting("DATADOG_TAGS", commaTags, areTags),
+  DD_TAGS: setting("DD_TAGS", spaceOrCommaTags, areTags),
+  constantTags: setting<ReadonlyArray<string>, Tags>("", commaTags, areTags),
+  site: setting("DD_SITE", text, isSite),
+  apiUrl: setting("DATADOG_HOST", text, isAddress),
+  apiKey: setting("DATADOG_API_KEY", (value) => Either.right(Redacted.make(value)), isApiKey),
+  DD_API_KEY: setting("DD_API_KEY", (value) => Either.right(Redacted.make(value)), isApiKey),
+  namespace: setting("DD_THREADSTATS_NAMESPACE", text, isNamespace),
+  host: setting("DD_HOSTNAME", text, isHost),
+  attachHost: setting("DD_THREADSTATS_ATTACH_HOST", flag, isFlag),
+  device: setting("DD_THREADSTATS_DEVICE", text, isDevice),
+  rollUpInterval: setting("DD_THREADSTATS_ROLL_UP_INTERVAL", duration, isWholeSeconds),
+  flushInterval: setting("DD_THREADSTATS_FLUSH_INTERVAL", duration, isPositive),
+  periodicFlush: setting("DD_THREADSTATS_PERIODIC_FLUSH", flag, isFlag),
+  flushTimeout: setting("DD_THREADSTATS_FLUSH_TIMEOUT", duration, isFinitePositive),
+  requestTimeout: setting("DD_THREADSTATS_REQUEST_TIMEOUT", duration, isFinitePositive),
+  disabled: setting("DD_THREADSTATS_DISABLED", flag, isFlag),
+  compress: setting("DD_THREADSTATS_COMPRESS", compression, isCompression),
+  series: setting("DD_THREADSTATS_SERIES", text, isOneOf<SeriesVersion>("v1", "v2")),
+  units: setting("DD_THREADSTATS_UNITS", unitList, areUnits),
   percentiles: setting<ReadonlyArray<number>>(
-    "percentiles",
     "DD_THREADSTATS_PERCENTILES",
-    "Percentiles of histograms and timings.",
     (value) => Either.right(list(value).map(Number)),
     arePercentiles
   ),
-  aggregates: setting(
-    "aggregates",
-    "DD_THREADSTATS_AGGREGATES",
-    "Aggregates of histograms and timings.",
-    (value) => Either.right(list(value)),
-    areAggregates
-  ),
-  counters: setting(
-    "counters",
-    "DD_THREADSTATS_COUNTERS",
-    "How counters, histograms and timings travel.",
-    text,
-    isOneOf<CounterTransport>("series", "distributions")
-  ),
-  sampleSize: setting(
-    "sampleSize",
-    "DD_THREADSTATS_SAMPLE_SIZE",
-    "How many values of a histogram are kept for its percentiles.",
-    number,
-    isWithin(1_000_000)
-  ),
-  maxContexts: setting(
-    "maxContexts",
-    "DD_THREADSTATS_MAX_CONTEXTS",
-    "How many contexts may wait to be delivered.",
-    number,
-    isWithin(10_000_000)
-  ),
-  maxValues: setting(
-    "maxValues",
-    "DD_THREADSTATS_MAX_VALUES",
-    "How many distribution values may wait to be delivered.",
-    number,
-    isWithin(100_000_000)
-  ),
-  maxEvents: setting(
-    "maxEvents",
-    "DD_THREADSTATS_MAX_EVENTS",
-    "How many events may wait to be delivered.",
-    number,
-    isWithin(1_000_000)
-  ),
-  maxBytes: setting(
-    "maxBytes",
-    "DD_THREADSTATS_MAX_BYTES",
-    "How many bytes of memory may wait to be delivered.",
-    number,
-    isWithin(2 ** 40)
-  ),
-  delivery: setting(
-    "delivery",
-    "DD_THREADSTATS_DELIVERY",
-    "Whether distributions and events that may have arrived are sent again.",
-    text,
-    isOneOf<DeliverySemantics>("at-least-once", "at-most-once")
-  ),
-  selfMetrics: setting(
-    "selfMetrics",
-    "DD_THREADSTATS_SELF_METRICS",
-    "Whether the client reports its own numbers as metrics.",
-    flag,
-    isFlag
-  ),
-  timerUnit: setting(
-    "timerUnit",
-    "DD_THREADSTATS_TIMER_UNIT",
-    "The unit of timers.",
-    text,
-    isOneOf<TimerUnit>("seconds", "milliseconds")
-  ),
-  timestamps: setting(
-    "timestamps",
-    "DD_THREADSTATS_TIMESTAMPS",
-    "Which recorded times are taken.",
-    text,
-    isOneOf("window", "any")
-  ),
-  site: setting("site", "DD_SITE", "The Datadog site.", text, isSite),
-  apiUrl: setting("apiUrl", "DATADOG_HOST", "Base address of Datadog's API.", text, isAddress),
-  apiKey: setting(
-    "apiKey",
-    "DATADOG_API_KEY",
-    "The API key.",
-    (value) => Either.right(Redacted.make(value)),
-    isApiKey
-  ),
-  env: setting("env", "DD_ENV", "The env tag.", text, asTag("env")),
-  service: setting("service", "DD_SERVICE", "The service tag.", text, asTag("service")),
-  version: setting("version", "DD_VERSION", "The version tag.", text, asTag("version"))
+  aggregates: setting("DD_THREADSTATS_AGGREGATES", (value) => Either.right(list(value)), areAggregates),
+  counters: setting("DD_THREADSTATS_COUNTERS", text, isOneOf<CounterTransport>("series", "distributions")),
+  sampleSize: setting("DD_THREADSTATS_SAMPLE_SIZE", number, isWithin(1_000_000)),
+  maxContexts: setting("DD_THREADSTATS_MAX_CONTEXTS", number, isWithin(10_000_000)),
+  maxValues: setting("DD_THREADSTATS_MAX_VALUES", number, isWithin(100_000_000)),
+  maxEvents: setting("DD_THREADSTATS_MAX_EVENTS", number, isWithin(1_000_000)),
+  maxBytes: setting("DD_THREADSTATS_MAX_BYTES", number, isWithin(2 ** 40)),
+  delivery: setting("DD_THREADSTATS_DELIVERY", text, isOneOf<DeliverySemantics>("at-least-once", "at-most-once")),
+  selfMetrics: setting("DD_THREADSTATS_SELF_METRICS", flag, isFlag),
+  timerUnit: setting("DD_THREADSTATS_TIMER_UNIT", text, isOneOf<TimerUnit>("seconds", "milliseconds")),
+  timestamps: setting("DD_THREADSTATS_TIMESTAMPS", text, isOneOf("window", "any"))
+}
+
+type Settings = typeof settings
+
+/** Those that something was said of, checked. */
+type Resolved = {
+  readonly [Name in keyof Settings]?: Settings[Name] extends Setting<infer A> ? A : never
 }
 
 /** A check may rely on the type it declares: a caller without types, whose value makes it throw, gets the same error. */
-const parse = <A, I>(path: string, fromInput: () => Parsed<I>, self: Setting<A, I>) =>
-  Either.try({
-    try: () => Either.flatMap(fromInput(), self.check),
-    catch: () => "a value of the wrong type"
-  }).pipe(
+const parse = <A>(path: string, read: () => Parsed<A>): Either.Either<A, ConfigError.ConfigError> =>
+  Either.try({ try: read, catch: () => "a value of the wrong type" }).pipe(
     Either.flatMap((parsed) => parsed),
     Either.mapLeft((message) => ConfigError.InvalidData([path], message))
   )
 
-/** What the environment says; an empty variable says nothing. */
-const fromEnvironment = <A, I>(self: Setting<A, I>, variable = self.variable): Config.Config<Option.Option<A>> =>
-  Config.string(variable).pipe(
-    Config.map((value) => value.trim()),
-    Config.option,
-    Config.mapOrFail((value) =>
-      Option.isNone(value) || value.value === ""
-        ? Either.right(Option.none<A>())
-        : Either.map(parse(variable, () => self.fromString(value.value), self), Option.some)
-    ),
-    Config.withDescription(self.description)
-  )
-
-/** The option if there is one, else what the environment says. A wrong variable does not matter where an option rules. */
-const resolve = <A, I>(
-  self: Setting<A, I>,
-  option: I | undefined,
-  environment: Config.Config<Option.Option<A>> = fromEnvironment(self)
-): Effect.Effect<Option.Option<A>, ConfigError.ConfigError> =>
-  option === undefined ? environment : Either.map(parse(self.option, () => Either.right(option), self), Option.some)
-
-const tagVariables = {
-  DATADOG_TAGS: "Tags of every metric and event, separated by commas.",
-  DD_TAGS: "Tags of every metric and event, separated by commas, or by spaces where there is no comma."
-}
-
-const environmentTags = (variable: keyof typeof tagVariables, split: (value: string) => Parsed<Tags>) =>
-  fromEnvironment(setting("constantTags", variable, tagVariables[variable], split, areTags))
-
-const codeTags = setting("constantTags", "", "", commaTags, areTags)
-
-const optionNames: ReadonlyArray<keyof Options> = [
-  ...Object.keys(settings) as ReadonlyArray<keyof typeof settings>,
-  "constantTags"
-]
+/** Which have no option of their own. */
+const onlyVariables: ReadonlyArray<string> = ["DATADOG_TAGS", "DD_TAGS", "DD_API_KEY"]
 
 /** Every option, read once: what a getter throws is a wrong option. */
-const taken = (input: Options | undefined): Either.Either<Options, ConfigError.ConfigError> => {
+const taken = (
+  input: Options | undefined
+): Either.Either<{ readonly [name: string]: unknown }, ConfigError.ConfigError> => {
   const out: { [name: string]: unknown } = {}
-  for (const name of optionNames) {
+  for (const name of Object.keys(settings)) {
+    if (onlyVariables.includes(name)) continue
     try {
-      out[name] = input?.[name]
+      out[name] = input?.[name as keyof Options]
     } catch {
       return Either.left(ConfigError.InvalidData([name], "it cannot be read"))
     }
   }
   return Either.right(out)
+}
+
+/** What the environment says; an empty variable says nothing. */
+const load = (variable: string, provider: ConfigProvider.ConfigProvider) =>
+  provider.load(Config.string(variable)).pipe(
+    Effect.map((value) => value.trim()),
+    Effect.catchIf(ConfigError.isMissingDataOnly, () => Effect.succeed(""))
+  )
+
+const descriptions: { readonly [variable: string]: string } = {
+  DD_THREADSTATS_NAMESPACE: "Goes before every metric name, with a dot.",
+  DD_HOSTNAME: "The client's host name.",
+  DD_THREADSTATS_ATTACH_HOST: "Whether points recorded without a host carry the client's.",
+  DD_THREADSTATS_DEVICE: "The device of every metric.",
+  DD_THREADSTATS_ROLL_UP_INTERVAL: "How long one roll-up bucket is, in seconds.",
+  DD_THREADSTATS_FLUSH_INTERVAL: "How often closed buckets are sent, in seconds; off for never.",
+  DD_THREADSTATS_PERIODIC_FLUSH: "Whether the layer itself flushes on the interval.",
+  DD_THREADSTATS_FLUSH_TIMEOUT: "The most time one flush may take, in seconds.",
+  DD_THREADSTATS_REQUEST_TIMEOUT: "The most time one request may take, in seconds.",
+  DD_THREADSTATS_DISABLED: "Record and send nothing.",
+  DD_THREADSTATS_COMPRESS: "Whether HTTP bodies are compressed, or zstd.",
+  DD_THREADSTATS_SERIES: "Which of Datadog's endpoints takes series.",
+  DD_THREADSTATS_UNITS: "Units by metric name, for series v2.",
+  DD_THREADSTATS_PERCENTILES: "Percentiles of histograms and timings.",
+  DD_THREADSTATS_AGGREGATES: "Aggregates of histograms and timings.",
+  DD_THREADSTATS_COUNTERS: "How counters, histograms and timings travel.",
+  DD_THREADSTATS_SAMPLE_SIZE: "How many values of a histogram are kept for its percentiles.",
+  DD_THREADSTATS_MAX_CONTEXTS: "How many contexts may wait to be delivered.",
+  DD_THREADSTATS_MAX_VALUES: "How many distribution values may wait to be delivered.",
+  DD_THREADSTATS_MAX_EVENTS: "How many events may wait to be delivered.",
+  DD_THREADSTATS_MAX_BYTES: "How many bytes of memory may wait to be delivered.",
+  DD_THREADSTATS_DELIVERY: "Whether distributions and events that may have arrived are sent again.",
+  DD_THREADSTATS_SELF_METRICS: "Whether the client reports its own numbers as metrics.",
+  DD_THREADSTATS_TIMER_UNIT: "The unit of timers.",
+  DD_THREADSTATS_TIMESTAMPS: "Which recorded times are taken.",
+  DD_SITE: "The Datadog site.",
+  DATADOG_HOST: "Base address of Datadog's API.",
+  DATADOG_API_KEY: "The API key.",
+  DD_ENV: "The env tag.",
+  DD_SERVICE: "The service tag.",
+  DD_VERSION: "The version tag.",
+  DD_API_KEY: "The API key, where DATADOG_API_KEY is not set.",
+  DATADOG_TAGS: "Tags of every metric and event, separated by commas.",
+  DD_TAGS: "Tags of every metric and event, separated by commas, or by spaces where there is no comma."
 }
 
 /**
@@ -698,11 +589,8 @@ const taken = (input: Options | undefined): Either.Either<Options, ConfigError.C
  * @since 0.1.0
  * @category metadata
  */
-export const variables: ReadonlyArray<{ readonly name: string; readonly description: string }> = [
-  ...Object.values(settings).map(({ description, variable }) => ({ name: variable, description })),
-  { name: "DD_API_KEY", description: "The API key, where DATADOG_API_KEY is not set." },
-  ...Object.entries(tagVariables).map(([name, description]) => ({ name, description }))
-]
+export const variables: ReadonlyArray<{ readonly name: string; readonly description: string }> = /*#__PURE__*/ Object
+  .entries(descriptions).map(([name, description]) => ({ name, description }))
 
 /**
  * Resolves all settings: the option, else the environment, else the default.
@@ -711,65 +599,42 @@ export const variables: ReadonlyArray<{ readonly name: string; readonly descript
  * @category constructors
  */
 export const make = (input?: Options): Effect.Effect<ThreadStatsConfig, ConfigError.ConfigError> =>
-  Effect.gen(function*() {
-    const options = yield* taken(input)
-    const env = yield* resolve(settings.env, options.env)
-    const service = yield* resolve(settings.service, options.service)
-    const version = yield* resolve(settings.version, options.version)
-    const datadogTags = yield* environmentTags("DATADOG_TAGS", commaTags)
-    const ddTags = yield* environmentTags("DD_TAGS", spaceOrCommaTags)
-    const constantTags = Option.getOrElse(
-      yield* resolve(codeTags, options.constantTags ?? undefined, Config.succeed(Option.none())),
-      () => []
-    )
-    const site = yield* resolve(settings.site, options.site)
-    const apiUrl = yield* resolve(settings.apiUrl, options.apiUrl)
-    const apiKey = yield* resolve(
-      settings.apiKey,
-      options.apiKey,
-      Config.map(
-        Config.all([fromEnvironment(settings.apiKey), fromEnvironment(settings.apiKey, "DD_API_KEY")]),
-        ([first, second]) => Option.orElse(first, () => second)
+  Effect.flatMap(Effect.suspend(() => taken(input)), (options) =>
+    Effect.configProviderWith((provider) => {
+      const resolved: { [name: string]: unknown } = {}
+      // A plain loop over what the provider says: in a cold start each combinator of `Config` costs.
+      return Effect.forEach(
+        Object.entries<Setting<unknown>>(settings),
+        ([name, { fromOption, fromText, variable }]) => {
+          const keep = Either.map((value: unknown) => {
+            resolved[name] = value
+          })
+          // a wrong variable does not matter where an option rules
+          if (options[name] !== undefined) return keep(parse(name, () => fromOption(options[name])))
+          if (variable === "" || (name === "DD_API_KEY" && options["apiKey"] !== undefined)) return Effect.void
+          return Effect.flatMap(
+            load(variable, provider),
+            (text) => text === "" ? Effect.void : keep(parse(variable, () => fromText(text)))
+          )
+        },
+        { discard: true }
+      ).pipe(
+        Effect.zipRight(load("AWS_LAMBDA_FUNCTION_NAME", provider)),
+        Effect.map((functionName) => fromResolved(resolved, functionName !== ""))
       )
-    )
-    const onLambda = yield* Config.option(Config.string("AWS_LAMBDA_FUNCTION_NAME"))
-    const value = <A, I>(self: Setting<A, I>, option: I | undefined, fallback: A) =>
-      Effect.map(resolve(self, option), Option.getOrElse(() => fallback))
+    }))
 
-    return {
-      namespace: yield* value(settings.namespace, options.namespace, defaults.namespace),
-      host: Option.getOrUndefined(yield* resolve(settings.host, options.host)),
-      attachHost: yield* value(settings.attachHost, options.attachHost, defaults.attachHost),
-      device: Option.getOrUndefined(yield* resolve(settings.device, options.device)),
-      tags: Array.from(
-        new Set([constantTags, ...Arr.getSomes([datadogTags, ddTags, env, service, version])].flat())
-      ),
-      rollUpInterval: yield* value(settings.rollUpInterval, options.rollUpInterval, defaults.rollUpInterval),
-      flushInterval: yield* value(settings.flushInterval, options.flushInterval, defaults.flushInterval),
-      periodicFlush: yield* value(settings.periodicFlush, options.periodicFlush, Option.isNone(onLambda)),
-      flushTimeout: yield* value(settings.flushTimeout, options.flushTimeout, defaults.flushTimeout),
-      requestTimeout: yield* value(settings.requestTimeout, options.requestTimeout, defaults.requestTimeout),
-      disabled: yield* value(settings.disabled, options.disabled, defaults.disabled),
-      compress: yield* value(settings.compress, options.compress, defaults.compress),
-      series: yield* value(settings.series, options.series, defaults.series),
-      units: yield* value(settings.units, options.units, defaults.units),
-      percentiles: yield* value(settings.percentiles, options.percentiles, defaults.percentiles),
-      aggregates: yield* value(settings.aggregates, options.aggregates, defaults.aggregates),
-      counters: yield* value(
-        settings.counters,
-        options.counters,
-        Option.isNone(onLambda) ? defaults.counters : "distributions"
-      ),
-      sampleSize: yield* value(settings.sampleSize, options.sampleSize, defaults.sampleSize),
-      maxContexts: yield* value(settings.maxContexts, options.maxContexts, defaults.maxContexts),
-      maxValues: yield* value(settings.maxValues, options.maxValues, defaults.maxValues),
-      maxEvents: yield* value(settings.maxEvents, options.maxEvents, defaults.maxEvents),
-      maxBytes: yield* value(settings.maxBytes, options.maxBytes, defaults.maxBytes),
-      delivery: yield* value(settings.delivery, options.delivery, defaults.delivery),
-      selfMetrics: yield* value(settings.selfMetrics, options.selfMetrics, defaults.selfMetrics),
-      timerUnit: yield* value(settings.timerUnit, options.timerUnit, defaults.timerUnit),
-      timestamps: yield* value(settings.timestamps, options.timestamps, defaults.timestamps),
-      apiUrl: Option.getOrElse(Option.orElse(apiUrl, () => site), () => defaults.apiUrl),
-      apiKey
-    }
-  })
+const fromResolved = (
+  { DATADOG_TAGS, DD_API_KEY, DD_TAGS, apiKey, apiUrl, constantTags, env, service, site, version, ...given }: Resolved,
+  onLambda: boolean
+): ThreadStatsConfig => ({
+  host: undefined,
+  device: undefined,
+  ...defaults,
+  counters: onLambda ? "distributions" : defaults.counters,
+  periodicFlush: !onLambda,
+  ...given,
+  tags: Array.from(new Set([constantTags, DATADOG_TAGS, DD_TAGS, env, service, version].flatMap((tags) => tags ?? []))),
+  apiUrl: apiUrl ?? site ?? defaults.apiUrl,
+  apiKey: Option.fromNullable(apiKey ?? DD_API_KEY)
+})

@@ -114,9 +114,11 @@ const exchange = (
     })
     outgoing.on("error", (error) => end(() => failed(error)))
     outgoing.on("close", ended)
-    outgoing.on("upgrade", (message) => {
+    outgoing.on("upgrade", (message, socket) => {
       incoming = message
       ended()
+      // which is nobody's any more
+      socket.destroy()
     })
     outgoing.on("response", (message) => {
       incoming = message
