@@ -192,7 +192,7 @@ export const layerConfig = (options: Config.Config.Wrap<Options>): Layer.Layer<R
  * @since 0.1.0
  * @category layers
  */
-export const layerDefault: Layer.Layer<Reporter, ConfigError.ConfigError> = /*#__PURE__*/ layer()
+export const layerDefault: Layer.Layer<Reporter, ConfigError.ConfigError> = /*#__PURE__*/ Layer.suspend(layer)
 
 const settle = (
   endpoint: string,

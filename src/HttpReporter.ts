@@ -50,7 +50,7 @@ const over = <R>(makeTransport: (settings: Settings) => Effect.Effect<Transport.
   settings: Settings
 ) => Effect.Effect<typeof Reporter.Service, ConfigError.ConfigError, R> =>
   Effect.fnUntraced(function*(settings: Settings) {
-    if (settings.disabled) return yield* noop
+    if (settings.disabled) return yield* Effect.provide(Reporter, layerNoop)
     const source = yield* Effect.serviceOption(ApiKey.ApiKey)
     const keys = Option.isSome(source)
       ? source.value
@@ -218,7 +218,10 @@ export const layer = (
  * @since 0.1.0
  * @category layers
  */
-export const layerDefault: Layer.Layer<Reporter, ConfigError.ConfigError, HttpClient.HttpClient> = /*#__PURE__*/ layer()
+export const layerDefault: Layer.Layer<Reporter, ConfigError.ConfigError, HttpClient.HttpClient> = /*#__PURE__*/ Layer
+  .suspend(
+    layer
+  )
 
 /**
  * {@link makeNode} as a layer, with settings resolved from the options and the environment.
@@ -237,7 +240,7 @@ export const layerNodeWith = (
  * @since 0.1.0
  * @category layers
  */
-export const layerNode: Layer.Layer<Reporter, ConfigError.ConfigError> = /*#__PURE__*/ layerNodeWith()
+export const layerNode: Layer.Layer<Reporter, ConfigError.ConfigError> = /*#__PURE__*/ Layer.suspend(layerNodeWith)
 
 /**
  * The `HttpClient` over `fetch` that suits this reporter: it follows no redirect. `FetchHttpClient.layer` on its own
@@ -250,8 +253,6 @@ export const layerHttpClient: Layer.Layer<HttpClient.HttpClient> = /*#__PURE__*/
   FetchHttpClient.layer,
   /*#__PURE__*/ Layer.succeed(FetchHttpClient.RequestInit, { redirect: "manual" })
 )
-
-const noop: Effect.Effect<typeof Reporter.Service> = /*#__PURE__*/ Effect.provide(Reporter, layerNoop)
 
 const annotations = { package: "effect-threadstats", module: "HttpReporter" }
 

@@ -110,7 +110,7 @@ export const layerWith = (options?: Options): Layer.Layer<Reporter> => Layer.eff
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<Reporter> = /*#__PURE__*/ layerWith()
+export const layer: Layer.Layer<Reporter> = /*#__PURE__*/ Layer.suspend(layerWith)
 
 const endpoint = "standard output"
 

@@ -13,6 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import type { Event } from "./Event.js"
+import * as auto from "./internal/auto.js"
 import type { DistributionSeries, SampleSeries, Series } from "./Series.js"
 import type { Options } from "./ThreadStatsConfig.js"
 
@@ -270,9 +271,8 @@ const together = (
  *
  * Elsewhere: log lines with `DD_FLUSH_TO_LOG`; an Agent, with `DD_DOGSTATSD_URL` or `DD_AGENT_HOST`; else HTTP.
  *
- * The choice is made when the layer is built, and logged then, at debug level. Only the module that was chosen is loaded; a bundle
- * has them all. Over HTTP it uses the `HttpClient` that is provided, or else the platform's `fetch`, and the key as `HttpReporter`
- * finds it.
+ * The choice is made when the layer is built, and logged then, at debug level. Over HTTP it uses the `HttpClient` that is
+ * provided, or else `node:http`, and the key as `HttpReporter` finds it.
  *
  * @since 0.1.0
  * @category layers
@@ -280,7 +280,7 @@ const together = (
 export const layerAutoWith = (options?: Options): Layer.Layer<Reporter, ConfigError> =>
   Layer.scoped(
     Reporter,
-    Effect.flatMap(Effect.promise(() => import("./internal/auto.js")), (auto) => auto.fromOptions(options))
+    Effect.suspend(() => auto.fromOptions(options))
   )
 
 /**

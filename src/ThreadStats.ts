@@ -24,6 +24,7 @@ import * as DogStatsDReporter from "./DogStatsDReporter.js"
 import type { Event } from "./Event.js"
 import * as EventsAggregator from "./EventsAggregator.js"
 import * as HttpReporter from "./HttpReporter.js"
+import * as auto from "./internal/auto.js"
 import { flushBeforeExit } from "./internal/beforeExit.js"
 import * as Branch from "./internal/branch.js"
 import * as branches from "./internal/branches.js"
@@ -861,7 +862,7 @@ export const layerAutoWith = (options?: ThreadStatsConfig.Options): Layer.Layer<
         Effect.provideServiceEffect(
           fromConfig(config),
           Reporter.Reporter,
-          Effect.flatMap(Effect.promise(() => import("./internal/auto.js")), (auto) => auto.make(config))
+          auto.make(config)
         )
       ))
   )

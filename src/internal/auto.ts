@@ -4,10 +4,12 @@ import * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { existsSync } from "node:fs"
+import * as DogStatsDReporter from "../DogStatsDReporter.js"
+import * as HttpReporter from "../HttpReporter.js"
+import * as LogReporter from "../LogReporter.js"
 import { layerNoop, Reporter } from "../Reporter.js"
 import * as ThreadStatsConfig from "../ThreadStatsConfig.js"
 
@@ -63,25 +65,14 @@ const choose = Effect.gen(function*(): Effect.fn.Return<readonly [Choice, becaus
 })
 
 const http = Effect.fnUntraced(function*(config: ThreadStatsConfig.ThreadStatsConfig) {
-  const HttpReporter = yield* Effect.promise(() => import("../HttpReporter.js"))
   const client = yield* Effect.serviceOption(HttpClient.HttpClient)
-  return yield* Effect.provide(
-    HttpReporter.make(config),
-    Option.match(client, {
-      onNone: () => HttpReporter.layerHttpClient,
-      onSome: (given) => Layer.succeed(HttpClient.HttpClient, given)
-    })
-  )
+  return yield* Option.match(client, {
+    onNone: () => HttpReporter.makeNode(config),
+    onSome: (given) => Effect.provideService(HttpReporter.make(config), HttpClient.HttpClient, given)
+  })
 })
 
-const dogstatsd = Effect.fnUntraced(function*(profile: "agent" | "extension") {
-  const DogStatsDReporter = yield* Effect.promise(() => import("../DogStatsDReporter.js"))
-  return yield* DogStatsDReporter.make({ profile })
-})
-
-const logLines = Effect.flatMap(Effect.promise(() => import("../LogReporter.js")), ({ make }) => make())
-
-/** The reporter that the environment asks for; only its module is loaded. */
+/** The reporter that the environment asks for. */
 export const make = (
   config: ThreadStatsConfig.ThreadStatsConfig
 ): Effect.Effect<Reporter["Type"], ConfigError.ConfigError, Scope.Scope> =>
@@ -93,11 +84,11 @@ export const make = (
     )
     switch (choice) {
       case "extension":
-        return yield* dogstatsd("extension")
+        return yield* DogStatsDReporter.make({ profile: "extension" })
       case "agent":
-        return yield* dogstatsd("agent")
+        return yield* DogStatsDReporter.make({ profile: "agent" })
       case "log lines":
-        return yield* logLines
+        return yield* LogReporter.make()
       case "HTTP":
         return yield* http(config)
     }
