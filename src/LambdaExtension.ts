@@ -18,7 +18,6 @@ import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { isMainThread, MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads"
 import * as lambdaApi from "./internal/lambdaApi.js"
@@ -153,11 +152,7 @@ export const make: (
       })
 
     // Not in the scope: there is no way to deregister, and Lambda goes on waiting for this one to ask.
-    yield* next(url, identifier).pipe(
-      Effect.retry({
-        schedule: Schedule.intersect(Schedule.exponential("50 millis"), Schedule.recurs(4)),
-        while: ({ status }) => status === undefined || status < 400 || status >= 500
-      }),
+    yield* Effect.suspend(() => nextWithRetries(url, identifier, 0)).pipe(
       Effect.flatMap(hold),
       Effect.forever,
       Effect.catchAll((error) =>
@@ -370,4 +365,12 @@ const next = (base: URL, identifier: string): Effect.Effect<Invoke, LambdaExtens
         ? Effect.succeed({ requestId: event.requestId, deadline: event.deadlineMs })
         : malformed("next", "an event that is no invocation")
     })
+  )
+
+/** Asks again, up to four times, after pauses that double, unless it is told that it is wrong. */
+const nextWithRetries = (base: URL, identifier: string, tries: number): Effect.Effect<Invoke, LambdaExtensionError> =>
+  Effect.catchIf(
+    next(base, identifier),
+    ({ status }) => tries < 4 && (status === undefined || status < 400 || status >= 500),
+    () => Effect.zipRight(Effect.sleep(50 * 2 ** tries), nextWithRetries(base, identifier, tries + 1))
   )

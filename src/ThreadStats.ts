@@ -18,7 +18,6 @@ import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as DogStatsDReporter from "./DogStatsDReporter.js"
 import type { Event } from "./Event.js"
@@ -679,9 +678,10 @@ export const fromConfig = (
     yield* Effect.addFinalizer(() => lastFlush)
     if (config.periodicFlush && Duration.isFinite(config.flushInterval)) {
       for (const effect of way.periodic) {
-        yield* effect.pipe(
-          Effect.withClock(clock),
-          Effect.schedule(Schedule.spaced(config.flushInterval)),
+        // as `Schedule.spaced` would, which is as much code as the reporter
+        yield* Effect.sleep(config.flushInterval).pipe(
+          Effect.zipRight(Effect.withClock(effect, clock)),
+          Effect.forever,
           Effect.withClock(unrefClock.make(clock)),
           Effect.forkScoped,
           Effect.interruptible
