@@ -297,7 +297,7 @@ export const layerAuto: Layer.Layer<Reporter, ConfigError> = /*#__PURE__*/ layer
  * @since 0.1.0
  * @category layers
  */
-export const layerNoop: Layer.Layer<Reporter> = Layer.sync(Reporter, () => {
+export const layerNoop: Layer.Layer<Reporter> = /*#__PURE__*/ Layer.sync(Reporter, () => {
   const accept = (batch: ReadonlyArray<Item>) => Effect.succeed({ ...emptyReceipt, items: batch.length })
   return Reporter.of({
     temporality: "total",
@@ -371,7 +371,9 @@ export const layerMemoryWith = (options: {
  * @since 0.1.0
  * @category layers
  */
-export const layerMemory: Layer.Layer<Reporter | MemoryReporter> = layerMemoryWith({ temporality: "total" })
+export const layerMemory: Layer.Layer<Reporter | MemoryReporter> = /*#__PURE__*/ layerMemoryWith({
+  temporality: "total"
+})
 
 /**
  * Prints one JSON line per item with `Console.log`.
@@ -379,7 +381,7 @@ export const layerMemory: Layer.Layer<Reporter | MemoryReporter> = layerMemoryWi
  * @since 0.1.0
  * @category layers
  */
-export const layerConsole: Layer.Layer<Reporter> = Layer.sync(Reporter, () => {
+export const layerConsole: Layer.Layer<Reporter> = /*#__PURE__*/ Layer.sync(Reporter, () => {
   const print = (batch: ReadonlyArray<Item>) =>
     Effect.as(
       Effect.forEach(batch, (item) => Console.log(JSON.stringify(item)), { discard: true }),

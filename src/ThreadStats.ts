@@ -1099,7 +1099,7 @@ export const timer: {
     name: string,
     options?: TimerOptions<A, E>
   ): Effect.Effect<A, E, R | ThreadStats>
-} = dual(
+} = /*#__PURE__*/ dual(
   (args) => Effect.isEffect(args[0]),
   <A, E, R>(
     effect: Effect.Effect<A, E, R>,
