@@ -1,4 +1,5 @@
-import * as DateTime from "effect/DateTime"
+import type * as DateTime from "effect/DateTime"
+import * as Predicate from "effect/Predicate"
 
 /**
  * A moment: a `Date`, a `DateTime`, or milliseconds since the epoch, as everywhere in this ecosystem.
@@ -12,8 +13,9 @@ export const toMillis = (time: TimeInput): number =>
     ? time
     : time instanceof Date
     ? time.getTime()
-    : DateTime.isDateTime(time)
-    ? DateTime.toEpochMillis(time)
+    // by its form: the module is a calendar, time zones and all
+    : Predicate.hasProperty(time, "epochMillis") && typeof time.epochMillis === "number"
+    ? time.epochMillis
     : Number.NaN
 
 /** `InvalidTimestamp`: no moment. `TooOld`, `TooNew`: outside of what Datadog takes. */
