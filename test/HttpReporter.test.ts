@@ -92,11 +92,19 @@ const bodyOf = (request: HttpClientRequest.HttpClientRequest | undefined): unkno
   )
 }
 
-const clients: ReadonlyArray<readonly [string, Layer.Layer<HttpClient.HttpClient>]> = [
-  ["its own client", HttpReporter.layerHttpClient],
-  ["NodeHttpClient", NodeHttpClient.layer],
-  ["NodeHttpClient over undici", NodeHttpClient.layerUndici],
-  ["FetchHttpClient", FetchHttpClient.layer]
+/** A reporter over each of what there is to send with, the library's own first. */
+const transports: ReadonlyArray<
+  readonly [
+    string,
+    (settings: HttpReporter.Settings) => ReturnType<typeof HttpReporter.make | typeof HttpReporter.makeNode>,
+    Layer.Layer<HttpClient.HttpClient>
+  ]
+> = [
+  ["node:http", HttpReporter.makeNode, HttpReporter.layerHttpClient],
+  ["its own client", HttpReporter.make, HttpReporter.layerHttpClient],
+  ["NodeHttpClient", HttpReporter.make, NodeHttpClient.layer],
+  ["NodeHttpClient over undici", HttpReporter.make, NodeHttpClient.layerUndici],
+  ["FetchHttpClient", HttpReporter.make, FetchHttpClient.layer]
 ]
 
 /** Every way in which somebody may come to print it. */
@@ -113,7 +121,7 @@ const assertNoKey = (value: unknown) => {
 }
 
 describe("requests", () => {
-  describe.each(clients)("over %s", (_, layerClient) => {
+  describe.each(transports)("over %s", (_, make, layerClient) => {
     const toSeries = (item: LocalIntake.AcceptedSeries): Series => ({
       ...item,
       type: item.type === undefined || item.type === "" ? "gauge" : item.type,
@@ -132,13 +140,13 @@ describe("requests", () => {
         return value === null ? undefined : value
       })
 
-    it.effect.each(["plain", "compressed"] as const)("are the reference's: %s", (kind) =>
+    it.scoped.each(["plain", "compressed"] as const)("are the reference's: %s", (kind) =>
       Effect.gen(function*() {
         const expected = wire[kind]
         const apiKey = Redacted.make(expected[0]!.headers["dd-api-key"])
         yield* Effect.gen(function*() {
           const intake = yield* LocalIntake.LocalIntake
-          const reporter = yield* HttpReporter.make(
+          const reporter = yield* make(
             settings(intake.url, { apiKey: Option.some(apiKey), compress: kind === "compressed" })
           )
           const sent: Array<Event> = []
@@ -173,11 +181,11 @@ describe("requests", () => {
         }).pipe(Effect.provide([layerClient, layerIntake({ apiKey })]))
       }))
 
-    it.effect("carry no trace headers, and make no spans, inside a traced program", () =>
+    it.scoped("carry no trace headers, and make no spans, inside a traced program", () =>
       Effect.gen(function*() {
         const { spans, tracer } = yield* recordingTracer
         const intake = yield* LocalIntake.LocalIntake
-        const reporter = yield* HttpReporter.make(settings(intake.url))
+        const reporter = yield* make(settings(intake.url))
         yield* Effect.all([
           reporter.warm,
           reporter.flushMetrics(metrics),
@@ -192,9 +200,9 @@ describe("requests", () => {
         }
       }).pipe(Effect.provide([layerClient, layerIntake()])))
 
-    it.effect("fail as Transport where nobody listens", () =>
+    it.scoped("fail as Transport where nobody listens", () =>
       Effect.gen(function*() {
-        const reporter = yield* HttpReporter.make(settings(yield* deadAddress))
+        const reporter = yield* make(settings(yield* deadAddress))
         const error = yield* Effect.flip(reporter.flushMetrics(metrics))
         assert.strictEqual(error.reason, "Transport")
         assert.strictEqual(error.status, undefined)
@@ -208,7 +216,7 @@ describe("requests", () => {
     it.scoped("fail as Transport where the connection breaks before the answer", () =>
       Effect.gen(function*() {
         const url = yield* rawServer((socket) => socket.resetAndDestroy())
-        const reporter = yield* HttpReporter.make(settings(url))
+        const reporter = yield* make(settings(url))
         const error = yield* Effect.flip(reporter.flushEvents(events))
         assert.strictEqual(error.reason, "Transport")
         assert.deepStrictEqual(error.undelivered, events)
@@ -221,9 +229,9 @@ describe("requests", () => {
           rawServer((socket) => {
             socket.write(`HTTP/1.1 ${status}\r\ncontent-length: 100\r\n\r\n{"sta`, () => socket.destroy())
           })
-        const delivered = yield* HttpReporter.make(settings(yield* half("202 Accepted")))
+        const delivered = yield* make(settings(yield* half("202 Accepted")))
         assert.strictEqual((yield* delivered.flushMetrics(metrics)).items, metrics.length)
-        const failed = yield* HttpReporter.make(settings(yield* half("503 Service Unavailable")))
+        const failed = yield* make(settings(yield* half("503 Service Unavailable")))
         const error = yield* Effect.flip(failed.flushMetrics(metrics))
         assert.strictEqual(error.reason, "ServerError")
         assert.strictEqual(error.status, 503)
@@ -234,7 +242,7 @@ describe("requests", () => {
         const intake = yield* LocalIntake.LocalIntake
         const arrived = yield* Deferred.make<void>()
         yield* intake.script([Effect.zipRight(Deferred.succeed(arrived, undefined), Effect.never)])
-        const reporter = yield* HttpReporter.make(settings(intake.url))
+        const reporter = yield* make(settings(intake.url))
         const fiber = yield* Effect.fork(Effect.flip(reporter.flushMetrics(metrics)))
         yield* Deferred.await(arrived)
         yield* TestClock.adjust("2999 millis")
@@ -248,12 +256,12 @@ describe("requests", () => {
         assert.strictEqual((yield* reporter.flushMetrics(metrics)).items, metrics.length)
       }).pipe(Effect.provide([layerClient, layerIntake()])))
 
-    it.effect("carry the key where the intake looks for it", () =>
+    it.scoped("carry the key where the intake looks for it", () =>
       Effect.gen(function*() {
         const intake = yield* LocalIntake.LocalIntake
-        const right = yield* HttpReporter.make(settings(intake.url))
+        const right = yield* make(settings(intake.url))
         yield* right.flushMetrics(metrics)
-        const wrong = yield* HttpReporter.make(
+        const wrong = yield* make(
           settings(intake.url, { apiKey: Option.some(Redacted.make("another-key")) })
         )
         const error = yield* Effect.flip(wrong.flushMetrics(metrics))
@@ -278,16 +286,16 @@ describe("requests", () => {
       assert.notInclude(JSON.stringify(bodyOf(request)), key)
     }))
 
-  it.effect.each(clients.filter(([name]) => name !== "FetchHttpClient"))(
+  it.scoped.each(transports.filter(([name]) => name !== "FetchHttpClient"))(
     "follow no redirect: %s",
-    ([, layerClient]) =>
+    ([, make, layerClient]) =>
       Effect.gen(function*() {
         const intake = yield* LocalIntake.LocalIntake
         yield* intake.script([
           HttpServerResponse.redirect(`${intake.url}/elsewhere`, { status: 301 }),
           HttpServerResponse.redirect(`${intake.url}/elsewhere`, { status: 307 })
         ])
-        const reporter = yield* HttpReporter.make(settings(intake.url))
+        const reporter = yield* make(settings(intake.url))
         for (const status of [301, 307]) {
           const error = yield* Effect.flip(reporter.flushMetrics(metrics))
           assert.strictEqual(error.reason, "Rejected")

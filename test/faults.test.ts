@@ -6,15 +6,23 @@ import { LocalIntake, ThreadStats } from "effect-threadstats"
 import type { ThreadStatsConfig } from "effect-threadstats"
 import { layerIntake } from "./support/intake.js"
 
-/** A client over a real socket to the intake. */
-const client = (options: ThreadStatsConfig.Options = {}, intake: LocalIntake.Options = {}) =>
-  Layer.unwrapEffect(Effect.map(LocalIntake.LocalIntake, ({ url }) =>
-    ThreadStats.layerHttpWith({
-      apiUrl: url,
-      apiKey: Redacted.make("key"),
-      periodicFlush: false,
-      ...options
-    }))).pipe(Layer.provide(NodeHttpClient.layer), Layer.provideMerge(layerIntake(intake)))
+type MakeLayer = (options: ThreadStatsConfig.Options) => ReturnType<typeof ThreadStats.layerNodeWith>
+
+const transports: ReadonlyArray<readonly [string, MakeLayer]> = [
+  ["node:http", ThreadStats.layerNodeWith],
+  ["NodeHttpClient", (options) => Layer.provide(ThreadStats.layerHttpWith(options), NodeHttpClient.layer)]
+]
+
+/** Clients over a real socket to the intake. */
+const clientOver =
+  (makeLayer: MakeLayer) => (options: ThreadStatsConfig.Options = {}, intake: LocalIntake.Options = {}) =>
+    Layer.unwrapEffect(Effect.map(LocalIntake.LocalIntake, ({ url }) =>
+      makeLayer({
+        apiUrl: url,
+        apiKey: Redacted.make("key"),
+        periodicFlush: false,
+        ...options
+      }))).pipe(Layer.provideMerge(layerIntake(intake)))
 
 const answer = (status: number, headers: Record<string, string> = {}) =>
   Effect.succeed(HttpServerResponse.text("no", { status, headers }))
@@ -37,7 +45,9 @@ const arrived = Effect.flatMap(
     )
 )
 
-describe("over a real socket", () => {
+describe.each(transports)("over a real socket, with %s", (_, makeLayer) => {
+  const client = clientOver(makeLayer)
+
   it.live("a flush gets through an intake that is down for a moment, and nothing is doubled", () =>
     Effect.gen(function*() {
       const intake = yield* LocalIntake.LocalIntake

@@ -201,7 +201,7 @@ const hostileCall = (client: Client, from: hostile.Random, mutations: Array<stri
 /** A client over HTTP, to an intake on a real socket. */
 const layerClient = Layer.unwrapEffect(
   Effect.map(LocalIntake.LocalIntake, ({ url }) =>
-    ThreadStats.layerHttpWith({
+    ThreadStats.layerNodeWith({
       apiUrl: url,
       apiKey: Redacted.make(key),
       constantTags: ["suite:hostile"],
@@ -209,7 +209,6 @@ const layerClient = Layer.unwrapEffect(
       maxEvents: 10_000
     }))
 ).pipe(
-  Layer.provide(HttpReporter.layerHttpClient),
   Layer.provideMerge(layerIntake({ apiKey: Redacted.make(key) })),
   Layer.provide(Layer.setConfigProvider(ConfigProvider.fromMap(new Map())))
 )

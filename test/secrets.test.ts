@@ -350,16 +350,21 @@ describe.each(Object.entries(keys))("%s is not to be seen", (_, key) => {
       const seen: Seen = { texts: [], lines: 0 }
       const intake = yield* LocalIntake.LocalIntake
       for (const apiKey of [key, `${key}-wrong`]) {
-        const self = yield* Effect.provide(
-          ThreadStats.ThreadStats,
-          ThreadStats.layerHttpWith({ ...settings(apiKey), apiUrl: intake.url }).pipe(
-            Layer.provide(HttpReporter.layerHttpClient)
+        const options = { ...settings(apiKey), apiUrl: intake.url }
+        for (
+          const layer of [
+            ThreadStats.layerNodeWith(options),
+            Layer.provide(ThreadStats.layerHttpWith(options), HttpReporter.layerHttpClient)
+          ]
+        ) {
+          const self = yield* ThreadStats.ThreadStats.pipe(
+            Effect.tap((client) =>
+              Effect.zipRight(client.warm, Effect.zipRight(client.event("t", "x"), client.flush()))
+            ),
+            Effect.provide(layer)
           )
-        ).pipe(
-          Effect.tap((client) => Effect.zipRight(client.warm, Effect.zipRight(client.event("t", "x"), client.flush()))),
-          Effect.scoped
-        )
-        seen.texts.push(...renderings(yield* self.stats))
+          seen.texts.push(...renderings(yield* self.stats))
+        }
       }
       yield* HttpClient.get(`${intake.url}/api/v1/validate`, { urlParams: { api_key: key } }).pipe(
         Effect.flatMap((response) => response.text),

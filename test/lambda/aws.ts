@@ -1,8 +1,8 @@
 /** The function of `@effect-aws/lambda`'s own handler, around `lambdaProgram`. */
 import { LambdaHandler } from "@effect-aws/lambda"
 import * as Lambda from "effect-threadstats/Lambda"
-import * as ThreadStats from "effect-threadstats/ThreadStats"
 import * as Effect from "effect/Effect"
+import { layer } from "./layer.js"
 
 export const handler = LambdaHandler.make({
   handler: (event: { readonly record: string }) =>
@@ -10,5 +10,5 @@ export const handler = LambdaHandler.make({
       Effect.as({ recorded: event.record }),
       Lambda.lambdaProgram()
     ),
-  layer: ThreadStats.layerFetch
+  layer
 })

@@ -2,6 +2,7 @@
 import * as Lambda from "effect-threadstats/Lambda"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
 import * as Effect from "effect/Effect"
+import { layer } from "./layer.js"
 
 type Event = { readonly record: string } | { readonly fail: string } | { readonly between: string }
 
@@ -22,7 +23,7 @@ const invocation = Lambda.makeHandler({
       yield* ThreadStats.increment("failures")
       return yield* Effect.fail(new FunctionError("fail" in event ? event.fail : "unexpected"))
     }),
-  layer: ThreadStats.layerFetch
+  layer
 })
 
 /** Records outside any invocation where the event says so. */

@@ -1,10 +1,10 @@
 /** A program under `NodeRuntime.runMain`. Its argument says how it is to end. */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Lambda from "effect-threadstats/Lambda"
-import * as ThreadStats from "effect-threadstats/ThreadStats"
 import * as Console from "effect/Console"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import { layer } from "./layer.js"
 
 class OnPurpose extends Data.TaggedError("OnPurpose")<{}> {
   override readonly message = "on purpose"
@@ -22,6 +22,6 @@ Lambda.lambdaMetric("main.started", 1).pipe(
   Effect.zipRight(Console.log("started")),
   Effect.zipRight(end),
   Lambda.lambdaProgram(),
-  Effect.provide(ThreadStats.layerFetch),
+  Effect.provide(layer),
   NodeRuntime.runMain
 )

@@ -1,7 +1,7 @@
 /** An invocation with a minute left, which waits for nothing that could ever happen. */
 import * as Lambda from "effect-threadstats/Lambda"
-import * as ThreadStats from "effect-threadstats/ThreadStats"
 import * as Effect from "effect/Effect"
+import { layer } from "./layer.js"
 
 const handler = Lambda.makeHandler({
   handler: () =>
@@ -9,7 +9,7 @@ const handler = Lambda.makeHandler({
       console.log("waiting")
       return new Promise(() => {})
     }),
-  layer: ThreadStats.layerFetch
+  layer
 })
 
 const deadline = Date.now() + 60_000
