@@ -29,6 +29,8 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
+import * as TestServices from "effect/TestServices"
+import { createServer as createHttpServer } from "node:http"
 import { createServer, type Socket } from "node:net"
 import { inspect } from "node:util"
 import { inflateRawSync, inflateSync } from "node:zlib"
@@ -869,3 +871,64 @@ const rawServer = (onData: (socket: Socket) => void) =>
     ),
     ({ url }) => url
   )
+
+describe("over node:http", () => {
+  /** An intake that counts connections: how many there were, and how many there are. */
+  const counting = Effect.gen(function*() {
+    const count = { opened: 0, open: 0 }
+    const server = createHttpServer((request, response) => {
+      request.resume().on("end", () => response.writeHead(202).end("{}"))
+    }).on("connection", (socket) => {
+      count.opened++
+      count.open++
+      socket.on("close", () => count.open--)
+    })
+    yield* Effect.acquireRelease(
+      Effect.async<void>((resume) => {
+        server.listen(0, "127.0.0.1", () => resume(Effect.void))
+      }),
+      () => Effect.sync(() => server.close())
+    )
+    const address = server.address()
+    const url = `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`
+    return { count, url }
+  })
+
+  const closed = (count: { readonly open: number }) =>
+    TestServices.provideLive(Effect.repeat(Effect.sleep("5 millis"), { until: () => count.open === 0, times: 200 }))
+
+  it.scoped("one flush after another, and what warmed up for it, use one connection, until the scope closes", () =>
+    Effect.gen(function*() {
+      const { count, url } = yield* counting
+      yield* Effect.scoped(Effect.gen(function*() {
+        const reporter = yield* HttpReporter.makeNode(settings(url))
+        yield* reporter.warm
+        for (let i = 0; i < 3; i++) yield* reporter.flushMetrics(metrics)
+        assert.deepStrictEqual(count, { opened: 1, open: 1 })
+      }))
+      yield* closed(count)
+      assert.deepStrictEqual(count, { opened: 1, open: 0 })
+    }))
+
+  it.scoped("a connection that has lain idle, as in a frozen environment, is not used again", () =>
+    Effect.gen(function*() {
+      const { count, url } = yield* counting
+      const reporter = yield* HttpReporter.makeNode(settings(url))
+      for (const [pause, opened] of [["0 seconds", 1], ["30 seconds", 1], ["31 seconds", 2]] as const) {
+        yield* TestClock.adjust(pause)
+        yield* reporter.flushMetrics(metrics)
+        assert.strictEqual(count.opened, opened)
+      }
+    }))
+
+  it.scoped("what is wrong with the address is a failure of the flush", () =>
+    Effect.gen(function*() {
+      for (const url of ["http://[", "gopher://intake"]) {
+        const reporter = yield* HttpReporter.makeNode(settings(url))
+        yield* reporter.warm
+        const error = yield* Effect.flip(reporter.flushMetrics(metrics))
+        assert.strictEqual(error.reason, "Transport")
+        assertNoKey(Cause.fail(error))
+      }
+    }))
+})
