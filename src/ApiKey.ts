@@ -102,7 +102,7 @@ export const variables: ReadonlyArray<{ readonly name: string; readonly descript
  *
  * const key = ApiKey.fromSecretsManager({ secretId: "prod/datadog", field: "key", region: "eu-west-1" })
  *
- * const client = ThreadStats.layerFetch.pipe(Layer.provide(ApiKey.layer(key)))
+ * const client = ThreadStats.layerNode.pipe(Layer.provide(ApiKey.layer(key)))
  * ```
  *
  * @since 0.1.0
@@ -178,7 +178,7 @@ export const fromEnv: Effect.Effect<Redacted.Redacted, ApiKeyError> = /*#__PURE_
  *
  * const readFromVault = Effect.succeed(Redacted.make("0123456789abcdef"))
  *
- * const client = ThreadStats.layerFetch.pipe(Layer.provide(ApiKey.layer(readFromVault)))
+ * const client = ThreadStats.layerNode.pipe(Layer.provide(ApiKey.layer(readFromVault)))
  * ```
  *
  * @since 0.1.0
@@ -198,7 +198,7 @@ export const layer = <R>(source: Effect.Effect<Redacted.Redacted, ApiKeyError, R
  *
  * export const handler = Lambda.makeHandler({
  *   handler: () => ThreadStats.increment("orders"),
- *   layer: ThreadStats.layerFetch.pipe(Layer.provide(ApiKey.layerEnv))
+ *   layer: ThreadStats.layerNode.pipe(Layer.provide(ApiKey.layerEnv))
  * })
  * ```
  *

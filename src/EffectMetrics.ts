@@ -6,7 +6,7 @@
  * import { Layer } from "effect"
  * import { EffectMetrics, ThreadStats } from "effect-threadstats"
  *
- * const layer = EffectMetrics.layer.pipe(Layer.provideMerge(ThreadStats.layerFetch))
+ * const layer = EffectMetrics.layer.pipe(Layer.provideMerge(ThreadStats.layerNode))
  * ```
  *
  * Nothing is added to an update of a metric: the registry is looked at when a flush begins, and what is new since the look

@@ -446,7 +446,7 @@ const rejection = (cause: Cause.Cause<unknown>): unknown =>
  * export const handler = Lambda.makeHandler({
  *   handler: (event: { readonly orderId: string }) =>
  *     Effect.as(ThreadStats.increment("orders.received"), { accepted: event.orderId }),
- *   layer: ThreadStats.layerFetch
+ *   layer: ThreadStats.layerNode
  * })
  * ```
  *
@@ -481,7 +481,7 @@ export const makeHandler = <Event, A, E, R, LE, C = LambdaContext>(
  *       Stream.make("<p>one</p>", "<p>two</p>").pipe(Stream.tap(() => ThreadStats.increment("page.parts"))),
  *       { headers: { "content-type": "text/html" } }
  *     ),
- *   layer: ThreadStats.layerFetch
+ *   layer: ThreadStats.layerNode
  * })
  * ```
  *

@@ -431,7 +431,7 @@ const initError = (api: lambdaApi.LambdaApi, cause: Cause.Cause<unknown>): Effec
  * NodeRuntime.runMain(LambdaRuntime.run({
  *   handler: (event: { readonly orderId: string }) =>
  *     Effect.as(ThreadStats.increment("orders.received"), { accepted: event.orderId }),
- *   layer: ThreadStats.layerFetch
+ *   layer: ThreadStats.layerNode
  * }))
  * ```
  *

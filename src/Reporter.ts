@@ -180,8 +180,8 @@ export const addReceipts = (self: Receipt, that: Receipt): Receipt => ({
  * import { EventsAggregator, HttpReporter, LogReporter, MetricsAggregator, Reporter, ThreadStats } from "effect-threadstats"
  *
  * const client = ThreadStats.layer().pipe(
- *   Layer.provide(Reporter.combine(HttpReporter.layerDefault, LogReporter.layer)),
- *   Layer.provide([MetricsAggregator.layer(), EventsAggregator.layerWith(), HttpReporter.layerHttpClient])
+ *   Layer.provide(Reporter.combine(HttpReporter.layerNode, LogReporter.layer)),
+ *   Layer.provide([MetricsAggregator.layer(), EventsAggregator.layerWith()])
  * )
  * ```
  *

@@ -18,7 +18,7 @@ const invocation = Lambda.makeHandler({
       client = yield* ThreadStats.ThreadStats
       return yield* Work.work(event)
     }),
-  layer: ThreadStats.layerFetch
+  layer: ThreadStats.layerNode
 })
 
 export const handler: Lambda.Handler<Event, unknown> = async (event, context) => {

@@ -18,5 +18,5 @@ NodeRuntime.runMain(LambdaRuntime.run({
       if (afterwards !== undefined) setTimeout(() => client.unsafeDistribution(afterwards, 1), Work.duringTheFlush)
       return yield* Work.work(event)
     }),
-  layer: ThreadStats.layerFetch
+  layer: ThreadStats.layerNode
 }))

@@ -18,7 +18,7 @@ NodeRuntime.runMain(LambdaRuntime.run({
       return { recorded: event.record }
     }),
   layer: Layer.merge(
-    ThreadStats.layerFetch,
+    ThreadStats.layerNode,
     Layer.scopedDiscard(Effect.addFinalizer(() => Console.log("closed")))
   )
 }))

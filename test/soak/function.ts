@@ -7,5 +7,5 @@ export const handler = Lambda.makeHandler({
   flush: process.env["FLUSH"] as Lambda.FlushMode,
   handler: (event: { readonly count: number }) =>
     Effect.as(ThreadStats.increment("soak.count", event.count), { counted: event.count }),
-  layer: ThreadStats.layerFetch
+  layer: ThreadStats.layerNode
 })

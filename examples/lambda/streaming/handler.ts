@@ -58,6 +58,6 @@ export const handler = Lambda.streamHandler({
     rawPath === "/prices.csv"
       ? LambdaStream.make(rows, { statusCode: 200, headers: { "content-type": "text/csv" } })
       : LambdaStream.make(Stream.empty, { statusCode: 404 }),
-  layer: Layer.merge(layerPrices, ThreadStats.layerFetch),
+  layer: Layer.merge(layerPrices, ThreadStats.layerNode),
   flush: "after-response"
 })

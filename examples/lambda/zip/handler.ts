@@ -7,7 +7,6 @@
  * The function's handler is `index.handler`, its variables are `DD_API_KEY`, `DD_SITE` and `STOCK`, such as `{"lamp":40}`.
  */
 import type { SQSBatchResponse, SQSEvent } from "aws-lambda"
-import * as HttpReporter from "effect-threadstats/HttpReporter"
 import * as Lambda from "effect-threadstats/Lambda"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
 import * as Context from "effect/Context"
@@ -72,9 +71,7 @@ export const handler = Lambda.makeHandler({
       ),
   layer: Layer.merge(
     layerStock,
-    ThreadStats.layerHttpWith({ namespace: "orders", service: "orders", flushTimeout: "2 seconds" }).pipe(
-      Layer.provide(HttpReporter.layerHttpClient)
-    )
+    ThreadStats.layerNodeWith({ namespace: "orders", service: "orders", flushTimeout: "2 seconds" })
   ),
   flush: "after-response",
   enhancedMetrics: true
