@@ -19,7 +19,7 @@ import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import { isMainThread, MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads"
+import { createRequire } from "node:module"
 import * as lambdaApi from "./internal/lambdaApi.js"
 import * as unrefClock from "./internal/unrefClock.js"
 
@@ -111,7 +111,7 @@ export const make: (
       return yield* unsupported("Lambda Managed Instances send no event for an invocation")
     }
     // The main thread may answer an invocation without this one, which would then hold the environment until the deadline.
-    if (!isMainThread) return yield* unsupported("invocations are not answered from a worker thread")
+    if (!workerThreads().isMainThread) return yield* unsupported("invocations are not answered from a worker thread")
     const clock = unrefClock.make(yield* Effect.clock)
     const identifier = yield* register(url, options).pipe(Effect.withClock(clock))
 
@@ -198,6 +198,9 @@ export const make: (
  */
 export const layer = (options?: Options): Layer.Layer<LambdaExtension, LambdaExtensionError | ConfigError> =>
   Layer.scoped(LambdaExtension, make(options))
+
+/** Loaded, at once, when there is an extension to register: every function imports this module, and few have one. */
+const workerThreads = (): typeof import("node:worker_threads") => createRequire(process.execPath)("node:worker_threads")
 
 /** What is kept of an invocation's time to ask for the next event, in milliseconds. */
 const margin = 100
@@ -289,6 +292,7 @@ const requestBlocking = (
   Effect.acquireUseRelease(
     Effect.try({
       try: () => {
+        const { MessageChannel, Worker } = workerThreads()
         const signal = new Int32Array(new SharedArrayBuffer(4))
         const { port1, port2 } = new MessageChannel()
         const worker = new Worker(registration, {
@@ -315,7 +319,7 @@ const requestBlocking = (
     ({ port, signal }) =>
       Effect.suspend(() => {
         Atomics.wait(signal, 0, 0, patience)
-        const told: Told | undefined = receiveMessageOnPort(port)?.message
+        const told: Told | undefined = workerThreads().receiveMessageOnPort(port)?.message
         if (told === undefined) return timedOut()
         if ("status" in told) return Effect.succeed(told)
         const cause = new Error(told.description)

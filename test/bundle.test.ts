@@ -15,7 +15,7 @@ const root = fileURLToPath(new URL("..", import.meta.url))
 const readme = readFileSync(join(root, "examples/handler.ts"), "utf8")
 
 /** The modules of Node.js that it needs. */
-const builtins = ["node:http", "node:https", "node:worker_threads", "node:zlib"]
+const builtins = ["node:http", "node:https", "node:module", "node:zlib"]
 
 /** A function that posts to the intake and does nothing else, to compare with. */
 const post = `
