@@ -19,7 +19,7 @@ import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import { createRequire } from "node:module"
+import { builtin } from "./internal/builtin.js"
 import * as lambdaApi from "./internal/lambdaApi.js"
 import * as unrefClock from "./internal/unrefClock.js"
 
@@ -199,8 +199,8 @@ export const make: (
 export const layer = (options?: Options): Layer.Layer<LambdaExtension, LambdaExtensionError | ConfigError> =>
   Layer.scoped(LambdaExtension, make(options))
 
-/** Loaded, at once, when there is an extension to register: every function imports this module, and few have one. */
-const workerThreads = (): typeof import("node:worker_threads") => createRequire(process.execPath)("node:worker_threads")
+/** Every function imports this module, and few have an extension to register. */
+const workerThreads = () => builtin<typeof import("node:worker_threads")>("node:worker_threads")
 
 /** What is kept of an invocation's time to ask for the next event, in milliseconds. */
 const margin = 100

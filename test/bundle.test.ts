@@ -15,7 +15,7 @@ const root = fileURLToPath(new URL("..", import.meta.url))
 const readme = readFileSync(join(root, "examples/handler.ts"), "utf8")
 
 /** The modules of Node.js that it needs. */
-const builtins = ["node:http", "node:https", "node:module", "node:zlib"]
+const builtins = ["node:http", "node:module", "node:zlib"]
 
 /** A function that posts to the intake and does nothing else, to compare with. */
 const post = `
@@ -27,7 +27,7 @@ const post = `
   })`
 
 /** Just above what is reached: the size in bytes, and the modules of Node.js beyond those of {@link post}. */
-const ceilings = { gzipped: 78_700, modules: 8 }
+const ceilings = { gzipped: 78_700, modules: 14 }
 
 interface Bundle {
   readonly code: string

@@ -8,7 +8,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import type * as Scope from "effect/Scope"
-import type * as Http from "node:http"
+import * as Http from "node:http"
+import { builtin } from "./builtin.js"
 import * as Transport from "./transport.js"
 
 /** What the two modules have in common. */
@@ -33,23 +34,20 @@ export const make = (options: Transport.Options): Effect.Effect<Transport.Transp
   Effect.suspend(() => {
     let pool: Pool | undefined
     let usedAt = 0
-    const open = Effect.map(
+    const opened = (): Pool => {
       // of the two only the one that is needed is loaded
-      Effect.promise((): Promise<Protocol> =>
-        /^https:/i.test(options.apiUrl) ? import("node:https") : import("node:http")
-      ),
-      ({ Agent, request }) => pool ??= { agent: new Agent({ keepAlive: true }), request }
-    )
+      const { Agent, request }: Protocol = /^https:/i.test(options.apiUrl) ? builtin<Protocol>("node:https") : Http
+      return { agent: new Agent({ keepAlive: true }), request }
+    }
     const transport = Transport.make(
       (request, limit, failed) =>
-        Effect.clockWith((clock) =>
-          Effect.flatMap(pool === undefined ? open : Effect.succeed(pool), (pool) => {
-            const now = clock.unsafeCurrentTimeMillis()
-            if (now - usedAt > longestIdle) closeIdle(pool.agent)
-            usedAt = now
-            return exchange(pool, request, limit, failed, clock)
-          })
-        ),
+        Effect.clockWith((clock) => {
+          pool ??= opened()
+          const now = clock.unsafeCurrentTimeMillis()
+          if (now - usedAt > longestIdle) closeIdle(pool.agent)
+          usedAt = now
+          return exchange(pool, request, limit, failed, clock)
+        }),
       options
     )
     return Effect.as(Effect.addFinalizer(() => Effect.sync(() => pool?.agent.destroy())), transport)
