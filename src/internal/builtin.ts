@@ -1,4 +1,5 @@
-import { createRequire } from "node:module"
+// By this name, because many a bundle has a banner that declares `createRequire`.
+import * as nodeModule from "node:module"
 
 /** A module of Node.js, loaded at once, but only where it is asked for: an `import` would load it with ours. */
-export const builtin = <A>(name: string): A => createRequire(process.execPath)(name)
+export const builtin = <A>(name: string): A => nodeModule.createRequire(process.execPath)(name)
