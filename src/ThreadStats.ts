@@ -352,7 +352,7 @@ export class ThreadStats extends Context.Tag("effect-threadstats/ThreadStats")<T
   readonly unsafeEvent: RecordEvent<void>
 
   /**
-   * A counter whose name, tags and host are looked at once, which makes counting several times as fast; it counts the same
+   * A counter whose name, tags and host are looked at once, which makes counting more than twice as fast; it counts the same
    * as {@link increment} and {@link decrement}. Binding never fails: what Datadog would refuse is dropped, and counted
    * under its reason, point by point. It holds as long as the client, over any number of flushes.
    */
