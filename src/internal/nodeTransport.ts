@@ -3,12 +3,12 @@
  * evaluate, and brings nothing of `@effect/platform` into a bundle.
  */
 import type * as Clock from "effect/Clock"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as FiberId from "effect/FiberId"
+import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import * as Http from "node:http"
+import * as alarm from "./alarm.js"
 import { builtin } from "./builtin.js"
 import * as Transport from "./transport.js"
 
@@ -85,10 +85,11 @@ const exchange = (
     let bytes = 0
     let body = ""
 
-    // The limit is the clock's, on a fiber of its own, so that it holds in a region that cannot be interrupted, too.
-    const timer = Effect.runFork(clock.sleep(limit))
+    // The limit is the clock's, and holds in a region that cannot be interrupted, too.
+    const late = () => end(() => Transport.timedOut(limit))
+    const off = alarm.set(clock, Runtime.defaultRuntime, Duration.toMillis(limit), late, { unref: false })
     const stop = () => {
-      timer.unsafeInterruptAsFork(FiberId.none)
+      off()
       // A connection goes back to the pool when both sides have said all they had to say.
       if (incoming?.complete !== true || !outgoing.writableFinished) outgoing.destroy()
     }
@@ -107,9 +108,6 @@ const exchange = (
     }
     const ended = () => end(() => failed(new Error("the connection was closed before an answer")))
 
-    timer.addObserver((exit) => {
-      if (Exit.isSuccess(exit)) end(() => Transport.timedOut(limit))
-    })
     outgoing.on("error", (error) => end(() => failed(error)))
     outgoing.on("close", ended)
     outgoing.on("upgrade", (message, socket) => {
