@@ -488,6 +488,18 @@ describe("ThreadStats", () => {
         assert.strictEqual((yield* memory).events.length, 1)
       }).pipe(Effect.provide(ThreadStats.layerTest)))
 
+    it.effect("warns of what was dropped also when there is nothing to send", () => {
+      const lines: Array<scripted.Line> = []
+      return Effect.gen(function*() {
+        const said = (record: Effect.Effect<void, never, ThreadStats.ThreadStats>) =>
+          Effect.map(Effect.zipRight(record, ThreadStats.flush()), () => lines.splice(0).map(({ message }) => message))
+        assert.match((yield* said(ThreadStats.gauge("n".repeat(201), 1))).join(), /NameTooLong/)
+        assert.match((yield* said(ThreadStats.gauge("x", Number.NaN))).join(), /InvalidValue/)
+        assert.match((yield* said(ThreadStats.event("", ""))).join(), /InvalidEvent/)
+        assert.deepStrictEqual(yield* said(Effect.void), [])
+      }).pipe(Effect.provide(Layer.merge(ThreadStats.layerTest, scripted.logsTo(lines))))
+    })
+
     it.effect("drains the open bucket; with `upTo` only what is closed by then", () =>
       Effect.gen(function*() {
         yield* ThreadStats.gauge("x", 1)
