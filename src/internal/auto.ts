@@ -12,6 +12,7 @@ import * as HttpReporter from "../HttpReporter.js"
 import * as LogReporter from "../LogReporter.js"
 import { layerNoop, Reporter } from "../Reporter.js"
 import * as ThreadStatsConfig from "../ThreadStatsConfig.js"
+import * as Flag from "./flag.js"
 
 /** A file that is there where Datadog's Lambda extension is, as Datadog's own Lambda libraries look for it. */
 export class ExtensionPath extends Context.Reference<ExtensionPath>()("effect-threadstats/Reporter/ExtensionPath", {
@@ -26,16 +27,13 @@ const variable = (name: string): Config.Config<Option.Option<string>> =>
   )
 
 const flag = (name: string): Config.Config<Option.Option<boolean>> =>
-  Config.mapOrFail(variable(name), (value) =>
-    Option.match(value, {
-      onNone: () => Either.right(Option.none()),
-      onSome: (text) =>
-        /^(true|yes|on|1)$/i.test(text)
-          ? Either.right(Option.some(true))
-          : /^(false|no|off|0)$/i.test(text)
-          ? Either.right(Option.some(false))
-          : Either.left(ConfigError.InvalidData([name], `expected true or false, got ${JSON.stringify(text)}`))
-    }))
+  Config.mapOrFail(variable(name), (value) => {
+    if (Option.isNone(value)) return Either.right(Option.none())
+    const said = Flag.fromText(value.value)
+    return said === undefined
+      ? Either.left(ConfigError.InvalidData([name], `expected true or false, got ${JSON.stringify(value.value)}`))
+      : Either.right(Option.some(said))
+  })
 
 type Choice = "extension" | "log lines" | "agent" | "HTTP"
 

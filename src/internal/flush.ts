@@ -2,6 +2,7 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { Deadline, emptyReceipt, type Item, type Receipt, ReporterError } from "../Reporter.js"
+import { lazily } from "./lazyError.js"
 import { within } from "./within.js"
 
 /** What became of a batch. Items in neither set were delivered. */
@@ -50,17 +51,6 @@ export interface Load<A> {
   readonly report: Effect.Effect<Receipt, Undelivered<A>>
   /** Of an error that is about all of it. */
   readonly items: () => ReadonlyArray<Item>
-}
-
-/** An error whose items are put together when somebody asks for them. */
-export const lazily = (
-  error: ReporterError,
-  items: { readonly [P in "undelivered" | "refused" | "ambiguous"]?: () => ReadonlyArray<Item> }
-): ReporterError => {
-  for (const [name, get] of Object.entries(items)) {
-    Object.defineProperty(error, name, { get, enumerable: true, configurable: true })
-  }
-  return error
 }
 
 /**
