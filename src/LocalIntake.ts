@@ -16,36 +16,41 @@
  * ```
  *
  * `series`, `distributions` and `events` are what arrived; `stored` is what there would be to see, where the last value of a
- * series and second wins. Two things it does not do: it keeps points of any age, where Datadog answers 202 and drops those
- * outside its window, and it forgets nothing until {@link LocalIntake} is told to `clear`.
+ * series and second wins; `findings` are what Datadog would drop, rewrite or lose of it without a word, and why. In a browser its
+ * address shows a page that lives (`docs/intake.md`); `npx effect-threadstats intake` is all of this as a command.
+ *
+ * Two things it does not do unless it is told: it keeps points of any age, where Datadog answers 202 and drops those
+ * outside its window (`strict` refuses them), and it forgets nothing until {@link LocalIntake} is told to `clear` (`limits`).
  *
  * @since 0.1.0
  */
-import * as Headers from "@effect/platform/Headers"
 import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
-import * as HttpRouter from "@effect/platform/HttpRouter"
 import * as HttpServer from "@effect/platform/HttpServer"
-import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
+import type * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
-import * as ParseResult from "effect/ParseResult"
-import * as Redacted from "effect/Redacted"
-import * as Schema from "effect/Schema"
+import * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { EventPayload } from "./Event.js"
-import * as Endpoints from "./internal/endpoints.js"
-import { eventWindow } from "./internal/limits.js"
-import { fromV2 } from "./internal/seriesV2.js"
+import { randomUUID } from "node:crypto"
+import type { EventPayload } from "./Event.js"
+import { IntakeApi } from "./internal/intakeApi.js"
+import { bind } from "./internal/intakeDatagrams.js"
+import * as Desk from "./internal/intakeDesk.js"
+import * as Faults from "./internal/intakeFault.js"
+import type * as Feed from "./internal/intakeFeed.js"
+import * as FeedServer from "./internal/intakeFeedServer.js"
+import * as Memory from "./internal/intakeMemory.js"
+import * as Server from "./internal/intakeServer.js"
 import { storedOf } from "./internal/stored.js"
-import { canUnpack, unpack } from "./internal/unpack.js"
-import { DistributionPayload, SeriesPayload, type SeriesType, SeriesV2Payload } from "./Series.js"
+import { version } from "./internal/version.js"
+import type { DistributionPayload, SeriesPayload, SeriesType } from "./Series.js"
 
 /**
  * One element of a `series` payload, as it was accepted. What came in v2's form is shown in that of v1, with its unit; the
@@ -88,14 +93,61 @@ export interface IntakeRequest {
   readonly headers: Readonly<Record<string, string>>
   /** The length of the body on the wire. */
   readonly bytes: number
+  /** The length of the body unpacked; that on the wire where it could not be. */
+  readonly unpackedBytes: number
   /** The `content-encoding`, or `identity`. */
   readonly encoding: string
   /** The body, unpacked and parsed; `undefined` if there is none, or if that failed. */
   readonly body: unknown
   /** `undefined` while there is no answer. */
   readonly status: number | undefined
+  /** How long the answer took, in milliseconds. */
+  readonly duration: number | undefined
+  /** The fault that was played, as it was given. */
+  readonly fault: string | undefined
   /** Why it was refused. */
   readonly reason: string | undefined
+  /** What Datadog would do with it; of very many the first. */
+  readonly verdicts: ReadonlyArray<Verdict>
+}
+
+/**
+ * What Datadog would do with a payload or a part of it, and why: `outcome`, a word for it (`code`), a sentence (`message`), and
+ * the name of the metric if it is about one.
+ *
+ * `dropped` is what Datadog answers 202 to and does not keep.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Verdict = Feed.Verdict
+
+/**
+ * A {@link Verdict} other than that all is well, and how often it was given for this metric. The sentence is that of the first time.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Finding extends Verdict {
+  readonly count: number
+}
+
+/**
+ * A service check, as it came over DogStatsD.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ServiceCheck {
+  readonly name: string
+  /** 0 for OK, 1 for a warning, 2 for critical, 3 for unknown. */
+  readonly status: 0 | 1 | 2 | 3
+  /** Seconds since the epoch. */
+  readonly timestamp: number
+  /** Empty for none. */
+  readonly host: string
+  readonly tags: ReadonlyArray<string>
+  readonly message: string
 }
 
 /**
@@ -212,11 +264,55 @@ export class LocalIntake extends Context.Tag("effect-threadstats/LocalIntake")<L
    */
   readonly total: (metric: string) => Effect.Effect<number>
   readonly summary: Effect.Effect<Summary>
+  /** What came over DogStatsD besides; its metrics and events are among the others, as an Agent sends them on. */
+  readonly serviceChecks: Effect.Effect<ReadonlyArray<ServiceCheck>>
+  /** What Datadog would refuse, drop, rewrite or lose of what arrived, and what it warns of. */
+  readonly findings: Effect.Effect<ReadonlyArray<Finding>>
   /** Forgets what was received; what is scripted stays. */
   readonly clear: Effect.Effect<void>
   /** Gives the answers for the next requests, one each; with a path, for the next requests to that path. */
   readonly script: (answers: ReadonlyArray<Answer>, path?: string) => Effect.Effect<void>
 }>() {}
+
+/**
+ * Where DogStatsD datagrams come from. An intake that is built where there is one takes them.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class Datagrams extends Context.Tag("effect-threadstats/LocalIntake/Datagrams")<Datagrams, {
+  /** What `DD_DOGSTATSD_URL` is set to. */
+  readonly url: string
+  readonly packets: Stream.Stream<Uint8Array>
+}>() {}
+
+/**
+ * Something that is played on requests in place of the usual answer; see {@link fault}.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Fault = Faults.Fault
+
+/**
+ * The most an intake keeps. What is oldest goes first, and is counted. Where no default is named, all is kept.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Limits {
+  /** Series and distributions that the page shows. Default: 5,000. */
+  readonly series: number
+  /** Points of each that the page shows. Default: 720. */
+  readonly pointsPerSeries: number
+  /** Elements of payloads, of `series` and `distributions` each. */
+  readonly accepted: number
+  readonly events: number
+  /** Requests and datagrams. */
+  readonly requests: number
+  /** What the bodies of requests have unpacked, in bytes. A request whose body went stays. */
+  readonly bodyBytes: number
+}
 
 /**
  * What an intake is particular about.
@@ -234,7 +330,36 @@ export interface Options {
   readonly maxBodyBytes?: number | undefined
   /** The most a body may have unpacked, in bytes. Default: as documented for series, 5,242,880 for v2, else 62,914,560. */
   readonly maxUnpackedBytes?: number | undefined
+  /** Whether a payload of which Datadog would drop a part in silence is refused with 400. Default: `false`. */
+  readonly strict?: boolean | undefined
+  /** Played on the requests of clients: the first that fits and whose turn it is. Chance comes from `Random`. Default: none. */
+  readonly faults?: ReadonlyArray<Fault> | undefined
+  readonly limits?: Partial<Limits> | undefined
+  /**
+   * Names under which the server may be found (the `Host` of requests), besides `localhost` and addresses. A page that makes its
+   * own name point to this machine is kept out by this. Default: none.
+   */
+  readonly hosts?: ReadonlyArray<string> | undefined
 }
+
+/**
+ * The routes of an intake, as `@effect/platform` has them: what the server answers, what `/openapi.json` documents, and what
+ * `HttpApiClient.make` makes a client of.
+ *
+ * @since 0.1.0
+ * @category api
+ */
+export const Api: typeof IntakeApi = IntakeApi
+
+/**
+ * A fault out of words: `status=503`, `delay=2s`, `hang`, `reset` (of the connection) or `rate-limit` (429 with Datadog's headers),
+ * with `rate=0.2` (how probable; default 1) and `path=/api/v1/series` (default: any). A delay goes with any of the others, or alone.
+ * Left is what is wrong with them.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fault: (words: string) => Either.Either<Fault, string> = Faults.parse
 
 /**
  * An intake that is served until the scope closes.
@@ -247,169 +372,90 @@ export const make: (
 ) => Effect.Effect<typeof LocalIntake.Service, never, HttpServer.HttpServer | Scope.Scope> = Effect.fnUntraced(
   function*(options: Options = {}) {
     const server = yield* HttpServer.HttpServer
+    const datagrams = yield* Effect.serviceOption(Datagrams)
     const url = addressOf(server.address)
-    const limitsOf = (limits: Endpoints.Limits): Endpoints.Limits => ({
-      bytes: options.maxBodyBytes ?? limits.bytes,
-      unpackedBytes: options.maxUnpackedBytes ?? limits.unpackedBytes
-    })
+    const limits = { ...defaultLimits, ...options.limits }
+    const faults = options.faults ?? []
+    const isStrict = options.strict ?? false
     const scripted = new Map<string | undefined, Array<Answer>>()
-    let series: Array<AcceptedSeries> = []
-    let distributions: Array<AcceptedDistribution> = []
-    let events: Array<AcceptedEvent> = []
-    let requests: Array<Writable<IntakeRequest>> = []
-    let nextEventId = firstEventId
-
-    const checkKey = (headers: Headers.Headers): Either.Either<void, Refusal> => {
-      const key = headers[Endpoints.keyHeader]
-      if (key === undefined || key === "") return refuse(403, "API key required")
-      return options.apiKey === undefined || key === Redacted.value(options.apiKey)
-        ? Either.void
-        : refuse(403, "Forbidden")
-    }
-
-    const parseBody = (endpoint: Endpoints.Endpoint, encoding: string, body: Body): Effect.Effect<unknown, Refusal> => {
-      const limits = limitsOf(endpoint.limits)
-      const name = encoding === "zstd1" ? "zstd" : encoding
-      const known = endpoint.encodings.find((candidate) => candidate === name)
-      if (known === undefined || !canUnpack(known)) {
-        return refuse(400, `Content-Encoding ${encoding} is not supported here`)
-      }
-      if (body.bytes === undefined) return refuse(413, `Payload too large: over ${limits.bytes} bytes`)
-      return unpack(body.bytes, known, limits.unpackedBytes).pipe(
-        Effect.mapError((error) =>
-          error.reason === "TooLarge"
-            ? new Refusal({ status: 413, reason: `Payload too large: over ${limits.unpackedBytes} bytes unpacked` })
-            : new Refusal({ status: 400, reason: `Payload is not valid ${known} data` })
-        ),
-        Effect.flatMap((bytes) =>
-          Effect.try({
-            try: (): unknown => JSON.parse(utf8.decode(bytes)),
-            catch: () => new Refusal({ status: 400, reason: "Payload is not valid JSON" })
-          })
-        )
-      )
-    }
-
-    const ok = HttpServerResponse.unsafeJson({ status: "ok" }, { status: 202 })
-
-    const acceptSeries = (body: unknown) =>
-      Either.map(decodeSeries(body), (payload) => {
-        for (const item of payload.series) series.push(item)
-        return ok
-      })
-
-    const acceptSeriesV2 = (body: unknown) =>
-      Either.map(decodeSeriesV2(body), (payload) => {
-        for (const item of payload.series) series.push(fromV2(item))
-        return HttpServerResponse.unsafeJson({ errors: [] }, { status: 202 })
-      })
-
-    const acceptDistributions = (body: unknown) =>
-      Either.map(decodeDistributions(body), (payload) => {
-        for (const item of payload.series) distributions.push(item)
-        return ok
-      })
-
-    const acceptEvent = (body: unknown, now: number) =>
-      Either.map(decodeEvent(body, now), (event) => {
-        events.push(event)
-        return eventAccepted(event, nextEventId++, url, now)
-      })
-
-    const route = (spec: {
-      /** Without one, a body is not looked at. */
-      readonly endpoint?: Endpoints.Endpoint
-      readonly needsKey: boolean
-      readonly judge: (body: unknown, now: number) => Either.Either<HttpServerResponse.HttpServerResponse, Refusal>
-    }): Handler =>
-      Effect.gen(function*() {
-        const request = yield* HttpServerRequest.HttpServerRequest
-        const received = yield* readBody(request, limitsOf(spec.endpoint?.limits ?? Endpoints.limits).bytes)
-        const now = yield* Clock.currentTimeMillis
-        const encoding = (request.headers["content-encoding"] ?? "identity").trim().toLowerCase()
-        const body = yield* spec.endpoint === undefined
-          ? Effect.succeed(Either.right<unknown>(undefined))
-          : Effect.either(parseBody(spec.endpoint, encoding, received))
-        const path = request.url.split("?", 1)[0]!
-        const entry: Writable<IntakeRequest> = {
-          receivedAt: now,
-          method: request.method,
-          path,
-          headers: visible(request.headers),
-          bytes: received.length,
-          encoding,
-          body: Either.getOrUndefined(body),
-          status: undefined,
-          reason: undefined
-        }
-        requests.push(entry)
-        const answer = scripted.get(path)?.shift() ?? scripted.get(undefined)?.shift() ?? "usual"
-        const response = yield* answer === "usual"
-          ? (spec.needsKey ? checkKey(request.headers) : Either.void).pipe(
-            Either.flatMap(() => body),
-            Either.flatMap((content) => spec.judge(content, now)),
-            Either.getOrElse((refusal) => {
-              entry.reason = refusal.reason
-              return refusal.response
-            }),
-            Effect.succeed
-          )
-          : Effect.raceFirst(answer, Deferred.await(closing))
-        entry.status = response.status
-        return response
-      })
-
-    const view = Effect.sync(() =>
-      HttpServerResponse.unsafeJson({ series, distributions, events, requests } satisfies View)
-    )
-
-    const post = (endpoint: Endpoints.Endpoint, judge: Parameters<typeof route>[0]["judge"]) =>
-      HttpRouter.post(endpoint.path, route({ endpoint, needsKey: true, judge }))
-
-    const router = HttpRouter.empty.pipe(
-      HttpRouter.get("/", view),
-      post(Endpoints.series, acceptSeries),
-      post(Endpoints.seriesV2, acceptSeriesV2),
-      post(Endpoints.distributionPoints, acceptDistributions),
-      post(Endpoints.events, acceptEvent),
-      HttpRouter.get(
-        Endpoints.validatePath,
-        route({ needsKey: true, judge: () => Either.right(HttpServerResponse.unsafeJson({ valid: true })) })
-      ),
-      HttpRouter.all("*", route({ needsKey: false, judge: () => refuse(404, "Not found") }))
-    )
-
+    const memory = Memory.make(limits)
+    const desk = Desk.make(memory, { url, isStrict, maxChecks: limits.events })
     const closing = yield* Deferred.make<HttpServerResponse.HttpServerResponse>()
-    yield* HttpServer.serveEffect(router).pipe(HttpMiddleware.withTracerDisabledWhenEffect(() => true))
+    const feed = yield* FeedServer.make(memory, {
+      instance: randomUUID(),
+      version,
+      url,
+      dogstatsd: Option.match(datagrams, { onNone: () => null, onSome: ({ url }) => url }),
+      strict: isStrict,
+      faults: faults.map(({ text }) => text),
+      limits: {
+        series: finite(limits.series),
+        pointsPerSeries: finite(limits.pointsPerSeries),
+        events: finite(limits.events),
+        requests: finite(limits.requests)
+      }
+    })
+    const clear = Effect.zipRight(Effect.sync(desk.clear), feed.cleared)
+    const requests = (): ReadonlyArray<IntakeRequest> =>
+      memory.arrivals.flatMap(({ request }) => request === undefined ? [] : [{ ...request }])
+    const stored = (): Stored => {
+      const { distributions, series } = desk.accepted()
+      return storedOf(series, distributions)
+    }
+
+    const app = yield* Server.make({
+      memory,
+      desk,
+      feed,
+      clear,
+      view: () => ({ ...desk.accepted(), requests: requests() }),
+      apiKey: options.apiKey,
+      limitsOf: ({ bytes, unpackedBytes }) => ({
+        bytes: options.maxBodyBytes ?? bytes,
+        unpackedBytes: options.maxUnpackedBytes ?? unpackedBytes
+      }),
+      faults,
+      scripted: (path) => scripted.get(path)?.shift() ?? scripted.get(undefined)?.shift(),
+      names: (options.hosts ?? []).map((name) => name.toLowerCase()),
+      closing
+    })
+    yield* HttpServer.serveEffect(app).pipe(HttpMiddleware.withTracerDisabledWhenEffect(() => true))
     // a server does not close while a request is unanswered, or a connection kept
     yield* Effect.addFinalizer(() =>
       Deferred.succeed(closing, HttpServerResponse.empty({ status: 503, headers: { connection: "close" } }))
     )
+    if (Option.isSome(datagrams)) {
+      yield* datagrams.value.packets.pipe(
+        Stream.runForEach((packet) => Effect.map(Clock.currentTimeMillis, (now) => desk.datagram(packet, now))),
+        Effect.forkScoped
+      )
+    }
 
     return LocalIntake.of({
       url,
-      series: Effect.sync(() => series.slice()),
-      distributions: Effect.sync(() => distributions.slice()),
-      events: Effect.sync(() => events.slice()),
-      requests: Effect.sync(() => requests.map((request) => ({ ...request }))),
-      stored: Effect.sync(() => storedOf(series, distributions)),
-      total: (metric) => Effect.sync(() => totalOf(storedOf(series, distributions), metric)),
-      summary: Effect.sync(() => ({
-        requests: requests.length,
-        refused: requests.filter(({ status }) => status !== undefined && (status < 200 || status > 299)).length,
-        bytes: sum(requests, ({ bytes }) => bytes),
-        series: series.length,
-        points: sum(series, ({ points }) => points.length),
-        distributions: distributions.length,
-        values: sum(distributions, ({ points }) => sum(points, ([, values]) => values.length)),
-        events: events.length
-      })),
-      clear: Effect.sync(() => {
-        series = []
-        distributions = []
-        events = []
-        requests = []
+      series: Effect.sync(() => desk.accepted().series),
+      distributions: Effect.sync(() => desk.accepted().distributions),
+      events: Effect.sync(() => desk.accepted().events),
+      requests: Effect.sync(requests),
+      stored: Effect.sync(stored),
+      total: (metric) => Effect.sync(() => totalOf(stored(), metric)),
+      summary: Effect.sync(() => {
+        const { distributions, events, series } = desk.accepted()
+        const all = requests()
+        return {
+          requests: all.length,
+          refused: all.filter(({ status }) => status !== undefined && (status < 200 || status > 299)).length,
+          bytes: sum(all, ({ bytes }) => bytes),
+          series: series.length,
+          points: sum(series, ({ points }) => points.length),
+          distributions: distributions.length,
+          values: sum(distributions, ({ points }) => sum(points, ([, values]) => values.length)),
+          events: events.length
+        }
       }),
+      serviceChecks: Effect.sync(desk.checks),
+      findings: Effect.sync(memory.findings),
+      clear,
       script: (answers, path) =>
         Effect.sync(() => {
           scripted.set(path, [...scripted.get(path) ?? [], ...answers])
@@ -427,108 +473,61 @@ export const make: (
 export const layer = (options?: Options): Layer.Layer<LocalIntake, never, HttpServer.HttpServer> =>
   Layer.scoped(LocalIntake, make(options))
 
-type Writable<A> = { -readonly [K in keyof A]: A[K] }
-
-type Handler = Effect.Effect<
-  HttpServerResponse.HttpServerResponse,
-  never,
-  HttpServerRequest.HttpServerRequest
->
-
-class Refusal extends Data.TaggedError("Refusal")<{
-  readonly status: number
-  readonly reason: string
-  readonly contentType?: string
-}> {
-  get response(): HttpServerResponse.HttpServerResponse {
-    return HttpServerResponse.text(JSON.stringify({ errors: [this.reason] }), {
-      status: this.status,
-      contentType: this.contentType ?? "application/json"
+/**
+ * A UDP socket for an intake: provided to {@link layer}, it makes the intake take DogStatsD as an Agent does.
+ *
+ * `port`: default 8125, where clients look for an Agent; `0` is a free one. `host`: the address to listen on, default `127.0.0.1`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerDatagrams = (
+  options: { readonly port?: number | undefined; readonly host?: string | undefined } = {}
+): Layer.Layer<Datagrams, DatagramsError> =>
+  Layer.scoped(
+    Datagrams,
+    Effect.suspend(() => {
+      const { host = "127.0.0.1", port = 8125 } = options
+      return Effect.mapError(bind(host, port), (cause) =>
+        new DatagramsError({
+          reason: "code" in cause && cause.code === "EADDRINUSE" ? "PortTaken" : "CannotListen",
+          host,
+          port,
+          cause
+        }))
     })
+  )
+
+/**
+ * Why there is no UDP socket: another process has the port, or the system does not let this one have it.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class DatagramsError extends Data.TaggedError("DatagramsError")<{
+  readonly reason: "PortTaken" | "CannotListen"
+  readonly host: string
+  readonly port: number
+  readonly cause: Error
+}> {
+  override get message(): string {
+    return this.reason === "PortTaken"
+      ? `UDP port ${this.port} of ${this.host} is taken by another process`
+      : `cannot listen on UDP port ${this.port} of ${this.host}: ${this.cause.message}`
   }
 }
 
-const refuse = (status: number, reason: string, contentType?: string): Either.Either<never, Refusal> =>
-  Either.left(new Refusal({ status, reason, ...(contentType === undefined ? {} : { contentType }) }))
-
-interface Body {
-  readonly length: number
-  /** `undefined` if there are more than the limit. */
-  readonly bytes: Uint8Array | undefined
+const defaultLimits: Limits = {
+  series: 5000,
+  pointsPerSeries: 720,
+  accepted: Number.POSITIVE_INFINITY,
+  events: Number.POSITIVE_INFINITY,
+  requests: Number.POSITIVE_INFINITY,
+  bodyBytes: Number.POSITIVE_INFINITY
 }
 
-/** Reads to the end, since a client that is still writing would not see the answer, but keeps no more than the limit. */
-const readBody = (request: HttpServerRequest.HttpServerRequest, limit: number): Effect.Effect<Body> =>
-  Effect.suspend(() => {
-    let length = 0
-    let chunks: Array<Uint8Array> = []
-    return Stream.runForEach(request.stream, (chunk) =>
-      Effect.sync(() => {
-        length += chunk.byteLength
-        if (length <= limit) chunks.push(chunk)
-        else chunks = []
-      })).pipe(
-        Effect.ignore,
-        Effect.map(() => ({ length, bytes: length <= limit ? Buffer.concat(chunks) : undefined }))
-      )
-  })
-
-const utf8 = /*#__PURE__*/ new TextDecoder("utf-8", { fatal: true })
-
-const exactly = { onExcessProperty: "preserve" } as const
-
-const decodeWith = <A, I>(schema: Schema.Schema<A, I>) => {
-  const decode = Schema.decodeUnknownEither(schema, exactly)
-  return (body: unknown): Either.Either<A, Refusal> =>
-    Either.mapLeft(decode(body), (error) => {
-      const [issue] = ParseResult.ArrayFormatter.formatErrorSync(error)
-      return new Refusal({
-        status: 400,
-        reason: `Payload is not in the expected format: ${issue!.path.join(".") || "body"}: ${issue!.message}`
-      })
-    })
-}
-
-const decodeSeries = /*#__PURE__*/ decodeWith(SeriesPayload)
-const decodeSeriesV2 = /*#__PURE__*/ decodeWith(SeriesV2Payload)
-const decodeDistributions = /*#__PURE__*/ decodeWith(DistributionPayload)
-const decodeEventPayload = /*#__PURE__*/ decodeWith(EventPayload)
-
-/** Source: a recorded answer of Datadog's, content type included. */
-const decodeEvent = (body: unknown, now: number): Either.Either<AcceptedEvent, Refusal> =>
-  Either.flatMap(
-    decodeEventPayload(body),
-    (event) =>
-      event.date_happened !== undefined && event.date_happened * 1000 < now - eventWindow.past
-        ? refuse(400, "Event too far in the past", "text/plain")
-        : Either.right(event)
-  )
-
-/** Datadog's event ids do not fit a JavaScript number either, which is why `id_str` exists. */
-const firstEventId = 7_000_000_000_000_000_001n
-
-const eventAccepted = (
-  event: AcceptedEvent,
-  id: bigint,
-  url: string,
-  now: number
-): HttpServerResponse.HttpServerResponse => {
-  const rest = JSON.stringify({
-    id_str: String(id),
-    title: event.title,
-    text: event.text,
-    date_happened: event.date_happened ?? Math.floor(now / 1000),
-    priority: event.priority ?? null,
-    handle: null,
-    related_event_id: event.related_event_id ?? null,
-    tags: event.tags ?? null,
-    url: `${url}/event/event?id=${id}`
-  })
-  return HttpServerResponse.text(`{"status":"ok","event":{"id":${id},${rest.slice(1)}}`, {
-    status: 202,
-    contentType: "application/json"
-  })
-}
+/** JSON knows no infinity. */
+const finite = (limit: number): number => Math.min(limit, Number.MAX_SAFE_INTEGER)
 
 const totalOf = ({ distributions, series }: Stored, metric: string): number =>
   sum(
@@ -538,13 +537,6 @@ const totalOf = ({ distributions, series }: Stored, metric: string): number =>
   sum(
     distributions.filter((item) => item.metric === metric),
     ({ points }) => sum(points, ([, values]) => sum(values, (value) => value))
-  )
-
-const secretHeaders = [Endpoints.keyHeader, "dd-application-key", "authorization", "proxy-authorization", "cookie"]
-
-const visible = (headers: Headers.Headers): Readonly<Record<string, string>> =>
-  Object.fromEntries(
-    Object.entries(headers).map(([name, value]) => [name, secretHeaders.includes(name) ? "<redacted>" : value])
   )
 
 /** Where a client on this machine finds the server. */
