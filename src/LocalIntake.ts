@@ -264,6 +264,8 @@ export class LocalIntake extends Context.Tag("effect-threadstats/LocalIntake")<L
    */
   readonly total: (metric: string) => Effect.Effect<number>
   readonly summary: Effect.Effect<Summary>
+  /** How many datagrams came over DogStatsD. */
+  readonly datagrams: Effect.Effect<number>
   /** What came over DogStatsD besides; its metrics and events are among the others, as an Agent sends them on. */
   readonly serviceChecks: Effect.Effect<ReadonlyArray<ServiceCheck>>
   /** What Datadog would refuse, drop, rewrite or lose of what arrived, and what it warns of. */
@@ -453,6 +455,7 @@ export const make: (
           events: events.length
         }
       }),
+      datagrams: Effect.sync(() => memory.health().datagrams),
       serviceChecks: Effect.sync(desk.checks),
       findings: Effect.sync(memory.findings),
       clear,

@@ -112,14 +112,15 @@ const instant = (millis: number): string =>
   Math.abs(millis) <= 8.64e15 ? new Date(millis).toISOString() : `${millis / 1000} seconds`
 
 const howLong = (millis: number): string => {
-  const seconds = Math.round(Math.abs(millis) / 1000)
+  const seconds = Math.abs(millis) / 1000
+  const rounded = (unit: number) => Math.round(10 * seconds / unit) / 10
   return seconds < 120
-    ? `${seconds} s`
-    : seconds < 7200
-    ? `${Math.round(seconds / 60)} min`
+    ? `${rounded(1)} s`
+    : seconds < 3600
+    ? `${rounded(60)} min`
     : seconds < 172_800
-    ? `${Math.round(seconds / 3600)} h`
-    : `${Math.round(seconds / 86_400)} days`
+    ? `${rounded(3600)} h`
+    : `${rounded(86_400)} days`
 }
 
 /** How a time lies to now: `3 h ago`, `in 20 min`. */
