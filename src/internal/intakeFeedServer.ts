@@ -83,7 +83,8 @@ export const make = (
         memory.noteChanges()
         if (!isTurning) {
           isTurning = true
-          yield* Effect.forkIn(Effect.repeat(turn, { while: goesOn }), scope)
+          // where a reader enters, nothing can be interrupted
+          yield* Effect.forkIn(Effect.interruptible(Effect.repeat(turn, { while: goesOn })), scope)
         }
         const beginning = [retry, encode("hello", { ...hello, now }), encode("snapshot", memory.snapshot(now))]
         return { reader, beginning }

@@ -7,7 +7,6 @@
 import type { AcceptedDistribution, AcceptedEvent, AcceptedSeries } from "../LocalIntake.js"
 import type { Verdict } from "./intakeFeed.js"
 import { eventWindow, nameLength, pointWindow, tagLength } from "./limits.js"
-import { windowFault } from "./time.js"
 
 /** Tags from which on a metric is dropped by Datadog's Lambda extension; nothing is published for the API. */
 export const manyTags = 100
@@ -141,8 +140,9 @@ const withinWindow = <Point extends readonly [timestamp: number, ...unknown: Rea
   const outside: { TooOld: Array<number>; TooNew: Array<number> } = { TooOld: [], TooNew: [] }
   const kept: Array<Point> = []
   for (const point of points) {
-    const fault = windowFault(point[0] * 1000, now, pointWindow)
-    if (fault === "TooOld" || fault === "TooNew") outside[fault].push(point[0] * 1000)
+    const at = point[0] * 1000
+    if (at < now - pointWindow.past) outside.TooOld.push(at)
+    else if (at > now + pointWindow.future) outside.TooNew.push(at)
     else kept.push(point)
   }
   const verdicts = (["TooOld", "TooNew"] as const).flatMap((code) => {
@@ -195,7 +195,7 @@ export const judgeDistribution = (
 export const judgeEvent = (event: AcceptedEvent, now: number): ReadonlyArray<Verdict> => {
   const at = event.date_happened === undefined ? now : event.date_happened * 1000
   const verdicts = judgeTags(null, event.tags)
-  return windowFault(at, now, eventWindow) !== "TooNew" ? verdicts : [
+  return at <= now + eventWindow.future ? verdicts : [
     verdict(
       "dropped",
       "TooNew",
