@@ -4,6 +4,8 @@
  * Starts an intake on a free port, bundles `orders/handler.ts`, invokes it with the documents of `orders/events`, and
  * prints what arrived. `--json` prints it as one JSON document. Ends with 1 if anything recorded did not arrive; to see
  * that, give the function a key that the intake refuses: `DEMO_API_KEY=wrong npm run demo`.
+ *
+ * `--serve` leaves the intake's page open, and goes on invoking the function, until it is told to stop (ctrl-c).
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
@@ -13,7 +15,9 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
 import { build } from "esbuild"
 import { createServer } from "node:http"
 import { fileURLToPath } from "node:url"
@@ -87,16 +91,33 @@ const program = Effect.gen(function*() {
     requests: yield* intake.requests
   })
   process.stdout.write(`${json ? JSON.stringify(board, undefined, 2) : Board.render(board)}\n`)
-  if (board.missing.length > 0) return yield* new Missing({ names: board.missing })
+  if (board.missing.length > 0) yield* new Missing({ names: board.missing })
+  if (!process.argv.includes("--serve")) {
+    if (!json) process.stdout.write("\nTo look at it in a browser: npm run demo -- --serve\n")
+    return
+  }
+  process.stdout.write(`\nThe page is at ${intake.url}, until ctrl-c; the function is invoked every second.\n`)
+  const some = Effect.forEach(
+    ["queue", "http", "stock", "stock-unreadable"] as const,
+    (name) => Effect.flatMap(Random.nextBoolean, (isNext) => isNext ? invoke(name) : Effect.void)
+  )
+  yield* Effect.repeat(some, Schedule.spaced("1 second"))
 })
 
 // what the function and this program log is no part of the output
 console.log = console.error
 
+const server = createServer()
+
+/** A browser keeps connections open, which would keep the server. */
+const layerServer = Layer.scopedDiscard(
+  Effect.addFinalizer(() => Effect.sync(() => server.closeAllConnections()))
+).pipe(Layer.provideMerge(NodeHttpServer.layer(() => server, { port: 0, host: "127.0.0.1" })))
+
 program.pipe(
   Effect.provide(
-    LocalIntake.layer({ apiKey: Redacted.make(key) }).pipe(
-      Layer.provide(NodeHttpServer.layer(createServer, { port: 0, host: "127.0.0.1" }))
+    LocalIntake.layer({ apiKey: Redacted.make(key), limits: { accepted: 10_000, events: 1000, requests: 1000 } }).pipe(
+      Layer.provide(layerServer)
     )
   ),
   NodeRuntime.runMain

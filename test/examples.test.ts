@@ -15,6 +15,7 @@ import * as Board from "../examples/orders/board.js"
 import * as Emulator from "./emulator/client.js"
 import type { Entry } from "./emulator/protocol.js"
 import { node } from "./lambda/child.js"
+import * as Feed from "./support/feed.js"
 import { layerIntake } from "./support/intake.js"
 import "../examples/example.test.js"
 
@@ -85,6 +86,20 @@ describe("the demo", () => {
       assert.includeMembers([...board.missing], ["stock.counts sum: 2 recorded, 0 arrived"])
       assert.isTrue(board.requests.every(({ status }) => status === 403))
       assert.include(stderr, "did not arrive: ")
+    }), 60_000)
+
+  it.scopedLive("goes on with --serve until it is stopped, whoever is looking", () =>
+    Effect.gen(function*() {
+      const child = yield* tsx(["examples/demo.ts", "--serve"])
+      const isUrl = (line: string) => /^The page is at (http:\S+), until/.exec(line)?.[1]
+      const line = yield* Effect.repeat(child.line, { until: (line) => isUrl(line) !== undefined })
+      const reader = yield* Feed.open(isUrl(line)!)
+      const { requests } = yield* reader.next("snapshot")
+      yield* reader.next("update", (update) => update.requests.length > 0)
+      assert.isAbove(requests.length, 5)
+      yield* child.kill("SIGTERM")
+      assert.strictEqual((yield* child.ended).signal, null)
+      yield* reader.ended
     }), 60_000)
 })
 

@@ -3,10 +3,13 @@
  * load it. What only `/docs` needs is a file of its own, which is read when it is asked for.
  */
 import { build } from "esbuild"
-import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 
 const path = (relative: string) => fileURLToPath(new URL(`../../${relative}`, import.meta.url))
+
+// what the compiler made of this folder needs packages to run
+rmSync(path("dist/bin"), { recursive: true, force: true })
 
 const { metafile } = await build({
   entryPoints: [path("src/bin/effect-threadstats.ts")],
