@@ -1,6 +1,7 @@
 import { checkPackage, createPackageFromTarballData, type Problem } from "@arethetypeswrong/core"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import { execFile } from "node:child_process"
+import { execFile, spawn } from "node:child_process"
+import { once } from "node:events"
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
@@ -110,7 +111,7 @@ describe("the tarball", () => {
 
   it("holds the build, the sources and the documents", () => {
     const sources = list(join(root, "src"))
-      .filter((path) => path.endsWith(".ts"))
+      .filter((path) => path.endsWith(".ts") && !path.startsWith("bin/") && !path.startsWith("page/"))
       .map((path) => path.slice(0, -".ts".length))
     const expected = [
       "CHANGELOG.md",
@@ -122,7 +123,40 @@ describe("the tarball", () => {
         ...[".d.ts", ".d.ts.map", ".js", ".js.map"].map((extension) => `dist/${path}${extension}`)
       ])
     ]
-    assert.deepStrictEqual(list(installed), expected.sort())
+    const page = "dist/internal/intakePage.html"
+    assert.deepStrictEqual(
+      list(installed).filter((path) => !path.startsWith("dist/bin/") && path !== page),
+      expected.sort()
+    )
+  })
+
+  it("holds the command, which needs nothing else to run", async () => {
+    assert.deepStrictEqual(manifest.bin, { "effect-threadstats": "dist/bin/effect-threadstats.js" })
+    const command = list(join(installed, "dist/bin"))
+    assert.includeMembers([...command], ["effect-threadstats.js", "LICENSES.txt"])
+    assert.deepStrictEqual(command.filter((path) => !/\.(?:js|txt)$/.test(path)), [])
+    for (const name of ["effect", "@effect/cli", "undici"]) {
+      assert.match(read(installed, "dist/bin/LICENSES.txt"), new RegExp(`^${name}\\n`, "m"))
+    }
+    const alone = join(temporary, "alone")
+    cpSync(join(installed, "dist"), join(alone, "dist"), { recursive: true })
+    cpSync(join(installed, "package.json"), join(alone, "package.json"))
+    const child = spawn(join(alone, manifest.bin["effect-threadstats"]), ["intake", "--port", "0", "--no-dogstatsd"], {
+      cwd: alone,
+      stdio: ["ignore", "pipe", "inherit"]
+    })
+    try {
+      const [line] = await once(child.stdout, "data")
+      const url = /^DATADOG_HOST=(http:\S+)\n$/.exec(String(line))?.[1]
+      assert.isDefined(url)
+      for (const path of ["/", "/openapi.json", "/docs"]) {
+        assert.strictEqual((await fetch(url + path)).status, 200, path)
+      }
+    } finally {
+      child.kill("SIGTERM")
+    }
+    const [code] = await once(child, "close")
+    assert.strictEqual(code, 0)
   })
 
   it("pleases publint", async () => {
@@ -164,7 +198,7 @@ describe("the tarball", () => {
       return Array.from(code.matchAll(/(?:from|import\()\s*"([^".][^"]*)"/g), ([, specifier = ""]) => specifier)
     }
     const foreign = list(join(installed, "dist"))
-      .filter((path) => /\.(js|d\.ts)$/.test(path))
+      .filter((path) => /\.(js|d\.ts)$/.test(path) && !path.startsWith("bin/"))
       .flatMap((path) => imports(path).filter((name) => !ours(name)).map((name) => `${path} imports ${name}`))
     // only where they are used, and then with `import()`
     assert.deepStrictEqual(
