@@ -15,6 +15,7 @@ import { connect } from "node:net"
 import { deflateSync } from "node:zlib"
 import { gamma } from "../src/internal/intakeFeed.js"
 import wire from "./fixtures/wire.json" with { type: "json" }
+import { eventually } from "./support/dogstatsd.js"
 import * as Feed from "./support/feed.js"
 import { layerIntake } from "./support/intake.js"
 
@@ -630,25 +631,26 @@ describe("the feed", () => {
       assert.deepInclude(events[0], { title: "<b>", alertType: "error", priority: "normal" })
     }).pipe(Effect.scoped, Effect.provide(layerIntake())))
 
-  it.live("is quiet while nothing happens, and costs nothing while nobody reads", () =>
+  it.effect("says nothing while nothing happens, but that it is there, and begins anew with who comes back", () =>
     Effect.gen(function*() {
       const intake = yield* LocalIntake.LocalIntake
-      const at = yield* seconds
+      yield* TestClock.setTime(now * 1000)
       const gone = yield* Effect.scoped(Effect.gen(function*() {
         const reader = yield* Feed.open(intake.url)
         yield* reader.next("snapshot")
-        yield* Effect.sleep("600 millis")
-        assert.lengthOf(reader.messages, 2)
+        yield* TestClock.adjust("15 seconds")
+        assert.isTrue(yield* eventually(() => reader.text().endsWith("\n\n:\n\n")))
         return reader
       }))
-      yield* postSeries(gauge("a", at, 1))
-      yield* Effect.sleep("600 millis")
-      assert.lengthOf(gone.messages, 2)
-      // who comes back starts from the beginning
+      assert.deepStrictEqual(gone.messages.map(({ event }) => event), ["hello", "snapshot"])
+      yield* postSeries(gauge("a", now, 1))
+      yield* TestClock.adjust("1 minute")
       const reader = yield* Feed.open(intake.url)
       assert.lengthOf((yield* reader.next("snapshot")).points, 1)
-      yield* postSeries(gauge("a", at + 1, 1))
-      assert.lengthOf((yield* reader.next("update", ({ points }) => points.length > 0)).points, 1)
+      yield* postSeries(gauge("a", now + 1, 1))
+      yield* TestClock.adjust("250 millis")
+      assert.lengthOf((yield* reader.next("update")).points, 1)
+      assert.lengthOf(gone.messages, 2)
     }).pipe(Effect.scoped, Effect.provide(layerIntake())))
 
   it.live("tells two readers the same, and both when all is forgotten", () =>
@@ -704,11 +706,12 @@ describe("the feed", () => {
       assert.notStrictEqual(second.instance, instance(first.messages[0]))
     }).pipe(Effect.scoped))
 
-  it.live("lets a reader go that does not read, and no other", () =>
+  it.effect("lets a reader go that does not read, and no other", () =>
     Effect.gen(function*() {
       const intake = yield* LocalIntake.LocalIntake
       const { hostname, port } = new URL(intake.url)
-      const at = yield* seconds
+      yield* TestClock.setTime(now * 1000)
+      const at = now
       const reader = yield* Feed.open(intake.url)
       const slow = yield* Effect.acquireRelease(
         Effect.sync(() => connect({ host: hostname, port: Number(port) })),
@@ -721,19 +724,19 @@ describe("the feed", () => {
       const tags = Array.from({ length: 90 }, (_, i) => `tag${i}:${"x".repeat(150)}`)
       const before = process.memoryUsage().rss
       // every update is about a megabyte, of which its connection takes a few
-      yield* Effect.forEach(Array.from({ length: 60 }, (_, i) => i), (i) =>
-        postSeries(...Array.from({ length: 60 }, (_, j) =>
-          gauge(`m${i}.${j}`, at, 1, { tags }))).pipe(Effect.zipLeft(Effect.sleep("200 millis"))))
+      for (let i = 0; i < 60; i++) {
+        yield* postSeries(...Array.from({ length: 60 }, (_, j) => gauge(`m${i}.${j}`, at, 1, { tags })))
+        yield* TestClock.adjust("250 millis")
+        yield* reader.next("update")
+      }
       yield* Effect.promise(() => {
         slow.resume()
         return closed
       })
       assert.isBelow(process.memoryUsage().rss - before, 400 * 1024 * 1024)
       yield* postSeries(gauge("last", at, 1))
-      yield* reader.next("update", ({ series }) =>
-        series.some(({ metric }) =>
-          metric === "last"
-        ))
+      yield* TestClock.adjust("250 millis")
+      yield* reader.next("update", ({ series }) => series.some(({ metric }) => metric === "last"))
     }).pipe(Effect.scoped, Effect.provide(layerIntake())), 60_000)
 
   it.live("is cheap with a thousand series that change every second", () =>
