@@ -563,9 +563,11 @@ describe("limits", () => {
     Effect.gen(function*() {
       const intake = yield* LocalIntake.LocalIntake
       yield* TestClock.setTime(now * 1000)
-      const values = Array.from({ length: 20_000 }, (_, i) => Math.exp((i % 1400) - 700) * (i % 2 === 0 ? 1 : -1))
+      const values = Array.from({ length: 20_000 }, (_, i) =>
+        Math.exp(((i % 14_000) - 7000) / 10) * (i % 2 === 0 ? 1 : -1))
       yield* post("/api/v1/distribution_points", { series: [{ metric: "wide", points: [[now, [...values, 0]]] }] })
-      const snapshot = yield* Effect.flatMap(Feed.open(intake.url), ({ next }) => next("snapshot"))
+      const snapshot = yield* Effect.flatMap(Feed.open(intake.url), ({ next }) =>
+        next("snapshot"))
       const [point] = snapshot.distributions
       assert.isAtMost(point!.positive.length, 1024)
       assert.isAtMost(point!.negative.length, 1024)
