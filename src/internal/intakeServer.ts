@@ -6,6 +6,7 @@ import type * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpServer from "@effect/platform/HttpServer"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as OpenApi from "@effect/platform/OpenApi"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -242,7 +243,7 @@ export const make = (parts: Parts): Effect.Effect<HttpApp.Default, never, Scope.
 
     const others = HttpApiBuilder.Router.use((router) =>
       Effect.zipRight(
-        router.get("/docs", reference),
+        Effect.zipRight(router.get("/docs", reference), router.get("/openapi.json", document)),
         router.all(
           "*",
           Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
@@ -255,7 +256,7 @@ export const make = (parts: Parts): Effect.Effect<HttpApp.Default, never, Scope.
     )
 
     const context = yield* Layer.build(
-      Layer.merge(HttpApiBuilder.middlewareOpenApi(), others).pipe(
+      others.pipe(
         Layer.provideMerge(HttpApiBuilder.api(IntakeApi)),
         Layer.provide([datadog, own]),
         Layer.provide(Layer.succeed(KeyHeader, { apiKey: Effect.succeed })),
@@ -272,6 +273,9 @@ export const make = (parts: Parts): Effect.Effect<HttpApp.Default, never, Scope.
         : Effect.succeed(new Body.Refusal({ status: 403, code: "Elsewhere", reason }).response)
     })
   })
+
+/** Made when it is asked for: it takes longer than all the rest of an intake. */
+const document = Effect.sync(() => HttpServerResponse.unsafeJson(OpenApi.fromApi(IntakeApi)))
 
 /** The page of `/docs`, which is loaded when it is asked for: it is larger than all the rest. */
 const reference = Effect.promise(() => import("@effect/platform/HttpApiSwagger")).pipe(
