@@ -1,0 +1,143 @@
+/**
+ * Numbers, times and names as text.
+ */
+
+export interface Shown {
+  readonly text: string
+  /** With the space in front of it where one belongs; empty for none. */
+  readonly unit: string
+}
+
+/** The digits that tell values apart, and no more. */
+const digits = (value: number): string => {
+  const size = Math.abs(value)
+  if (Number.isInteger(value) && size < 100_000) return value.toLocaleString("en-US")
+  if (size >= 1000) return value.toLocaleString("en-US", { maximumFractionDigits: 0 })
+  if (size >= 100) return value.toFixed(1)
+  if (size >= 10) return value.toFixed(2)
+  if (size >= 0.001) return String(Number(value.toPrecision(4)))
+  return value.toExponential(2)
+}
+
+const prefixes = ["k", "M", "G", "T", "P", "E"] as const
+
+/** Of 100,000 and more. */
+const short = (value: number): Shown => {
+  let at = 0
+  let rest = value / 1000
+  // What would be rounded up to the next prefix belongs to it.
+  while (at < prefixes.length - 1 && Math.abs(rest) >= 999.95) {
+    rest /= 1000
+    at++
+  }
+  return { text: digits(rest), unit: prefixes[at]! }
+}
+
+const seconds = (value: number): Shown => {
+  const size = Math.abs(value)
+  if (size === 0) return { text: "0", unit: " s" }
+  if (size < 1e-6) return { text: digits(value * 1e9), unit: " ns" }
+  if (size < 1e-3) return { text: digits(value * 1e6), unit: " µs" }
+  if (size < 1) return { text: digits(value * 1e3), unit: " ms" }
+  if (size < 120) return { text: digits(value), unit: " s" }
+  if (size < 7200) return { text: digits(value / 60), unit: " min" }
+  return { text: digits(value / 3600), unit: " h" }
+}
+
+const inSeconds: { readonly [unit: string]: number } = {
+  nanosecond: 1e-9,
+  microsecond: 1e-6,
+  millisecond: 1e-3,
+  second: 1,
+  minute: 60,
+  hour: 3600
+}
+
+const inBytes: { readonly [unit: string]: number } = {
+  byte: 1,
+  kibibyte: 1024,
+  mebibyte: 1024 ** 2,
+  gibibyte: 1024 ** 3
+}
+
+/** A value of a metric; of units Datadog knows, times and bytes change theirs with the size. */
+export const value = (value: number | null | undefined, unit: string | null): Shown => {
+  if (value === null || value === undefined) return { text: "–", unit: "" }
+  if (!Number.isFinite(value)) return { text: String(value), unit: "" }
+  if (unit !== null && Object.hasOwn(inSeconds, unit)) return seconds(value * inSeconds[unit]!)
+  if (unit !== null && Object.hasOwn(inBytes, unit)) return bytes(value * inBytes[unit]!)
+  if (unit === "percent") return { text: digits(value), unit: " %" }
+  if (unit === "fraction") return { text: digits(value * 100), unit: " %" }
+  const size = Math.abs(value)
+  const shown = size < 100_000
+    ? { text: digits(value), unit: "" }
+    : size < 1e21
+    ? short(value)
+    : { text: value.toExponential(2), unit: "" }
+  return unit === null ? shown : { text: shown.text, unit: `${shown.unit} ${visible(unit)}` }
+}
+
+/** Of a body or the like; three digits are enough. */
+export const bytes = (count: number): Shown => {
+  let at = 0
+  let rest = count
+  while (at < byteNames.length - 1 && Math.abs(rest) >= 999.5) {
+    rest /= 1000
+    at++
+  }
+  const places = at === 0 || Math.abs(rest) >= 99.95 ? 0 : 1
+  return { text: rest.toFixed(places), unit: byteNames[at]! }
+}
+
+const byteNames = [" B", " kB", " MB", " GB", " TB"] as const
+
+/** A count, in full up to 99,999. */
+export const count = (count: number): string => joined(value(count, null))
+
+export const joined = ({ text, unit }: Shown): string => text + unit
+
+/** Milliseconds. */
+export const duration = (milliseconds: number): Shown =>
+  milliseconds >= 1 && milliseconds < 100
+    ? { text: milliseconds.toFixed(1), unit: " ms" }
+    : value(milliseconds < 1 ? milliseconds : Math.round(milliseconds), "millisecond")
+
+/** How many times smaller it became; empty where there is nothing to compare. */
+export const ratio = (packed: number, unpacked: number): string =>
+  packed > 0 && unpacked > 0 && packed !== unpacked ? `${(unpacked / packed).toFixed(1)}×` : ""
+
+export const plural = (n: number, one: string, many: string = `${one}s`): string =>
+  `${count(n)} ${n === 1 ? one : many}`
+
+export const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)
+
+/** The time of the day, of milliseconds since the epoch. */
+export const clock = (milliseconds: number, fraction = false): string => {
+  const date = new Date(milliseconds)
+  if (Number.isNaN(date.getTime())) return "–"
+  const two = (n: number) => String(n).padStart(2, "0")
+  const time = `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`
+  return fraction ? `${time}.${String(date.getMilliseconds()).padStart(3, "0")}` : time
+}
+
+/** A span of seconds, such as `15 min`. */
+export const span = (length: number): string => {
+  if (length < 120) return `${Math.round(length)} s`
+  if (length < 7200) return `${Math.round(length / 60)} min`
+  if (length < 172_800) return `${Math.round(length / 3600)} h`
+  return `${Math.round(length / 86_400)} days`
+}
+
+const invisible = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\u115F\u1160\u3164\uFFA0]/gu
+const invisibleButLines = /(?![\n\t])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\u115F\u1160\u3164\uFFA0]/gu
+
+const escaped = (character: string): string => `\\u{${character.codePointAt(0)!.toString(16)}}`
+
+/**
+ * A text from outside, where nothing is hidden and nothing turns the rest around: control characters, zero-width ones and
+ * marks of direction are spelled out.
+ */
+export const visible = (text: string): string => text.replace(invisible, escaped)
+
+/** Likewise, with its lines left as they are. */
+export const visibleLines = (text: string): string => text.replace(invisibleButLines, escaped)

@@ -1,0 +1,346 @@
+/**
+ * The page of the local intake in a browser, and a server for it that tests have in their hands: it takes plain JSON
+ * payloads, tells the page of them, and whatever else a test wants told; it can go away and come back.
+ */
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { createHash } from "node:crypto"
+import { existsSync, readFileSync } from "node:fs"
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
+import type { AddressInfo } from "node:net"
+import { delimiter, join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core"
+import {
+  gamma,
+  type Health,
+  type Hello,
+  type Messages,
+  type SeriesRow,
+  type Update
+} from "../../src/internal/intakeFeed.js"
+
+const executable = [
+  process.env["CHROMIUM_PATH"] ?? "",
+  ...(process.env["PATH"] ?? "").split(delimiter).flatMap((folder) =>
+    ["chromium", "chromium-browser", "google-chrome"].map((name) => join(folder, name))
+  )
+].find((path) => path !== "" && existsSync(path))
+
+export const installed: boolean = executable !== undefined
+
+export const notInstalled = "chromium is not installed (Debian package chromium, or CHROMIUM_PATH); skipped"
+
+export class PageError extends Data.TaggedError("PageError")<{ readonly cause: unknown }> {
+  override readonly message = `The browser did not do it: ${this.cause}`
+}
+
+/** What a browser does, as an effect. */
+export const act = <A>(run: () => Promise<A>): Effect.Effect<A, PageError> =>
+  Effect.tryPromise({ try: run, catch: (cause) => new PageError({ cause }) })
+
+export const browser: Effect.Effect<Browser, PageError, Scope.Scope> = Effect.acquireRelease(
+  act(() =>
+    chromium.launch({
+      executablePath: executable!,
+      args: [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync"
+      ]
+    })
+  ),
+  (browser) => Effect.promise(() => browser.close())
+)
+
+export const context = (
+  browser: Browser,
+  options: Parameters<Browser["newContext"]>[0] = {}
+): Effect.Effect<BrowserContext, PageError, Scope.Scope> =>
+  Effect.acquireRelease(
+    act(() =>
+      browser.newContext({ viewport: { width: 1280, height: 860 }, timezoneId: "UTC", locale: "en-US", ...options })
+    ),
+    (context) => Effect.promise(() => context.close())
+  )
+
+/** Runs in the page; a text, as the tests are compiled without its types. */
+export const evaluate = <A>(page: Page, script: string): Effect.Effect<A, PageError> =>
+  act(() => page.evaluate<A>(script))
+
+const file = fileURLToPath(new URL("../../src/internal/intakePage.html", import.meta.url))
+
+/** The page, and the policy under which it has to work. */
+export const html = (): { readonly body: string; readonly policy: string } => {
+  const body = readFileSync(file, "utf8")
+  const hash = (tag: string) => {
+    const [, text] = body.split(`<${tag}>`)
+    return `'sha256-${createHash("sha256").update(text!.split(`</${tag}>`)[0]!).digest("base64")}'`
+  }
+  return {
+    body,
+    policy: `default-src 'none'; script-src ${hash("script")}; style-src ${hash("style")}; connect-src 'self'; `
+      + "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+  }
+}
+
+export interface Server {
+  readonly url: string
+  readonly send: <Name extends keyof Messages>(name: Name, data: Messages[Name]) => Effect.Effect<void>
+  /** What a page is told first; the current contents by default. */
+  readonly update: (part: Partial<Update>) => Effect.Effect<void>
+  /** Takes a payload, as the routes do. */
+  readonly post: (path: string, body: unknown) => Effect.Effect<void, PageError>
+  /** Ends all connections, and takes none until {@link Server.start}. */
+  readonly stop: Effect.Effect<void>
+  /** With nothing known, as another instance. */
+  readonly start: Effect.Effect<void>
+  /** How many pages listen. */
+  readonly listeners: Effect.Effect<number>
+  /** When it started to be a server, in seconds. */
+  readonly now: () => number
+}
+
+export const noHealth: Health = {
+  requests: 0,
+  refused: 0,
+  bytes: 0,
+  unpackedBytes: 0,
+  series: 0,
+  points: 0,
+  values: 0,
+  events: 0,
+  datagrams: 0,
+  verdicts: {},
+  forgotten: 0
+}
+
+export const noUpdate: Update = {
+  now: 0,
+  series: [],
+  points: [],
+  distributions: [],
+  events: [],
+  requests: [],
+  health: noHealth,
+  forgotten: []
+}
+
+/** The bins of some values. */
+export const sketchOf = (
+  series: number,
+  timestamp: number,
+  values: ReadonlyArray<number>
+): Update["distributions"][number] => {
+  const bins = (sign: number) => {
+    const counts = new Map<number, number>()
+    for (const value of values) {
+      if (value * sign <= 0) continue
+      const bin = Math.floor(Math.log(value * sign) / Math.log(gamma))
+      counts.set(bin, (counts.get(bin) ?? 0) + 1)
+    }
+    return [...counts].sort(([a], [b]) => a - b)
+  }
+  return {
+    series,
+    timestamp,
+    count: values.length,
+    sum: values.reduce((a, b) => a + b, 0),
+    min: Math.min(...values),
+    max: Math.max(...values),
+    zeros: values.filter((value) => value === 0).length,
+    positive: bins(1),
+    negative: bins(-1)
+  }
+}
+
+interface Payload {
+  readonly series?: ReadonlyArray<{
+    readonly metric: string
+    readonly type?: SeriesRow["kind"]
+    readonly host?: string
+    readonly interval?: number
+    readonly tags?: ReadonlyArray<string>
+    readonly points: ReadonlyArray<readonly [number, number | ReadonlyArray<number>]>
+  }>
+  readonly title?: string
+  readonly text?: string
+  readonly date_happened?: number
+  readonly alert_type?: string
+  readonly tags?: ReadonlyArray<string>
+}
+
+const bodyOf = async (request: IncomingMessage): Promise<string> => {
+  const chunks: Array<Uint8Array> = []
+  for await (const chunk of request) chunks.push(chunk as Uint8Array)
+  return Buffer.concat(chunks).toString()
+}
+
+export const serve = (options: { readonly limits?: Hello["limits"] } = {}): Effect.Effect<Server, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    let instance = 1
+    let port = 0
+    let contents: Update = noUpdate
+    const ids = new Map<string, number>()
+    const feeds = new Set<ServerResponse>()
+    const now = () => Date.now()
+
+    const write = (response: ServerResponse, name: string, data: unknown) =>
+      response.write(`event: ${name}\ndata: ${JSON.stringify(data)}\n\n`)
+
+    const tell = (part: Partial<Update>) => {
+      const at = part.now ?? now()
+      contents = {
+        now: at,
+        series: [...contents.series, ...part.series ?? []],
+        points: [...contents.points, ...part.points ?? []],
+        distributions: [...contents.distributions, ...part.distributions ?? []],
+        events: [...contents.events, ...part.events ?? []],
+        requests: [...contents.requests, ...part.requests ?? []],
+        health: part.health ?? contents.health,
+        forgotten: []
+      }
+      for (const feed of feeds) write(feed, "update", { ...noUpdate, health: contents.health, ...part, now: at })
+    }
+
+    const forget = () => {
+      contents = noUpdate
+      ids.clear()
+    }
+
+    const take = (target: string, body: string) => {
+      const payload: Payload = JSON.parse(body)
+      const series: Array<SeriesRow> = []
+      const points: Array<Update["points"][number]> = []
+      const distributions: Array<Update["distributions"][number]> = []
+      for (const row of payload.series ?? []) {
+        const kind = target.includes("distribution") ? "distribution" : row.type ?? "gauge"
+        const key = JSON.stringify([kind, row.metric, row.host, row.tags])
+        let id = ids.get(key)
+        if (id === undefined) {
+          id = ids.size + 1
+          ids.set(key, id)
+          const { host = "", interval = 0, metric, tags = [] } = row
+          series.push({ id, metric, kind, unit: null, tags, host, device: "", interval, verdicts: [] })
+        }
+        for (const [timestamp, value] of row.points) {
+          if (typeof value === "number") points.push([id, timestamp, value])
+          else distributions.push(sketchOf(id, timestamp, value))
+        }
+      }
+      const { health } = contents
+      const events = payload.title === undefined ? [] : [{
+        id: contents.events.length + 1,
+        timestamp: payload.date_happened ?? Math.floor(now() / 1000),
+        title: payload.title,
+        text: payload.text ?? "",
+        alertType: payload.alert_type ?? "info",
+        priority: "normal",
+        tags: payload.tags ?? [],
+        host: "",
+        verdicts: []
+      }]
+      tell({
+        series,
+        points,
+        distributions,
+        events,
+        requests: [{
+          id: contents.requests.length + 1,
+          at: now(),
+          protocol: "http",
+          target: `POST ${target}`,
+          userAgent: "test",
+          encoding: "identity",
+          bytes: body.length,
+          unpackedBytes: body.length,
+          items: (payload.series ?? []).length + events.length,
+          points: points.length + distributions.length,
+          status: 202,
+          duration: 1,
+          fault: null,
+          reason: null,
+          verdicts: [],
+          more: 0
+        }],
+        health: {
+          ...health,
+          requests: health.requests + 1,
+          bytes: health.bytes + body.length,
+          unpackedBytes: health.unpackedBytes + body.length,
+          series: ids.size,
+          points: health.points + points.length,
+          values: health.values + distributions.reduce((sum, { count }) => sum + count, 0),
+          events: health.events + events.length
+        }
+      })
+    }
+
+    const answer = async (request: IncomingMessage, response: ServerResponse) => {
+      const path = request.url?.split("?")[0] ?? ""
+      if (path === "/") {
+        const { body, policy } = html()
+        response.writeHead(200, { "content-type": "text/html; charset=utf-8", "content-security-policy": policy })
+        response.end(body)
+      } else if (path === "/feed") {
+        response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" })
+        const hello: Hello = {
+          instance: String(instance),
+          version: "0.1.0",
+          now: now(),
+          url: `http://127.0.0.1:${port}`,
+          dogstatsd: "udp://127.0.0.1:8125",
+          strict: false,
+          faults: [],
+          limits: options.limits ?? { series: 5000, pointsPerSeries: 3600, events: 1000, requests: 1000 }
+        }
+        write(response, "hello", hello)
+        write(response, "snapshot", { ...contents, now: now() })
+        feeds.add(response)
+        response.on("close", () => feeds.delete(response))
+      } else if (path === "/clear" && request.method === "POST") {
+        forget()
+        for (const feed of feeds) write(feed, "clear", { now: now() })
+        response.writeHead(204).end()
+      } else if (path.startsWith("/api/v1/")) {
+        take(path, await bodyOf(request))
+        response.writeHead(202).end()
+      } else response.writeHead(404).end()
+    }
+
+    const server = createServer((request, response) => void answer(request, response))
+    const listen = Effect.async<void>((resume) => {
+      server.listen(port, "127.0.0.1", () => {
+        port = (server.address() as AddressInfo).port
+        resume(Effect.void)
+      })
+    })
+    const stop = Effect.async<void>((resume) => {
+      server.close(() => resume(Effect.void))
+      server.closeAllConnections()
+    })
+    yield* Effect.acquireRelease(listen, () => server.listening ? stop : Effect.void)
+    const url = `http://127.0.0.1:${port}`
+    return {
+      url,
+      send: (name, data) =>
+        Effect.sync(() => {
+          for (const feed of feeds) write(feed, name, data)
+        }),
+      update: (part) => Effect.sync(() => tell(part)),
+      post: (path, body) => act(() => fetch(url + path, { method: "POST", body: JSON.stringify(body) })),
+      stop,
+      start: Effect.suspend(() => {
+        instance++
+        forget()
+        return listen
+      }),
+      listeners: Effect.sync(() => feeds.size),
+      now: () => Math.floor(now() / 1000)
+    }
+  })
