@@ -19,6 +19,8 @@ export default defineConfig(({ mode }) => ({
     exclude: mode === "ric" ? configDefaults.exclude : [...configDefaults.exclude, ric],
     // Some tests bundle, or start processes, beside others that do.
     testTimeout: 20_000,
+    // The page of the local intake is not in the repository.
+    globalSetup: ["test/support/pageSetup.ts"],
     setupFiles: ["test/support/secretsSweep.ts"],
     // Six of them are stopped for minutes.
     maxConcurrency: mode === "ric" ? 10 : 5,

@@ -50,7 +50,7 @@ export const draw = (
   for (let i = 0; i < ticks; i++) {
     const at = i / (ticks - 1)
     const value = scale === "log" ? first * (last / first) ** at : first + (last - first) * at
-    write(Format.joined(Format.value(Number(value.toPrecision(3)), unit)), at * width, height - 5)
+    write(Format.tick(Number(value.toPrecision(3)), unit), at * width, height - 5)
   }
   let free = -Infinity
   for (const { label, value } of marks) {

@@ -24,7 +24,7 @@ import {
 } from "./lines.js"
 import * as Plot from "./plot.js"
 import { add, histogram, quantiles } from "./sketch.js"
-import type { Metric, State } from "./store.js"
+import type { Metric, Series, State } from "./store.js"
 import { badge, verdictItem } from "./verdicts.js"
 
 /** In seconds; `Infinity` for everything there is. */
@@ -38,6 +38,16 @@ const columns = 72
 
 /** How long sketches are put together in one frame, in milliseconds. */
 const budget = 8
+
+/** What matters more is drawn stronger. */
+const weights: { readonly [S in (typeof statistics)[number]]: { readonly width: number; readonly ink: number } } = {
+  min: { width: 1, ink: 40 },
+  p50: { width: 2.25, ink: 100 },
+  p75: { width: 1, ink: 60 },
+  p95: { width: 1.75, ink: 90 },
+  p99: { width: 1, ink: 60 },
+  max: { width: 1, ink: 40 }
+}
 
 interface Drawn {
   readonly key: string
@@ -76,6 +86,7 @@ export const make = (
   let steps: ReadonlyArray<Steps> = []
   let stepsOf = ""
   let shape = -1
+  let valueCells: ReadonlyArray<readonly [series: Series, cell: HTMLElement]> = []
   let drawnLines: ReadonlyArray<Drawn> = []
   let frame: Frame = { from: 0, step: 1, steps: 1 }
   const hidden = new Set<string>()
@@ -111,7 +122,7 @@ export const make = (
   const statisticLabel = h("label", { class: "control" }, "Statistic", statisticSelect)
   const logBox = h("input", {
     type: "checkbox",
-    id: "log",
+    id: "log-scale",
     change: () => {
       log = logBox.checked
       options.onChange()
@@ -239,7 +250,7 @@ export const make = (
     const interval = intervalOf(metric)
     facts.replaceChildren(
       h("span", { class: `kind ${kind}` }, kind),
-      ...unit === null ? [] : [h("span", {}, "in ", outside(unit, ""))],
+      ...unit === null ? [] : [h("span", {}, "unit ", outside(unit, ""))],
       h("span", {}, `${Format.count(series.size)} series`),
       h("span", {}, `every ${Format.span(interval)}`)
     )
@@ -257,22 +268,37 @@ export const make = (
     if (more > 0) verdicts.append(h("li", { class: "dim" }, `and ${Format.count(more)} more`))
     verdicts.hidden = said.size === 0
 
-    const sorted = [...series].map(({ row }) => row).sort((a, b) => collate(tagsText(a.tags), tagsText(b.tags)))
+    const sorted = [...series].sort((a, b) => collate(a.row.tags.join(), b.row.tags.join()))
+    valueCells = sorted.slice(0, mostTags).map((series) => [series, h("span", { class: "series-value" })])
     tagList.replaceChildren(
-      ...sorted.slice(0, mostTags).map((row) =>
+      ...valueCells.map(([{ row: { device, host, tags, verdicts } }, cell]) =>
         h(
           "li",
           {},
-          ...row.host === "" ? [] : [h("span", { class: "tag host" }, "host:", outside(row.host, ""))],
-          ...row.device === "" ? [] : [h("span", { class: "tag" }, "device:", outside(row.device, ""))],
-          ...row.tags.map((tag) => h("span", { class: "tag" }, outside(tag, ""))),
-          ...row.tags.length === 0 && row.host === "" ? [h("span", { class: "dim" }, "no tags")] : [],
-          ...row.verdicts.length === 0 ? [] : [badge(row.verdicts[0]!.outcome)]
+          h(
+            "span",
+            { class: "series-tags" },
+            ...host === "" ? [] : [h("span", { class: "tag host" }, "host:", outside(host, ""))],
+            ...device === "" ? [] : [h("span", { class: "tag" }, "device:", outside(device, ""))],
+            ...tags.map((tag) => h("span", { class: "tag" }, outside(tag, ""))),
+            tags.length === 0 && host === "" && h("span", { class: "dim" }, "no tags"),
+            verdicts[0] !== undefined && badge(verdicts[0].outcome)
+          ),
+          cell
         )
       )
     )
     const rest = sorted.length - mostTags
     setText(tagNote, rest > 0 ? `the first ${mostTags} of ${Format.count(sorted.length)}` : Format.count(sorted.length))
+  }
+
+  const writeValues = ({ kind, unit }: Metric) => {
+    for (const [{ sketches, values }, cell] of valueCells) {
+      const shown = kind === "distribution"
+        ? Format.plural(sketches[sketches.length - 1]?.count ?? 0, "value")
+        : Format.joined(Format.value(values[values.length - 1], unit))
+      setText(cell, shown)
+    }
   }
 
   const frameOf = (metric: Metric): Frame => {
@@ -321,8 +347,8 @@ export const make = (
       return statistics.map((name) => ({
         key: name,
         label: name,
-        colour: palette.accent,
-        width: name === "p50" ? 2.25 : name === "p95" ? 1.5 : 1,
+        colour: `color-mix(in srgb, ${palette.accent} ${weights[name].ink}%, transparent)`,
+        width: weights[name].width,
         values: steps[0]!.line(name, frame)
       }))
     }
@@ -340,16 +366,14 @@ export const make = (
 
   const captionOf = ({ kind, series }: Metric, shown: number): string => {
     const { space, time } = rule[kind]
-    const every = `every ${Format.span(frame.step)}`
-    const points = kind === "distribution" ? "" : `, ${time} of the points of a series in them`
+    const within = `in steps of ${Format.span(frame.step)}${kind === "distribution" ? "" : ` (within a step: ${time})`}`
+    const all = Format.plural(series.size, "series", "series")
     if (split === undefined) {
-      return kind === "distribution"
-        ? `Percentiles over the values of ${Format.plural(series.size, "series", "series")}, ${every}`
-        : `${Format.capital(space)} of ${Format.plural(series.size, "series", "series")}, ${every}${points}`
+      return `${kind === "distribution" ? "Percentiles of all values" : Format.capital(space)} of ${all}, ${within}`
     }
     const which = shown < groups.length ? `, the ${shown} largest of ${Format.count(groups.length)}` : ""
-    const what = kind === "distribution" ? statistic : Format.capital(space)
-    return `${what} by ${Format.visible(split)}${which}, ${every}${points}`
+    const what = kind === "distribution" ? `${statistic} of all values` : Format.capital(space)
+    return `${what} of the series by ${Format.visible(split)}${which}, ${within}`
   }
 
   interface LegendRow {
@@ -530,6 +554,7 @@ export const make = (
         }; the values are in the table below`
       )
       buildLegend(palette)
+      writeValues(metric)
       writeHistogram(metric, palette)
       return complete
     },
@@ -541,5 +566,3 @@ export const make = (
     }
   }
 }
-
-const tagsText = (tags: ReadonlyArray<string>): string => tags.join(" ")

@@ -14,8 +14,8 @@ const digits = (value: number): string => {
   if (Number.isInteger(value) && size < 100_000) return value.toLocaleString("en-US")
   if (size >= 1000) return value.toLocaleString("en-US", { maximumFractionDigits: 0 })
   if (size >= 100) return value.toFixed(1)
-  if (size >= 10) return value.toFixed(2)
-  if (size >= 0.001) return String(Number(value.toPrecision(4)))
+  if (size >= 1) return value.toFixed(2)
+  if (size >= 0.001) return value.toPrecision(3)
   return value.toExponential(2)
 }
 
@@ -75,6 +75,13 @@ export const value = (value: number | null | undefined, unit: string | null): Sh
     ? short(value)
     : { text: value.toExponential(2), unit: "" }
   return unit === null ? shown : { text: shown.text, unit: `${shown.unit} ${visible(unit)}` }
+}
+
+/** At an axis, where all are round. */
+export const tick = (at: number, unit: string | null): string => {
+  const shown = value(Number(at.toPrecision(8)), unit)
+  return (shown.text.includes("e") ? shown.text : shown.text.replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "")) +
+    shown.unit
 }
 
 /** Of a body or the like; three digits are enough. */

@@ -57,7 +57,7 @@ export const make = (
   let most = page
 
   const chips = filters.map(([name, label]) => {
-    const count = h("span", { class: "count" }, "0")
+    const count = h("span", { class: "pill" }, "0")
     const chip = h(
       "button",
       {
@@ -134,7 +134,7 @@ export const make = (
             }
           },
           outside(name, "code"),
-          h("span", { class: "count" }, Format.count(times))
+          h("span", { class: "pill" }, `×${Format.count(times)}`)
         )
       )
     )
@@ -175,7 +175,7 @@ export const make = (
         ...flagged.slice(0, 2).map(([outcome, times]) => badge(outcome, times)),
         flagged.length > 2 && h("span", { class: "dim" }, `+${flagged.length - 2}`),
         row.fault !== null && h("span", { class: "badge fault" }, icon("fault"), "fault"),
-        flagged.length === 0 && row.fault === null && row.status !== null && badge("accepted")
+        flagged.length === 0 && row.fault === null && statusOf(row) !== "…" && badge("accepted")
       )
     )
     const fact = (label: string, value: string | HTMLElement) => h("div", {}, h("dt", {}, label), h("dd", {}, value))
@@ -185,7 +185,14 @@ export const make = (
       row.reason !== null && h("p", { class: "reason" }, badge("refused"), " ", outside(row.reason, "message")),
       row.verdicts.length > 0 && h("ul", { class: "verdicts" }, ...row.verdicts.map(verdictItem)),
       row.more > 0 && h("p", { class: "dim" }, `and ${Format.plural(row.more, "verdict")} more`),
-      row.verdicts.length === 0 && row.reason === null && h("p", { class: "dim" }, "Datadog would take it as it is."),
+      row.verdicts.length === 0 && row.reason === null &&
+        h(
+          "p",
+          { class: "dim" },
+          row.fault === null
+            ? "Datadog would take it as it is."
+            : "This is the fault's answer; Datadog would take it as it is."
+        ),
       h(
         "dl",
         { class: "facts" },

@@ -40,7 +40,7 @@ const near = 6
 const height = 280
 
 /** How opaque the band is below each line but the first. */
-const opacity = [0.1, 0.3, 0.22, 0.15, 0.08] as const
+const opacity = [0.12, 0.34, 0.34, 0.22, 0.16] as const
 
 export const make = (parent: HTMLElement, options: {
   /** The step under the cursor; `undefined` when there is none. */
@@ -126,6 +126,7 @@ export const make = (parent: HTMLElement, options: {
     plot = new uPlot({
       width: widthOf(),
       height,
+      padding: [10, 16, 0, 0],
       legend: { show: false },
       scales: {
         x: {
@@ -141,6 +142,7 @@ export const make = (parent: HTMLElement, options: {
         {
           ...axis,
           space: 70,
+          size: 30,
           values: (_, splits, __, ___, increment) =>
             splits.map((time) => {
               const text = Format.clock(time * 1000)
@@ -153,12 +155,9 @@ export const make = (parent: HTMLElement, options: {
         },
         {
           ...axis,
-          size: 70,
+          size: 62,
           gap: 4,
-          values: (_, splits) =>
-            splits.map((split) =>
-              split === null ? "" : Format.joined(Format.value(Number(split.toPrecision(8)), drawing!.unit))
-            )
+          values: (_, splits) => splits.map((split) => split === null ? "" : Format.tick(split, drawing!.unit))
         }
       ],
       series: [

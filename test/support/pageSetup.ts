@@ -1,2 +1,4 @@
-/** Makes the page before the tests, as it is not in the repository. */
-export const setup = () => import("../../src/page/build.js")
+/** Makes the page of the local intake before the tests. */
+export const setup = async (): Promise<void> => {
+  await import("../../src/page/build.js")
+}
