@@ -403,8 +403,8 @@ describe("format", () => {
     )
     assert.deepStrictEqual([Format.ratio(100, 350), Format.ratio(5, 5), Format.ratio(0, 5)], ["3.5×", "", ""])
     assert.deepStrictEqual(
-      [0.25, 1.234, 99.96, 1500].map((n) => Format.joined(Format.duration(n))),
-      ["250 µs", "1.2 ms", "100.0 ms", "1.50 s"]
+      [0, 0.25, 1.234, 99.96, 1500].map((n) => Format.joined(Format.duration(n))),
+      ["< 1 ms", "250 µs", "1.2 ms", "100.0 ms", "1.50 s"]
     )
     assert.deepStrictEqual([10, 600, 7200, 259_200].map(Format.span), ["10 s", "10 min", "2 h", "3 days"])
     assert.deepStrictEqual([0.5, 3, 1500].map((n) => Format.tick(n, "millisecond")), ["500 µs", "3 ms", "1.5 s"])

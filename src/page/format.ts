@@ -103,9 +103,11 @@ export const count = (count: number): string => joined(value(count, null))
 
 export const joined = ({ text, unit }: Shown): string => text + unit
 
-/** Milliseconds. */
+/** Milliseconds. Clocks that tell no parts of them have many that took none. */
 export const duration = (milliseconds: number): Shown =>
-  milliseconds >= 1 && milliseconds < 100
+  milliseconds === 0
+    ? { text: "< 1", unit: " ms" }
+    : milliseconds >= 1 && milliseconds < 100
     ? { text: milliseconds.toFixed(1), unit: " ms" }
     : value(milliseconds < 1 ? milliseconds : Math.round(milliseconds), "millisecond")
 

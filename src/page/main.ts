@@ -24,6 +24,7 @@ let lostAt: number | undefined
 /** By the intake's clock, in milliseconds. */
 let pausedAt: number | undefined
 let missed = 0
+let fading: ReturnType<typeof setTimeout> | undefined
 
 const now = (): number => pausedAt ?? Date.now() + ahead
 
@@ -196,12 +197,17 @@ const setPaused = (paused: boolean): void => {
   draw(true)
 }
 
-const say = (text: string): void => {
+/** How long a notice stays that asks for nothing, in milliseconds. */
+const brief = 3000
+
+const say = (text: string, stays = Infinity): void => {
   notice.replaceChildren(
     h("span", {}, text),
     h("button", { type: "button", "aria-label": "Close", click: () => (notice.hidden = true) }, icon("refused"))
   )
   notice.hidden = false
+  clearTimeout(fading)
+  if (stays < Infinity) fading = setTimeout(() => (notice.hidden = true), stays)
 }
 
 const clear = async (): Promise<void> => {
@@ -351,7 +357,7 @@ Feed.connect("feed", {
     Store.reduce(state, name, data)
     ahead = data.now - Date.now()
     if (name === "clear" || name === "snapshot") {
-      if (name === "clear") say("Cleared.")
+      if (name === "clear") say("Cleared.", brief)
       list.refresh()
       fromAddress()
       draw(true)

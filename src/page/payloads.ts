@@ -191,7 +191,7 @@ export const make = (
           { class: "dim" },
           row.fault === null
             ? "Datadog would take it as it is."
-            : "This is the fault's answer; Datadog would take it as it is."
+            : "This is the fault's answer, not Datadog's."
         ),
       h(
         "dl",
