@@ -564,6 +564,7 @@ describe.skipIf(!installed)("the page", () => {
           }
         })
         yield* act(() => page.getByRole("tab", { name: "Payloads" }).click())
+        yield* until(page, `document.querySelector(".tile .value")?.textContent === "5"`)
         const tiles = yield* evaluate<ReadonlyArray<string>>(
           page,
           `[...document.querySelectorAll(".tile")].map((tile) => tile.innerText.replace("\\n", " "))`
