@@ -15,6 +15,7 @@ import {
   noHealth,
   notInstalled,
   noUpdate,
+  PageError,
   serve,
   type Server,
   sketchOf
@@ -81,7 +82,10 @@ const distribution = (
 const until = (page: Page, script: string) =>
   evaluate<boolean>(page, `Boolean(${script})`).pipe(
     Effect.repeat({ until: (holds) => holds, schedule: Schedule.spaced("30 millis") }),
-    Effect.timeoutFail({ duration: "10 seconds", onTimeout: () => new Error(`It never held: ${script}`) })
+    Effect.timeoutFail({
+      duration: "10 seconds",
+      onTimeout: () => new PageError({ cause: `it never held: ${script}` })
+    })
   )
 
 const option = (page: Page, name: string) => page.getByRole("option", { name, exact: false })
