@@ -33,6 +33,15 @@ describe("a whole client against an intake that misbehaves", () => {
       }), 120_000)
   }
 
+  it.live("keeps them where it once did not", () =>
+    Effect.gen(function*() {
+      // points taken out for the store and not booked; requests that went on after their flush was called off
+      for (const seed of [2319, 2693, 2881, 2974, 3268, 4813, 4965, 2427, 4826]) {
+        const { duplicated, faults, lost } = yield* run(seed)
+        assert.deepStrictEqual({ seed, lost, duplicated, faults }, { seed, lost: 0, duplicated: 0, faults: [] })
+      }
+    }), 60_000)
+
   it.live("a seed is all there is to a run: alone, again, or beside others", () =>
     Effect.gen(function*() {
       const some = Array.from({ length: 16 }, (_, i) => 1 + i * 31)

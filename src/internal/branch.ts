@@ -148,14 +148,10 @@ const oneTurn = Effect.async<void>((resume) => {
   return Effect.sync(() => clearImmediate(handle))
 })
 
-/**
- * Takes items out and writes them, a slice at a time, and says whether that was all, in time. What is taken out is booked at
- * once, so that it can be given back at every moment.
- */
+/** Takes items out and writes them, a slice at a time, and says whether that was all, in time. */
 const inSlices = (
   next: () => ReadonlyArray<RolledUp> | undefined,
-  { book, inTime, settle, stream }: {
-    readonly book: (item: RolledUp) => void
+  { inTime, settle, stream }: {
     readonly stream: (item: RolledUp) => number
     readonly settle: Effect.Effect<void>
     readonly inTime: () => boolean
@@ -168,7 +164,6 @@ const inSlices = (
       if (at === items.length) {
         const more = next()
         if (more === undefined) return true
-        more.forEach(book)
         items = more
         at = 0
       }
@@ -404,13 +399,27 @@ export const make = Effect.fnUntraced(function*(options: {
       yield* options.before
       if (config.selfMetrics) yield* recordSelf(now)
       const taking = { temporality: reporter.temporality, now, upTo }
+      const rolledUp: Array<RolledUp> = []
+      const distributed: Array<RolledUp> = []
+      const isDistribution = ({ kind }: RolledUp) => RollUp.addsUp(kind, aggregator.counters)
+      /** At once, so that it can be given back at every moment. */
+      const book = (items: ReadonlyArray<RolledUp>) => {
+        for (const item of items) {
+          counters.metrics.inFlight += item.recorded
+          ;(isDistribution(item) ? distributed : rolledUp).push(item)
+        }
+        return items
+      }
       const drain = Effect.zipWith(
         // with a store, all of it at the moment at which the store is brought up to date
         streams !== undefined && Option.isNone(retention)
-          ? aggregator.flushEach(taking)
+          ? Effect.map(aggregator.flushEach(taking), (next) => () => {
+            const items = next()
+            return items === undefined ? undefined : book(items)
+          })
           : Effect.map(
             aggregator.flush({ ...taking, samples: reporter.flushSamples !== undefined }),
-            oneByOne
+            (items) => oneByOne(book(items))
           ),
         eventsAggregator.flush(now),
         (next, events) => {
@@ -423,25 +432,16 @@ export const make = Effect.fnUntraced(function*(options: {
         onSome: (self) => self.beforeSending(drain, now + (deadline - now) * storeShare)
       })
       const opened = streams?.(dress)
-      const rolledUp: Array<RolledUp> = []
-      const distributed: Array<RolledUp> = []
-      const isDistribution = ({ kind }: RolledUp) => RollUp.addsUp(kind, aggregator.counters)
-      const book = (item: RolledUp) => {
-        counters.metrics.inFlight += item.recorded
-        ;(isDistribution(item) ? distributed : rolledUp).push(item)
-      }
       let written: Exit.Exit<boolean> = Exit.succeed(true)
       if (opened !== undefined) {
         const stream = (item: RolledUp) => (isDistribution(item) ? opened.distributions : opened.series).write(item)
         const settle = Effect.zipRight(opened.series.settle, opened.distributions.settle)
         const inTime = () => clock.unsafeCurrentTimeMillis() < deadline
-        written = yield* Effect.exit(restore(inSlices(next, { book, stream, settle, inTime })))
+        written = yield* Effect.exit(restore(inSlices(next, { stream, settle, inTime })))
         if (!Exit.isSuccess(written) || !written.value) {
           opened.series.close()
           opened.distributions.close()
         }
-      } else {
-        for (let items = next(); items !== undefined; items = next()) items.forEach(book)
       }
       if (rolledUp.length === 0 && distributed.length === 0 && events.length === 0 && Exit.isSuccess(written)) {
         yield* retain((self) => self.afterFlush(true, deadline))

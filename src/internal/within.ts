@@ -21,9 +21,8 @@ export const within = <A, E, R, A2, E2>(
       runtimeFlags,
       fiberRefs: parent.getFiberRefs()
     })
-    const fiber = Runtime.runFork(runtime)(effect)
-    const exit = fiber.unsafePoll()
-    if (exit !== null) return exit
+    // not at once: an interruption that comes before it waits for its own fibers would not reach them
+    const fiber = Runtime.runFork(runtime)(effect, { immediate: false })
     return Effect.async<A | A2, E | E2>((resume) => {
       const leave = () => fiber.unsafeInterruptAsFork(parent.id())
       const clock = Context.get(parent.currentDefaultServices, Clock.Clock)
