@@ -449,14 +449,16 @@ const makeRecorders = (options: {
       }
     })
   }
+  const record = (kind: RollUp.Kind, name: string, value: RollUp.Value, options: PointOptions | undefined) =>
+    Effect.sync(() => point(kind, name, value, options))
   return {
-    gauge: (name, value, options) => Effect.sync(() => point("gauge", name, value, options)),
-    increment: (name, value = 1, options) => Effect.sync(() => point("counter", name, value, options)),
-    decrement: (name, value = 1, options) => Effect.sync(() => point("counter", name, negate(value), options)),
-    histogram: (name, value, options) => Effect.sync(() => point("histogram", name, value, options)),
-    distribution: (name, value, options) => Effect.sync(() => point("distribution", name, value, options)),
-    timing: (name, value, options) => Effect.sync(() => point("timing", name, value, options)),
-    set: (name, value, options) => Effect.sync(() => point("set", name, value, options)),
+    gauge: (name, value, options) => record("gauge", name, value, options),
+    increment: (name, value = 1, options) => record("counter", name, value, options),
+    decrement: (name, value = 1, options) => record("counter", name, negate(value), options),
+    histogram: (name, value, options) => record("histogram", name, value, options),
+    distribution: (name, value, options) => record("distribution", name, value, options),
+    timing: (name, value, options) => record("timing", name, value, options),
+    set: (name, value, options) => record("set", name, value, options),
     event: (title, text, options) => Effect.sync(() => event(title, text, options)),
     unsafeGauge: (name, value, options) => point("gauge", name, value, options),
     unsafeIncrement: (name, value = 1, options) => point("counter", name, value, options),

@@ -111,6 +111,44 @@ const search = <A>(group: Group<A>, tags: ReadonlyArray<string>, host: string | 
   return undefined
 }
 
+/** So many series are found by a few characters, as long as there are no more of them. */
+const slots = 1024
+
+/** A point with more tags is looked for in the index at once. */
+const fewTags = 8
+
+/** A number for a text, out of its length and what mostly differs: its end. */
+const told = (text: string): number => {
+  const length = text.length
+  return length < 2 ? length : text.charCodeAt(length - 1) + (text.charCodeAt(length - 2) << 4) + (length << 9)
+}
+
+/** Where to look for a series first, or -1 for what is not made of texts. It is a guess: what is there is compared. */
+const slotOf = (name: string, tags: ReadonlyArray<string>): number => {
+  if (typeof name !== "string") return -1
+  const length = name.length
+  let hash = told(name) + (length < 4 ? 0 : name.charCodeAt(length - 4) << 2)
+  for (let i = tags.length - 1; i >= 0; i--) {
+    const tag = tags[i]
+    if (typeof tag !== "string") return -1
+    hash = (hash << 5) - hash + told(tag)
+  }
+  return Math.imul(hash, 0x9e3779b1) >>> 22
+}
+
+const isOf = <A>(
+  context: Context<A>,
+  kind: Kind,
+  name: string,
+  tags: ReadonlyArray<string>,
+  host: string | null
+): boolean => {
+  const { given, name: { kind: itsKind, name: itsName } } = context
+  if (itsName !== name || itsKind !== kind || context.host !== host || given.length !== tags.length) return false
+  for (let i = given.length - 1; i >= 0; i--) if (given[i] !== tags[i]) return false
+  return true
+}
+
 const each = <A>(node: Context<A> | Branch<A> | undefined, f: (context: Context<A>) => void): void => {
   if (isBranch(node)) {
     for (const child of node.children.values()) each(child, f)
@@ -251,26 +289,42 @@ export const make = <A>(maxSize: number): Contexts<A> => {
     return known
   }
 
-  const findIn = (name: Name<A>, tags: ReadonlyArray<string>, host: string | null): Context<A> | undefined => {
-    const group = name.groups[tags.length]
-    return group === undefined ? undefined : search(group, tags, host)?.target
+  const lookUp = (
+    kind: Kind,
+    name: string,
+    tags: ReadonlyArray<string>,
+    host: string | null
+  ): Context<A> | undefined => {
+    const group = nameOf(kind, name)?.groups[tags.length]
+    return group === undefined ? undefined : search(group, tags, host)
   }
 
+  /** What was found last, by slot, and beside it what was before that. */
+  const recent: Array<Context<A> | undefined> = new Array(slots).fill(undefined)
+
   return {
-    find(kind, name, tags, host) {
-      const known = nameOf(kind, name)
-      if (known === undefined) return undefined
-      return tags === undefined || tags === null
-        ? findIn(known, noTags, host)
-        : Array.isArray(tags)
-        ? findIn(known, tags as ReadonlyArray<string>, host)
-        : undefined
+    find(kind, name, input, host) {
+      const given = input ?? noTags
+      if (!Array.isArray(given)) return undefined
+      const tags: ReadonlyArray<string> = given
+      const slot = size > slots || tags.length > fewTags ? -1 : slotOf(name, tags)
+      if (slot < 0) return lookUp(kind, name, tags, host)?.target
+      const last = recent[slot]
+      if (last !== undefined && isOf(last, kind, name, tags, host)) return last.target
+      const before = recent[slot ^ 1]
+      if (before !== undefined && isOf(before, kind, name, tags, host)) return before.target
+      const found = lookUp(kind, name, tags, host)
+      if (found !== undefined) {
+        recent[slot ^ 1] = last
+        recent[slot] = found
+      }
+      return found?.target
     },
     intern(kind, name, input, host) {
       const tags = fromInput(input)
       if (typeof tags === "string") return tags
-      const known = nameOf(kind, name) ?? addName(new Name<A>(kind, name))
-      return findIn(known, tags, host) ?? resolve(known, tags, host)
+      return lookUp(kind, name, tags, host)?.target ??
+        resolve(nameOf(kind, name) ?? addName(new Name<A>(kind, name)), tags, host)
     },
     size: () => size,
     retain(isWanted) {
@@ -288,6 +342,7 @@ export const make = <A>(maxSize: number): Contexts<A> => {
         }
       }
       names.clear()
+      recent.fill(undefined)
       size = 0
       for (const context of wanted) {
         const { given, host, name } = context
