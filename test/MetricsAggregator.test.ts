@@ -182,6 +182,60 @@ describe("MetricsAggregator", () => {
       assert.deepStrictEqual(items.map(({ name, values }) => [name, values]), [["kept", [1, 2, 3]]])
     }))
 
+  test("forgets other orders of the tags, too, with the series that they stand for", () =>
+    Effect.gen(function*() {
+      const [one, other] = [{ tags: ["a", "z"] }, { tags: ["z", "a"] }]
+      for (const order of [one, other, other]) yield* add("distribution", "x", 1, order)
+      yield* drain()
+      for (let round = 0; round < 2; round++) {
+        for (let i = 0; i < 8000; i++) yield* add("distribution", "y", i, { tags: [`n:${round * 8000 + i}`] })
+        yield* drain()
+      }
+      yield* add("distribution", "now the others are forgotten", 1)
+      for (const order of [other, one]) yield* add("distribution", "x", 1, order)
+      assert.deepStrictEqual((yield* drain()).map(({ name, recorded }) => [name, recorded]), [
+        ["now the others are forgotten", 1],
+        ["x", 2]
+      ])
+    }))
+
+  test("tells series apart that look alike but for their beginning, kind or host, however they take turns", () =>
+    Effect.gen(function*() {
+      const series = (["counter", "gauge", "distribution"] as const).flatMap((kind) =>
+        ["a-same-end", "b-same-end"].flatMap((name) =>
+          [null, "h", "i"].flatMap((host) =>
+            [["x-same", "u-same"], ["y-same", "u-same"], ["x-same", "v-same"], ["x-same"]].map((tags) => ({
+              kind,
+              name,
+              host,
+              tags
+            }))
+          )
+        )
+      )
+      const record = ({ kind, name, ...point }: typeof series[number]) => add(kind, name, 1, point)
+      for (const one of series) yield* record(one)
+      for (const one of series) {
+        for (const other of series) yield* Effect.zipRight(record(one), record(other))
+      }
+      assert.deepStrictEqual(
+        (yield* drain()).map(({ host, kind, name, recorded, tags }) => ({ kind, name, host, tags, recorded })),
+        series.map((one) => ({ ...one, recorded: 2 * series.length + 1 }))
+      )
+    }))
+
+  test("tells a series from those with more tags, however they take turns", () =>
+    Effect.gen(function*() {
+      const tag = (i: number) => String.fromCharCode(97 + i % 26).repeat(1 + i / 26)
+      const all: ReadonlyArray<ReadonlyArray<string>> = [[], ...Array.from({ length: 1000 }, (_, i) => [tag(i)])]
+      for (const tags of all) yield* add("counter", "x", 1, { tags })
+      for (const tags of all) yield* Effect.zipRight(add("counter", "x", 1), add("counter", "x", 1, { tags }))
+      assert.deepStrictEqual(
+        (yield* drain()).map(({ recorded }) => recorded),
+        all.map((tags) => tags.length === 0 ? all.length + 2 : 2)
+      )
+    }))
+
   test("hands a large distribution out in parts, each of which can come back", () =>
     Effect.gen(function*() {
       const all = Array.from({ length: 20_000 }, (_, i) => i / 7)
