@@ -1155,7 +1155,7 @@ const simulate = Effect.fnUntraced(function*(seed: number, options: {
 const without = <V>(map: ReadonlyMap<string, V>, isEmpty: (value: V) => boolean) =>
   Object.fromEntries(Array.from(map).filter(([, value]) => !isEmpty(value)).sort(([a], [b]) => a < b ? -1 : 1))
 
-describe("what a receiver has in the end", () => {
+describe.concurrent("what a receiver has in the end", () => {
   const isZero = (value: number) => value === 0
   const never = () => false
   const start = 1_700_000_003

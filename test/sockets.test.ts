@@ -183,6 +183,43 @@ beforeAll(() =>
     }
   }).pipe(Effect.scoped, Effect.runPromise), 30_000)
 
+/** Runs a process that says when its program is over. It has to end by itself after that, and without a complaint. */
+const endsByItself = (http: ClientName, addresses: ReadonlyArray<string>, withinMillis: number) =>
+  Effect.gen(function*() {
+    const process = yield* node([child, http, ...addresses], {})
+    assert.strictEqual(yield* process.line, "over")
+    const ended = yield* Effect.timeoutFail(process.ended, {
+      duration: withinMillis,
+      onTimeout: () => `it still runs ${withinMillis} ms after its program was over`
+    })
+    assert.deepStrictEqual(ended, { code: 0, signal: null, stdout: "over\n", stderr: "" })
+  }).pipe(Effect.scoped)
+
+const addressOf = (name: HostileServer.Name) => Effect.map(HostileServer.make(behaviours[name]), ({ url }) => url)
+
+// They come first because they take the longest.
+describe.concurrent("a process that recorded ends by itself", () => {
+  for (const http of ["node", "fetch", "node:http"] as const) {
+    for (const name of names) {
+      if (outcomes[name] !== "Timeout" && name !== "sends a body without end") continue
+      it.live(`over ${http}, after a server that ${name}`, () =>
+        Effect.gen(function*() {
+          // undici does not give up a connection that it is still opening before ten seconds are over
+          yield* endsByItself(http, [yield* addressOf(name)], keeps(http, name) ? 15_000 : 5_000)
+        }).pipe(Effect.scoped), 30_000)
+    }
+  }
+
+  for (const http of clientNames) {
+    it.live(`over ${http}, after all of these servers, none, and one without an address`, () =>
+      Effect.gen(function*() {
+        const addresses = yield* Effect.forEach(names.filter((name) => !keeps(http, name)), addressOf)
+        const { url } = yield* Effect.scoped(HostileServer.make(good))
+        yield* endsByItself(http, [...addresses, url, "http://intake.invalid"], 5_000)
+      }).pipe(Effect.scoped), 30_000)
+  }
+})
+
 describe.concurrent.each(clientNames)("over %s, a server that", (http) => {
   for (const name of names) {
     const expected = exceptions[http][name] ?? outcomes[name]
@@ -262,40 +299,4 @@ describe.concurrent("a client that knows the certificate", () => {
       }).pipe(Effect.provide(client(server.url, http, { requestTimeout: "1 second", flushTimeout: "3 seconds" })))
       yield* soon(server.held, 0)
     }).pipe(Effect.scoped), 15_000)
-})
-
-/** Runs a process that says when its program is over. It has to end by itself after that, and without a complaint. */
-const endsByItself = (http: ClientName, addresses: ReadonlyArray<string>, withinMillis: number) =>
-  Effect.gen(function*() {
-    const process = yield* node([child, http, ...addresses], {})
-    assert.strictEqual(yield* process.line, "over")
-    const ended = yield* Effect.timeoutFail(process.ended, {
-      duration: withinMillis,
-      onTimeout: () => `it still runs ${withinMillis} ms after its program was over`
-    })
-    assert.deepStrictEqual(ended, { code: 0, signal: null, stdout: "over\n", stderr: "" })
-  }).pipe(Effect.scoped)
-
-const addressOf = (name: HostileServer.Name) => Effect.map(HostileServer.make(behaviours[name]), ({ url }) => url)
-
-describe.concurrent("a process that recorded ends by itself", () => {
-  for (const http of clientNames) {
-    it.live(`over ${http}, after all of these servers, none, and one without an address`, () =>
-      Effect.gen(function*() {
-        const addresses = yield* Effect.forEach(names.filter((name) => !keeps(http, name)), addressOf)
-        const { url } = yield* Effect.scoped(HostileServer.make(good))
-        yield* endsByItself(http, [...addresses, url, "http://intake.invalid"], 5_000)
-      }).pipe(Effect.scoped), 30_000)
-  }
-
-  for (const http of ["node", "fetch", "node:http"] as const) {
-    for (const name of names) {
-      if (outcomes[name] !== "Timeout" && name !== "sends a body without end") continue
-      it.live(`over ${http}, after a server that ${name}`, () =>
-        Effect.gen(function*() {
-          // undici does not give up a connection that it is still opening before ten seconds are over
-          yield* endsByItself(http, [yield* addressOf(name)], keeps(http, name) ? 15_000 : 5_000)
-        }).pipe(Effect.scoped), 30_000)
-    }
-  }
 })

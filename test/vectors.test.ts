@@ -10,7 +10,8 @@ import { check, compare, points, reopens, run, type Vector, type Vectors } from 
 
 const { vectors } = fixture as unknown as Vectors
 
-describe("the reference's vectors", () => {
+// Setting a test clock waits for the machine's each time, a millisecond or more.
+describe.concurrent("the reference's vectors", () => {
   for (const vector of vectors) {
     it.effect(`vector ${vector.id}`, () => Effect.map(check(vector), (faults) => assert.deepStrictEqual(faults, [])))
   }
@@ -60,7 +61,7 @@ describe("the reference's vectors", () => {
 
   const cli = (file: string) =>
     new Promise<{ readonly code: number; readonly out: string }>((resolve) => {
-      const child = execFile("npx", ["tsx", "test/vectors/cli.ts", file], (_, out) =>
+      const child = execFile(process.execPath, ["--import", "tsx", "test/vectors/cli.ts", file], (_, out) =>
         resolve({ code: child.exitCode ?? -1, out }))
     })
 
@@ -69,13 +70,11 @@ describe("the reference's vectors", () => {
     try {
       const few = { ...fixture, vectors: fixture.vectors.slice(0, 3) }
       await writeFile(join(folder, "few.json.gz"), gzipSync(JSON.stringify(few)))
-      const good = await cli(join(folder, "few.json.gz"))
-      assert.match(good.out, /^3 vectors, \d+ points, 0 mismatches\n$/)
-      assert.strictEqual(good.code, 0)
-
       const spoilt = JSON.stringify(few).replace("\"rate\"", "\"gauge\"")
       await writeFile(join(folder, "spoilt.json"), spoilt)
-      const bad = await cli(join(folder, "spoilt.json"))
+      const [good, bad] = await Promise.all([cli(join(folder, "few.json.gz")), cli(join(folder, "spoilt.json"))])
+      assert.match(good.out, /^3 vectors, \d+ points, 0 mismatches\n$/)
+      assert.strictEqual(good.code, 0)
       assert.match(bad.out, /^3 vectors, \d+ points, [1-9]\d* mismatches\n$/)
       assert.strictEqual(bad.code, 1)
     } finally {

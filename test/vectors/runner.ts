@@ -253,7 +253,8 @@ export const check = (vector: Vector): Effect.Effect<ReadonlyArray<string>> =>
       reopens(vector) ? ["delta" as const] : ["delta" as const, "total" as const],
       (temporality) =>
         Effect.map(run(vector, temporality), (actual) =>
-          compare(vector, actual).map((fault) => `${temporality}: ${fault}`))
+          compare(vector, actual).map((fault) => `${temporality}: ${fault}`)),
+      { concurrency: "unbounded" }
     ),
     (faults) =>
       faults.flat()
