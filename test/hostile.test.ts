@@ -403,6 +403,18 @@ describe("the caller's values", () => {
       assert.strictEqual(sumOf((yield* self.stats).metrics), 1)
     }).pipe(Effect.provide(ThreadStats.layerTest)))
 
+  it.effect("cannot hold an event up: options that are a long text are none, and are not taken to pieces", () =>
+    Effect.gen(function*() {
+      const memory = yield* Reporter.MemoryReporter
+      const { unsafeEvent } = yield* ThreadStats.ThreadStats
+      const long = "m".repeat(2_000_000)
+      const before = process.cpuUsage()
+      for (let i = 0; i < 10; i++) unsafeEvent("title", "text", lie(long))
+      assert.isBelow(process.cpuUsage(before).user / 1000, 1000)
+      yield* ThreadStats.flush()
+      assert.strictEqual((yield* memory.events).length, 10)
+    }).pipe(Effect.provide(ThreadStats.layerTest)))
+
   it.effect("overflow into the largest number, also where an interval is put together again", () =>
     Effect.gen(function*() {
       const self = yield* MetricsAggregator.MetricsAggregator

@@ -61,8 +61,8 @@ export const make = (
   text: string,
   input: EventOptions
 ): Event | EventFault => {
-  // a getter may say something else the next time
-  const options = { ...input }
+  // a getter may say something else the next time; a text would be spread into its characters
+  const options: EventOptions = typeof input === "string" ? {} : { ...input }
   if (!isValid(title, text, options)) return "InvalidEvent"
   const tags = fromInput(options.tags)
   if (typeof tags === "string") return tags
