@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect } from "effect"
 import { Reporter, ThreadStats } from "effect-threadstats"
+import { beforeAll } from "vitest"
+import { bundle, node } from "./lambda/child.js"
 
 /** The machine's clock, until the test is over: it stands still, is set by hand, and counts how often it is read. */
 const machine = Effect.acquireRelease(
@@ -126,4 +128,37 @@ describe("the time of what is recorded", () => {
       }
       assert.strictEqual(reads - before, 200)
     }))
+})
+
+interface Recorded {
+  readonly began: number
+  readonly after: number
+  /** How many points there are in each second. */
+  readonly points: ReadonlyArray<readonly [number, number]>
+}
+
+describe.concurrent("a process that is frozen between two bursts", () => {
+  let program: string
+  beforeAll(async () => {
+    program = await bundle("../recording/child.ts")
+  })
+
+  for (const where of ["main", "worker"]) {
+    it.scopedLive(`has the time then for what it records after the thaw (${where} thread)`, () =>
+      Effect.gen(function*() {
+        const child = yield* node([program, where], {})
+        assert.strictEqual(yield* child.line, "\"recorded\"")
+        yield* child.kill("SIGSTOP")
+        yield* child.write("next")
+        yield* Effect.sleep("2200 millis")
+        yield* child.kill("SIGCONT")
+        const { after, began, points }: Recorded = JSON.parse(yield* child.line)
+        assert.isAtLeast(after - began, 2)
+        const late = points.filter(([time]) => time >= after)
+        assert.strictEqual(late.reduce((sum, [, count]) => sum + count, 0), 1)
+        // the burst itself may go over a second
+        const early = points.filter(([time]) => time < after && time <= began + 1)
+        assert.strictEqual(early.reduce((sum, [, count]) => sum + count, 0), 1000)
+      }))
+  }
 })
