@@ -138,6 +138,26 @@ describe("lambdaProgram", () => {
       assert.deepStrictEqual(yield* delivered, ["closed = 1"])
     }).pipe(Effect.provide(layerObserved)))
 
+  it.effect("leaves the services of its fiber as they were, for its finalizers and for what comes after it", () =>
+    Effect.gen(function*() {
+      const services = Effect.context<never>()
+      const before = yield* services
+      let closing: unknown
+      yield* Effect.scope.pipe(
+        Effect.flatMap((scope) =>
+          Scope.addFinalizer(
+            scope,
+            Effect.map(services, (now) => {
+              closing = now
+            })
+          )
+        ),
+        lambdaProgram()
+      )
+      assert.strictEqual(closing, before)
+      assert.strictEqual(yield* services, before)
+    }).pipe(Effect.provide(layerObserved)))
+
   it.effect("stops scoped fibers before the flush, so that their last words are in it", () =>
     Effect.gen(function*() {
       const started = yield* Deferred.make<void>()
@@ -279,6 +299,23 @@ describe("the periodic flush", () => {
       yield* Fiber.join(fiber)
       assert.deepStrictEqual(batches, [1])
     }))
+
+  it.effect("begins no further one where the invocation ended while it was at it", () =>
+    Effect.gen(function*() {
+      const slowTick = Effect.map(ThreadStats.ThreadStats, (client) => ({
+        ...client,
+        flush: (options?: ThreadStats.FlushOptions) =>
+          Effect.zipLeft(client.flush(options), Effect.sleep(options?.upTo === undefined ? 0 : "3 seconds"))
+      }))
+      const fiber = yield* lambdaProgram(bodyOf("11 seconds")).pipe(
+        Effect.provideServiceEffect(ThreadStats.ThreadStats, slowTick),
+        Effect.fork
+      )
+      yield* TestClock.adjust("11 seconds")
+      yield* Fiber.join(fiber)
+      yield* TestClock.adjust("1 hour")
+      assert.deepStrictEqual(yield* Log, ["tick", "end", "flush"])
+    }).pipe(Effect.provide(layerObserved)))
 
   it.effect("stops also where the whole program is uninterruptible", () =>
     Effect.gen(function*() {
@@ -1170,10 +1207,10 @@ describe("makeHandler", () => {
     await handler.ready
     const lasting = await Effect.runPromise(contextFor(60_000))
     await handler(Effect.succeed("first"), lasting)
-    const timers: Array<object> = []
+    const timers: Array<NodeJS.Timeout> = []
     const hook = createHook({
       init: (_, type, __, resource) => {
-        if (type === "Timeout") timers.push(resource)
+        if (type === "Timeout") timers.push(resource as NodeJS.Timeout)
       }
     })
     const fibers = async (event: Effect.Effect<string>) => {
@@ -1185,8 +1222,18 @@ describe("makeHandler", () => {
     try {
       assert.strictEqual(await fibers(Effect.succeed("done")), 1)
       assert.deepStrictEqual(timers, [])
-      assert.strictEqual(await fibers(Effect.promise(() => new Promise((resume) => setImmediate(resume, "done")))), 1)
+      let holding: ReadonlyArray<boolean> = []
+      const lasts = Effect.promise(() =>
+        new Promise<string>((resume) =>
+          setImmediate(() => {
+            holding = timers.map((timer) => timer.hasRef())
+            resume("done")
+          })
+        )
+      )
+      assert.strictEqual(await fibers(lasts), 1)
       assert.lengthOf(timers, 2)
+      assert.deepStrictEqual(holding, [false, false])
       for (const timer of timers) assert.include(inspect(timer), "_destroyed: true")
     } finally {
       hook.disable()
