@@ -70,6 +70,22 @@ describe("the time that a delivery has", () => {
     }).pipe(Effect.provide(scripted.client(reporter, { flushTimeout: "1 minute" })))
   })
 
+  it.scopedLive("is cleared when the flush is interrupted also where the delivery goes on", () => {
+    const reporter = scripted.make()
+    return Effect.gen(function*() {
+      const timers = yield* longTimers
+      reporter.answer = () => Effect.uninterruptible(Effect.async<never>(() => {}))
+      yield* ThreadStats.gauge("x", 1)
+      const fiber = yield* Effect.fork(ThreadStats.flush())
+      while (reporter.calls.length === 0) yield* later
+      const during = timers().length
+      yield* Fiber.interrupt(fiber)
+      reporter.answer = ({ batch }) => scripted.accept(batch)
+      assert.strictEqual(during, 1)
+      assert.deepStrictEqual(timers(), [])
+    }).pipe(Effect.provide(scripted.client(reporter, { flushTimeout: "1 minute" })))
+  })
+
   it.effect("ends with the delivery interrupted where that can be", () => {
     const reporter = scripted.make()
     return Effect.gen(function*() {
