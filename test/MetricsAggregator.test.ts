@@ -717,6 +717,29 @@ describe("MetricsAggregator", () => {
       assert.deepStrictEqual(yield* self.takeNews, { dropped: [], conflicts: [] })
     }))
 
+  test("is idle when there is nothing to take out, to warn of or to forget", () =>
+    Effect.gen(function*() {
+      const self = yield* MetricsAggregator.MetricsAggregator
+      const flush = (at: number) => self.flush({ temporality: "total", now: at })
+      assert.isTrue(self.isIdle())
+      yield* add("gauge", "x", Number.NaN)
+      assert.isFalse(self.isIdle())
+      yield* self.takeNews
+      assert.isTrue(self.isIdle())
+      yield* add("gauge", "x", 1)
+      yield* add("counter", "x", 1)
+      yield* flush(now)
+      assert.isFalse(self.isIdle())
+      yield* self.takeNews
+      assert.isTrue(self.isIdle())
+      // a set is kept whole, for a total that may come again, and may be forgotten once its interval is closed
+      for (let i = 0; i < 20_000; i++) yield* add("set", "visitors", lie(`${i} ${"v".repeat(150)}`))
+      yield* flush(now)
+      assert.isFalse(self.isIdle())
+      yield* flush(now + 60_000)
+      assert.isTrue(self.isIdle())
+    }))
+
   it.effect("is another one for each layer", () =>
     Effect.gen(function*() {
       const a = yield* Effect.provide(MetricsAggregator.MetricsAggregator, MetricsAggregator.layerDefault)
