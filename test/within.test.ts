@@ -51,40 +51,33 @@ describe("the time that a delivery has", () => {
     }).pipe(Effect.provide(scripted.client(reporter, { flushTimeout: "1 minute" })))
   })
 
-  it.scopedLive("is cleared, and the delivery interrupted, when the flush is", () => {
-    const reporter = scripted.make()
-    return Effect.gen(function*() {
-      const timers = yield* longTimers
-      let interrupted = 0
-      reporter.answer = () => Effect.onInterrupt(Effect.async<never>(() => {}), () => Effect.sync(() => interrupted++))
-      yield* ThreadStats.gauge("x", 1)
-      const fiber = yield* Effect.fork(ThreadStats.flush())
-      while (reporter.calls.length === 0) yield* later
-      const during = timers().length
-      yield* Fiber.interrupt(fiber)
-      reporter.answer = ({ batch }) => scripted.accept(batch)
-      yield* later
-      assert.strictEqual(during, 1)
-      assert.strictEqual(interrupted, 1)
-      assert.deepStrictEqual(timers(), [])
-    }).pipe(Effect.provide(scripted.client(reporter, { flushTimeout: "1 minute" })))
-  })
-
-  it.scopedLive("is cleared when the flush is interrupted also where the delivery goes on", () => {
-    const reporter = scripted.make()
-    return Effect.gen(function*() {
-      const timers = yield* longTimers
-      reporter.answer = () => Effect.uninterruptible(Effect.async<never>(() => {}))
-      yield* ThreadStats.gauge("x", 1)
-      const fiber = yield* Effect.fork(ThreadStats.flush())
-      while (reporter.calls.length === 0) yield* later
-      const during = timers().length
-      yield* Fiber.interrupt(fiber)
-      reporter.answer = ({ batch }) => scripted.accept(batch)
-      assert.strictEqual(during, 1)
-      assert.deepStrictEqual(timers(), [])
-    }).pipe(Effect.provide(scripted.client(reporter, { flushTimeout: "1 minute" })))
-  })
+  for (
+    const [how, isInterruptible] of [["and the delivery interrupted,", true], [
+      "though the delivery goes on,",
+      false
+    ]] as const
+  ) {
+    it.scopedLive(`is cleared, ${how} when the flush is interrupted`, () => {
+      const reporter = scripted.make()
+      return Effect.gen(function*() {
+        const timers = yield* longTimers
+        let interrupted = 0
+        const hanging = Effect.onInterrupt(Effect.async<never>(() => {}), () => Effect.sync(() => interrupted++))
+        reporter.answer = () => isInterruptible ? hanging : Effect.uninterruptible(hanging)
+        yield* ThreadStats.gauge("x", 1)
+        const fiber = yield* Effect.fork(ThreadStats.flush())
+        while (reporter.calls.length === 0) yield* later
+        const during = timers().length
+        yield* Fiber.interrupt(fiber)
+        // for the last flush
+        reporter.answer = ({ batch }) => scripted.accept(batch)
+        yield* later
+        assert.strictEqual(during, 1)
+        assert.strictEqual(interrupted, isInterruptible ? 1 : 0)
+        assert.deepStrictEqual(timers(), [])
+      }).pipe(Effect.provide(scripted.client(reporter, { flushTimeout: "1 minute" })))
+    })
+  }
 
   it.effect("ends with the delivery interrupted where that can be", () => {
     const reporter = scripted.make()
