@@ -96,12 +96,15 @@ const program = Effect.gen(function*() {
     if (!json) process.stdout.write("\nTo look at it in a browser: npm run demo -- --serve\n")
     return
   }
+  yield* Effect.promise(() => import("../src/page/build.js"))
   process.stdout.write(`\nThe page is at ${intake.url}, until ctrl-c; the function is invoked every second.\n`)
   const some = Effect.forEach(
     ["queue", "http", "stock", "stock-unreadable"] as const,
     (name) => Effect.flatMap(Random.nextBoolean, (isNext) => isNext ? invoke(name) : Effect.void)
   )
-  yield* Effect.repeat(some, Schedule.spaced("1 second"))
+  // the shell in which npm starts this keeps a signal to itself: nothing else tells that npm is gone
+  const parent = process.ppid
+  yield* Effect.repeat(some, { schedule: Schedule.spaced("1 second"), while: () => process.ppid === parent })
 })
 
 // what the function and this program log is no part of the output

@@ -14,7 +14,7 @@ import { afterAll, beforeAll } from "vitest"
 import * as Board from "../examples/orders/board.js"
 import * as Emulator from "./emulator/client.js"
 import type { Entry } from "./emulator/protocol.js"
-import { node } from "./lambda/child.js"
+import { node, run } from "./lambda/child.js"
 import * as Feed from "./support/feed.js"
 import { layerIntake } from "./support/intake.js"
 import "../examples/example.test.js"
@@ -100,6 +100,18 @@ describe("the demo", () => {
       yield* child.kill("SIGTERM")
       assert.strictEqual((yield* child.ended).signal, null)
       yield* reader.ended
+    }), 60_000)
+
+  it.scopedLive("has a page, and does not outlive the npm that started it", () =>
+    Effect.gen(function*() {
+      const npm = yield* run(["npm", "run", "demo", "--", "--serve"], {})
+      const isUrl = (line: string) => /^The page is at (http:\S+), until/.exec(line)?.[1]
+      const line = yield* Effect.repeat(npm.line, { until: (line) => isUrl(line) !== undefined })
+      const response = yield* Effect.promise(() => fetch(isUrl(line)!, { headers: { accept: "text/html" } }))
+      assert.include(yield* Effect.promise(() => response.text()), "<title>Local intake</title>")
+      yield* npm.kill("SIGTERM")
+      // That is when nobody can write to its output any more.
+      yield* Effect.timeout(npm.ended, "20 seconds").pipe(Effect.orDie)
     }), 60_000)
 })
 

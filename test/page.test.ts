@@ -3,22 +3,28 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
-import type { Browser, BrowserContext, Page } from "playwright-core"
+import type { Browser, Page } from "playwright-core"
 import type { RequestRow, SeriesRow, Verdict } from "../src/internal/intakeFeed.js"
 import {
   act,
   browser,
-  context,
   evaluate,
   html,
+  inked,
   installed,
+  type Intake,
+  legend,
+  names,
   noHealth,
   notInstalled,
   noUpdate,
-  PageError,
+  openPage,
+  option,
   serve,
+  serveIntake,
   type Server,
-  sketchOf
+  sketchOf,
+  until
 } from "./support/page.js"
 import { scene } from "./support/pageScene.js"
 
@@ -26,42 +32,25 @@ if (!installed) console.log(notInstalled)
 
 class Chromium extends Context.Tag("test/Chromium")<Chromium, Browser>() {}
 
-/** Tells of whatever goes wrong in a page, such as a script the policy forbids. */
-const watch = (page: Page): ReadonlyArray<string> => {
-  const wrong: Array<string> = []
-  page.on("pageerror", (error) => wrong.push(String(error)))
-  page.on("console", (message) => {
-    // A browser reports an intake that is not there, too.
-    if (message.type() === "error" && !message.text().includes("net::")) wrong.push(message.text())
+const open = (options: Parameters<typeof openPage>[2] = {}) =>
+  Effect.gen(function*() {
+    const server = yield* serveIntake()
+    return { server, ...yield* openPage(yield* Chromium, server.url, options) }
   })
-  return wrong
-}
 
-interface Opened {
-  readonly page: Page
-  readonly server: Server
-  readonly wrong: ReadonlyArray<string>
-  readonly context: BrowserContext
-}
-
-const open = (
-  options: Parameters<typeof context>[1] = {},
+/** Of a server that says what no intake would, or as much as no client of a test would send. */
+const openScripted = (
+  options: Parameters<typeof openPage>[2] = {},
   prepare: (server: Server) => Effect.Effect<void, unknown> = () => Effect.void
 ) =>
   Effect.gen(function*() {
     const server = yield* serve()
     yield* Effect.orDie(prepare(server))
-    const opened = yield* context(yield* Chromium, options)
-    const page = yield* act(() => opened.newPage())
-    page.setDefaultTimeout(15_000)
-    const wrong = watch(page)
-    yield* act(() => page.goto(server.url))
-    yield* act(() => page.getByText("Live", { exact: true }).waitFor())
-    return { page, server, wrong, context: opened } satisfies Opened
+    return { server, ...yield* openPage(yield* Chromium, server.url, options) }
   })
 
 const series = (
-  server: Server,
+  server: Intake,
   metric: string,
   type: "gauge" | "rate" | "count",
   points: ReadonlyArray<readonly [ago: number, value: number]>,
@@ -72,48 +61,11 @@ const series = (
   })
 
 const distribution = (
-  server: Server,
+  server: Intake,
   metric: string,
   values: ReadonlyArray<number>,
   tags: ReadonlyArray<string> = []
 ) => server.post("/api/v1/distribution_points", { series: [{ metric, tags, points: [[server.now() - 20, values]] }] })
-
-/** Waits until it holds in the page. */
-const until = (page: Page, script: string) =>
-  evaluate<boolean>(page, `Boolean(${script})`).pipe(
-    Effect.repeat({ until: (holds) => holds, schedule: Schedule.spaced("30 millis") }),
-    Effect.timeoutFail({
-      duration: "10 seconds",
-      onTimeout: () => new PageError({ cause: `it never held: ${script}` })
-    })
-  )
-
-const option = (page: Page, name: string) => page.getByRole("option", { name, exact: false })
-
-const names = (page: Page) =>
-  evaluate<ReadonlyArray<string>>(
-    page,
-    `[...document.querySelectorAll(".row:not([hidden]) .name")].map((e) => e.textContent)`
-  )
-
-/** How many pixels of the plot have a colour. */
-const inked = (page: Page, selector: string) =>
-  evaluate<number>(
-    page,
-    `(() => {
-      const canvas = document.querySelector(${JSON.stringify(selector)})
-      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height)
-      let count = 0
-      for (let i = 3; i < data.length; i += 4) if (data[i] > 0) count++
-      return count
-    })()`
-  )
-
-const legend = (page: Page) =>
-  evaluate<ReadonlyArray<readonly string[]>>(
-    page,
-    `[...document.querySelectorAll(".legend tbody tr")].map((row) => [...row.children].map((cell) => cell.textContent))`
-  )
 
 const noScroll = (page: Page) =>
   Effect.map(
@@ -210,7 +162,7 @@ describe.skipIf(!installed)("the page", () => {
         yield* act(() => page.locator("[data-copy=dogstatsd-value]").click())
         yield* act(() => page.getByRole("button", { name: "Copied" }).waitFor())
         const copied = yield* evaluate<string>(page, "navigator.clipboard.readText()")
-        assert.strictEqual(copied, "DD_DOGSTATSD_URL=udp://127.0.0.1:8125")
+        assert.strictEqual(copied, `DD_DOGSTATSD_URL=${server.dogstatsd}`)
         yield* series(server, "first", "count", [[5, 1]])
         yield* act(() => option(page, "first").waitFor())
         assert.isFalse(yield* act(() => page.locator("#empty").isVisible()))
@@ -369,7 +321,9 @@ describe.skipIf(!installed)("the page", () => {
         yield* act(() => option(page, "a").getByText("1", { exact: true }).waitFor())
         yield* act(() => page.keyboard.press(" "))
         yield* act(() => page.getByRole("button", { name: "Resume" }).waitFor())
+        // An intake tells of what is sent at once in one update.
         yield* series(server, "a", "gauge", [[10, 2]])
+        yield* act(() => page.getByText(/^Paused at .* 1 update since$/).waitFor())
         yield* series(server, "b", "gauge", [[10, 3]])
         yield* act(() => page.getByText(/^Paused at .* 2 updates since$/).waitFor())
         assert.deepStrictEqual(yield* names(page), ["a"])
@@ -461,7 +415,7 @@ describe.skipIf(!installed)("the page", () => {
 
     it.scoped("shows hostile names, tags and texts as text, and runs nothing of them", () =>
       Effect.gen(function*() {
-        const { page, server, wrong } = yield* open()
+        const { page, server, wrong } = yield* openScripted()
         for (const text of hostile) {
           yield* series(server, text, "gauge", [[20, 1]], [text, `${text}:${text}`, `k:${text}`])
         }
@@ -524,7 +478,7 @@ describe.skipIf(!installed)("the page", () => {
 
     it.scoped("says when the connection is lost, comes back by itself, and says when the intake is another", () =>
       Effect.gen(function*() {
-        const { page, server, wrong } = yield* open()
+        const { page, server, wrong } = yield* openScripted()
         yield* series(server, "before", "gauge", [[20, 1]])
         yield* act(() => option(page, "before").waitFor())
         yield* server.stop
@@ -542,7 +496,7 @@ describe.skipIf(!installed)("the page", () => {
 
     it.scoped("shows what Datadog would do with a payload, filters by it, and how delivery is doing", () =>
       Effect.gen(function*() {
-        const { page, server, wrong } = yield* open()
+        const { page, server, wrong } = yield* openScripted()
         const old = verdict("dropped", "TooOld", "It is older than an hour.")
         yield* server.update({
           requests: [
@@ -648,7 +602,7 @@ describe.skipIf(!installed)("the page", () => {
 
     it.scoped("is usable on a phone, and scrolls sideways nowhere", () =>
       Effect.gen(function*() {
-        const { page, server, wrong } = yield* open(
+        const { page, server, wrong } = yield* openScripted(
           { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true },
           (server) => server.update(scene(server.now()))
         )
@@ -697,7 +651,7 @@ describe.skipIf(!installed)("the page", () => {
 
     it.scoped("has enough contrast in both, and a name on every control", () =>
       Effect.gen(function*() {
-        const { page, server, wrong } = yield* open()
+        const { page, server, wrong } = yield* openScripted()
         yield* server.update(scene(server.now()))
         yield* act(() => option(page, "orders.duration").click())
         for (const colorScheme of ["light", "dark"] as const) {
@@ -749,7 +703,7 @@ describe.skipIf(!installed)("the page", () => {
 
     it.scoped("is painted within 200 ms", () =>
       Effect.gen(function*() {
-        const { page } = yield* open({}, (server) => server.update(scene(server.now())))
+        const { page } = yield* openScripted({}, (server) => server.update(scene(server.now())))
         const paints: Array<number> = []
         // The machine may have other things to do.
         for (let i = 0; i < 12 && !(paints.at(-1)! < 200); i++) {
@@ -767,7 +721,7 @@ describe.skipIf(!installed)("the page", () => {
         `stays smooth with a thousand series that change every second, and a ${kind} with half of them chosen`,
         () =>
           Effect.gen(function*() {
-            const { page, server, wrong } = yield* open({}, (server) => {
+            const { page, server, wrong } = yield* openScripted({}, (server) => {
               const series = [
                 ...Array.from(
                   { length: 500 },

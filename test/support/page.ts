@@ -1,17 +1,23 @@
 /**
- * The page of the local intake in a browser, and a server for it that tests have in their hands: it takes plain JSON
- * payloads, tells the page of them, and whatever else a test wants told; it can go away and come back.
+ * The page of the local intake in a browser, the intake itself, and a server in its place that tests have in their hands: it
+ * tells the page whatever a test wants told, which may be what no intake would.
  */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as LocalIntake from "effect-threadstats/LocalIntake"
+import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
 import { createHash } from "node:crypto"
 import { existsSync, readFileSync } from "node:fs"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import { delimiter, join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core"
+import { type Browser, type BrowserContext, chromium, type Locator, type Page } from "playwright-core"
 import {
   gamma,
   type Health,
@@ -75,6 +81,76 @@ export const evaluate = <A>(page: Page, script: string): Effect.Effect<A, PageEr
 
 const file = fileURLToPath(new URL("../../src/internal/intakePage.html", import.meta.url))
 
+/** Waits until it holds in the page. */
+export const until = (page: Page, script: string): Effect.Effect<void, PageError> =>
+  evaluate<boolean>(page, `Boolean(${script})`).pipe(
+    Effect.repeat({ until: (holds) => holds, schedule: Schedule.spaced("30 millis") }),
+    Effect.timeoutFail({
+      duration: "10 seconds",
+      onTimeout: () => new PageError({ cause: `it never held: ${script}` })
+    })
+  )
+
+export const option = (page: Page, name: string): Locator => page.getByRole("option", { name, exact: false })
+
+/** Of the metrics in the list. */
+export const names = (page: Page): Effect.Effect<ReadonlyArray<string>, PageError> =>
+  evaluate(page, `[...document.querySelectorAll(".row:not([hidden]) .name")].map((e) => e.textContent)`)
+
+/** How many pixels of the plot have a colour. */
+export const inked = (page: Page, selector: string): Effect.Effect<number, PageError> =>
+  evaluate(
+    page,
+    `(() => {
+      const canvas = document.querySelector(${JSON.stringify(selector)})
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height)
+      let count = 0
+      for (let i = 3; i < data.length; i += 4) if (data[i] > 0) count++
+      return count
+    })()`
+  )
+
+/** The cells of its rows. */
+export const legend = (page: Page): Effect.Effect<ReadonlyArray<ReadonlyArray<string>>, PageError> =>
+  evaluate(
+    page,
+    `[...document.querySelectorAll(".legend tbody tr")].map((row) => [...row.children].map((cell) => cell.textContent))`
+  )
+
+export interface Opened {
+  readonly page: Page
+  /** What went wrong in it, such as a script or a connection that the policy forbids. */
+  readonly wrong: ReadonlyArray<string>
+  readonly context: BrowserContext
+}
+
+/** The page at this address, once it is connected. */
+export const openPage = (
+  browser: Browser,
+  url: string,
+  options: Parameters<Browser["newContext"]>[0] = {}
+): Effect.Effect<Opened, PageError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const opened = yield* context(browser, options)
+    const wrong: Array<string> = []
+    yield* act(() => opened.exposeFunction("toldOfViolation", (what: string) => wrong.push(what)))
+    yield* act(() =>
+      opened.addInitScript(
+        `addEventListener("securitypolicyviolation", (e) => toldOfViolation(e.violatedDirective + " " + e.blockedURI))`
+      )
+    )
+    const page = yield* act(() => opened.newPage())
+    page.setDefaultTimeout(15_000)
+    page.on("pageerror", (error) => wrong.push(String(error)))
+    page.on("console", (message) => {
+      // A browser reports an intake that is not there, too.
+      if (message.type() === "error" && !message.text().includes("net::")) wrong.push(message.text())
+    })
+    yield* act(() => page.goto(url))
+    yield* act(() => page.getByText("Live", { exact: true }).waitFor())
+    return { page, wrong, context: opened }
+  })
+
 /** The page, and the policy under which it has to work. */
 export const html = (): { readonly body: string; readonly policy: string } => {
   const body = readFileSync(file, "utf8")
@@ -89,22 +165,80 @@ export const html = (): { readonly body: string; readonly policy: string } => {
   }
 }
 
-export interface Server {
+export interface Intake {
   readonly url: string
-  readonly send: <Name extends keyof Messages>(name: Name, data: Messages[Name]) => Effect.Effect<void>
-  /** What a page is told first; the current contents by default. */
-  readonly update: (part: Partial<Update>) => Effect.Effect<void>
-  /** Takes a payload, as the routes do. */
+  /** Takes a payload, as Datadog does, or it is the test's mistake. */
   readonly post: (path: string, body: unknown) => Effect.Effect<void, PageError>
-  /** Ends all connections, and takes none until {@link Server.start}. */
+  /** Ends all connections, and takes none until {@link Intake.start}. */
   readonly stop: Effect.Effect<void>
   /** With nothing known, as another instance. */
   readonly start: Effect.Effect<void>
-  /** How many pages listen. */
-  readonly listeners: Effect.Effect<number>
-  /** When it started to be a server, in seconds. */
+  /** In seconds. */
   readonly now: () => number
 }
+
+export interface Server extends Intake {
+  readonly send: <Name extends keyof Messages>(name: Name, data: Messages[Name]) => Effect.Effect<void>
+  /** What a page is told first; the current contents by default. */
+  readonly update: (part: Partial<Update>) => Effect.Effect<void>
+  /** How many pages listen. */
+  readonly listeners: Effect.Effect<number>
+}
+
+const postTo = (url: string) => (path: string, body: unknown): Effect.Effect<void, PageError> =>
+  act(async () => {
+    const { status } = await fetch(url + path, {
+      method: "POST",
+      headers: { "dd-api-key": "key", "user-agent": "test" },
+      body: JSON.stringify(body)
+    })
+    if (status !== 202) throw new Error(`${path} was answered ${status}`)
+  })
+
+/** The intake of this library, on a port that it keeps. */
+export const serveIntake = (
+  options: LocalIntake.Options = {}
+): Effect.Effect<Intake & { readonly dogstatsd: string }, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    let port = 0
+    let close: Effect.Effect<void> = Effect.void
+    const listen = Effect.gen(function*() {
+      const server = createServer()
+      const scope = yield* Scope.make()
+      const services = yield* Layer.buildWithScope(
+        LocalIntake.layer(options).pipe(
+          Layer.provideMerge(LocalIntake.layerDatagrams({ port: 0 })),
+          Layer.provide(NodeHttpServer.layer(() => server, { port, host: "127.0.0.1" })),
+          Layer.orDie
+        ),
+        scope
+      )
+      port = (server.address() as AddressInfo).port
+      close = Effect.gen(function*() {
+        // A browser keeps its connections, and makes new ones for as long as it can.
+        const cutting = setInterval(() => server.closeAllConnections(), 20)
+        yield* Scope.close(scope, Exit.void)
+        clearInterval(cutting)
+      })
+      return services
+    })
+    const stop = Effect.suspend(() => {
+      const closing = close
+      close = Effect.void
+      return closing
+    })
+    yield* Effect.addFinalizer(() => stop)
+    const services = yield* listen
+    const { url } = Context.get(services, LocalIntake.LocalIntake)
+    return {
+      url,
+      dogstatsd: Context.get(services, LocalIntake.Datagrams).url,
+      post: postTo(url),
+      stop,
+      start: Effect.asVoid(listen),
+      now: () => Math.floor(Date.now() / 1000)
+    }
+  })
 
 export const noHealth: Health = {
   requests: 0,
@@ -333,7 +467,7 @@ export const serve = (options: { readonly limits?: Hello["limits"] } = {}): Effe
           for (const feed of feeds) write(feed, name, data)
         }),
       update: (part) => Effect.sync(() => tell(part)),
-      post: (path, body) => act(() => fetch(url + path, { method: "POST", body: JSON.stringify(body) })),
+      post: postTo(url),
       stop,
       start: Effect.suspend(() => {
         instance++
