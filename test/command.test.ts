@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { createHash } from "node:crypto"
 import { createSocket } from "node:dgram"
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { connect, createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
@@ -244,6 +245,38 @@ describe("effect-threadstats intake", () => {
       const { code, stderr } = yield* stop(child)
       assert.strictEqual(code, 0)
       assert.match(stderr, /0\.0\.0\.0 can be reached from other machines/)
+    }))
+
+  it.scopedLive("--open hands the page to what the system has for that, and says when there is nothing", () =>
+    Effect.gen(function*() {
+      const opened = join(folder, "opened")
+      for (const name of ["xdg-open", "open"]) {
+        writeFileSync(
+          join(folder, name),
+          `#!/bin/sh\necho "$1" > "${opened}.part"; /bin/mv "${opened}.part" "${opened}"\n`,
+          {
+            mode: 0o755
+          }
+        )
+      }
+      const start = (path: string) =>
+        Effect.gen(function*() {
+          const child = yield* node([command, "intake", "--open", "--port", "0", "--no-dogstatsd"], { PATH: path })
+          return { child, url: (yield* child.line).split("=")[1]! }
+        })
+      const first = yield* start(folder)
+      yield* Effect.sync(() => existsSync(opened)).pipe(
+        Effect.repeat({ until: (is) => is, schedule: Schedule.spaced("20 millis") }),
+        Effect.timeout("20 seconds")
+      )
+      assert.strictEqual(readFileSync(opened, "utf8").trim(), first.url)
+      assert.strictEqual((yield* stop(first.child)).code, 0)
+
+      const second = yield* start(join(folder, "nowhere"))
+      assert.strictEqual((yield* post(second.url, gauge("a"))).status, 202)
+      const { code, stderr } = yield* stop(second.child)
+      assert.strictEqual(code, 0)
+      assert.match(stderr, /^effect-threadstats: no browser could be started: .*ENOENT$/m)
     }))
 
   it.scopedLive("shows the page that lies beside it, whose scripts are the only ones that run", () =>

@@ -323,6 +323,21 @@ describe("lines", () => {
     assert.deepStrictEqual(steps.line("max", frame), [70, 50, null, null, null])
   })
 
+  it("marks events that are near to each other once, as what matters most", () => {
+    assert.deepStrictEqual(
+      Lines.marksOf([[30, "info"], [0, "info"], [11, "error"], [5, "warning"], [12, "success"]], 12),
+      [
+        [0, "error"],
+        [12, "success"],
+        [30, "info"]
+      ]
+    )
+    assert.deepStrictEqual(Lines.marksOf([], 12), [])
+    // an event every second is marked all along, and not only where it began
+    const often = Array.from({ length: 100 }, (_, x) => [x, "info"] as const)
+    assert.deepStrictEqual(Lines.marksOf(often, 12).map(([x]) => x), [0, 12, 24, 36, 48, 60, 72, 84, 96])
+  })
+
   it("draws the groups that weigh most, in their order", () => {
     const state = stateWith({
       series: [1, 2, 3].map((id) => row(id, { kind: "count", tags: [`k:${id}`] })),

@@ -284,3 +284,23 @@ export const spark = (metric: Metric, steps: number, now: number): ReadonlyArray
   all.fill(frame, () => true)
   return all.line("p50", frame)
 }
+
+/** From what matters least. */
+const alerts: ReadonlyArray<string> = ["info", "success", "warning", "error"]
+
+/**
+ * The marks for events at these places: none nearer to the one before it than `gap`, so that many are no wall. One that stands
+ * for several is of the kind that matters most.
+ */
+export const marksOf = (
+  places: ReadonlyArray<readonly [x: number, alertType: string]>,
+  gap: number
+): ReadonlyArray<readonly [x: number, alertType: string]> => {
+  const marks: Array<readonly [x: number, alertType: string]> = []
+  for (const [x, alertType] of [...places].sort(([a], [b]) => a - b)) {
+    const last = marks.at(-1)
+    if (last === undefined || x - last[0] >= gap) marks.push([x, alertType])
+    else if (alerts.indexOf(alertType) > alerts.indexOf(last[1])) marks[marks.length - 1] = [last[0], alertType]
+  }
+  return marks
+}

@@ -5,7 +5,7 @@ import uPlot from "uplot"
 import type { EventRow } from "../internal/intakeFeed.js"
 import { h, outside, type Palette } from "./dom.js"
 import * as Format from "./format.js"
-import type { Frame, Value } from "./lines.js"
+import { type Frame, marksOf, type Value } from "./lines.js"
 
 export interface Line {
   /** Lines with the same keys in the same order are the same plot. */
@@ -37,6 +37,9 @@ export interface Plot {
 /** How near to a mark the cursor has to be, in pixels. */
 const near = 6
 
+/** The least between two marks, in pixels. */
+const apart = 12
+
 const height = 280
 
 /** How opaque the band is below each line but the first. */
@@ -59,9 +62,11 @@ export const make = (parent: HTMLElement, options: {
     const left = self.cursor.left ?? -1
     let found: EventRow | undefined
     let distance = near + 1
+    let others = -1
     if (left >= 0) {
       for (const event of drawing!.events) {
         const d = Math.abs(self.valToPos(event.timestamp, "x") - left)
+        if (d <= near) others++
         if (d < distance) {
           found = event
           distance = d
@@ -72,7 +77,8 @@ export const make = (parent: HTMLElement, options: {
     if (found === undefined) return
     tooltip.replaceChildren(
       h("strong", {}, outside(found.title)),
-      h("span", { class: "dim" }, `${Format.clock(found.timestamp * 1000)} · `, outside(found.alertType))
+      h("span", { class: "dim" }, `${Format.clock(found.timestamp * 1000)} · `, outside(found.alertType)),
+      ...others > 0 ? [h("span", { class: "dim" }, `and ${Format.plural(others, "event")} more`)] : []
     )
     const x = self.valToPos(found.timestamp, "x") + self.over.offsetLeft
     tooltip.style.left = `${Math.min(Math.max(0, x - 90), Math.max(0, parent.clientWidth - 184))}px`
@@ -83,11 +89,12 @@ export const make = (parent: HTMLElement, options: {
     const { events, palette } = drawing!
     const density = uPlot.pxRatio
     ctx.save()
-    for (const event of events) {
-      const x = Math.round(self.valToPos(event.timestamp, "x", true))
-      if (x < bbox.left || x > bbox.left + bbox.width) continue
+    const places = events
+      .map(({ alertType, timestamp }) => [Math.round(self.valToPos(timestamp, "x", true)), alertType] as const)
+      .filter(([x]) => x >= bbox.left && x <= bbox.left + bbox.width)
+    for (const [x, alertType] of marksOf(places, apart * density)) {
       const bottom = bbox.top + bbox.height
-      ctx.strokeStyle = ctx.fillStyle = palette.alert[event.alertType] ?? palette.alert["info"]!
+      ctx.strokeStyle = ctx.fillStyle = palette.alert[alertType] ?? palette.alert["info"]!
       ctx.lineWidth = density
       ctx.setLineDash([2 * density, 3 * density])
       ctx.beginPath()
