@@ -217,8 +217,11 @@ export const chunk = <A>(
 export const split = <A>({ encoding, endpoint, entries }: Chunk<A>): Effect.Effect<Encoded<A>> =>
   Effect.map(Effect.forEach(halves(entries), (half) => fit(endpoint, half, encoding)), concat)
 
-/** Text is turned into bytes, and handed to the thread that packs, in pieces of this many characters. */
-const pieceLength = 128 * 1024
+/** Text is turned into bytes in pieces of this many characters: a piece ten times as long is no short-lived string any more. */
+const pieceLength = 16 * 1024
+
+/** Bytes are handed to the thread that packs in parts of this size, unless a line is longer. */
+const partSize = 128 * 1024
 
 /**
  * How hard zlib tries where there is much to pack: for the lines of many series 4 makes an eighth more than 6, in little
@@ -232,6 +235,8 @@ const maxWaiting = 4 * 1024 * 1024
 /** Packs what it is given, as it comes, on a thread of its own. */
 class Packer {
   private readonly parts: Array<Uint8Array> = []
+  /** What is packed, to be filled again: new memory costs more than what is written to it. */
+  private readonly spare: Array<Buffer> = []
   readonly stream: zlib.Deflate
   readonly packed: Promise<Uint8Array>
   constructor(encoding: Encoding) {
@@ -244,6 +249,17 @@ class Packer {
       stream.once("error", reject)
     })
   }
+
+  write(part: Buffer, used: number): void {
+    this.stream.write(part.subarray(0, used), () => {
+      if (part.length === partSize) this.spare.push(part)
+    })
+  }
+
+  /** A part to be filled. */
+  take(): Buffer | undefined {
+    return this.spare.pop()
+  }
 }
 
 /** A body that is being written. */
@@ -253,9 +269,13 @@ class Draft<A> implements Lines<A> {
   readonly ends: Array<number> = []
   oldest = Infinity
   size: number
-  text: string
   packer: Packer | undefined
-  private pieces: Array<Uint8Array> = []
+  private text: string
+  /** How much of it is in parts, which are full, or in the last one, which is being filled. */
+  private poured = 0
+  private parts: Array<Uint8Array> = []
+  private last: Buffer | undefined
+  private used = 0
   private readonly encoding: Encoding
   constructor(before: string, encoding: Encoding) {
     this.text = before
@@ -276,14 +296,37 @@ class Draft<A> implements Lines<A> {
     if (this.text.length >= pieceLength) this.pour()
   }
 
-  /** What is text yet becomes bytes, and what is more than is packed at once goes to be packed. */
+  /** What is text yet becomes bytes. */
   private pour(): void {
-    this.pieces.push(Buffer.from(this.text))
+    const bytes = this.size - this.poured
+    if (this.last === undefined || this.used + bytes > this.last.length) {
+      this.hand()
+      this.last = (bytes <= partSize ? this.packer?.take() : undefined) ??
+        Buffer.allocUnsafeSlow(Math.max(bytes, partSize))
+    }
+    // as many bytes as characters: all of them are ASCII
+    this.last.write(this.text, this.used, bytes, bytes === this.text.length ? "latin1" : "utf8")
+    this.used += bytes
+    this.poured = this.size
     this.text = ""
-    if (this.encoding === "identity" || (this.packer === undefined && this.size <= syncLimit)) return
-    this.packer ??= new Packer(this.encoding)
-    for (const piece of this.pieces) this.packer.stream.write(piece)
-    this.pieces = []
+  }
+
+  /** The last part is full, and what is more than is packed at once goes to be packed. */
+  private hand(): void {
+    const { last, used } = this
+    if (last === undefined) return
+    this.last = undefined
+    this.used = 0
+    if (this.encoding !== "identity" && this.poured > syncLimit) {
+      this.packer ??= new Packer(this.encoding)
+    }
+    if (this.packer === undefined) {
+      this.parts.push(last.subarray(0, used))
+      return
+    }
+    for (const part of this.parts) this.packer.stream.write(part)
+    this.parts = []
+    this.packer.write(last, used)
   }
 
   /** The body, as it travels. */
@@ -291,13 +334,14 @@ class Draft<A> implements Lines<A> {
     this.text += after
     this.size += after.length
     this.pour()
-    const { encoding, packer, pieces } = this
-    this.pieces = []
+    this.hand()
+    const { encoding, packer, parts } = this
+    this.parts = []
     if (packer !== undefined) {
       packer.stream.end()
       return Effect.promise(() => packer.packed)
     }
-    const bytes = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces)
+    const bytes = parts.length === 1 ? parts[0]! : Buffer.concat(parts)
     return encoding === "identity" ? Effect.succeed(bytes) : pack(bytes, encoding)
   }
 }

@@ -121,9 +121,11 @@ interface Head {
   readonly type: SeriesType | "distribution"
   readonly timestamp: number
   readonly before: string
+  readonly bytes: number
+  /** What stands around the context behind the value, and which of such pairs it is. */
   readonly after: string
   readonly end: string
-  readonly bytes: number
+  readonly pair: number
 }
 
 const numberText = (value: number): string => Number.isFinite(value) ? `${value}` : "null"
@@ -134,15 +136,32 @@ const numberText = (value: number): string => Number.isFinite(value) ? `${value}
  */
 export const lineWriter = (self: Dress, { after, before, context, end }: Syntax, writer: Writer<RolledUp>) => {
   const byName = new Map<string, Map<string, Head>>()
+  const pairs = new Map<string, number>()
+  /** What follows the value in the lines of the item at hand, by pair, and its bytes. */
+  const tails: Array<string | undefined> = []
+  const tailBytes: Array<number> = []
 
   const headOf = (heads: Map<string, Head>, name: string, suffix: string, type: Head["type"], timestamp: number) => {
     const known = heads.get(suffix)
     if (known !== undefined && known.type === type && known.timestamp === timestamp) return known
     const metric = suffix === "" ? nameOf(self, name) : `${nameOf(self, name)}.${suffix}`
     const parts = { before: before(metric, type, timestamp), after: after(type), end: end(metric) }
-    const head = { type, timestamp, ...parts, bytes: Buffer.byteLength(parts.before + parts.after + parts.end) }
+    const key = JSON.stringify([parts.after, parts.end])
+    const pair = pairs.get(key) ?? pairs.size
+    pairs.set(key, pair)
+    const head = { type, timestamp, ...parts, bytes: Buffer.byteLength(parts.before), pair }
     heads.set(suffix, head)
     return head
+  }
+
+  const add = (item: RolledUp, { after, before, bytes, end, pair }: Head, context: string, value: string) => {
+    let tail = tails[pair]
+    if (tail === undefined) {
+      // asking for its bytes also makes it one piece
+      tail = tails[pair] = after + context + end
+      tailBytes[pair] = Buffer.byteLength(tail)
+    }
+    writer.add(item, item.timestamp, before + value + tail, bytes + value.length + tailBytes[pair]!)
   }
 
   return (item: RolledUp, isDistribution: boolean): number => {
@@ -150,17 +169,15 @@ export const lineWriter = (self: Dress, { after, before, context, end }: Syntax,
     let heads = byName.get(name)
     if (heads === undefined) byName.set(name, heads = new Map())
     const shared = context(self, hostOf(self, item), withConstant(item.tags, self.tags))
-    const bytes = Buffer.byteLength(shared)
-    const add = ({ after, before, bytes: own, end }: Head, value: string) =>
-      writer.add(item, timestamp, before + value + after + shared + end, own + value.length + bytes)
+    tails.fill(undefined)
     if (isDistribution) {
       const values = wireValues(item.values)
-      add(headOf(heads, name, "", "distribution", timestamp), `[${values.map(numberText).join()}]`)
+      add(item, headOf(heads, name, "", "distribution", timestamp), shared, `[${values.map(numberText).join()}]`)
       return values.length
     }
     const points = item.points
     for (const { suffix, type, value } of points) {
-      add(headOf(heads, name, suffix, type, timestamp), numberText(value))
+      add(item, headOf(heads, name, suffix, type, timestamp), shared, numberText(value))
     }
     return points.length
   }
