@@ -416,7 +416,8 @@ const partOf = (values: Float64Array, used: number): Distribution => {
   return part
 }
 
-const median = (sorted: Float64Array): number => sorted[(sorted.length - 1) >> 1]! / 2 + sorted[sorted.length >> 1]! / 2
+const median = (sorted: Float64Array, length: number): number =>
+  sorted[(length - 1) >> 1]! / 2 + sorted[length >> 1]! / 2
 
 type Summary = (histogram: Histogram) => ReadonlyArray<Point>
 
@@ -438,31 +439,58 @@ const makeDraw = (random: PCGRandom): Shared["draw"] => {
   }
 }
 
+/** Up to so many values are sorted by insertion, which takes a fifth of what it takes to call for a sort. */
+const fewToSort = 32
+
+/** Sorts few values into an array that is used again and again, of which what is behind them means nothing. */
+const makeSorter = () => {
+  const sorted = new Float64Array(fewToSort)
+  return (values: ReadonlyArray<number>): Float64Array => {
+    if (values.length > fewToSort) return new Float64Array(values).sort()
+    for (let i = 0; i < values.length; i++) {
+      const value = values[i]!
+      let at = i
+      for (; at > 0 && sorted[at - 1]! > value; at--) sorted[at] = sorted[at - 1]!
+      sorted[at] = value
+    }
+    return sorted
+  }
+}
+
 const makeSummary = (options: Options, seconds: number): Summary => {
   const percentiles = options.percentiles.map((p) => ({ p, suffix: percentileSuffix(p) }))
-  return (histogram) => {
-    const sorted = Float64Array.from(histogram.sample).sort()
-    const rank = (p: number) => sorted[percentileIndex(p, sorted.length)]!
-    const aggregate = (name: Aggregate): Point => {
-      switch (name) {
-        case "min":
-          return { suffix: name, type: "gauge", value: histogram.min }
-        case "max":
-          return { suffix: name, type: "gauge", value: histogram.max }
-        case "count":
-          return { suffix: name, type: "rate", value: histogram.count / seconds }
-        case "avg":
-          return { suffix: name, type: "gauge", value: finite(histogram.sum) / histogram.count }
-        case "sum":
-          return { suffix: name, type: "gauge", value: finite(histogram.sum) }
-        case "median":
-          return { suffix: name, type: "gauge", value: median(sorted) }
-      }
+  const sort = makeSorter()
+  const aggregate = ({ count, max, min, sample, sum }: Histogram, name: Aggregate, sorted: Float64Array): number => {
+    switch (name) {
+      case "min":
+        return min
+      case "max":
+        return max
+      case "count":
+        return count / seconds
+      case "avg":
+        return finite(sum) / count
+      case "sum":
+        return finite(sum)
+      case "median":
+        return median(sorted, sample.length)
     }
-    return [
-      ...options.aggregates.map(aggregate),
-      ...percentiles.map(({ p, suffix }): Point => ({ suffix, type: "gauge", value: rank(p) }))
-    ]
+  }
+  return (histogram) => {
+    const length = histogram.sample.length
+    const sorted = sort(histogram.sample)
+    const points: Array<Point> = []
+    for (const name of options.aggregates) {
+      points.push({
+        suffix: name,
+        type: name === "count" ? "rate" : "gauge",
+        value: aggregate(histogram, name, sorted)
+      })
+    }
+    for (const { p, suffix } of percentiles) {
+      points.push({ suffix, type: "gauge", value: sorted[percentileIndex(p, length)]! })
+    }
+    return points
   }
 }
 

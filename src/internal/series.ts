@@ -99,9 +99,10 @@ const isPlain = /^[ !#-[\]-~]*$/
 export const quote = (text: string): string => isPlain.test(text) ? `"${text}"` : stringify(text)
 
 export const quoteAll = (texts: ReadonlyArray<string>): string => {
-  let quoted = ""
-  for (const text of texts) quoted += quoted === "" ? quote(text) : `,${quote(text)}`
-  return `[${quoted}]`
+  for (const text of texts) {
+    if (!isPlain.test(text)) return `[${texts.map(quote).join()}]`
+  }
+  return texts.length === 0 ? "[]" : `["${texts.join("\",\"")}"]`
 }
 
 /** As `JSON.stringify` has the items. */
@@ -169,10 +170,10 @@ export const lineWriter = (self: Dress, { after, before, context, end }: Syntax,
     let heads = byName.get(name)
     if (heads === undefined) byName.set(name, heads = new Map())
     const shared = context(self, hostOf(self, item), withConstant(item.tags, self.tags))
-    tails.fill(undefined)
+    for (let i = 0; i < tails.length; i++) tails[i] = undefined
     if (isDistribution) {
       const values = wireValues(item.values)
-      add(item, headOf(heads, name, "", "distribution", timestamp), shared, `[${values.map(numberText).join()}]`)
+      add(item, headOf(heads, name, "", "distribution", timestamp), shared, JSON.stringify(values))
       return values.length
     }
     const points = item.points
