@@ -14,7 +14,16 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as ApiKey from "./internal/apiKey.js"
 import * as Delivery from "./internal/delivery.js"
-import { type Chunk, encode, type Encoded, encodingOf, hasZstd, itemsOf, makeWriter } from "./internal/encoder.js"
+import {
+  type Chunk,
+  countOf,
+  encode,
+  type Encoded,
+  encodingOf,
+  hasZstd,
+  itemsOf,
+  makeWriter
+} from "./internal/encoder.js"
 import type { Endpoint, EnvelopedEndpoint } from "./internal/endpoints.js"
 import { distributionPoints, events, series, seriesV2 } from "./internal/endpoints.js"
 import * as HttpClientTransport from "./internal/httpClientTransport.js"
@@ -261,7 +270,7 @@ const concurrentRequests = 4
 
 const receiptOf = <A>(outcome: Delivery.Outcome<A>): Receipt =>
   outcome._tag === "Delivered"
-    ? { ...emptyReceipt, items: itemsOf(outcome.chunk).length, payloads: 1, bytes: outcome.chunk.body.byteLength }
+    ? { ...emptyReceipt, items: countOf(outcome.chunk), payloads: 1, bytes: outcome.chunk.body.byteLength }
     : emptyReceipt
 
 /** A chunk, or an item that is in none, that was not delivered, and why. */

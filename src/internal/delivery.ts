@@ -181,7 +181,7 @@ export const deliver = <A extends Item | RolledUp>(
       onFailure: (failure) => {
         if (failure._tag === "Overdue") return withoutOverdue(chunk, failure, ambiguous)
         if (chunk.encoding === "zstd" && failure.reason === "Rejected") return withoutZstd(chunk, ambiguous)
-        if (!isWorthASplit(failure) || Encoder.itemsOf(chunk).length === 1 || splits < 2) {
+        if (!isWorthASplit(failure) || Encoder.countOf(chunk) === 1 || splits < 2) {
           return Effect.succeed([{ _tag: "Failed", chunk, failure, ambiguous } as const])
         }
         splits -= 2

@@ -22,15 +22,22 @@ export interface Chunk<A = Item> {
   readonly encoding: Encoding
 }
 
-/** What each line of a body was written for, and how old the oldest is, in seconds since the epoch. */
+/**
+ * What the lines of a body were written for, each named once though it may have several lines, which follow each other. How
+ * many lines there are, and how old the oldest is, in seconds since the epoch.
+ */
 export interface Lines<A> {
   readonly owners: ReadonlyArray<A>
+  readonly count: number
   readonly oldest: number
 }
 
-/** What is in a chunk, item by item or line by line. */
+/** What is in a chunk. */
 export const itemsOf = <A>(chunk: Chunk<A>): ReadonlyArray<A> =>
   chunk.lines?.owners ?? chunk.entries.map(({ item }) => item)
+
+/** How many items or lines are in a chunk. */
+export const countOf = (chunk: Chunk<unknown>): number => chunk.lines?.count ?? chunk.entries.length
 
 /** An item that fits into no body. */
 export class Unencodable<A = Item> extends Data.TaggedError("Unencodable")<{
@@ -265,6 +272,9 @@ class Packer {
 /** A body that is being written. */
 class Draft<A> implements Lines<A> {
   readonly owners: Array<A> = []
+  /** How many lines there were before the first one of each owner. */
+  readonly firsts: Array<number> = []
+  private lastOwner: A | undefined
   /** Where each line ends, in bytes. */
   readonly ends: Array<number> = []
   oldest = Infinity
@@ -283,14 +293,22 @@ class Draft<A> implements Lines<A> {
     this.encoding = encoding
   }
 
+  get count(): number {
+    return this.ends.length
+  }
+
   add(owner: A, time: number, line: string, bytes: number): void {
-    if (this.owners.length > 0) {
+    if (this.ends.length > 0) {
       this.text += ","
       this.size++
     }
     this.text += line
     this.size += bytes
-    this.owners.push(owner)
+    if (owner !== this.lastOwner) {
+      this.lastOwner = owner
+      this.owners.push(owner)
+      this.firsts.push(this.ends.length)
+    }
     this.ends.push(this.size)
     if (time < this.oldest) this.oldest = time
     if (this.text.length >= pieceLength) this.pour()
@@ -367,13 +385,14 @@ class Written<A> implements Chunk<A> {
   }
 
   private readAll(): ReadonlyArray<Entry<A>> {
-    const { ends, owners } = this.lines
+    const { ends, firsts, owners } = this.lines
     const unpacked = this.encoding === "identity" ? this.body : unpackers[this.encoding]!(this.body)
     const text = Buffer.from(unpacked.buffer, unpacked.byteOffset, unpacked.byteLength)
     let start = this.endpoint.envelope![0].length
-    return owners.map((item, i) => {
-      const end = ends[i]!
-      const entry = { item, json: text.toString("utf8", start, end), bytes: end - start }
+    let owner = -1
+    return ends.map((end, i) => {
+      if (firsts[owner + 1] === i) owner++
+      const entry = { item: owners[owner]!, json: text.toString("utf8", start, end), bytes: end - start }
       start = end + 1
       return entry
     })
@@ -414,7 +433,7 @@ export const makeWriter = <A>(
       const isWithin = lines.size <= endpoint.limits.unpackedBytes && bytes.byteLength <= endpoint.limits.bytes
       return isWithin
         ? Effect.succeed<Encoded<A>>({ chunks: [chunk], unencodable: [] })
-        : lines.owners.length === 1
+        : lines.count === 1
         ? Effect.succeed<Encoded<A>>({ chunks: [], unencodable: [tooLarge(chunk.entries[0]!, endpoint)] })
         : split(chunk)
     }))

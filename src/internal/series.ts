@@ -119,6 +119,7 @@ export const syntax: Syntax = {
 
 /** What is the same in all lines of one metric and time. */
 interface Head {
+  readonly suffix: string
   readonly type: SeriesType | "distribution"
   readonly timestamp: number
   readonly before: string
@@ -136,23 +137,30 @@ const numberText = (value: number): string => Number.isFinite(value) ? `${value}
  * Says how many values went into them.
  */
 export const lineWriter = (self: Dress, { after, before, context, end }: Syntax, writer: Writer<RolledUp>) => {
-  const byName = new Map<string, Map<string, Head>>()
+  /** By the place of a point among those of its item. */
+  const byName = new Map<string, Array<Head>>()
   const pairs = new Map<string, number>()
   /** What follows the value in the lines of the item at hand, by pair, and its bytes. */
   const tails: Array<string | undefined> = []
   const tailBytes: Array<number> = []
 
-  const headOf = (heads: Map<string, Head>, name: string, suffix: string, type: Head["type"], timestamp: number) => {
-    const known = heads.get(suffix)
-    if (known !== undefined && known.type === type && known.timestamp === timestamp) return known
+  const headOf = (
+    heads: Array<Head>,
+    i: number,
+    name: string,
+    suffix: string,
+    type: Head["type"],
+    timestamp: number
+  ) => {
+    const known = heads[i]
+    if (known?.timestamp === timestamp && known.suffix === suffix && known.type === type) return known
     const metric = suffix === "" ? nameOf(self, name) : `${nameOf(self, name)}.${suffix}`
     const parts = { before: before(metric, type, timestamp), after: after(type), end: end(metric) }
     const key = JSON.stringify([parts.after, parts.end])
     const pair = pairs.get(key) ?? pairs.size
     pairs.set(key, pair)
-    const head = { type, timestamp, ...parts, bytes: Buffer.byteLength(parts.before), pair }
-    heads.set(suffix, head)
-    return head
+    const head = { suffix, type, timestamp, ...parts, bytes: Buffer.byteLength(parts.before), pair }
+    return heads[i] = head
   }
 
   const add = (item: RolledUp, { after, before, bytes, end, pair }: Head, context: string, value: string) => {
@@ -168,17 +176,18 @@ export const lineWriter = (self: Dress, { after, before, context, end }: Syntax,
   return (item: RolledUp, isDistribution: boolean): number => {
     const { name, timestamp } = item
     let heads = byName.get(name)
-    if (heads === undefined) byName.set(name, heads = new Map())
+    if (heads === undefined) byName.set(name, heads = [])
     const shared = context(self, hostOf(self, item), withConstant(item.tags, self.tags))
     for (let i = 0; i < tails.length; i++) tails[i] = undefined
     if (isDistribution) {
       const values = wireValues(item.values)
-      add(item, headOf(heads, name, "", "distribution", timestamp), shared, JSON.stringify(values))
+      add(item, headOf(heads, 0, name, "", "distribution", timestamp), shared, JSON.stringify(values))
       return values.length
     }
     const points = item.points
-    for (const { suffix, type, value } of points) {
-      add(item, headOf(heads, name, suffix, type, timestamp), shared, numberText(value))
+    for (let i = 0; i < points.length; i++) {
+      const { suffix, type, value } = points[i]!
+      add(item, headOf(heads, i, name, suffix, type, timestamp), shared, numberText(value))
     }
     return points.length
   }
