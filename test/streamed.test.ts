@@ -12,7 +12,7 @@ import {
 } from "effect-threadstats"
 import type { RollUp, Series } from "effect-threadstats"
 import { inflateSync } from "node:zlib"
-import { encode, type Encoded, makeWriter } from "../src/internal/encoder.js"
+import { countOf, encode, type Encoded, makeWriter } from "../src/internal/encoder.js"
 import { distributionPoints, type EnvelopedEndpoint, series, seriesV2 } from "../src/internal/endpoints.js"
 import { type Dress, lineWriter, sorted, syntax, toDistribution, toSeries } from "../src/internal/series.js"
 import { syntaxV2, toV2 } from "../src/internal/seriesV2.js"
@@ -84,6 +84,12 @@ describe("bodies that are written line by line", () => {
         const json = ({ entries }: { readonly entries: ReadonlyArray<{ readonly json: string }> }) =>
           entries.map((entry) => entry.json)
         assert.deepStrictEqual(streamed.chunks.map(json), batch.chunks.map(json))
+        // and each line of the item that it was written for
+        if (streamed.unencodable.length > 0) continue
+        const owners = own.flatMap((item) => isDistribution ? [item] : item.points.map(() => item))
+        const entries = streamed.chunks.flatMap((chunk) => chunk.entries)
+        assert.isTrue(entries.every(({ item }, i) => item === owners[i]))
+        assert.strictEqual(streamed.chunks.reduce((sum, chunk) => sum + countOf(chunk), 0), owners.length)
       }
     }), { fastCheck: { numRuns: 60 }, timeout: 60_000 })
 
@@ -91,7 +97,7 @@ describe("bodies that are written line by line", () => {
     "are those of a batch where they are large enough to be packed meanwhile, or too large once they are",
     () =>
       Effect.gen(function*() {
-        const items = Array.from({ length: 6000 }, (_, i): Series.Series => ({
+        const items = Array.from({ length: 12_000 }, (_, i): Series.Series => ({
           metric: `m.${(i * 2_654_435_761 % 4_294_967_296).toString(36)}.ü`,
           points: [[1_700_000_000, i]],
           type: "gauge",
@@ -101,10 +107,12 @@ describe("bodies that are written line by line", () => {
         for (const limit of [3_200_000, 20_000]) {
           const endpoint = { ...series, limits: { bytes: limit, unpackedBytes: 62_914_560 } }
           const writer = makeWriter<Series.Series>(endpoint, "deflate")
-          for (const item of items) {
+          for (const [i, item] of items.entries()) {
             const line = JSON.stringify(item)
             writer.add(item, 1_700_000_000, line, Buffer.byteLength(line))
             yield* writer.settle
+            // what is packed meanwhile leaves memory to write to
+            if (i % 100 === 0) yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
           }
           const streamed = yield* writer.end
           const sent = texts(streamed).flatMap((body) => JSON.parse(body).series)
