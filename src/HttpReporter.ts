@@ -30,13 +30,14 @@ import * as HttpClientTransport from "./internal/httpClientTransport.js"
 import { lazily } from "./internal/lazyError.js"
 import { pointWindow } from "./internal/limits.js"
 import * as NodeTransport from "./internal/nodeTransport.js"
+import * as noop from "./internal/noop.js"
 import { type Dress, lineWriter, sorted, type Syntax, syntax } from "./internal/series.js"
 import { fromV2, syntaxV2, toV2 } from "./internal/seriesV2.js"
 import { type Stream, withStream } from "./internal/streamed.js"
 import type * as Transport from "./internal/transport.js"
 import type { RolledUp } from "./MetricsAggregator.js"
 import type { Item, Receipt } from "./Reporter.js"
-import { addReceipts, Deadline, emptyReceipt, layerNoop, Reporter, ReporterError } from "./Reporter.js"
+import { addReceipts, Deadline, emptyReceipt, Reporter, ReporterError } from "./Reporter.js"
 import type { Series } from "./Series.js"
 import * as ThreadStatsConfig from "./ThreadStatsConfig.js"
 
@@ -59,7 +60,7 @@ const over = <R>(makeTransport: (settings: Settings) => Effect.Effect<Transport.
   settings: Settings
 ) => Effect.Effect<typeof Reporter.Service, ConfigError.ConfigError, R> =>
   Effect.fnUntraced(function*(settings: Settings) {
-    if (settings.disabled) return yield* Effect.provide(Reporter, layerNoop)
+    if (settings.disabled) return noop.make()
     const source = yield* Effect.serviceOption(ApiKey.ApiKey)
     const keys = Option.isSome(source)
       ? source.value

@@ -13,15 +13,17 @@ import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as FiberSet from "effect/FiberSet"
+import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { builtin } from "./internal/builtin.js"
 import * as lambdaApi from "./internal/lambdaApi.js"
+import { oneTurn } from "./internal/oneTurn.js"
 import * as unrefClock from "./internal/unrefClock.js"
+import { within } from "./internal/within.js"
 
 /**
  * Does work after the response.
@@ -108,10 +110,12 @@ export const make: (
   function*(options: Options = {}) {
     const url = yield* lambdaApi.address
     if (Option.isSome(yield* Config.option(Config.string("AWS_LAMBDA_MAX_CONCURRENCY")))) {
-      return yield* unsupported("Lambda Managed Instances send no event for an invocation")
+      return yield* failure("register", "Unsupported", "Lambda Managed Instances send no event for an invocation")
     }
     // The main thread may answer an invocation without this one, which would then hold the environment until the deadline.
-    if (!workerThreads().isMainThread) return yield* unsupported("invocations are not answered from a worker thread")
+    if (!workerThreads().isMainThread) {
+      return yield* failure("register", "Unsupported", "invocations are not answered from a worker thread")
+    }
     const clock = unrefClock.make(yield* Effect.clock)
     const identifier = yield* register(url, options).pipe(Effect.withClock(clock))
 
@@ -130,7 +134,14 @@ export const make: (
         : Effect.void
     )
     yield* Effect.addFinalizer(() => letGo)
-    const works = yield* FiberSet.make<void>()
+    const works = new Set<Fiber.RuntimeFiber<unknown>>()
+    const callOff = () => works.forEach((fiber) => fiber.unsafeInterruptAsFork(FiberId.none))
+    yield* Effect.addFinalizer(() =>
+      Effect.suspend(() => {
+        callOff()
+        return Effect.forEach(works, Fiber.await, { discard: true })
+      })
+    )
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
         alive = false
@@ -143,12 +154,12 @@ export const make: (
         held = { requestId: event.requestId, free }
         yield* letGo
         const left = Math.max(event.deadline - margin - clock.unsafeCurrentTimeMillis(), 0)
-        const inTime = yield* Effect.timeoutOption(Deferred.await(free), Duration.millis(left))
+        const inTime = yield* within(Effect.as(Deferred.await(free), true), left, () => Effect.succeed(false))
         held = undefined
         released = event.requestId
         given.clear()
         // What does not heed its interruption must not keep the environment beyond the deadline.
-        if (Option.isNone(inTime)) yield* Effect.fork(FiberSet.clear(works))
+        if (!inTime) callOff()
       })
 
     // Not in the scope: there is no way to deregister, and Lambda goes on waiting for this one to ask.
@@ -183,9 +194,12 @@ export const make: (
           return Effect.interruptible(Effect.zipRight(responseLeaves, done)).pipe(
             Effect.exit,
             Effect.zipRight(ended),
-            (effect) => FiberSet.run(works, effect),
-            Effect.uninterruptible,
-            Effect.asVoid
+            Effect.forkDaemon,
+            Effect.map((fiber) => {
+              works.add(fiber)
+              fiber.addObserver(() => works.delete(fiber))
+            }),
+            Effect.uninterruptible
           )
         })
     }
@@ -209,13 +223,7 @@ const margin = 100
 const patience = 2000
 
 /** The response is sent from this thread: by promise callbacks, then by the event loop. */
-const responseLeaves = Effect.repeatN(
-  Effect.async<void>((resume) => {
-    const immediate = setImmediate(() => resume(Effect.void))
-    return Effect.sync(() => clearImmediate(immediate))
-  }),
-  2
-)
+const responseLeaves = Effect.zipRight(oneTurn, Effect.zipRight(oneTurn, oneTurn))
 
 interface Invoke {
   readonly requestId: string
@@ -223,28 +231,18 @@ interface Invoke {
   readonly deadline: number
 }
 
+const failure = (
+  operation: LambdaExtensionError["operation"],
+  reason: LambdaExtensionError["reason"],
+  description: string,
+  more?: { readonly status?: number; readonly cause?: unknown }
+) => new LambdaExtensionError({ operation, reason, status: undefined, description, ...more })
+
 const failed = (operation: LambdaExtensionError["operation"]) => (error: lambdaApi.LambdaApiError) =>
-  new LambdaExtensionError({
-    operation,
-    reason: error.reason,
-    status: undefined,
-    description: error.message,
-    cause: error.cause
-  })
+  failure(operation, error.reason, error.message, { cause: error.cause })
 
 const refused = (operation: LambdaExtensionError["operation"], answer: lambdaApi.Answer) =>
-  new LambdaExtensionError({
-    operation,
-    reason: "Refused",
-    status: answer.status,
-    description: lambdaApi.describe(answer)
-  })
-
-const unsupported = (description: string) =>
-  new LambdaExtensionError({ operation: "register", reason: "Unsupported", status: undefined, description })
-
-const malformed = (operation: LambdaExtensionError["operation"], description: string) =>
-  new LambdaExtensionError({ operation, reason: "Malformed", status: undefined, description })
+  failure(operation, "Refused", lambdaApi.describe(answer), { status: answer.status })
 
 const version = "/2020-01-01/extension"
 
@@ -277,60 +275,44 @@ type Told = lambdaApi.Answer | {
   readonly description: string
 }
 
-const timedOut = () =>
-  new LambdaExtensionError({
-    operation: "register",
-    reason: "TimedOut",
-    status: undefined,
-    description: `no answer within ${patience} milliseconds`
+const timedOut = () => failure("register", "TimedOut", `no answer within ${patience} milliseconds`)
+
+const startThread = (request: lambdaApi.Prepared) => {
+  const { MessageChannel, Worker } = workerThreads()
+  const signal = new Int32Array(new SharedArrayBuffer(4))
+  const { port1: port, port2 } = new MessageChannel()
+  const worker = new Worker(registration, {
+    eval: true,
+    // Nothing that NODE_OPTIONS preloads, and no secrets.
+    env: {},
+    execArgv: [],
+    workerData: { port: port2, request, signal },
+    transferList: [port2]
   })
+  worker.on("error", () => {})
+  worker.unref()
+  return { port, signal, worker }
+}
 
 /** The same request, from another thread. This one sleeps meanwhile, so nothing else can happen in it. */
-const requestBlocking = (
-  request: lambdaApi.Prepared
-): Effect.Effect<lambdaApi.Answer, LambdaExtensionError> =>
-  Effect.acquireUseRelease(
-    Effect.try({
-      try: () => {
-        const { MessageChannel, Worker } = workerThreads()
-        const signal = new Int32Array(new SharedArrayBuffer(4))
-        const { port1, port2 } = new MessageChannel()
-        const worker = new Worker(registration, {
-          eval: true,
-          // Nothing that NODE_OPTIONS preloads, and no secrets.
-          env: {},
-          execArgv: [],
-          workerData: { port: port2, request, signal },
-          transferList: [port2]
-        })
-        worker.on("error", () => {})
-        worker.unref()
-        return { port: port1, signal, worker }
-      },
-      catch: (cause) =>
-        new LambdaExtensionError({
-          operation: "register",
-          reason: "Unsupported",
-          status: undefined,
-          description: "no thread could be started",
-          cause
-        })
-    }),
-    ({ port, signal }) =>
-      Effect.suspend(() => {
-        Atomics.wait(signal, 0, 0, patience)
-        const told: Told | undefined = workerThreads().receiveMessageOnPort(port)?.message
-        if (told === undefined) return timedOut()
-        if ("status" in told) return Effect.succeed(told)
-        const cause = new Error(told.description)
-        return failed("register")(new lambdaApi.LambdaApiError({ reason: told.reason, cause }))
-      }),
-    ({ port, worker }) =>
-      Effect.sync(() => {
-        port.close()
-        void worker.terminate()
-      })
-  )
+const requestBlocking = (request: lambdaApi.Prepared): Effect.Effect<lambdaApi.Answer, LambdaExtensionError> =>
+  Effect.suspend(() => {
+    let thread: ReturnType<typeof startThread>
+    try {
+      thread = startThread(request)
+    } catch (cause) {
+      return failure("register", "Unsupported", "no thread could be started", { cause })
+    }
+    const { port, signal, worker } = thread
+    Atomics.wait(signal, 0, 0, patience)
+    const told: Told | undefined = workerThreads().receiveMessageOnPort(port)?.message
+    port.close()
+    void worker.terminate()
+    if (told === undefined) return timedOut()
+    if ("status" in told) return Effect.succeed(told)
+    const cause = new Error(told.description)
+    return failed("register")(new lambdaApi.LambdaApiError({ reason: told.reason, cause }))
+  })
 
 /** Gives the identifier under which Lambda knows the extension. */
 const register = (base: URL, options: Options): Effect.Effect<string, LambdaExtensionError> => {
@@ -341,16 +323,13 @@ const register = (base: URL, options: Options): Effect.Effect<string, LambdaExte
     body: JSON.stringify({ events: ["INVOKE"] })
   }
   const answer = options.blocking === false
-    ? lambdaApi.requestUnref(base, request).pipe(
-      Effect.mapError(failed("register")),
-      Effect.timeoutFail({ duration: Duration.millis(patience), onTimeout: timedOut })
-    )
+    ? within(Effect.mapError(lambdaApi.requestUnref(base, request), failed("register")), patience, timedOut)
     : requestBlocking(lambdaApi.prepare(base, request))
   return Effect.flatMap(answer, (answer) => {
     if (answer.status !== 200) return refused("register", answer)
     const identifier = answer.headers["lambda-extension-identifier"]
     return identifier === undefined || identifier === ""
-      ? malformed("register", "a registration without an identifier")
+      ? failure("register", "Malformed", "a registration without an identifier")
       : Effect.succeed(identifier)
   })
 }
@@ -367,7 +346,7 @@ const next = (base: URL, identifier: string): Effect.Effect<Invoke, LambdaExtens
       const event = Option.getOrUndefined(Option.liftThrowable(JSON.parse)(answer.body))
       return event?.eventType === "INVOKE" && typeof event.requestId === "string" && Number.isFinite(event.deadlineMs)
         ? Effect.succeed({ requestId: event.requestId, deadline: event.deadlineMs })
-        : malformed("next", "an event that is no invocation")
+        : failure("next", "Malformed", "an event that is no invocation")
     })
   )
 

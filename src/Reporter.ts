@@ -14,6 +14,7 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import type { Event } from "./Event.js"
 import * as auto from "./internal/auto.js"
+import * as noop from "./internal/noop.js"
 import type { DistributionSeries, SampleSeries, Series } from "./Series.js"
 import type { Options } from "./ThreadStatsConfig.js"
 
@@ -297,16 +298,7 @@ export const layerAuto: Layer.Layer<Reporter, ConfigError> = /*#__PURE__*/ layer
  * @since 0.1.0
  * @category layers
  */
-export const layerNoop: Layer.Layer<Reporter> = /*#__PURE__*/ Layer.sync(Reporter, () => {
-  const accept = (batch: ReadonlyArray<Item>) => Effect.succeed({ ...emptyReceipt, items: batch.length })
-  return Reporter.of({
-    temporality: "total",
-    flushMetrics: accept,
-    flushDistributions: accept,
-    flushEvents: accept,
-    warm: Effect.void
-  })
-})
+export const layerNoop: Layer.Layer<Reporter> = /*#__PURE__*/ Layer.sync(Reporter, () => noop.make())
 
 /**
  * What a {@link layerMemory} reporter was handed, for a look from a test: one array element per call.

@@ -15,6 +15,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -31,6 +32,7 @@ import type { BreakerState } from "./internal/breaker.js"
 import * as makeEvent from "./internal/event.js"
 import * as Ledger from "./internal/ledger.js"
 import * as limits from "./internal/limits.js"
+import * as noop from "./internal/noop.js"
 import * as RecordingClock from "./internal/recordingClock.js"
 import type { Tags } from "./internal/tags.js"
 import { type TimeInput, toMillis, windowFault } from "./internal/time.js"
@@ -681,13 +683,14 @@ export const fromConfig = (
     if (config.periodicFlush && Duration.isFinite(config.flushInterval)) {
       for (const effect of way.periodic) {
         // as `Schedule.spaced` would, which is as much code as the reporter
-        yield* Effect.sleep(config.flushInterval).pipe(
+        const loop = yield* Effect.sleep(config.flushInterval).pipe(
           Effect.zipRight(Effect.withClock(effect, clock)),
           Effect.forever,
           Effect.withClock(unrefClock.make(clock)),
-          Effect.forkScoped,
+          Effect.forkDaemon,
           Effect.interruptible
         )
+        yield* Effect.addFinalizer(() => Fiber.interrupt(loop))
       }
       if (unrefClock.isLive(clock)) yield* flushBeforeExit(lastFlush)
     }
@@ -835,7 +838,7 @@ export const layerDogStatsDWith = (options?: DogStatsDOptions): Layer.Layer<Thre
           fromConfig(config),
           Reporter.Reporter,
           config.disabled
-            ? Effect.provide(Reporter.Reporter, Reporter.layerNoop)
+            ? Effect.sync(() => noop.make())
             : DogStatsDReporter.make(options?.dogstatsd)
         )
       ))

@@ -910,6 +910,17 @@ describe("over node:http", () => {
       assert.deepStrictEqual(count, { opened: 1, open: 0 })
     }))
 
+  it.scoped("what is flushed at once opens the connection itself, and nothing warms up beside it", () =>
+    Effect.gen(function*() {
+      const { count, url } = yield* counting
+      const reporter = yield* HttpReporter.makeNode(settings(url))
+      const warming = yield* Effect.fork(reporter.warm)
+      yield* Effect.yieldNow()
+      yield* reporter.flushMetrics(metrics)
+      yield* Fiber.join(warming)
+      assert.deepStrictEqual(count, { opened: 1, open: 1 })
+    }))
+
   it.scoped("a connection that has lain idle, as in a frozen environment, is not used again", () =>
     Effect.gen(function*() {
       const { count, url } = yield* counting

@@ -16,6 +16,7 @@ import type { ThreadStatsConfig } from "../ThreadStatsConfig.js"
 import * as Breaker from "./breaker.js"
 import * as delivery from "./flush.js"
 import * as Ledger from "./ledger.js"
+import { oneTurn } from "./oneTurn.js"
 import * as Retention from "./retention.js"
 import * as selfMetrics from "./selfMetrics.js"
 import * as wire from "./series.js"
@@ -141,12 +142,6 @@ const oneByOne = (items: ReadonlyArray<RolledUp>): () => ReadonlyArray<RolledUp>
  */
 const sliceWork = 16_000
 const lineWork = 8
-
-/** The event loop comes round once: timers, sockets, whatever else there is. */
-const oneTurn = Effect.async<void>((resume) => {
-  const handle = setImmediate(() => resume(Effect.void))
-  return Effect.sync(() => clearImmediate(handle))
-})
 
 /** Takes items out and writes them, a slice at a time, and says whether that was all, in time. */
 const inSlices = (

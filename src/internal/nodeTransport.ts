@@ -10,6 +10,7 @@ import type * as Scope from "effect/Scope"
 import * as Http from "node:http"
 import * as alarm from "./alarm.js"
 import { builtin } from "./builtin.js"
+import { oneTurn } from "./oneTurn.js"
 import * as Transport from "./transport.js"
 
 /** What the two modules have in common. */
@@ -34,6 +35,7 @@ export const make = (options: Transport.Options): Effect.Effect<Transport.Transp
   Effect.suspend(() => {
     let pool: Pool | undefined
     let usedAt = 0
+    let requests = 0
     const opened = (): Pool => {
       // of the two only the one that is needed is loaded
       const { Agent, request }: Protocol = /^https:/i.test(options.apiUrl) ? builtin<Protocol>("node:https") : Http
@@ -46,11 +48,21 @@ export const make = (options: Transport.Options): Effect.Effect<Transport.Transp
           const now = clock.unsafeCurrentTimeMillis()
           if (now - usedAt > longestIdle) closeIdle(pool.agent)
           usedAt = now
+          requests++
           return exchange(pool, request, limit, failed, clock)
         }),
       options
     )
-    return Effect.as(Effect.addFinalizer(() => Effect.sync(() => pool?.agent.destroy())), transport)
+    const warm: Transport.Transport["warm"] = (key) =>
+      Effect.suspend(() => {
+        const before = requests
+        // What is sent at once, as by a function that starts with its first invocation, opens the connection itself.
+        return Effect.zipRight(
+          oneTurn,
+          Effect.suspend(() => requests === before ? transport.warm(key) : Effect.void)
+        )
+      })
+    return Effect.as(Effect.addFinalizer(() => Effect.sync(() => pool?.agent.destroy())), { ...transport, warm })
   })
 
 const closeIdle = (agent: Http.Agent): void => {

@@ -8,6 +8,7 @@ import type { Event } from "../Event.js"
 import type { EventsAggregator } from "../EventsAggregator.js"
 import type { MetricsAggregator, Retained, Snapshot } from "../MetricsAggregator.js"
 import type { Held, Loaded, RetainedStore, RetainedStoreError } from "../RetainedStore.js"
+import { within } from "./within.js"
 
 /** What a client has to do with its store. None of it fails, or takes longer than until `deadline`. */
 export interface Retention {
@@ -47,17 +48,19 @@ export const make = (
    * Leaves alone, when time is up, what is at work in the store, and calls off what waits for that: with a store that
    * hangs there is never more than one.
    */
-  const within = Effect.fnUntraced(function*(deadline: number, effect: Effect.Effect<void, RetainedStoreError>) {
+  const inTime = Effect.fnUntraced(function*(deadline: number, effect: Effect.Effect<void, RetainedStoreError>) {
     const fiber = yield* Effect.forkDaemon(Effect.interruptible(effect))
     const left = Math.max(0, deadline - (yield* Clock.currentTimeMillis))
     // on a fiber of its own: the flush that waits here has taken out what it has to book
-    const waiting = yield* Effect.forkDaemon(Fiber.await(fiber).pipe(Effect.interruptible, Effect.timeoutOption(left)))
+    const waiting = yield* Effect.forkDaemon(
+      within(Effect.interruptible(Fiber.await(fiber)), left, () => Effect.succeed(undefined))
+    )
     const ended = yield* Fiber.join(waiting)
-    if (Option.isNone(ended)) {
+    if (ended === undefined) {
       note("the store for undelivered data took too long")
       yield* Fiber.interruptFork(fiber)
-    } else if (Exit.isFailure(ended.value)) {
-      const failure = Cause.failureOption(ended.value.cause)
+    } else if (Exit.isFailure(ended)) {
+      const failure = Cause.failureOption(ended.cause)
       note(Option.isSome(failure) ? failure.value.message : "the store for undelivered data died")
     }
   })
@@ -103,7 +106,7 @@ export const make = (
   const repeatable = options.isRepeatable === undefined ? everything : onlyRepeatable(options.isRepeatable)
 
   return {
-    adopt: (deadline) => within(deadline, adopt),
+    adopt: (deadline) => inTime(deadline, adopt),
     beforeSending: (drain, deadline) =>
       Effect.suspend(() => {
         if (store.isEmpty()) return drain
@@ -120,11 +123,11 @@ export const make = (
               // nothing may be recorded between the two
               Effect.withMaxOpsBeforeYield(Number.MAX_SAFE_INTEGER)
             )
-        return Effect.zipRight(within(deadline, save(take)), once)
+        return Effect.zipRight(inTime(deadline, save(take)), once)
       }),
     afterFlush: (complete, deadline) =>
       Effect.suspend(() =>
-        complete && store.isEmpty() ? Effect.void : within(deadline, save(complete ? leftOf : everything))
+        complete && store.isEmpty() ? Effect.void : inTime(deadline, save(complete ? leftOf : everything))
       ),
     takeNews: () => {
       const last = news

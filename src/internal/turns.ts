@@ -7,6 +7,7 @@ import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as RuntimeFlagsPatch from "effect/RuntimeFlagsPatch"
+import { within } from "./within.js"
 
 /** What one caller wants of a turn. */
 export interface Wish {
@@ -110,16 +111,13 @@ export const make = <A>(options: {
   /** A turn ends by the latest of its deadlines; a caller with an earlier one does not wait for that. */
   const endOf = (turn: Turn<A>, { deadline }: Wish): Effect.Effect<A> =>
     Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      Effect.raceFirst(
+      within(
         Effect.interruptible(Deferred.await(turn.end)),
-        Effect.sleep(Math.max(0, deadline - now)).pipe(
-          Effect.zipRight(Effect.suspend(() =>
-            turn.wish.deadline > deadline || (until ?? 0) > deadline
-              ? Effect.succeed(options.late)
-              : Deferred.await(turn.end)
-          )),
-          Effect.interruptible
-        )
+        Math.max(0, deadline - now),
+        () =>
+          turn.wish.deadline > deadline || (until ?? 0) > deadline
+            ? Effect.succeed(options.late)
+            : Effect.interruptible(Deferred.await(turn.end))
       ))
 
   const leave = (turn: Turn<A>) =>
