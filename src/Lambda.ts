@@ -610,7 +610,7 @@ const makeEnvironment = <R, LE>(
   const first = flush === "after-response" ? extensionOrWarning : Effect.succeed(Context.empty())
   let built: Runtime.Runtime<R | ThreadStats.ThreadStats> | undefined
   const build = (): Promise<Exit.Exit<Runtime.Runtime<R | ThreadStats.ThreadStats>, LE>> => {
-    // What `ManagedRuntime` does, at half of what that costs a cold start: as much as can be done at once is done at once.
+    // What `ManagedRuntime` does, in fewer steps: what can be done at once is done at once.
     const scope = Effect.runSync(Scope.make())
     const scheduler = new Scheduler.SyncScheduler()
     const building = first.pipe(
