@@ -429,6 +429,7 @@ export const make: (
     if (Option.isSome(datagrams)) {
       yield* datagrams.value.packets.pipe(
         Stream.runForEach((packet) => Effect.map(Clock.currentTimeMillis, (now) => desk.datagram(packet, now))),
+        Effect.interruptible,
         Effect.forkScoped
       )
     }

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import type { Browser, Page } from "playwright-core"
-import type { RequestRow, SeriesRow, Verdict } from "../src/internal/intakeFeed.js"
+import { noHealth, type RequestRow, type SeriesRow, type Verdict } from "../src/internal/intakeFeed.js"
 import {
   act,
   browser,
@@ -15,7 +15,6 @@ import {
   type Intake,
   legend,
   names,
-  noHealth,
   notInstalled,
   noUpdate,
   openPage,

@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "effect/FastCheck"
-import { gamma, type Hello, type SeriesRow, type Update } from "../src/internal/intakeFeed.js"
+import { gamma, type Hello, noHealth, type SeriesRow, type Update } from "../src/internal/intakeFeed.js"
 import * as Format from "../src/page/format.js"
 import * as Lines from "../src/page/lines.js"
 import * as Sketch from "../src/page/sketch.js"
 import * as Store from "../src/page/store.js"
-import { noHealth, noUpdate, sketchOf } from "./support/page.js"
+import { noUpdate, sketchOf } from "./support/page.js"
 
 const hello: Hello = {
   instance: "1",

@@ -151,3 +151,18 @@ export interface Health {
   /** How many series, points, events and requests were forgotten to stay within the limits. */
   readonly forgotten: number
 }
+
+/** Of an intake that has seen nothing. */
+export const noHealth: Health = {
+  requests: 0,
+  refused: 0,
+  bytes: 0,
+  unpackedBytes: 0,
+  series: 0,
+  points: 0,
+  values: 0,
+  events: 0,
+  datagrams: 0,
+  verdicts: {},
+  forgotten: 0
+}

@@ -12,7 +12,15 @@ import type {
   IntakeRequest,
   Limits
 } from "../LocalIntake.js"
-import type { EventRow, Health, RequestRow, SeriesRow, Update, Verdict } from "./intakeFeed.js"
+import {
+  type EventRow,
+  type Health,
+  noHealth,
+  type RequestRow,
+  type SeriesRow,
+  type Update,
+  type Verdict
+} from "./intakeFeed.js"
 import * as Judge from "./judge.js"
 import * as Sketch from "./sketch.js"
 
@@ -457,16 +465,4 @@ export type Memory = ReturnType<typeof make>
 /** What is a trait of a series, and not of a single point of it. */
 const isLasting = ({ outcome }: Verdict): boolean => outcome === "rewritten" || outcome === "warning"
 
-const emptyHealth = (): Writable<Health> => ({
-  requests: 0,
-  refused: 0,
-  bytes: 0,
-  unpackedBytes: 0,
-  series: 0,
-  points: 0,
-  values: 0,
-  events: 0,
-  datagrams: 0,
-  verdicts: {},
-  forgotten: 0
-})
+const emptyHealth = (): Writable<Health> => ({ ...noHealth, verdicts: {} })

@@ -2,15 +2,16 @@
  * What the page knows: the feed's messages, taken in one by one. It changes in place, as an update a few times a second with
  * a thousand series in it is no occasion for copies, and says by revisions what changed.
  */
-import type {
-  DistributionPoint,
-  EventRow,
-  Health,
-  Hello,
-  Messages,
-  RequestRow,
-  SeriesRow,
-  Update
+import {
+  type DistributionPoint,
+  type EventRow,
+  type Health,
+  type Hello,
+  type Messages,
+  noHealth,
+  type RequestRow,
+  type SeriesRow,
+  type Update
 } from "../internal/intakeFeed.js"
 
 export interface Series {
@@ -56,20 +57,6 @@ export interface State {
   health: Health
 }
 
-const nothing: Health = {
-  requests: 0,
-  refused: 0,
-  bytes: 0,
-  unpackedBytes: 0,
-  series: 0,
-  points: 0,
-  values: 0,
-  events: 0,
-  datagrams: 0,
-  verdicts: {},
-  forgotten: 0
-}
-
 export const make = (): State => ({
   revision: 0,
   shape: 0,
@@ -79,7 +66,7 @@ export const make = (): State => ({
   series: new Map(),
   events: new Map(),
   requests: new Map(),
-  health: nothing
+  health: noHealth
 })
 
 /** Takes in one message. */
@@ -111,7 +98,7 @@ const forgetAll = (state: State): void => {
   state.series.clear()
   state.events.clear()
   state.requests.clear()
-  state.health = nothing
+  state.health = noHealth
 }
 
 const take = (state: State, update: Update): void => {

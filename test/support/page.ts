@@ -20,9 +20,9 @@ import { fileURLToPath } from "node:url"
 import { type Browser, type BrowserContext, chromium, type Locator, type Page } from "playwright-core"
 import {
   gamma,
-  type Health,
   type Hello,
   type Messages,
+  noHealth,
   type SeriesRow,
   type Update
 } from "../../src/internal/intakeFeed.js"
@@ -239,20 +239,6 @@ export const serveIntake = (
       now: () => Math.floor(Date.now() / 1000)
     }
   })
-
-export const noHealth: Health = {
-  requests: 0,
-  refused: 0,
-  bytes: 0,
-  unpackedBytes: 0,
-  series: 0,
-  points: 0,
-  values: 0,
-  events: 0,
-  datagrams: 0,
-  verdicts: {},
-  forgotten: 0
-}
 
 export const noUpdate: Update = {
   now: 0,

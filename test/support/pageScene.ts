@@ -1,9 +1,16 @@
 /**
  * A shop's afternoon, as a local intake would have seen it: the same each time, but for when it is.
  */
-import type { EventRow, RequestRow, SeriesRow, Update, Verdict } from "../../src/internal/intakeFeed.js"
+import {
+  type EventRow,
+  noHealth,
+  type RequestRow,
+  type SeriesRow,
+  type Update,
+  type Verdict
+} from "../../src/internal/intakeFeed.js"
 import { random } from "./hostile.js"
-import { noHealth, sketchOf } from "./page.js"
+import { sketchOf } from "./page.js"
 
 const interval = 10
 
