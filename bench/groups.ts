@@ -100,6 +100,8 @@ const record100: Group = {
     peer("record", "ThreadStats, unsafe call, tags as a record", program("record", "threadstats", "makeRecord", few)),
     peer("built", "ThreadStats, unsafe call, tags built per call", program("record", "threadstats", "makeBuilt", few)),
     peer("bare-built", "bare-threadstats, tags built per call", program("record", "bare", "makeBuilt", few)),
+    peer("found", "floor: accumulators found by their tags", program("record", "floor", "makeFound", few)),
+    peer("held", "floor: accumulators held by the caller", program("record", "floor", "makeHeld", few)),
     peer("loop", "the loop itself", program("record", "loop", "make", few)),
     ...clients(few, fewLambda, fewHeavy)
   ],
@@ -140,6 +142,8 @@ const record100k: Group = {
     peer("bound", "ThreadStats, bound instrument", program("record", "threadstats", "makeBound", many)),
     peer("built", "ThreadStats, unsafe call, tags built per call", program("record", "threadstats", "makeBuilt", many)),
     peer("bare-built", "bare-threadstats, tags built per call", program("record", "bare", "makeBuilt", many)),
+    peer("found", "floor: accumulators found by their tags", program("record", "floor", "makeFound", many)),
+    peer("held", "floor: accumulators held by the caller", program("record", "floor", "makeHeld", many)),
     peer("plain", "ThreadStats, uncompressed", program("record", "threadstats", "makeUncompressed", many)),
     ...clients(many, manyHeavy, many)
   ],

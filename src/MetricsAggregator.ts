@@ -248,24 +248,25 @@ export interface Options extends
 
 /** What is kept of a context in one bucket. */
 class Entry {
-  context: Identity
+  // what every point needs is first, and mostly comes with one look into memory
   bucket: Bucket
-  /** The same context's in a bucket that was used before this one. */
-  other: Entry | undefined = undefined
-  /** What a counter or gauge holds, which have no roll-up of their own. */
-  value: number
-  rollUp: RollUp.RollUp | undefined
   /** Points recorded and not taken out yet. */
   pending = 0
+  /** What a counter or gauge holds, which have no roll-up of their own. */
+  value = 0
+  rollUp: RollUp.RollUp | undefined
+  context: Identity
+  /** The same context's in a bucket that was used before this one. */
+  other: Entry | undefined = undefined
   /** Whether it was taken out before, and is kept for its total. */
   sent = false
 
   constructor(context: Identity, bucket: Bucket, content: number | RollUp.RollUp) {
     const isPlain = typeof content === "number"
-    this.context = context
     this.bucket = bucket
     this.value = isPlain ? content : 0
     this.rollUp = isPlain ? undefined : content
+    this.context = context
   }
 }
 
@@ -389,16 +390,16 @@ class Taken implements RolledUp {
     this.report = isLive ? undefined : asSamples ? () => [] : RollUp.report(rollUp)
   }
   get kind() {
-    return this.entry.context.name.kind
+    return this.entry.context.kind
   }
   get name() {
-    return this.entry.context.name.name
+    return this.entry.context.name
   }
   get host() {
     return this.entry.context.host
   }
   get tags() {
-    return this.entry.context.given
+    return this.entry.context.tags
   }
   get timestamp() {
     return this.from.start / 1000
@@ -424,11 +425,9 @@ const maxIdle = 10_000
 /** About what an entry takes in memory, besides its texts and what its roll-up grows by. */
 const entryBytes = 350
 
-const bytesOf = ({ context: { given, host, name }, rollUp }: Entry): number => {
-  let bytes = entryBytes + name.name.length + (host === null ? 0 : host.length) + (rollUp?.bytes() ?? 0)
-  for (const tag of given) bytes += tag.length
-  return bytes
-}
+const bytesOf = ({ context, rollUp }: Entry): number =>
+  entryBytes + context.name.length + (context.host === null ? 0 : context.host.length) + context.characters +
+  (rollUp?.bytes() ?? 0)
 
 /** What is to be recorded under, or why it cannot be: the reason that is the first one for a point, too. */
 const look = (
@@ -485,7 +484,7 @@ const unsafeMake = (
   const interval = Duration.toMillis(config.rollUpInterval)
   const makeRollUp = RollUp.factory({ ...config, random: new PCGRandom(seed) })
   const ledger = Ledger.make<DropReason>()
-  const contexts = Contexts.make<Entry>(maxContexts + maxIdle)
+  const contexts = Contexts.make<Entry>(maxContexts + maxIdle, seed)
   const buckets = new Map<number, Bucket>()
   /** The same, the oldest first, and some that are gone. */
   let ordered: Array<Bucket> = []
@@ -530,7 +529,7 @@ const unsafeMake = (
     hasRoom = values < maxValues && bytes < maxBytes
   }
 
-  const rollUpOf = ({ context, rollUp, value }: Entry): RollUp.RollUp => rollUp ?? makeRollUp(context.name.kind, value)
+  const rollUpOf = ({ context, rollUp, value }: Entry): RollUp.RollUp => rollUp ?? makeRollUp(context.kind, value)
 
   const valueCount = ({ rollUp }: Entry): number => rollUp === undefined ? 0 : RollUp.valueCount(rollUp)
 
@@ -613,7 +612,7 @@ const unsafeMake = (
   const hold = (bucket: Bucket, entry: Entry, points: number) => {
     if (entry.pending === 0) {
       bucket.dirty.push(entry)
-      if (isDistribution(entry.context.name.kind)) bucket.valued.push(entry)
+      if (isDistribution(entry.context.kind)) bucket.valued.push(entry)
       pending++
       const size = bytesOf(entry)
       bytes += size
@@ -649,7 +648,7 @@ const unsafeMake = (
   }
 
   const drop = (reason: DropReason, bucket: Bucket, entry: Entry) => {
-    ledger.count(reason, entry.context.name.name, entry.pending)
+    ledger.count(reason, entry.context.name, entry.pending)
     const size = release(entry)
     bucket.version = ++version
     // What was sent once has to be known, or a later point would undercut it.
@@ -673,7 +672,7 @@ const unsafeMake = (
     if (oldest === undefined || entry === undefined) return false
     drop(reason, oldest, entry)
     if (which === "valued") oldest.dirty.shrink()
-    else if (isDistribution(entry.context.name.kind)) oldest.valued.shrink()
+    else if (isDistribution(entry.context.kind)) oldest.valued.shrink()
     if (oldest.entries === 0) discard(oldest)
     return true
   }
@@ -688,8 +687,8 @@ const unsafeMake = (
       return
     }
     const before = bytesOf(entry)
-    entry.rollUp = makeRollUp(entry.context.name.kind, recorded.slice(most))
-    ledger.count("TooManyValues", entry.context.name.name, most)
+    entry.rollUp = makeRollUp(entry.context.kind, recorded.slice(most))
+    ledger.count("TooManyValues", entry.context.name, most)
     entry.pending -= most
     held -= most
     values -= most
@@ -766,8 +765,12 @@ const unsafeMake = (
   }
 
   /** One value of a series, or why it cannot be taken. */
-  const addTo = (context: Identity, value: RollUp.Value, time: number): DropReason | undefined => {
-    const { kind, name } = context.name
+  const addTo = (
+    kind: RollUp.Kind,
+    context: Identity,
+    value: RollUp.Value,
+    time: number
+  ): DropReason | undefined => {
     const latest = context.latest
     if (latest?.bucket === current && time === currentTime && latest.pending > 0 && (hasRoom || isPlain(kind))) {
       put(kind, latest, value)
@@ -784,7 +787,7 @@ const unsafeMake = (
       if (entry === undefined) {
         const bucket = current = bucketAt(start)
         currentTime = time
-        noteKind(kind, name)
+        noteKind(kind, context.name)
         entry = new Entry(context, bucket, empty(kind))
         attach(context, bucket, entry)
       }
@@ -808,7 +811,7 @@ const unsafeMake = (
     if (!isHost(host)) return "InvalidHost"
     const tags = point?.tags
     const context = contexts.find(kind, name, tags, host) ?? intern(kind, name, tags, host)
-    return typeof context === "string" ? context : addTo(context, value, time)
+    return typeof context === "string" ? context : addTo(kind, context, value, time)
   }
 
   const unsafeAdd: MetricsAggregator["Type"]["unsafeAdd"] = (kind, name, value, time, context) => {
@@ -838,7 +841,7 @@ const unsafeMake = (
       ? "InvalidTimestamp"
       : typeof seen === "string"
       ? seen
-      : addTo(contextOf(bound, seen), value, time)
+      : addTo(kind, contextOf(bound, seen), value, time)
     if (reason !== undefined) ledger.count(reason, name)
     return bound.context?.latest
   }
@@ -898,7 +901,7 @@ const unsafeMake = (
     into: Array<RolledUp>,
     isLive = false
   ): void => {
-    const distributed = addsUp(entry.context.name.kind)
+    const distributed = addsUp(entry.context.kind)
     let recorded = entry.pending
     out += recorded
     const size = release(entry)
@@ -967,7 +970,7 @@ const unsafeMake = (
           const bucket = due[next]!
           for (let entry = bucket.dirty.shiftDue(); entry !== undefined; entry = bucket.dirty.shiftDue()) {
             const taken: Array<RolledUp> = []
-            if (isDistribution(entry.context.name.kind)) bucket.valued.shrink()
+            if (isDistribution(entry.context.kind)) bucket.valued.shrink()
             if (bucket.start < now - maxAge) drop("Expired", bucket, entry)
             else takeOut(bucket, entry, temporality, false, taken, true)
             weigh()
@@ -986,7 +989,7 @@ const unsafeMake = (
       const before = bytesOf(entry)
       entry.rollUp.absorb(older.rollUp!)
       bytes += bytesOf(entry) - before
-    } else if (entry.context.name.kind === "counter") {
+    } else if (entry.context.kind === "counter") {
       entry.value = finite(entry.value) + finite(older.value)
     }
   }
@@ -995,8 +998,8 @@ const unsafeMake = (
   const putBack = (start: number, entry: Entry, recorded: number): Bucket => {
     forgotten.delete(start)
     const bucket = bucketAt(start)
-    const { given, host, name, target } = entry.context
-    const context = target ?? contexts.intern(name.kind, name.name, given, host) as Identity
+    const { host, kind, name, tags, target } = entry.context
+    const context = target ?? contexts.intern(kind, name, tags, host) as Identity
     const present = entryIn(context, bucket)
     values += valueCount(entry)
     if (present === undefined) {
@@ -1042,12 +1045,12 @@ const unsafeMake = (
     })
 
   const retainedOf = (start: number) => (entry: Entry): Retained => {
-    const { context: { given, host, name }, pending } = entry
+    const { context: { host, kind, name, tags }, pending } = entry
     return {
-      kind: name.kind,
-      name: name.name,
+      kind,
+      name,
       host,
-      tags: given,
+      tags,
       start,
       recorded: pending,
       state: rollUpOf(entry).state()

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FastCheck as fc, Layer } from "effect"
+import { Duration, Effect, FastCheck as fc, Layer } from "effect"
 import { MetricsAggregator } from "effect-threadstats"
 import type { Reporter, RollUp } from "effect-threadstats"
 
@@ -276,6 +276,96 @@ describe("MetricsAggregator", () => {
       assert.strictEqual(items.length, contexts.length)
       assert.isTrue(items.every(({ recorded }) => recorded === 1))
     }).pipe(Effect.provide(MetricsAggregator.layerDefault)))
+
+  it.effect.prop("a series is one, in whatever order its tags are given, however many they are", {
+    contexts: fc.uniqueArray(
+      fc.record({
+        kind: fc.constantFrom("counter" as const, "gauge" as const),
+        host: fc.option(fc.constantFrom("", "a", "b"), { nil: null }),
+        tags: fc.uniqueArray(fc.stringMatching(/^[a-c](:[xy]{1,2})?$/), { maxLength: 6 })
+      }),
+      {
+        minLength: 1,
+        maxLength: 20,
+        selector: ({ host, kind, tags }) => JSON.stringify([kind, host, tags.slice().sort()])
+      }
+    ),
+    orders: fc.array(fc.infiniteStream(fc.nat(1000)), { minLength: 1, maxLength: 4 })
+  }, ({ contexts, orders }) =>
+    Effect.gen(function*() {
+      for (const ranks of orders) {
+        for (const { host, kind, tags } of contexts) {
+          const ranked = tags.map((tag) => [ranks.next().value as number, tag] as const)
+          yield* add(kind, "a", 1, { host, tags: ranked.sort(([a], [b]) => a - b).map(([, tag]) => tag) })
+        }
+      }
+      const items = yield* drain()
+      const told = (item: { kind: string; host: string | null; tags: ReadonlyArray<string> }) =>
+        JSON.stringify([item.kind, item.host, item.tags.slice().sort()])
+      assert.sameMembers(items.map(told), contexts.map(told))
+      assert.isTrue(items.every(({ recorded }) => recorded === orders.length))
+    }).pipe(Effect.provide(MetricsAggregator.layerDefault)))
+
+  test("tells series apart by any part of them, though they look alike", () =>
+    Effect.gen(function*() {
+      const variants: Array<readonly [kind: RollUp.Kind, name: string, context: MetricsAggregator.PointContext]> = []
+      const texts = (at: number) => Array.from({ length: 6 }, (_, i) => i === at ? "one:alike" : "two:alike")
+      for (let length = 0; length <= 6; length++) {
+        for (let at = 0; at < length; at++) {
+          variants.push(["counter", "one.alike", { tags: texts(at).map((text, i) => `${i}${text}`).slice(0, length) }])
+        }
+        const tags = texts(-1).map((text, i) => `${i}${text}`).slice(0, length)
+        for (const host of [null, "one-alike", "two-alike"]) {
+          variants.push(["counter", "one.alike", { tags, host }], ["counter", "two.alike", { tags, host }])
+          variants.push(["gauge", "one.alike", { tags, host }])
+        }
+      }
+      for (let round = 0; round < 2; round++) {
+        for (const [kind, name, context] of variants) yield* add(kind, name, 1, context)
+      }
+      const items = yield* drain()
+      assert.deepStrictEqual(
+        items.map(({ host, kind, name, tags }) => [kind, name, host, tags]),
+        variants.map(([kind, name, { host = null, tags }]) => [kind, name, host, tags])
+      )
+      assert.isTrue(items.every(({ recorded }) => recorded === 2))
+    }))
+
+  /** Numbers of the same length, before what is the same in all of them. */
+  const alike = (count: number, ending: string) =>
+    Array.from({ length: count }, (_, i) => `id:${String(i).padStart(6, "0")}${ending}`)
+
+  const inTwoRounds = (tags: ReadonlyArray<string>) =>
+    Effect.gen(function*() {
+      const self = yield* MetricsAggregator.MetricsAggregator
+      for (let round = 0; round < 2; round++) {
+        for (const tag of tags) self.unsafeAdd("counter", "a", 1, now, { tags: [tag] })
+      }
+      return yield* drain()
+    }).pipe(Effect.provide(MetricsAggregator.layer({ maxContexts: 1_000_000 })))
+
+  for (
+    const [where, ending] of [["at their end", ""], ["before their end", "-abcdef"], ["far from it", "-".repeat(100)]]
+  ) {
+    it.effect(`tells thousands of series apart that differ ${where}`, () =>
+      Effect.gen(function*() {
+        const tags = alike(5000, ending!)
+        const items = yield* inTwoRounds(tags)
+        assert.deepStrictEqual(items.map((item) => item.tags), tags.map((tag) => [tag]))
+        assert.isTrue(items.every(({ recorded }) => recorded === 2))
+      }))
+  }
+
+  it.live("takes no longer for each series because many look alike", () =>
+    Effect.gen(function*() {
+      const timeOf = (tags: ReadonlyArray<string>) =>
+        Effect.map(Effect.timed(inTwoRounds(tags)), ([time]) => Duration.toMillis(time))
+      const ending = "-".repeat(100)
+      yield* inTwoRounds(alike(1000, ending))
+      const [few, many] = [yield* timeOf(alike(2000, ending)), yield* timeOf(alike(32_000, ending))]
+      // 16 times as many; compared one by one they would take 256 times as long
+      assert.isBelow(many, 80 * few)
+    }))
 
   test("keeps the tags in the order in which they were first seen, and a copy of them", () =>
     Effect.gen(function*() {

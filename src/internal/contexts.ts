@@ -1,79 +1,115 @@
 import type { Kind } from "../RollUp.js"
+import { maxTags, tagLength } from "./limits.js"
 import { fromInput, noTags, type TagFault, type Tags } from "./tags.js"
 
 /**
  * What identifies a series: kind, name, host and the set of tags. There is one object for each, found without building
- * a key: by name, and then by the tags in the order in which a caller gives them. `latest` is what the owner hangs on it.
+ * a key, by the tags in the order in which a caller gives them. `latest` is what the owner hangs on it.
+ *
+ * Most series have few tags. As fields they take half of what an array would. The fields are in the order in which finding
+ * needs them, because with many series most of the time goes into fetching them.
  */
 export class Context<A> {
-  /** Tags as given, by which this is found: with another order the same series is found by another object. */
-  readonly given: ReadonlyArray<string>
-  readonly host: string | null
+  group: Group<A>
+  /** The tags as given. With another order the same series is found by another object. */
+  readonly first: string | undefined
+  readonly second: string | undefined
+  readonly third: string | undefined
+  latest: A | undefined = undefined
+  /** Those behind the third one. */
+  readonly others: ReadonlyArray<string> | undefined
   /**
    * Itself, unless this only stands for another order of the same tags. `undefined` once it is forgotten, and another object
    * stands for the series.
    */
   target: Context<A> | undefined
-  readonly name: Name<A>
+  /** The next one of its group. */
   next: Context<A> | undefined = undefined
-  latest: A | undefined = undefined
 
-  constructor(name: Name<A>, given: ReadonlyArray<string>, host: string | null, target: Context<A> | undefined) {
-    this.name = name
-    this.given = given
-    this.host = host
+  constructor(group: Group<A>, tags: ReadonlyArray<string>, target?: Context<A>) {
+    const { length } = group
+    this.group = group
+    this.first = length > 0 ? tags[0] : undefined
+    this.second = length > 1 ? tags[1] : undefined
+    this.third = length > 2 ? tags[2] : undefined
+    this.others = length > 3 ? tags.slice(3) : undefined
     this.target = target ?? this
   }
-}
 
-/** All contexts of one kind and name, by the number of their tags. */
-export class Name<A> {
-  readonly kind: Kind
-  readonly name: string
-  readonly groups: Array<Group<A> | undefined> = []
-  /** The same name with another kind. */
-  other: Name<A> | undefined = undefined
-  constructor(kind: Kind, name: string) {
-    this.kind = kind
-    this.name = name
+  get kind(): Kind {
+    return this.group.kind
+  }
+
+  get name(): string {
+    return this.group.name
+  }
+
+  get host(): string | null {
+    return this.group.host
+  }
+
+  /** A new array, unless there are none. */
+  get tags(): ReadonlyArray<string> {
+    const { first, group: { length }, others, second, third } = this
+    if (length === 0) return noTags
+    if (length < 3) return length === 1 ? [first!] : [first!, second!]
+    return length === 3 ? [first!, second!, third!] : [first!, second!, third!, ...others!]
+  }
+
+  /** The length of all tags together. */
+  get characters(): number {
+    const { first, others, second, third } = this
+    let characters = 0
+    if (first !== undefined) characters += first.length
+    if (second !== undefined) characters += second.length
+    if (third !== undefined) characters += third.length
+    if (others !== undefined) { for (const tag of others) characters += tag.length }
+    return characters
   }
 }
 
-/** Contexts whose tags are as many. */
-class Group<A> {
+/** Contexts of one kind, name and host whose tags are as many. */
+export class Group<A> {
+  readonly kind: Kind
+  readonly name: string
+  readonly host: string | null
   readonly length: number
-  root: Context<A> | Branch<A> | undefined = undefined
+  /** Whether its contexts only stand for another order of tags. */
+  readonly isOfOrders: boolean
+  /** The next one with the same name and host. */
+  readonly other: Group<A> | undefined
+  /** The context that came last, and from there by `next` to all of them. */
+  last: Context<A> | undefined = undefined
   /**
    * The keys of the tags, in order, as long as they are the same and distinct in all contexts: then no two of them have
    * the same tags in another order.
    */
-  shape: ReadonlyArray<string> | undefined
-  /** Where they are not: every context by its sorted tags. */
+  shape: ReadonlyArray<string> | undefined = undefined
+  /** Where they are not: every context by its sorted tags, and the group of those that stand for other orders. */
   sorted: Map<string, Context<A>> | undefined = undefined
-  constructor(length: number) {
+  orders: Group<A> | undefined = undefined
+
+  constructor(
+    kind: Kind,
+    name: string,
+    host: string | null,
+    length: number,
+    options: { readonly isOfOrders: boolean; readonly other: Group<A> | undefined }
+  ) {
+    this.kind = kind
+    this.name = name
+    this.host = host
     this.length = length
+    this.isOfOrders = options.isOfOrders
+    this.other = options.other
   }
 }
 
-/** Tells contexts apart by the tag at one position; the position behind the last one is the host. */
-class Branch<A> {
-  /** A context has one. */
-  readonly given: undefined = undefined
-  readonly position: number
-  readonly children = new Map<string | null, Context<A> | Branch<A>>()
-  constructor(position: number) {
-    this.position = position
-  }
+/** Whether they are those of the tags that are behind the third one, of which there are as many. */
+const areBehind = (others: ReadonlyArray<string>, tags: ReadonlyArray<string>): boolean => {
+  for (let i = 0; i < others.length; i++) if (others[i] !== tags[i + 3]) return false
+  return true
 }
-
-const isBranch = <A>(node: Context<A> | Branch<A> | undefined): node is Branch<A> =>
-  node !== undefined && node.given === undefined
-
-/** From so many on contexts are not compared one by one. */
-const longestChain = 4
-
-const at = <A>(context: Context<A>, position: number): string | null =>
-  position === context.given.length ? context.host : context.given[position]!
 
 const keyOfTag = (tag: string): string => {
   const colon = tag.indexOf(":")
@@ -83,122 +119,165 @@ const keyOfTag = (tag: string): string => {
 const hasKey = (tag: string, key: string): boolean =>
   tag.startsWith(key) && (tag.length === key.length ? !key.includes(":") : tag.charCodeAt(key.length) === 58)
 
-/** Every part is preceded by its length, so that no two different contexts share one. */
-const sortedKey = (tags: ReadonlyArray<string>, host: string | null): string => {
-  let key = host === null ? "-" : `${host.length}:${host}`
+/** Every tag is preceded by its length, so that no two different contexts of a group share one. */
+const sortedKey = (tags: ReadonlyArray<string>): string => {
+  let key = ""
   for (const tag of tags.slice().sort()) key += `${tag.length}:${tag}`
   return key
 }
 
-const search = <A>(group: Group<A>, tags: ReadonlyArray<string>, host: string | null): Context<A> | undefined => {
-  let node = group.root
-  let told = -1
-  const length = group.length
-  while (node !== undefined && node.given === undefined) {
-    const position = node.position
-    node = node.children.get(position === length ? host : tags[position]!)
-    told = position
+/** At first so many characters of a text are looked at, from its end. */
+const fewCharacters = 2
+
+/** Of so many that look alike, more characters are looked at from then on. Up to six may differ in their kind only. */
+const manyAlike = 8
+
+const smallest = 128
+
+/** Tables up to so many places are a quarter full at most, so that mostly the first look tells; larger ones save memory. */
+const sparse = 4096
+
+/** What texts mostly differ in. */
+const ending = (text: string): number => {
+  const { length } = text
+  return length < fewCharacters
+    ? length
+    : text.charCodeAt(length - 1) ^ (text.charCodeAt(length - 2) << 8) ^ (length << 16)
+}
+
+/** Where there is nothing. */
+const none = 0
+
+/**
+ * A table of contexts with open addressing: the numbers that texts are turned into lie together, so that looking for one
+ * of many contexts hardly goes anywhere but to that one. The texts are not read whole to find a place, as long as a
+ * few characters tell them apart; what is found is compared whole.
+ */
+class Table<A> {
+  private readonly factor: number
+  private characters = fewCharacters
+  private hashes = new Int32Array(smallest)
+  private contexts: Array<Context<A> | undefined> = new Array(smallest).fill(undefined)
+  /** The upper bits of a number tell its place. */
+  private shift = 32 - Math.log2(smallest)
+  size = 0
+
+  constructor(seed: number) {
+    // nobody who chooses texts can know which of them share a place
+    this.factor = Math.imul(seed ^ 0x85ebca6b, 0x9e3779b1) | 1
   }
-  next: for (; node !== undefined; node = node.next) {
-    if (node.host !== host) continue
-    const given = node.given
-    for (let i = length - 1; i >= 0; i--) {
-      // what told it from others has been compared
-      if (i !== told && given[i] !== tags[i]) continue next
+
+  /** A number for these texts, or {@link none} if they are not texts. */
+  hash(name: string, tags: ReadonlyArray<string>, host: string | null): number {
+    if (typeof name !== "string" || tags.length > maxTags) return none
+    const { factor } = this
+    let hash = ending(name)
+    for (let i = tags.length - 1; i >= 0; i--) {
+      const tag = tags[i]
+      if (typeof tag !== "string") return none
+      hash = Math.imul(hash, factor) ^ ending(tag)
     }
-    return node
+    if (host !== null) hash = Math.imul(hash, factor) ^ ending(host)
+    if (this.characters > fewCharacters) hash = this.more(hash, name, tags, host)
+    hash = Math.imul(hash, factor)
+    return hash === none ? 1 : hash
   }
-  return undefined
-}
 
-/** So many series are found by a few characters, as long as there are no more of them. */
-const slots = 1024
-
-/** A point with more tags is looked for in the index at once. */
-const fewTags = 8
-
-/** A number for a text, out of its length and what mostly differs: its end. */
-const told = (text: string): number => {
-  const length = text.length
-  return length < 2 ? length : text.charCodeAt(length - 1) + (text.charCodeAt(length - 2) << 4) + (length << 9)
-}
-
-/** Where to look for a series first, or -1 for what is not made of texts. It is a guess: what is there is compared. */
-const slotOf = (name: string, tags: ReadonlyArray<string>): number => {
-  if (typeof name !== "string") return -1
-  const length = name.length
-  let hash = told(name) + (length < 4 ? 0 : name.charCodeAt(length - 4) << 2)
-  for (let i = tags.length - 1; i >= 0; i--) {
-    const tag = tags[i]
-    if (typeof tag !== "string") return -1
-    hash = (hash << 5) - hash + told(tag)
+  private more(hash: number, name: string, tags: ReadonlyArray<string>, host: string | null): number {
+    hash = this.mix(hash, name)
+    for (const tag of tags) hash = this.mix(hash, tag)
+    return host === null ? hash : this.mix(hash, host)
   }
-  return Math.imul(hash, 0x9e3779b1) >>> 22
-}
 
-const isOf = <A>(
-  context: Context<A>,
-  kind: Kind,
-  name: string,
-  tags: ReadonlyArray<string>,
-  host: string | null
-): boolean => {
-  const { given, name: { kind: itsKind, name: itsName } } = context
-  if (itsName !== name || itsKind !== kind || context.host !== host || given.length !== tags.length) return false
-  for (let i = given.length - 1; i >= 0; i--) if (given[i] !== tags[i]) return false
-  return true
-}
+  /** What is before the ending. */
+  private mix(hash: number, text: string): number {
+    const { characters, factor } = this
+    const end = text.length - fewCharacters
+    for (let i = Math.max(0, text.length - characters); i < end; i++) {
+      hash = Math.imul(hash, factor) ^ text.charCodeAt(i)
+    }
+    return hash
+  }
 
-const each = <A>(node: Context<A> | Branch<A> | undefined, f: (context: Context<A>) => void): void => {
-  if (isBranch(node)) {
-    for (const child of node.children.values()) each(child, f)
-  } else {
-    for (let context = node; context !== undefined;) {
-      const next: Context<A> | undefined = context.next
-      f(context)
-      context = next
+  find(kind: Kind, name: string, tags: ReadonlyArray<string>, host: string | null): Context<A> | undefined {
+    const hash = this.hash(name, tags, host)
+    if (hash === none) return undefined
+    const { contexts, hashes } = this
+    const { length } = tags
+    const mask = hashes.length - 1
+    for (let i = (hash >>> this.shift) | 0;; i = (i + 1) & mask) {
+      const there = hashes[i]
+      if (there === hash) {
+        const context = contexts[i]!
+        const { group } = context
+        if (
+          group.length === length && (length < 1 || context.first === tags[0]) &&
+          (length < 2 || context.second === tags[1]) && (length < 3 || context.third === tags[2]) &&
+          (length < 4 || areBehind(context.others!, tags)) &&
+          group.name === name && group.kind === kind && (host === null ? group.host === null : group.host === host)
+        ) {
+          return group.isOfOrders ? context.target : context
+        }
+      } else if (there === none) {
+        return undefined
+      }
     }
   }
-}
 
-/** The position that tells most of a chain apart. */
-const bestPosition = <A>(chain: Context<A>): number => {
-  let best = -1
-  let most = 1
-  for (let position = chain.given.length; position >= 0; position--) {
-    const different = new Set<string | null>()
-    for (let context: Context<A> | undefined = chain; context !== undefined; context = context.next) {
-      different.add(at(context, position))
-    }
-    if (different.size > most) {
-      most = different.size
-      best = position
+  add(context: Context<A>): void {
+    const { length } = this.hashes
+    if (this.size >= (length <= sparse ? length / 4 : length * 0.8)) this.grow()
+    const alike = this.put(this.hashOf(context), context)
+    this.size++
+    if (alike >= manyAlike && this.characters < tagLength) this.look(4 * this.characters)
+  }
+
+  private hashOf({ host, name, tags }: Context<A>): number {
+    return this.hash(name, tags, host)
+  }
+
+  /** Says how many there are with this number already. */
+  private put(hash: number, context: Context<A>): number {
+    const { contexts, hashes } = this
+    const mask = hashes.length - 1
+    let alike = 0
+    let i = (hash >>> this.shift) | 0
+    for (; hashes[i] !== none; i = (i + 1) & mask) if (hashes[i] === hash) alike++
+    hashes[i] = hash
+    contexts[i] = context
+    return alike
+  }
+
+  private grow(): void {
+    const { contexts, hashes } = this
+    this.clear(2 * hashes.length)
+    for (let i = 0; i < hashes.length; i++) {
+      const context = contexts[i]
+      if (context !== undefined) this.put(hashes[i]!, context)
     }
   }
-  return best
-}
 
-const lengthOf = <A>(chain: Context<A> | undefined): number => {
-  let length = 0
-  for (let context = chain; context !== undefined; context = context.next) length++
-  return length
-}
-
-/** The node with one context more. Chains stay short: no two contexts have the same tags in the same order and host. */
-const insert = <A>(node: Context<A> | Branch<A> | undefined, context: Context<A>): Context<A> | Branch<A> => {
-  if (isBranch(node)) {
-    const key = at(context, node.position)
-    node.children.set(key, insert(node.children.get(key), context))
-    return node
+  /** From now on at so many characters. */
+  private look(characters: number): void {
+    const { contexts } = this
+    this.characters = characters
+    this.clear(contexts.length)
+    for (const context of contexts) if (context !== undefined) this.put(this.hashOf(context), context)
   }
-  context.next = node
-  if (lengthOf(context) <= longestChain) return context
-  const branch = new Branch<A>(bestPosition(context))
-  each(context, (one) => {
-    one.next = undefined
-    insert(branch, one)
-  })
-  return branch
+
+  private clear(length: number): void {
+    this.hashes = new Int32Array(length)
+    this.contexts = new Array(length).fill(undefined)
+    this.shift = 32 - Math.log2(length)
+  }
+
+  /** Takes out all of them. */
+  takeAll(): Array<Context<A>> {
+    const all = this.contexts.filter((context) => context !== undefined)
+    this.clear(smallest)
+    this.size = 0
+    return all
+  }
 }
 
 export interface Contexts<A> {
@@ -222,27 +301,35 @@ export interface Contexts<A> {
   readonly retain: (isWanted: (context: Context<A>) => boolean) => void
 }
 
-export const make = <A>(maxSize: number): Contexts<A> => {
-  const names = new Map<string, Name<A>>()
-  let size = 0
+/** The seed is for the places of the contexts, and for nothing that can be seen. */
+export const make = <A>(maxSize: number, seed: number): Contexts<A> => {
+  const table = new Table<A>(seed)
+  /** By host and name. */
+  const hosts = new Map<string | null, Map<string, Group<A>>>()
 
-  const nameOf = (kind: Kind, name: string): Name<A> | undefined => {
-    let known = names.get(name)
-    while (known !== undefined && known.kind !== kind) known = known.other
-    return known
+  const groupOf = (kind: Kind, name: string, host: string | null, length: number): Group<A> => {
+    let names = hosts.get(host)
+    if (names === undefined) hosts.set(host, names = new Map())
+    const other = names.get(name)
+    for (let group = other; group !== undefined; group = group.other) {
+      if (group.length === length && group.kind === kind) return group
+    }
+    const group = new Group<A>(kind, name, host, length, { isOfOrders: false, other })
+    names.set(name, group)
+    return group
   }
 
-  const addName = (name: Name<A>): Name<A> => {
-    name.other = names.get(name.name)
-    names.set(name.name, name)
-    return name
+  const ordersOf = (group: Group<A>): Group<A> => {
+    const { host, kind, length, name } = group
+    return group.orders ??= new Group(kind, name, host, length, { isOfOrders: true, other: undefined })
   }
 
-  const groupOf = (name: Name<A>, length: number): Group<A> => name.groups[length] ??= new Group(length)
-
-  const add = (group: Group<A>, context: Context<A>) => {
-    group.root = insert(group.root, context)
-    size++
+  const add = (context: Context<A>): Context<A> => {
+    const { group } = context
+    context.next = group.last
+    group.last = context
+    table.add(context)
+    return context
   }
 
   /** Whether all contexts of the group, with these tags too, have the same distinct keys in the same order. */
@@ -260,97 +347,52 @@ export const make = <A>(maxSize: number): Contexts<A> => {
   const sortedOf = (group: Group<A>): Map<string, Context<A>> => {
     if (group.sorted !== undefined) return group.sorted
     const sorted = new Map<string, Context<A>>()
-    each(group.root, (context) => {
-      if (context.target === context) sorted.set(sortedKey(context.given, context.host), context)
-    })
+    for (let context = group.last; context !== undefined; context = context.next) {
+      sorted.set(sortedKey(context.tags), context)
+    }
     return group.sorted = sorted
   }
 
   /** For tags that are not known in this order. */
-  const resolve = (name: Name<A>, copy: ReadonlyArray<string>, host: string | null): Context<A> => {
-    // as long as it has to be: what was pushed to has room for many more
-    const tags = copy.length === 0 ? noTags : copy.slice()
-    const group = groupOf(name, tags.length)
-    if (isRegular(group, tags)) {
-      const made = new Context(name, tags, host, undefined)
-      add(group, made)
-      return made
-    }
+  const resolve = (group: Group<A>, tags: ReadonlyArray<string>): Context<A> => {
+    if (isRegular(group, tags)) return add(new Context(group, tags))
     const sorted = sortedOf(group)
-    const key = sortedKey(tags, host)
+    const key = sortedKey(tags)
     const known = sorted.get(key)
     if (known === undefined) {
-      const made = new Context(name, tags, host, undefined)
+      const made = add(new Context(group, tags))
       sorted.set(key, made)
-      add(group, made)
       return made
     }
-    if (size < maxSize) add(group, new Context(name, tags, host, known))
+    if (table.size < maxSize) add(new Context(ordersOf(group), tags, known))
     return known
   }
 
-  const lookUp = (
-    kind: Kind,
-    name: string,
-    tags: ReadonlyArray<string>,
-    host: string | null
-  ): Context<A> | undefined => {
-    const group = nameOf(kind, name)?.groups[tags.length]
-    return group === undefined ? undefined : search(group, tags, host)
-  }
-
-  /** What was found last, by slot, and beside it what was before that. */
-  const recent: Array<Context<A> | undefined> = new Array(slots).fill(undefined)
-
   return {
     find(kind, name, input, host) {
-      const given = input ?? noTags
-      if (!Array.isArray(given)) return undefined
-      const tags: ReadonlyArray<string> = given
-      const slot = size > slots || tags.length > fewTags ? -1 : slotOf(name, tags)
-      if (slot < 0) return lookUp(kind, name, tags, host)?.target
-      const last = recent[slot]
-      if (last !== undefined && isOf(last, kind, name, tags, host)) return last.target
-      const before = recent[slot ^ 1]
-      if (before !== undefined && isOf(before, kind, name, tags, host)) return before.target
-      const found = lookUp(kind, name, tags, host)
-      if (found !== undefined) {
-        recent[slot ^ 1] = last
-        recent[slot] = found
-      }
-      return found?.target
+      const tags = input ?? noTags
+      return Array.isArray(tags) ? table.find(kind, name, tags, host) : undefined
     },
     intern(kind, name, input, host) {
       const tags = fromInput(input)
       if (typeof tags === "string") return tags
-      return lookUp(kind, name, tags, host)?.target ??
-        resolve(nameOf(kind, name) ?? addName(new Name<A>(kind, name)), tags, host)
+      return table.find(kind, name, tags, host) ?? resolve(groupOf(kind, name, host, tags.length), tags)
     },
-    size: () => size,
+    size: () => table.size,
     retain(isWanted) {
-      const wanted: Array<Context<A>> = []
-      for (const first of names.values()) {
-        for (let name: Name<A> | undefined = first; name !== undefined; name = name.other) {
-          for (const group of name.groups) {
-            each(group?.root, (context) => {
-              if (context.target !== context) return
-              if (isWanted(context)) wanted.push(context)
-              else context.target = undefined
-            })
-          }
-          name.groups.length = 0
+      hosts.clear()
+      for (const context of table.takeAll()) {
+        const { group: { isOfOrders, length }, host, kind, name, tags } = context
+        // what stands for another order comes again when it is asked for
+        if (isOfOrders) continue
+        if (!isWanted(context)) {
+          context.target = undefined
+          continue
         }
-      }
-      names.clear()
-      recent.fill(undefined)
-      size = 0
-      for (const context of wanted) {
-        const { given, host, name } = context
-        if (nameOf(name.kind, name.name) === undefined) addName(name)
-        context.next = undefined
-        const group = groupOf(name, given.length)
-        if (!isRegular(group, given)) sortedOf(group).set(sortedKey(given, host), context)
-        add(group, context)
+        const group = groupOf(kind, name, host, length)
+        context.group = group
+        if (!isRegular(group, tags)) sortedOf(group).set(sortedKey(tags), context)
+        add(context)
       }
     }
   }
