@@ -28,7 +28,7 @@ import * as Stream from "effect/Stream"
 import * as alarm from "./internal/alarm.js"
 import * as enhanced from "./internal/enhanced.js"
 import * as lambdaError from "./internal/lambdaError.js"
-import * as LambdaExtension from "./LambdaExtension.js"
+import type * as LambdaExtension from "./LambdaExtension.js"
 import * as LambdaStream from "./LambdaStream.js"
 import * as ThreadStats from "./ThreadStats.js"
 
@@ -62,12 +62,12 @@ export const LambdaContext: Context.Tag<LambdaContext, LambdaContext> = Context.
  * When what was recorded leaves.
  *
  * - `"before-response"`: before the caller gets its answer, which therefore waits for the flush
- * - `"after-response"`: after it, while a {@link LambdaExtension} keeps the environment awake
+ * - `LambdaExtension.afterResponse`: after it, while an extension keeps the environment awake
  *
  * @since 0.1.0
  * @category models
  */
-export type FlushMode = "before-response" | "after-response"
+export type FlushMode = "before-response" | LambdaExtension.AfterResponse
 
 /**
  * A handler for AWS's Node.js runtime. It takes two parameters and no more: Node.js 24 refuses handlers with three.
@@ -93,8 +93,8 @@ export interface ProgramOptions {
    */
   readonly deadlineMargin?: Duration.DurationInput | undefined
   /**
-   * When the last flush takes place. Default: `"before-response"`. `"after-response"` needs a `LambdaExtension` among the
-   * services ({@link makeHandler} brings it along), and is `"before-response"` without one.
+   * When the last flush takes place. Default: `"before-response"`. `LambdaExtension.afterResponse` needs a `LambdaExtension`
+   * among the services ({@link makeHandler} brings it along), and is `"before-response"` without one.
    */
   readonly flush?: FlushMode | undefined
 }
@@ -244,21 +244,24 @@ interface Settings {
   readonly interval: number | undefined
   /** How long before the deadline everything is flushed, in milliseconds. */
   readonly margin: number
-  readonly afterResponse: boolean
+  readonly after: LambdaExtension.AfterResponse | undefined
 }
 
-const defaults: Settings = { interval: undefined, margin: 500, afterResponse: false }
+const defaults: Settings = { interval: undefined, margin: 500, after: undefined }
 
 const millisOf = <A>(input: Duration.DurationInput | undefined, otherwise: A): number | A =>
   input === undefined
     ? otherwise
     : Option.match(Duration.decodeUnknown(input), { onNone: () => otherwise, onSome: Duration.toMillis })
 
+const afterOf = (flush: FlushMode | undefined): LambdaExtension.AfterResponse | undefined =>
+  typeof flush === "object" ? flush : undefined
+
 const settingsOf = (options: ProgramOptions | undefined): Settings =>
   options === undefined ? defaults : {
     interval: millisOf(options.flushInterval, defaults.interval),
     margin: millisOf(options.deadlineMargin, defaults.margin),
-    afterResponse: options.flush === "after-response"
+    after: afterOf(options.flush)
   }
 
 /**
@@ -409,11 +412,11 @@ const flushAtEnd = (
   client: ThreadStats.ThreadStats["Type"],
   context: LambdaContext | undefined,
   services: Context.Context<never>,
-  { afterResponse }: Settings
+  { after }: Settings
 ): Effect.Effect<void> => {
   const flush = quietly(Effect.suspend(() => client.flush(withinDeadline(context))))
-  if (!afterResponse || context === undefined) return flush
-  const extension = Option.getOrUndefined(Context.getOption(services, LambdaExtension.LambdaExtension))
+  if (after === undefined || context === undefined) return flush
+  const extension = Option.getOrUndefined(Context.getOption(services, after.extension))
   if (extension === undefined) return flush
   return Effect.flatMap(
     extension.isAlive,
@@ -431,7 +434,7 @@ const rejection = (cause: Cause.Cause<unknown>): unknown =>
  * initialises; then it opens the connection to the intake. If building fails, the next invocation builds again, and
  * rejects with the reason if that fails too. `ready` resolves when the first attempt is over.
  *
- * With `flush: "after-response"` it registers an internal extension as well, and on SIGTERM flushes what is left. Lambda
+ * With `flush: LambdaExtension.afterResponse` it registers an internal extension as well, and on SIGTERM flushes what is left. Lambda
  * takes a registration only while it initialises the function, so the thread waits for it: some tens of milliseconds, two
  * seconds at most. Where it comes to nothing, there is one warning, and everything is flushed before the response.
  *
@@ -557,8 +560,8 @@ const respond = (to: ResponseStream, result: unknown): Effect.Effect<void, unkno
 /** An environment, and how its invocations run in it. */
 const makeInvoke = <Event, A, E, R, LE, C>(options: Omit<HandlerOptions<Event, A, E, R, LE, C>, "handler">) => {
   type Services = Exclude<R, Scope.Scope | LambdaContext> | ThreadStats.ThreadStats
-  const environment = makeEnvironment(options.layer, options.flush)
   const settings = settingsOf(options)
+  const environment = makeEnvironment(options.layer, settings.after)
   const start = <B, E2>(
     runtime: Runtime.Runtime<Services>,
     effect: Effect.Effect<B, E2, R>,
@@ -604,10 +607,10 @@ interface Environment<R> {
 /** Starts to build at once; after a failure, again whenever it is asked for. */
 const makeEnvironment = <R, LE>(
   layer: Layer.Layer<R | ThreadStats.ThreadStats, LE>,
-  flush: FlushMode | undefined
+  after: LambdaExtension.AfterResponse | undefined
 ): Environment<R | ThreadStats.ThreadStats> => {
   const life = enhanced.makeEnvironment()
-  const first = flush === "after-response" ? extensionOrWarning : Effect.succeed(Context.empty())
+  const first = after === undefined ? Effect.succeed(Context.empty()) : extensionOrWarning(after)
   let built: Runtime.Runtime<R | ThreadStats.ThreadStats> | undefined
   const build = (): Promise<Exit.Exit<Runtime.Runtime<R | ThreadStats.ThreadStats>, LE>> => {
     // What `ManagedRuntime` does, in fewer steps: what can be done at once is done at once.
@@ -624,7 +627,7 @@ const makeEnvironment = <R, LE>(
     const dispose = Effect.suspend(() => Scope.close(scope, Exit.void))
     return Effect.flatten(Fiber.await(building)).pipe(
       Effect.tap((runtime) => {
-        if (Option.isSome(Context.getOption(runtime.context, LambdaExtension.LambdaExtension))) {
+        if (after !== undefined && Option.isSome(Context.getOption(runtime.context, after.extension))) {
           flushOnSignal(runtime, dispose)
         }
         return warm(runtime)
@@ -670,12 +673,13 @@ const warm = (runtime: Runtime.Runtime<ThreadStats.ThreadStats>): Effect.Effect<
 const log = Effect.annotateLogs({ package: "effect-threadstats", module: "Lambda" })
 
 /** Where none can be registered, everything is flushed before the response. */
-const extensionOrWarning: Effect.Effect<Context.Context<never>, never, Scope.Scope> = /*#__PURE__*/ Effect.suspend(() =>
-  Effect.matchEffect(LambdaExtension.make(), {
+const extensionOrWarning = (
+  { extension, make }: LambdaExtension.AfterResponse
+): Effect.Effect<Context.Context<never>, never, Scope.Scope> =>
+  Effect.matchEffect(make, {
     onFailure: (error) => Effect.as(log(Effect.logWarning(`Flushing before the response: ${error}`)), Context.empty()),
-    onSuccess: (extension) => Effect.succeed(Context.make(LambdaExtension.LambdaExtension, extension))
+    onSuccess: (service) => Effect.succeed(Context.make(extension, service))
   })
-)
 
 /** With an internal extension, Lambda gives the process 500 milliseconds between SIGTERM and SIGKILL. */
 const signalTime = Duration.millis(350)

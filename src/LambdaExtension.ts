@@ -19,7 +19,7 @@ import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import { builtin } from "./internal/builtin.js"
+import * as WorkerThreads from "node:worker_threads"
 import * as lambdaApi from "./internal/lambdaApi.js"
 import { oneTurn } from "./internal/oneTurn.js"
 import * as unrefClock from "./internal/unrefClock.js"
@@ -113,7 +113,7 @@ export const make: (
       return yield* failure("register", "Unsupported", "Lambda Managed Instances send no event for an invocation")
     }
     // The main thread may answer an invocation without this one, which would then hold the environment until the deadline.
-    if (!workerThreads().isMainThread) {
+    if (!WorkerThreads.isMainThread) {
       return yield* failure("register", "Unsupported", "invocations are not answered from a worker thread")
     }
     const clock = unrefClock.make(yield* Effect.clock)
@@ -213,8 +213,40 @@ export const make: (
 export const layer = (options?: Options): Layer.Layer<LambdaExtension, LambdaExtensionError | ConfigError> =>
   Layer.scoped(LambdaExtension, make(options))
 
-/** Every function imports this module, and few have an extension to register. */
-const workerThreads = () => builtin<typeof import("node:worker_threads")>("node:worker_threads")
+/**
+ * A way to flush after the response, for the option `flush` of a handler or an invocation: which service does it, and how
+ * one is made where there is none yet.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AfterResponse {
+  readonly extension: typeof LambdaExtension
+  readonly make: Effect.Effect<LambdaExtension["Type"], LambdaExtensionError | ConfigError, Scope.Scope>
+}
+
+/**
+ * Flushes once the answer has left, with an extension that is called `effect-threadstats`. It is a value so that only functions
+ * that use it contain it.
+ *
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Lambda from "effect-threadstats/Lambda"
+ * import * as LambdaExtension from "effect-threadstats/LambdaExtension"
+ * import * as ThreadStats from "effect-threadstats/ThreadStats"
+ *
+ * export const handler = Lambda.makeHandler({
+ *   handler: () => Effect.as(ThreadStats.increment("orders.received"), "done"),
+ *   layer: ThreadStats.layerNode,
+ *   flush: LambdaExtension.afterResponse
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const afterResponse: AfterResponse = { extension: LambdaExtension, make: /*#__PURE__*/ make() }
 
 /** What is kept of an invocation's time to ask for the next event, in milliseconds. */
 const margin = 100
@@ -278,7 +310,7 @@ type Told = lambdaApi.Answer | {
 const timedOut = () => failure("register", "TimedOut", `no answer within ${patience} milliseconds`)
 
 const startThread = (request: lambdaApi.Prepared) => {
-  const { MessageChannel, Worker } = workerThreads()
+  const { MessageChannel, Worker } = WorkerThreads
   const signal = new Int32Array(new SharedArrayBuffer(4))
   const { port1: port, port2 } = new MessageChannel()
   const worker = new Worker(registration, {
@@ -305,7 +337,7 @@ const requestBlocking = (request: lambdaApi.Prepared): Effect.Effect<lambdaApi.A
     }
     const { port, signal, worker } = thread
     Atomics.wait(signal, 0, 0, patience)
-    const told: Told | undefined = workerThreads().receiveMessageOnPort(port)?.message
+    const told: Told | undefined = WorkerThreads.receiveMessageOnPort(port)?.message
     port.close()
     void worker.terminate()
     if (told === undefined) return timedOut()

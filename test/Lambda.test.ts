@@ -532,7 +532,7 @@ describe("the flush after the response", () => {
       })
     }
   }
-  const options = { flush: "after-response", flushInterval: 0 } as const
+  const options = { flush: LambdaExtension.afterResponse, flushInterval: 0 } as const
 
   it.effect("is handed to the extension, and the program has its result before it", () =>
     Effect.gen(function*() {
@@ -581,7 +581,7 @@ describe("the flush after the response", () => {
           ThreadStats.ThreadStats,
           Effect.map(ThreadStats.ThreadStats, (client) => observe(client, log))
         ).pipe(Layer.provide(layerOver(Reporter.layerNoop))),
-        flush: "after-response"
+        flush: LambdaExtension.afterResponse
       })
       await handler.ready
       const context = await Effect.runPromise(contextFor(10_000))

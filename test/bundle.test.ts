@@ -68,6 +68,9 @@ const bundleOf = async (contents: string, options?: { readonly minify: boolean }
 
 const modulesIn = async (contents: string): Promise<ReadonlyArray<string>> => (await bundleOf(contents)).modules
 
+/** What only a flush after the response needs. */
+const extension = ["LambdaExtension", "internal/lambdaApi"]
+
 /** What only one way out needs. */
 const ways = {
   http: ["HttpReporter", "internal/encoder", "internal/transport", "internal/nodeTransport"],
@@ -94,9 +97,33 @@ describe("a bundle", () => {
       })
     `)
     assert.includeMembers([...modules], ["ThreadStats", "HttpReporter", "Lambda"])
-    for (const absent of ["Series", "Event", "LocalIntake", "LambdaStream", "LambdaRuntime", "internal/unpack"]) {
+    for (
+      const absent of [
+        "Series",
+        "Event",
+        "LocalIntake",
+        "LambdaStream",
+        "LambdaRuntime",
+        "internal/unpack",
+        ...extension
+      ]
+    ) {
       assert.notInclude(modules, absent)
     }
+  })
+
+  it("of a function that flushes after its response holds the extension", async () => {
+    const modules = await modulesIn(`
+      import * as Lambda from "effect-threadstats/Lambda"
+      import * as LambdaExtension from "effect-threadstats/LambdaExtension"
+      import * as ThreadStats from "effect-threadstats/ThreadStats"
+      export const handler = Lambda.makeHandler({
+        handler: () => ThreadStats.increment("a"),
+        layer: ThreadStats.layerNode,
+        flush: LambdaExtension.afterResponse
+      })
+    `)
+    assert.includeMembers([...modules], extension)
   })
 
   it("of a function that uses only HTTP holds none of the other ways out and in", async () => {

@@ -1,5 +1,6 @@
 /** The function that `emulator.test.ts` runs, under a runtime client. */
 import * as Lambda from "effect-threadstats/Lambda"
+import * as LambdaExtension from "effect-threadstats/LambdaExtension"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
 import * as Effect from "effect/Effect"
 import * as Work from "./work.js"
@@ -12,7 +13,7 @@ interface Event extends Work.Event {
 let client: ThreadStats.ThreadStats["Type"]
 
 const invocation = Lambda.makeHandler({
-  flush: process.env["FLUSH"] as Lambda.FlushMode,
+  flush: process.env["FLUSH"] === "after-response" ? LambdaExtension.afterResponse : "before-response",
   handler: (event: Event) =>
     Effect.gen(function*() {
       client = yield* ThreadStats.ThreadStats

@@ -1,5 +1,6 @@
 /** A function that streams its response. */
 import * as Lambda from "effect-threadstats/Lambda"
+import * as LambdaExtension from "effect-threadstats/LambdaExtension"
 import * as LambdaStream from "effect-threadstats/LambdaStream"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
 import * as Effect from "effect/Effect"
@@ -20,7 +21,7 @@ class Torn extends Error {
 }
 
 export const handler = Lambda.streamHandler({
-  flush: process.env["FLUSH"] as Lambda.FlushMode,
+  flush: process.env["FLUSH"] === "after-response" ? LambdaExtension.afterResponse : "before-response",
   handler: ({ options, pieces, record, wait }: Event) =>
     LambdaStream.make(
       Stream.fromIterable(pieces).pipe(

@@ -9,6 +9,7 @@
  */
 import type { APIGatewayProxyEventV2 } from "aws-lambda"
 import * as Lambda from "effect-threadstats/Lambda"
+import * as LambdaExtension from "effect-threadstats/LambdaExtension"
 import * as LambdaStream from "effect-threadstats/LambdaStream"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
 import * as Context from "effect/Context"
@@ -59,5 +60,5 @@ export const handler = Lambda.streamHandler({
       ? LambdaStream.make(rows, { statusCode: 200, headers: { "content-type": "text/csv" } })
       : LambdaStream.make(Stream.empty, { statusCode: 404 }),
   layer: Layer.merge(layerPrices, ThreadStats.layerNode),
-  flush: "after-response"
+  flush: LambdaExtension.afterResponse
 })

@@ -8,6 +8,7 @@
  */
 import type { SQSBatchResponse, SQSEvent } from "aws-lambda"
 import * as Lambda from "effect-threadstats/Lambda"
+import * as LambdaExtension from "effect-threadstats/LambdaExtension"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
@@ -73,7 +74,7 @@ export const handler = Lambda.makeHandler({
     layerStock,
     ThreadStats.layerNodeWith({ namespace: "orders", service: "orders", flushTimeout: "2 seconds" })
   ),
-  flush: "after-response",
+  flush: LambdaExtension.afterResponse,
   enhancedMetrics: true
 })
 
