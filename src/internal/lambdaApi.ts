@@ -13,7 +13,8 @@ import * as Either from "effect/Either"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import * as Http from "node:http"
+import type * as Http from "node:http"
+import { builtin } from "./builtin.js"
 
 /**
  * - `Connection`: none, or one that broke before an answer
@@ -86,6 +87,9 @@ export const describe = ({ body, status }: Answer): string => {
   return said === "" ? `status ${status}` : `status ${status}: ${said.slice(0, 200)}`
 }
 
+/** An `import` would load half of `fetch` with it: see {@link builtin}. */
+const http = () => builtin<typeof Http>("node:http")
+
 const asError = (cause: unknown): Error => cause instanceof Error ? cause : new Error(String(cause))
 
 type Settle = (result: Effect.Effect<Answer, LambdaApiError>) => void
@@ -135,7 +139,7 @@ export const prepare = (base: URL, { body, headers, method, path }: Request): Pr
 })
 
 const start = ({ body, headers, method, url }: Prepared, agent: Http.Agent | false, settle: Settle) => {
-  const outgoing = Http.request(url, { agent, method, headers })
+  const outgoing = http().request(url, { agent, method, headers })
   observe(outgoing, settle)
   outgoing.end(body)
   return outgoing
@@ -156,7 +160,7 @@ const wasStale = (outgoing: Http.ClientRequest, { cause, reason }: LambdaApiErro
 
 export const make = (base: URL): Effect.Effect<LambdaApi, never, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.sync(() => new Http.Agent({ keepAlive: true })),
+    Effect.sync(() => new (http().Agent)({ keepAlive: true })),
     (agent) => Effect.sync(() => agent.destroy())
   ).pipe(
     Effect.map((agent) => {
@@ -176,7 +180,7 @@ export const make = (base: URL): Effect.Effect<LambdaApi, never, Scope.Scope> =>
           Effect.sync(() => {
             const answer = Deferred.unsafeMake<Answer, LambdaApiError>(FiberId.none)
             const { url } = prepare(base, { method: "POST", path })
-            const outgoing = Http.request(url, {
+            const outgoing = http().request(url, {
               agent: false,
               method: "POST",
               headers: { ...headers, "transfer-encoding": "chunked", trailer: trailers.join(", ") }

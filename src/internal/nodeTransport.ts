@@ -7,7 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
-import * as Http from "node:http"
+import type * as Http from "node:http"
 import * as alarm from "./alarm.js"
 import { builtin } from "./builtin.js"
 import { oneTurn } from "./oneTurn.js"
@@ -38,7 +38,7 @@ export const make = (options: Transport.Options): Effect.Effect<Transport.Transp
     let requests = 0
     const opened = (): Pool => {
       // of the two only the one that is needed is loaded
-      const { Agent, request }: Protocol = /^https:/i.test(options.apiUrl) ? builtin<Protocol>("node:https") : Http
+      const { Agent, request } = builtin<Protocol>(/^https:/i.test(options.apiUrl) ? "node:https" : "node:http")
       return { agent: new Agent({ keepAlive: true }), request }
     }
     const transport = Transport.make(
