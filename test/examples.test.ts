@@ -5,7 +5,7 @@ import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import { build } from "esbuild"
 import { execFile } from "node:child_process"
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -242,12 +242,26 @@ describe.concurrent("the functions for Lambda in examples/", () => {
     return { command, variables }
   }
 
+  /** With what was compiled of it, as the commands of the example say. */
+  const cached = async (name: string): Promise<ReadonlyArray<string>> => {
+    const folder = await built(name)
+    const text = readFileSync(join(folder, "handler.ts"), "utf8")
+    const [, source, target, program] = find(/cp (\S+) (\S+) && node (\S+)/, text)
+    cpSync(join(folder, source!), join(folder, target!, source!))
+    await promisify(execFile)(process.execPath, [program!], { cwd: folder })
+    const [, directory, archived] = find(/cd (\S+) && zip \S+ (.+)/, text)
+    const [, file, exported] = find(/handler is `(\w+)\.(\w+)`/, text)
+    const task = join(machine, name)
+    for (const each of archived!.split(" ")) cpSync(join(folder, directory!, each), join(task, each))
+    return [process.execPath, join(builds, "emulator/ric.mjs"), join(task, `${file}.mjs`), exported!]
+  }
+
   const images: Record<string, Image> = {}
 
   beforeAll(async () => {
     rmSync(builds, { recursive: true, force: true })
     machine = mkdtempSync(join(tmpdir(), "effect-threadstats-examples-"))
-    const [emulator, zip, streaming, container, effectAws] = await Promise.all([
+    const [emulator, zip, streaming, container, effectAws, fromCache] = await Promise.all([
       build({
         entryPoints: ["emulator", "ric"].map((name) => join(root, `test/emulator/${name}.ts`)),
         outdir: join(builds, "emulator"),
@@ -260,13 +274,15 @@ describe.concurrent("the functions for Lambda in examples/", () => {
       zipped("zip"),
       zipped("streaming"),
       image("container"),
-      zipped("effect-aws")
+      zipped("effect-aws"),
+      cached("cached")
     ])
     assert.isEmpty(emulator.errors)
     Object.assign(images, {
       zip: { command: zip, variables: { STOCK: "{\"lamp\":40}" } },
       streaming: { command: streaming, variables: { PRICES: "{\"lamp\":12.5,\"desk\":80}" } },
       torn: { command: streaming, variables: { PRICES: "{\"lamp\":12.5,\"rug\":null}" } },
+      cached: { command: fromCache, variables: {} },
       container: { command: container.command, variables: { ...container.variables, RATES: "{\"DE\":4.5}" } },
       "effect-aws": { command: effectAws, variables: { LINKS: "{\"docs\":\"https://example.com/docs\"}" } }
     })
@@ -398,6 +414,52 @@ describe.concurrent("the functions for Lambda in examples/", () => {
           [["quotes.refused reason:NoRate", ...arn, runtime, "service:quotes"].join(" ")]: [1]
         })
       })
+  )
+
+  inEnvironment(
+    "cached delivers before it answers",
+    "cached",
+    (emulator, intake) =>
+      Effect.gen(function*() {
+        const { payload, status } = yield* emulator.finish({ orderId: "o-1", total: 12.5 })
+        assert.strictEqual(status, "response")
+        assert.deepStrictEqual(payload, { accepted: "o-1" })
+        assert.deepStrictEqual(yield* arrived(intake), { "orders.value": [12.5] })
+      })
+  )
+
+  /** Runs it once, and says whether V8 refused what was compiled before. */
+  const loaded = async (prepare: (folder: string) => void) => {
+    const folder = mkdtempSync(join(machine, "loaded-"))
+    cpSync(join(machine, "cached"), folder, { recursive: true })
+    prepare(folder)
+    const program = `
+      const { handler, script } = await import("./index.mjs")
+      const { accepted } = await handler({ orderId: "o-1", total: 1 }, { getRemainingTimeInMillis: () => 10_000 })
+      console.log(JSON.stringify({ accepted, rejected: script.cachedDataRejected }))
+      process.exit(0)`
+    const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", program], {
+      cwd: folder,
+      env: { DD_THREADSTATS_DISABLED: "true" }
+    })
+    return JSON.parse(stdout)
+  }
+
+  it(
+    "cached is taken by the Node.js that made it; without it, or where it is another's, the function is compiled",
+    async () => {
+      assert.deepStrictEqual(await loaded(() => {}), { accepted: "o-1", rejected: false })
+      const file = "function.cache"
+      assert.deepStrictEqual(await loaded((folder) => rmSync(join(folder, file))), { accepted: "o-1" })
+      const strange = await loaded((folder) => {
+        const data = readFileSync(join(folder, file))
+        // its version's hash
+        data.writeUInt32LE(data.readUInt32LE(4) ^ 1, 4)
+        writeFileSync(join(folder, file), data)
+      })
+      assert.deepStrictEqual(strange, { accepted: "o-1", rejected: true })
+    },
+    20_000
   )
 
   const listed = (emulator: Emulator.Emulator) =>
