@@ -322,6 +322,7 @@ const cold: Group = {
     peer("disabled", "ThreadStats, disabled", lambda("threadstatsDisabled", false)),
     peer("effect", "Effect, runPromise only", lambda("effect", false)),
     peer("effect-fetch", "Effect, one POST by FetchHttpClient", lambda("effectFetch", true)),
+    peer("effect-http", "Effect, the least that does the same by node:http", lambda("effectNodeHttp", true)),
     peer("effect-aws", "@effect-aws/lambda, no POST", lambda("effectAws", false)),
     peer("datadog-lambda-js", "datadog-lambda-js, no POST", lambda("datadogLambda", false)),
     peer("datadog-metrics", "datadog-metrics, no POST", lambda("datadogMetrics", false))
@@ -373,6 +374,7 @@ const warm: Group = {
       program("warm", "handlers", "makeRecording", recording)
     ),
     peer("bare", "bare", program("warm", "handlers", "makeBare", warming)),
+    peer("effect-http", "Effect, the least that does the same by node:http", lambda("effectNodeHttp", true)),
     peer("effect-aws", "@effect-aws/lambda", program("warm", "effectAws", "make", warming)),
     peer("datadog-lambda-js", "datadog-lambda-js", program("warm", "datadogLambdaHandler", "make", warming))
   ],

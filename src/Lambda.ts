@@ -614,17 +614,25 @@ const makeEnvironment = <R, LE>(
   let built: Runtime.Runtime<R | ThreadStats.ThreadStats> | undefined
   const build = (): Promise<Exit.Exit<Runtime.Runtime<R | ThreadStats.ThreadStats>, LE>> => {
     // What `ManagedRuntime` does, in fewer steps: what can be done at once is done at once.
-    const scope = Effect.runSync(Scope.make())
+    let close: Effect.Effect<void> = Effect.void
     const scheduler = new Scheduler.SyncScheduler()
-    const building = first.pipe(
-      Effect.flatMap((given) =>
-        Effect.map(Layer.toRuntime(layer), Runtime.updateContext((services) => Context.merge(given, services)))
-      ),
-      Effect.provideService(Scope.Scope, scope),
+    const building = Scope.make().pipe(
+      Effect.flatMap((scope) => {
+        close = Scope.close(scope, Exit.void)
+        return Effect.provideService(
+          Effect.flatMap(
+            first,
+            (given) =>
+              Effect.map(Layer.toRuntime(layer), Runtime.updateContext((services) => Context.merge(given, services)))
+          ),
+          Scope.Scope,
+          scope
+        )
+      }),
       (effect) => Effect.runFork(effect, { scheduler })
     )
     scheduler.flush()
-    const dispose = Effect.suspend(() => Scope.close(scope, Exit.void))
+    const dispose = Effect.suspend(() => close)
     return Effect.flatten(Fiber.await(building)).pipe(
       Effect.tap((runtime) => {
         if (after !== undefined && Option.isSome(Context.getOption(runtime.context, after.extension))) {
