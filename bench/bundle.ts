@@ -1,8 +1,10 @@
 /** What users run: the library's sources as esbuild compiles and bundles them, `effect` included. */
 import { build } from "esbuild"
-import { readFileSync } from "node:fs"
+import { execFile } from "node:child_process"
+import { cpSync, readFileSync } from "node:fs"
 import { basename, join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
 import { gzipSync } from "node:zlib"
 
 export const folder = fileURLToPath(new URL(".", import.meta.url))
@@ -60,6 +62,30 @@ export const lambda = async (name: string): Promise<Bundle> => {
   })
   const code = readFileSync(path)
   return { path, size: code.byteLength, gzipped: gzipSync(code, { level: 9 }).byteLength }
+}
+
+/** The same with what V8 compiled of it, as `examples/lambda/cached` does it. Its size is that of both. */
+export const cached = async (name: string): Promise<Bundle> => {
+  const directory = join(output, "functions", `${name}-cached`)
+  const outfile = join(directory, "dist/function.cjs")
+  await build({
+    ...common,
+    banner: {},
+    format: "cjs",
+    entryPoints: [join(folder, "functions", `${name}.ts`)],
+    outfile,
+    minify: true
+  })
+  const example = join(folder, "../examples/lambda/cached")
+  cpSync(join(example, "cache.mjs"), join(directory, "cache.mjs"))
+  cpSync(join(example, "index.mjs"), join(directory, "dist/index.mjs"))
+  await promisify(execFile)(process.execPath, [join(directory, "cache.mjs")])
+  const parts = [outfile, join(directory, "dist/function.cache")].map((path) => readFileSync(path))
+  return {
+    path: join(directory, "dist/index.mjs"),
+    size: parts.reduce((sum, part) => sum + part.byteLength, 0),
+    gzipped: parts.reduce((sum, part) => sum + gzipSync(part, { level: 9 }).byteLength, 0)
+  }
 }
 
 /** What peers load only if it is there. */

@@ -50,7 +50,7 @@ const prepare = async (
     const path = await Bundle.program(spawn.child, spawn.module, spawn.value)
     return () => child([...spawn.node ?? [], path, JSON.stringify(spawn.args[mode])], {})
   }
-  const { gzipped, path, size } = await Bundle.lambda(spawn.name)
+  const { gzipped, path, size } = await (spawn.cached === true ? Bundle.cached : Bundle.lambda)(spawn.name)
   return async () => {
     const report = await child([join(Bundle.folder, "children/invoke.mjs"), path], {
       AWS_LAMBDA_FUNCTION_NAME: "bench",
