@@ -254,14 +254,11 @@ const millisOf = <A>(input: Duration.DurationInput | undefined, otherwise: A): n
     ? otherwise
     : Option.match(Duration.decodeUnknown(input), { onNone: () => otherwise, onSome: Duration.toMillis })
 
-const afterOf = (flush: FlushMode | undefined): LambdaExtension.AfterResponse | undefined =>
-  typeof flush === "object" ? flush : undefined
-
 const settingsOf = (options: ProgramOptions | undefined): Settings =>
   options === undefined ? defaults : {
     interval: millisOf(options.flushInterval, defaults.interval),
     margin: millisOf(options.deadlineMargin, defaults.margin),
-    after: afterOf(options.flush)
+    after: typeof options.flush === "object" ? options.flush : undefined
   }
 
 /**

@@ -33,7 +33,7 @@ import * as makeEvent from "./internal/event.js"
 import * as Ledger from "./internal/ledger.js"
 import * as limits from "./internal/limits.js"
 import * as noop from "./internal/noop.js"
-import { Recording } from "./internal/recording.js"
+import { BoundRecording, PointRecording, Recorder } from "./internal/recording.js"
 import * as RecordingClock from "./internal/recordingClock.js"
 import type { Tags } from "./internal/tags.js"
 import { type TimeInput, toMillis, windowFault } from "./internal/time.js"
@@ -411,63 +411,10 @@ const nameLengths = (config: ThreadStatsConfig.ThreadStatsConfig): { readonly [K
 /** What is no number stays as it is, for the aggregator to drop. */
 const negate = (value: number): number => typeof value === "number" ? -value : value
 
-type RecordPoint = (
-  kind: RollUp.Kind,
-  name: string,
-  value: RollUp.Value,
-  options: PointOptions | undefined
-) => void
-
-/** A point that is recorded when the effect runs. */
-class PointRecording extends Recording {
-  readonly point: RecordPoint
-  readonly kind: RollUp.Kind
-  readonly name: string
-  readonly value: RollUp.Value
-  readonly options: PointOptions | undefined
-
-  constructor(
-    point: RecordPoint,
-    kind: RollUp.Kind,
-    name: string,
-    value: RollUp.Value,
-    options: PointOptions | undefined
-  ) {
-    super()
-    this.point = point
-    this.kind = kind
-    this.name = name
-    this.value = value
-    this.options = options
-  }
-
-  record(): void {
-    const { point } = this
-    point(this.kind, this.name, this.value, this.options)
-  }
-}
-
-/** A value for a bound instrument. */
-class BoundRecording<V> extends Recording {
-  readonly take: (value: V) => void
-  readonly value: V
-
-  constructor(take: (value: V) => void, value: V) {
-    super()
-    this.take = take
-    this.value = value
-  }
-
-  record(): void {
-    const { take } = this
-    take(this.value)
-  }
-}
-
 type Recorders = Pick<Service, Exclude<keyof Service, "config" | "flush" | "onFlush" | "stats" | "warm">>
 
 const makeRecorders = (options: {
-  readonly point: RecordPoint
+  readonly point: Recorder["point"]
   readonly bind: (
     kind: RollUp.Kind,
     name: string,
@@ -478,11 +425,12 @@ const makeRecorders = (options: {
   readonly timerUnit: ThreadStatsConfig.TimerUnit
 }): Recorders => {
   const { bind, clock, event, point } = options
+  const recorder = new Recorder(point)
   const elapsed = (start: bigint, unit: ThreadStatsConfig.TimerUnit) =>
     Number(clock.unsafeCurrentTimeNanos() - start) / (unit === "milliseconds" ? 1e6 : 1e9)
   const values = (kind: "histogram" | "distribution" | "timing", name: string, options?: InstrumentOptions) => {
     const unsafeRecord = bind(kind, name, options)
-    return { record: (value: number) => new BoundRecording(unsafeRecord, value), unsafeRecord }
+    return { record: (value: number) => new BoundRecording(recorder, unsafeRecord, value), unsafeRecord }
   }
   const unitOf = (timer: { readonly unit?: ThreadStatsConfig.TimerUnit | undefined } | undefined) => {
     try {
@@ -506,7 +454,7 @@ const makeRecorders = (options: {
     })
   }
   const record = (kind: RollUp.Kind, name: string, value: RollUp.Value, options: PointOptions | undefined) =>
-    new PointRecording(point, kind, name, value, options)
+    new PointRecording(recorder, kind, name, value, options)
   return {
     gauge: (name, value, options) => record("gauge", name, value, options),
     increment: (name, value = 1, options) => record("counter", name, value, options),
@@ -528,15 +476,15 @@ const makeRecorders = (options: {
       const unsafeIncrement = bind("counter", name, options)
       const unsafeDecrement = (value = 1) => unsafeIncrement(negate(value))
       return {
-        increment: (value) => new BoundRecording(unsafeIncrement, value),
-        decrement: (value) => new BoundRecording(unsafeDecrement, value),
+        increment: (value) => new BoundRecording(recorder, unsafeIncrement, value),
+        decrement: (value) => new BoundRecording(recorder, unsafeDecrement, value),
         unsafeIncrement,
         unsafeDecrement
       }
     },
     bindGauge(name, options) {
       const unsafeSet = bind("gauge", name, options)
-      return { set: (value) => new BoundRecording(unsafeSet, value), unsafeSet }
+      return { set: (value) => new BoundRecording(recorder, unsafeSet, value), unsafeSet }
     },
     bindHistogram: (name, options) => values("histogram", name, options),
     bindDistribution: (name, options) => values("distribution", name, options),
@@ -555,7 +503,7 @@ const makeRecorders = (options: {
     },
     bindSet(name, options) {
       const unsafeAdd = bind("set", name, options)
-      return { add: (value) => new BoundRecording(unsafeAdd, value), unsafeAdd }
+      return { add: (value) => new BoundRecording(recorder, unsafeAdd, value), unsafeAdd }
     },
     timer: (effect, name, options = {}) =>
       Effect.suspend(() => {

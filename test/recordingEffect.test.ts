@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Array as Arr, Effect, Exit, Fiber } from "effect"
+import { Array as Arr, Context, Effect, Exit, Fiber, Layer } from "effect"
 import { ThreadStats } from "effect-threadstats"
 
 type Client = ThreadStats.ThreadStats["Type"]
@@ -91,4 +91,19 @@ describe("an effect that records", () => {
         assert.isBelow(yield* received(client), 100_000)
       })
     ))
+
+  it.scoped("takes the same way whatever another client does", () =>
+    Effect.gen(function*() {
+      const whole = Layer.build(Layer.fresh(ThreadStats.layerTest))
+      const [first, second] = (yield* Effect.all([whole, whole])).map(Context.get(ThreadStats.ThreadStats))
+      /** Which of the next effects are done on the spot, as a generator that yields them is told. */
+      const ways = (client: Client, count: number) =>
+        Array.from({ length: count }, () => client.increment("counter")[Symbol.iterator]().next().done === true)
+      const expected = ways(first!, 3).concat(ways(first!, 37))
+      assert.include(expected, false)
+      assert.include(expected, true)
+      const seen = ways(second!, 3)
+      ways(first!, 5)
+      assert.deepStrictEqual(seen.concat(ways(second!, 37)), expected)
+    }))
 })

@@ -224,16 +224,13 @@ class Table<A> {
     }
   }
 
-  add(context: Context<A>): void {
+  /** With its tags, which the caller has at hand. */
+  add(context: Context<A>, tags: ReadonlyArray<string>): void {
     const { length } = this.hashes
     if (this.size >= (length <= sparse ? length / 4 : length * 0.8)) this.grow()
-    const alike = this.put(this.hashOf(context), context)
+    const alike = this.put(this.hash(context.name, tags, context.host), context)
     this.size++
     if (alike >= manyAlike && this.characters < tagLength) this.look(4 * this.characters)
-  }
-
-  private hashOf({ host, name, tags }: Context<A>): number {
-    return this.hash(name, tags, host)
   }
 
   /** Says how many there are with this number already. */
@@ -259,10 +256,11 @@ class Table<A> {
 
   /** From now on at so many characters. */
   private look(characters: number): void {
-    const { contexts } = this
     this.characters = characters
-    this.clear(contexts.length)
-    for (const context of contexts) if (context !== undefined) this.put(this.hashOf(context), context)
+    const { length } = this.hashes
+    for (const context of this.drain(length)) {
+      this.put(this.hash(context.name, context.tags, context.host), context)
+    }
   }
 
   private clear(length: number): void {
@@ -271,12 +269,16 @@ class Table<A> {
     this.shift = 32 - Math.log2(length)
   }
 
-  /** Takes out all of them. */
-  takeAll(): Array<Context<A>> {
+  /** All of them, out of a table that is empty then, with so many places. */
+  private drain(length: number): Array<Context<A>> {
     const all = this.contexts.filter((context) => context !== undefined)
-    this.clear(smallest)
-    this.size = 0
+    this.clear(length)
     return all
+  }
+
+  takeAll(): Array<Context<A>> {
+    this.size = 0
+    return this.drain(smallest)
   }
 }
 
@@ -324,11 +326,11 @@ export const make = <A>(maxSize: number, seed: number): Contexts<A> => {
     return group.orders ??= new Group(kind, name, host, length, { isOfOrders: true, other: undefined })
   }
 
-  const add = (context: Context<A>): Context<A> => {
+  const add = (context: Context<A>, tags: ReadonlyArray<string>): Context<A> => {
     const { group } = context
     context.next = group.last
     group.last = context
-    table.add(context)
+    table.add(context, tags)
     return context
   }
 
@@ -355,16 +357,16 @@ export const make = <A>(maxSize: number, seed: number): Contexts<A> => {
 
   /** For tags that are not known in this order. */
   const resolve = (group: Group<A>, tags: ReadonlyArray<string>): Context<A> => {
-    if (isRegular(group, tags)) return add(new Context(group, tags))
+    if (isRegular(group, tags)) return add(new Context(group, tags), tags)
     const sorted = sortedOf(group)
     const key = sortedKey(tags)
     const known = sorted.get(key)
     if (known === undefined) {
-      const made = add(new Context(group, tags))
+      const made = add(new Context(group, tags), tags)
       sorted.set(key, made)
       return made
     }
-    if (table.size < maxSize) add(new Context(ordersOf(group), tags, known))
+    if (table.size < maxSize) add(new Context(ordersOf(group), tags, known), tags)
     return known
   }
 
@@ -392,7 +394,7 @@ export const make = <A>(maxSize: number, seed: number): Contexts<A> => {
         const group = groupOf(kind, name, host, length)
         context.group = group
         if (!isRegular(group, tags)) sortedOf(group).set(sortedKey(tags), context)
-        add(context)
+        add(context, tags)
       }
     }
   }
