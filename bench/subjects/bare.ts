@@ -11,7 +11,7 @@ const percentiles = [0.75, 0.85, 0.95, 0.99]
 
 type Point = readonly [suffix: string, type: string, value: number | ReadonlyArray<number>]
 
-interface Metric {
+export interface Metric {
   readonly name: string
   readonly tags: ReadonlyArray<string>
   readonly host: string | undefined
@@ -30,7 +30,7 @@ class Base {
   }
 }
 
-class Counter extends Base implements Metric {
+export class Counter extends Base implements Metric {
   count = 0
   addPoint(value: number): void {
     this.count += value
@@ -40,7 +40,7 @@ class Counter extends Base implements Metric {
   }
 }
 
-class Gauge extends Base implements Metric {
+export class Gauge extends Base implements Metric {
   value = 0
   addPoint(value: number): void {
     this.value = value
@@ -50,7 +50,7 @@ class Gauge extends Base implements Metric {
   }
 }
 
-class Distribution extends Base implements Metric {
+export class Distribution extends Base implements Metric {
   readonly values: Array<number> = []
   addPoint(value: number): void {
     this.values.push(value)
@@ -60,7 +60,7 @@ class Distribution extends Base implements Metric {
   }
 }
 
-class Histogram extends Base implements Metric {
+export class Histogram extends Base implements Metric {
   max = -Infinity
   min = Infinity
   sum = 0

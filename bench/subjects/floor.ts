@@ -4,59 +4,21 @@
  */
 import * as Contexts from "../../src/internal/contexts.js"
 import { type Context, recordAll, type Workload } from "../children/workload.js"
+import { Counter, Distribution, Gauge, Histogram, type Metric } from "./bare.js"
 import type { MakeSubject } from "./subject.js"
 
-const sampleSize = 1000
-
-class Total {
-  value = 0
-  add(value: number): void {
-    this.value += value
-  }
-}
-
-class Last {
-  value = 0
-  add(value: number): void {
-    this.value = value
-  }
-}
-
-class Values {
-  readonly values: Array<number> = []
-  add(value: number): void {
-    this.values.push(value)
-  }
-}
-
-class Histogram {
-  min = Infinity
-  max = -Infinity
-  sum = 0
-  count = 0
-  readonly sample: Array<number> = []
-  add(value: number): void {
-    if (value < this.min) this.min = value
-    if (value > this.max) this.max = value
-    this.sum += value
-    this.count++
-    if (this.sample.length < sampleSize) this.sample.push(value)
-    else this.sample[Math.floor(Math.random() * sampleSize)] = value
-  }
-}
-
-const types = { count: Total, gauge: Last, histogram: Histogram, distribution: Values }
+const types = { count: Counter, gauge: Gauge, histogram: Histogram, distribution: Distribution }
 const kinds = { count: "counter", gauge: "gauge", histogram: "histogram", distribution: "distribution" } as const
 
-type Accumulator = Total | Last | Histogram | Values
+const accumulatorOf = ({ kind, name, tags }: Context): Metric => new types[kind](name, tags, undefined)
 
-const totalsOf = (accumulators: Iterable<Accumulator>) => {
+const totalsOf = (accumulators: Iterable<Metric>) => {
   let [counts, gauges, histograms, distributions, sum] = [0, 0, 0, 0, 0]
   for (const one of accumulators) {
-    if (one instanceof Total) counts += one.value
-    else if (one instanceof Last) gauges += one.value
+    if (one instanceof Counter) counts += one.count
+    else if (one instanceof Gauge) gauges += one.value
     else if (one instanceof Histogram) histograms += one.count
-    else {
+    else if (one instanceof Distribution) {
       distributions += one.values.length
       for (const value of one.values) sum += value
     }
@@ -66,18 +28,18 @@ const totalsOf = (accumulators: Iterable<Accumulator>) => {
 
 /** The caller holds the accumulators of all its series, and calls them directly. */
 export const makeHeld: MakeSubject = async () => {
-  const accumulators: Array<Accumulator> = []
-  const at = <A extends Accumulator>(index: number) => accumulators[index] as A
+  const accumulators: Array<Metric> = []
+  const at = <A extends Metric>(index: number) => accumulators[index] as A
   return {
     prepare: ({ contexts }: Workload) => {
-      for (const { kind } of contexts) accumulators.push(new types[kind]())
+      for (const context of contexts) accumulators.push(accumulatorOf(context))
     },
     record: (workload: Workload) =>
       recordAll({
-        count: ({ index }, value) => at<Total>(index).add(value),
-        gauge: ({ index }, value) => at<Last>(index).add(value),
-        histogram: ({ index }, value) => at<Histogram>(index).add(value),
-        distribution: ({ index }, value) => at<Values>(index).add(value)
+        count: ({ index }, value) => at<Counter>(index).addPoint(value),
+        gauge: ({ index }, value) => at<Gauge>(index).addPoint(value),
+        histogram: ({ index }, value) => at<Histogram>(index).addPoint(value),
+        distribution: ({ index }, value) => at<Distribution>(index).addPoint(value)
       }, workload),
     flush: async () => ({ check: () => ({ totals: totalsOf(accumulators) }) })
   }
@@ -85,16 +47,16 @@ export const makeHeld: MakeSubject = async () => {
 
 /** They are found by name and tags, which the call has in a fresh array. */
 export const makeFound: MakeSubject = async () => {
-  const contexts = Contexts.make<Accumulator>(Infinity, 1)
-  const all: Array<Accumulator> = []
-  const make = ({ kind, name }: Context, tags: ReadonlyArray<string>) => {
-    const made = new types[kind]()
-    const context = contexts.intern(kinds[kind], name, tags, null) as Contexts.Context<Accumulator>
-    context.latest = made
+  const contexts = Contexts.make<Metric>(Infinity, 1)
+  const all: Array<Metric> = []
+  const make = (context: Context, tags: ReadonlyArray<string>) => {
+    const made = accumulatorOf(context)
+    const known = contexts.intern(kinds[context.kind], context.name, tags, null) as Contexts.Context<Metric>
+    known.latest = made
     all.push(made)
     return made
   }
-  const find = <A extends Accumulator>(context: Context): A => {
+  const find = <A extends Metric>(context: Context): A => {
     const [a, b, c] = context.tags
     const tags = [a, b, c]
     return (contexts.find(kinds[context.kind], context.name, tags, null)?.latest ?? make(context, tags)) as A
@@ -102,10 +64,10 @@ export const makeFound: MakeSubject = async () => {
   return {
     record: (workload: Workload) =>
       recordAll({
-        count: (context, value) => find<Total>(context).add(value),
-        gauge: (context, value) => find<Last>(context).add(value),
-        histogram: (context, value) => find<Histogram>(context).add(value),
-        distribution: (context, value) => find<Values>(context).add(value)
+        count: (context, value) => find<Counter>(context).addPoint(value),
+        gauge: (context, value) => find<Gauge>(context).addPoint(value),
+        histogram: (context, value) => find<Histogram>(context).addPoint(value),
+        distribution: (context, value) => find<Distribution>(context).addPoint(value)
       }, workload),
     flush: async () => ({ check: () => ({ totals: totalsOf(all) }) })
   }
