@@ -15,14 +15,13 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
-import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as alarm from "./internal/alarm.js"
@@ -173,7 +172,7 @@ export const streamingMark: unique symbol = Symbol.for("aws.lambda.runtime.handl
  * @since 0.1.0
  * @category errors
  */
-export class ResponseClosed extends Data.TaggedError("ResponseClosed")<{ readonly cause?: unknown }> {
+export class ResponseClosed extends /*#__PURE__*/ Data.TaggedError("ResponseClosed")<{ readonly cause?: unknown }> {
   override get message(): string {
     return "the response was closed before its end"
   }
@@ -185,7 +184,7 @@ export class ResponseClosed extends Data.TaggedError("ResponseClosed")<{ readonl
  * @since 0.1.0
  * @category errors
  */
-export class LambdaInterrupted extends Data.TaggedError("LambdaInterrupted")<{
+export class LambdaInterrupted extends /*#__PURE__*/ Data.TaggedError("LambdaInterrupted")<{
   readonly cause: Cause.Cause<never>
 }> {
   override get message(): string {
@@ -342,7 +341,7 @@ export const lambdaProgram: {
     effect: Effect.Effect<A, E, R>,
     options?: ProgramOptions
   ): Effect.Effect<A, E, Exclude<R, Scope.Scope> | ThreadStats.ThreadStats>
-} = dual((args) => Effect.isEffect(args[0]), <A, E, R>(
+} = /*#__PURE__*/ dual((args) => Effect.isEffect(args[0]), <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   options?: ProgramOptions
 ): Effect.Effect<A, E, Exclude<R, Scope.Scope> | ThreadStats.ThreadStats> => invoked(effect, settingsOf(options)))
@@ -576,8 +575,7 @@ const makeInvoke = <Event, A, E, R, LE, C>(options: Omit<HandlerOptions<Event, A
         Effect.provideServiceEffect(program, enhanced.Start, enhanced.firstStart(environment.life))
     )
     const exit = fiber.unsafePoll()
-    if (exit !== null) return settle(exit)
-    return new Promise((resolve) => fiber.addObserver((exit) => resolve(settle(exit))))
+    return exit === null ? exitOf(fiber).then(settle) : settle(exit)
   }
   const invoke = <B, E2>(effect: Effect.Effect<B, E2, R>, context: C): Promise<B> => {
     const runtime = environment.built()
@@ -587,6 +585,9 @@ const makeInvoke = <Event, A, E, R, LE, C>(options: Omit<HandlerOptions<Event, A
   }
   return { invoke, ready: environment.ready }
 }
+
+const exitOf = <A, E>(fiber: Fiber.RuntimeFiber<A, E>): Promise<Exit.Exit<A, E>> =>
+  new Promise((resolve) => fiber.addObserver(resolve))
 
 const settle = <A, E>(exit: Exit.Exit<A, E>): Promise<A> =>
   Exit.isSuccess(exit) ? Promise.resolve(exit.value) : Promise.reject(rejection(exit.cause))
@@ -609,10 +610,9 @@ const makeEnvironment = <R, LE>(
   const life = enhanced.makeEnvironment()
   const first = after === undefined ? Effect.succeed(Context.empty()) : extensionOrWarning(after)
   let built: Runtime.Runtime<R | ThreadStats.ThreadStats> | undefined
-  const build = (): Promise<Exit.Exit<Runtime.Runtime<R | ThreadStats.ThreadStats>, LE>> => {
+  const build = async (): Promise<Exit.Exit<Runtime.Runtime<R | ThreadStats.ThreadStats>, LE>> => {
     // What `ManagedRuntime` does, in fewer steps: what can be done at once is done at once.
     let close: Effect.Effect<void> = Effect.void
-    const scheduler = new Scheduler.SyncScheduler()
     const building = Scope.make().pipe(
       Effect.flatMap((scope) => {
         close = Scope.close(scope, Exit.void)
@@ -626,21 +626,21 @@ const makeEnvironment = <R, LE>(
           scope
         )
       }),
-      (effect) => Effect.runFork(effect, { scheduler })
+      Effect.runFork
     )
-    scheduler.flush()
     const dispose = Effect.suspend(() => close)
-    return Effect.flatten(Fiber.await(building)).pipe(
-      Effect.tap((runtime) => {
-        if (after !== undefined && Option.isSome(Context.getOption(runtime.context, after.extension))) {
-          flushOnSignal(runtime, dispose)
-        }
-        return warm(runtime)
-      }),
-      Effect.map((runtime) => (built = Runtime.provideService(runtime, enhanced.Start, enhanced.warmStart))),
-      Effect.onError(() => dispose),
-      Effect.runPromiseExit
-    )
+    const exit = await exitOf(building)
+    if (Exit.isFailure(exit)) {
+      await exitOf(Effect.runFork(dispose))
+      return exit
+    }
+    const runtime = exit.value
+    if (after !== undefined && Option.isSome(Context.getOption(runtime.context, after.extension))) {
+      flushOnSignal(runtime, dispose)
+    }
+    warm(runtime)
+    built = Runtime.provideService(runtime, enhanced.Start, enhanced.warmStart)
+    return Exit.succeed(built)
   }
   let latest = build()
   return {
@@ -672,8 +672,8 @@ const withEnhancedMetrics = <A, E, R>(
       }).pipe(Effect.onExit((exit) => Effect.sync(() => record.end(exit))))
     }))
 
-const warm = (runtime: Runtime.Runtime<ThreadStats.ThreadStats>): Effect.Effect<unknown> =>
-  Effect.sync(() => Runtime.runFork(runtime)(quietly(Effect.flatMap(ThreadStats.ThreadStats, (client) => client.warm))))
+const warm = (runtime: Runtime.Runtime<ThreadStats.ThreadStats>): Fiber.Fiber<void> =>
+  Runtime.runFork(runtime)(quietly(Effect.flatMap(ThreadStats.ThreadStats, (client) => client.warm)))
 
 const log = Effect.annotateLogs({ package: "effect-threadstats", module: "Lambda" })
 

@@ -7,16 +7,13 @@
  *
  * @since 0.1.0
  */
-import * as Arr from "effect/Array"
-import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
-import type * as ConfigProvider from "effect/ConfigProvider"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { isUsable } from "./internal/apiKey.js"
+import * as Environment from "./internal/environment.js"
 import * as Flag from "./internal/flag.js"
 import { hostLength, nameLength } from "./internal/limits.js"
 import { percentileSuffix } from "./internal/percentile.js"
@@ -273,128 +270,135 @@ export const defaults: Omit<ThreadStatsConfig, "tags" | "apiKey" | "host" | "dev
   apiUrl: "https://api.datadoghq.com"
 }
 
-type Parsed<A> = Either.Either<A, string>
+/** What is wrong with a setting. */
+class Fault {
+  readonly message: string
+  constructor(message: string) {
+    this.message = message
+  }
+}
 
+const fail = (message: string): never => {
+  throw new Fault(message)
+}
+
+/** Both throw a {@link Fault}. */
 interface Setting<A> {
-  readonly variable: string
-  readonly fromText: (text: string) => Parsed<A>
-  readonly fromOption: (input: unknown) => Parsed<A>
+  /** Default: {@link variableOf} its name. Empty for none. */
+  readonly variable: string | undefined
+  readonly fromText: (text: string) => A
+  readonly fromOption: (input: unknown) => A
 }
 
 const setting = <A, Input = A>(
-  variable: string,
-  fromString: (text: string) => Parsed<Input>,
-  check: (input: Input) => Parsed<A>
+  fromString: (text: string) => Input,
+  check: (input: Input) => A,
+  variable?: string
 ): Setting<A> => ({
   variable,
-  fromText: (text) => Either.flatMap(fromString(text), check),
+  fromText: (text) => check(fromString(text)),
   // of the type it is declared with, or else a check that throws says so
-  fromOption: check as (input: unknown) => Parsed<A>
+  fromOption: check as (input: unknown) => A
 })
 
-const text = (value: string): Parsed<string> => Either.right(value)
+const text = (value: string): string => value
 
-const flag = (value: string): Parsed<boolean> => {
-  const isOn = Flag.fromText(value)
-  return isOn === undefined
-    ? Either.left(`expected true or false, got ${JSON.stringify(value)}`)
-    : Either.right(isOn)
-}
+const flag = (value: string): boolean =>
+  Flag.fromText(value) ?? fail(`expected true or false, got ${JSON.stringify(value)}`)
 
-const isFlag = (value: unknown): Parsed<boolean> =>
-  typeof value === "boolean" ? Either.right(value) : Either.left("expected true or false")
+const isFlag = (value: unknown): boolean => typeof value === "boolean" ? value : fail("expected true or false")
 
-const compression = (value: string): Parsed<boolean | "zstd"> =>
+const compression = (value: string): boolean | "zstd" =>
   value.toLowerCase() === "zstd"
-    ? Either.right("zstd")
-    : Either.mapLeft(flag(value), () => `expected true, false or zstd, got ${JSON.stringify(value)}`)
+    ? "zstd"
+    : Flag.fromText(value) ?? fail(`expected true, false or zstd, got ${JSON.stringify(value)}`)
 
-const isCompression = (value: unknown): Parsed<boolean | "zstd"> =>
-  value === "zstd" ? Either.right(value) : Either.mapLeft(isFlag(value), () => "expected true, false or \"zstd\"")
+const isCompression = (value: unknown): boolean | "zstd" =>
+  value === "zstd" || typeof value === "boolean" ? value : fail("expected true, false or \"zstd\"")
 
-const duration = (value: string): Parsed<Duration.DurationInput> =>
+const duration = (value: string): Duration.DurationInput =>
   /^\d+(\.\d+)?$/.test(value)
-    ? Either.right(Duration.seconds(Number(value)))
+    ? Duration.seconds(Number(value))
     : value.toLowerCase() === "off"
-    ? Either.right(Duration.infinity)
-    : Either.fromOption(
+    ? Duration.infinity
+    : Option.getOrElse(
       Duration.decodeUnknown(value),
-      () => `expected seconds, or a duration such as "10 seconds", got ${JSON.stringify(value)}`
+      () => fail(`expected seconds, or a duration such as "10 seconds", got ${JSON.stringify(value)}`)
     )
 
-const isPositive = (input: Duration.DurationInput): Parsed<Duration.Duration> =>
-  Option.match(Duration.decodeUnknown(input), {
-    onNone: () => Either.left("expected a duration"),
-    onSome: (value) => Duration.toMillis(value) > 0 ? Either.right(value) : Either.left("expected more than zero")
-  })
+const isPositive = (input: Duration.DurationInput): Duration.Duration => {
+  const value = Option.getOrElse(Duration.decodeUnknown(input), () => fail("expected a duration"))
+  return Duration.toMillis(value) > 0 ? value : fail("expected more than zero")
+}
 
-const isFinitePositive = (input: Duration.DurationInput): Parsed<Duration.Duration> =>
-  Either.filterOrLeft(isPositive(input), Duration.isFinite, () => "expected a finite duration")
+const isFinitePositive = (input: Duration.DurationInput): Duration.Duration => {
+  const value = isPositive(input)
+  return Duration.isFinite(value) ? value : fail("expected a finite duration")
+}
 
 /** A point carries the time its bucket begins, which Datadog takes for an hour: time enough to close and be sent. */
-const isWholeSeconds = (input: Duration.DurationInput): Parsed<Duration.Duration> =>
-  Either.filterOrLeft(
-    isFinitePositive(input),
-    (value) => Number.isInteger(Duration.toSeconds(value)) && Duration.toSeconds(value) <= 1800,
-    () => "expected whole seconds, from 1 to 1800"
-  )
+const isWholeSeconds = (input: Duration.DurationInput): Duration.Duration => {
+  const value = isFinitePositive(input)
+  const seconds = Duration.toSeconds(value)
+  return Number.isInteger(seconds) && seconds <= 1800 ? value : fail("expected whole seconds, from 1 to 1800")
+}
 
 const list = (value: string): ReadonlyArray<string> =>
   value.split(",").map((part) => part.trim()).filter((part) => part.length > 0)
 
-const isOneOf = <A extends string>(...allowed: ReadonlyArray<A>) => (value: string): Parsed<A> =>
-  Either.filterOrLeft(
-    Either.right(value as A),
-    (candidate) => allowed.includes(candidate),
-    () => `expected ${allowed.join(" or ")}, got ${JSON.stringify(value)}`
-  )
+const isOneOf = <A extends string>(...allowed: ReadonlyArray<A>) => (value: string): A =>
+  allowed.includes(value as A)
+    ? value as A
+    : fail(`expected ${allowed.join(" or ")}, got ${JSON.stringify(value)}`)
 
 /** A copy of no more than a hundred elements, holes and all. */
-const copied = <A>(values: ReadonlyArray<A>, isValid: (value: A) => boolean): Either.Either<ReadonlyArray<A>, void> => {
+const copied = <A>(values: ReadonlyArray<A>, isValid: (value: A) => boolean, expected: string): ReadonlyArray<A> => {
   const copy = Array.isArray(values) && values.length <= 100 ? [...values as ReadonlyArray<A>] : undefined
-  return copy !== undefined && copy.every(isValid) ? Either.right(copy) : Either.left(undefined)
+  return copy?.every(isValid) === true ? copy : fail(expected)
 }
 
-const arePercentiles = (values: ReadonlyArray<number>): Parsed<ReadonlyArray<number>> =>
-  copied(values, (value) => typeof value === "number" && value > 0 && value < 1).pipe(
-    Either.map((copy) => Array.from(new Map(copy.map((p) => [percentileSuffix(p), p])).values())),
-    Either.mapLeft(() => "expected numbers above 0 and below 1, such as 0.95")
+const arePercentiles = (values: ReadonlyArray<number>): ReadonlyArray<number> => {
+  const copy = copied(
+    values,
+    (value) => typeof value === "number" && value > 0 && value < 1,
+    "expected numbers above 0 and below 1, such as 0.95"
   )
+  return Array.from(new Map(copy.map((p) => [percentileSuffix(p), p])).values())
+}
 
 const aggregateNames: ReadonlyArray<Aggregate> = ["min", "max", "count", "avg", "sum", "median"]
 
-const areAggregates = (values: ReadonlyArray<string>): Parsed<ReadonlyArray<Aggregate>> =>
-  copied(values as ReadonlyArray<Aggregate>, (value) => aggregateNames.includes(value)).pipe(
-    Either.map(Arr.dedupe),
-    Either.mapLeft(() => `expected some of ${aggregateNames.join(", ")}`)
+const areAggregates = (values: ReadonlyArray<string>): ReadonlyArray<Aggregate> =>
+  Array.from(
+    new Set(copied(
+      values as ReadonlyArray<Aggregate>,
+      (value) => aggregateNames.includes(value),
+      `expected some of ${aggregateNames.join(", ")}`
+    ))
   )
 
-const unitList = (value: string): Parsed<Readonly<Record<string, string>>> =>
-  Either.right(Object.fromEntries(
+const unitList = (value: string): Readonly<Record<string, string>> =>
+  Object.fromEntries(
     list(value).map((part) => {
       const [metric = "", ...unit] = part.split(":")
       return [metric.trim(), unit.join(":").trim()]
     })
-  ))
+  )
 
 /** A copy of no more than a thousand. */
-const areUnits = (units: Readonly<Record<string, string>>): Parsed<Readonly<Record<string, string>>> => {
+const areUnits = (units: Readonly<Record<string, string>>): Readonly<Record<string, string>> => {
   const entries = Symbol.iterator in units ? undefined : Object.entries(units)
   return entries !== undefined && entries.length <= 1000 &&
       entries.every(([metric, unit]) => isWord(metric, nameLength) && isWord(unit, 100))
-    ? Either.right(Object.fromEntries(entries))
-    : Either.left("expected units by metric name, such as shop.size:byte")
+    ? Object.fromEntries(entries)
+    : fail("expected units by metric name, such as shop.size:byte")
 }
 
 const isWord = (value: unknown, most: number): boolean =>
   typeof value === "string" && value.length > 0 && value.length <= most
 
-const isWithin = (most: number) => (value: number): Parsed<number> =>
-  Number.isInteger(value) && value >= 1 && value <= most
-    ? Either.right(value)
-    : Either.left(`expected a whole number from 1 to ${most}`)
-
-const number = (value: string): Parsed<number> => Either.right(Number(value))
+const isWithin = (most: number) => (value: number): number =>
+  Number.isInteger(value) && value >= 1 && value <= most ? value : fail(`expected a whole number from 1 to ${most}`)
 
 /** As `/x+$/` would, which takes quadratic time where much of it is not at the end. */
 const withoutTrailing = (value: string, character: string): string => {
@@ -403,108 +407,96 @@ const withoutTrailing = (value: string, character: string): string => {
   return value.slice(0, end)
 }
 
-const isHost = (value: string): Parsed<string> =>
-  typeof value === "string" && value.trim().length <= hostLength
-    ? Either.right(value.trim())
-    : Either.left(`expected at most ${hostLength} characters`)
+const isText = (value: unknown): string => typeof value === "string" ? value : fail("expected text")
 
-const isDevice = isHost
+const isHost = (value: string): string =>
+  typeof value === "string" && value.trim().length <= hostLength
+    ? value.trim()
+    : fail(`expected at most ${hostLength} characters`)
 
 /** A namespace has to leave room for a name: Datadog's limit for both together is 200 characters. */
-const isNamespace = (value: string): Parsed<string> => {
-  if (typeof value !== "string") return Either.left("expected text")
-  const namespace = withoutTrailing(value, ".")
+const isNamespace = (value: string): string => {
+  const namespace = withoutTrailing(isText(value), ".")
   return namespace === "" || (/^[A-Za-z]/.test(namespace) && namespace.length <= 150)
-    ? Either.right(namespace)
-    : Either.left("expected a letter first and at most 150 characters")
+    ? namespace
+    : fail("expected a letter first and at most 150 characters")
 }
 
-const isSite = (value: string): Parsed<string> => {
-  if (typeof value !== "string") return Either.left("expected text")
-  const site = value.trim().toLowerCase().replace(/^https?:\/\//, "").split("/", 1)[0]!.replace(/^(app|api)\./, "")
+const isSite = (value: string): string => {
+  const site = isText(value).trim().toLowerCase().replace(/^https?:\/\//, "").split("/", 1)[0]!
+    .replace(/^(app|api)\./, "")
   const address = `https://api.${site}`
   return /^[a-z0-9.-]+(:\d+)?$/.test(site) && URL.canParse(address)
-    ? Either.right(address)
-    : Either.left("expected a site such as datadoghq.eu")
+    ? address
+    : fail("expected a site such as datadoghq.eu")
 }
 
-const isAddress = (value: string): Parsed<string> => {
-  if (typeof value !== "string") return Either.left("expected text")
-  const message = "expected an address with its scheme, such as https://api.datadoghq.eu"
-  return /^https?:\/\/[^\s/?#@]+(\/[^\s?#]*)?$/i.test(value.trim())
-    ? Either.mapLeft(
-      Either.try(() => withoutTrailing(new URL(value.trim()).href, "/")),
-      () => message
-    )
-    : Either.left(message)
+const isAddress = (value: string): string => {
+  const address = isText(value).trim()
+  return /^https?:\/\/[^\s/?#@]+(\/[^\s?#]*)?$/i.test(address) && URL.canParse(address)
+    ? withoutTrailing(new URL(address).href, "/")
+    : fail("expected an address with its scheme, such as https://api.datadoghq.eu")
 }
 
 /** The message must not show the key. */
-const isApiKey = (value: Redacted.Redacted): Parsed<Redacted.Redacted> =>
-  isUsable(value) ? Either.right(value) : Either.left("expected a key of printable characters without spaces")
+const isApiKey = (value: Redacted.Redacted): Redacted.Redacted =>
+  isUsable(value) ? value : fail("expected a key of printable characters without spaces")
 
-const areTags = (tags: Tags): Parsed<ReadonlyArray<string>> => {
+const areTags = (tags: Tags): ReadonlyArray<string> => {
   const result = fromInput(tags)
-  return typeof result === "string"
-    ? Either.left(result === "TagTooLong" ? "a tag is longer than 200 characters" : "expected tags")
-    : Either.right(result)
+  return typeof result !== "string"
+    ? result
+    : fail(result === "TagTooLong" ? "a tag is longer than 200 characters" : "expected tags")
 }
 
-const commaTags = (value: string): Parsed<Tags> => Either.right(list(value))
-
 /** The Agent takes `DD_TAGS` with spaces, the Lambda clients take it with commas. */
-const spaceOrCommaTags = (value: string): Parsed<Tags> =>
-  Either.right(value.includes(",") ? list(value) : value.split(/\s+/).filter((tag) => tag.length > 0))
+const spaceOrCommaTags = (value: string): Tags =>
+  value.includes(",") ? list(value) : value.split(/\s+/).filter((tag) => tag.length > 0)
 
-const asTag = (key: string) => (value: string): Parsed<ReadonlyArray<string>> =>
-  typeof value !== "string"
-    ? Either.left("expected text")
-    : value.length === 0
-    ? Either.right([])
-    : areTags([`${key}:${value}`])
+const asTag = (key: string) => (value: string): ReadonlyArray<string> =>
+  isText(value) === "" ? [] : areTags([`${key}:${value}`])
 
 /** In the order in which they are looked at. */
 const settings = {
-  env: setting("DD_ENV", text, asTag("env")),
-  service: setting("DD_SERVICE", text, asTag("service")),
-  version: setting("DD_VERSION", text, asTag("version")),
-  DATADOG_TAGS: setting("DATADOG_TAGS", commaTags, areTags),
-  DD_TAGS: setting("DD_TAGS", spaceOrCommaTags, areTags),
-  constantTags: setting<ReadonlyArray<string>, Tags>("", commaTags, areTags),
-  site: setting("DD_SITE", text, isSite),
-  apiUrl: setting("DATADOG_HOST", text, isAddress),
-  apiKey: setting("DATADOG_API_KEY", (value) => Either.right(Redacted.make(value)), isApiKey),
-  DD_API_KEY: setting("DD_API_KEY", (value) => Either.right(Redacted.make(value)), isApiKey),
-  namespace: setting("DD_THREADSTATS_NAMESPACE", text, isNamespace),
-  host: setting("DD_HOSTNAME", text, isHost),
-  attachHost: setting("DD_THREADSTATS_ATTACH_HOST", flag, isFlag),
-  device: setting("DD_THREADSTATS_DEVICE", text, isDevice),
-  rollUpInterval: setting("DD_THREADSTATS_ROLL_UP_INTERVAL", duration, isWholeSeconds),
-  flushInterval: setting("DD_THREADSTATS_FLUSH_INTERVAL", duration, isPositive),
-  periodicFlush: setting("DD_THREADSTATS_PERIODIC_FLUSH", flag, isFlag),
-  flushTimeout: setting("DD_THREADSTATS_FLUSH_TIMEOUT", duration, isFinitePositive),
-  requestTimeout: setting("DD_THREADSTATS_REQUEST_TIMEOUT", duration, isFinitePositive),
-  disabled: setting("DD_THREADSTATS_DISABLED", flag, isFlag),
-  compress: setting("DD_THREADSTATS_COMPRESS", compression, isCompression),
-  series: setting("DD_THREADSTATS_SERIES", text, isOneOf<SeriesVersion>("v1", "v2")),
-  units: setting("DD_THREADSTATS_UNITS", unitList, areUnits),
-  percentiles: setting<ReadonlyArray<number>>(
-    "DD_THREADSTATS_PERCENTILES",
-    (value) => Either.right(list(value).map(Number)),
-    arePercentiles
-  ),
-  aggregates: setting("DD_THREADSTATS_AGGREGATES", (value) => Either.right(list(value)), areAggregates),
-  counters: setting("DD_THREADSTATS_COUNTERS", text, isOneOf<CounterTransport>("series", "distributions")),
-  sampleSize: setting("DD_THREADSTATS_SAMPLE_SIZE", number, isWithin(1_000_000)),
-  maxContexts: setting("DD_THREADSTATS_MAX_CONTEXTS", number, isWithin(10_000_000)),
-  maxValues: setting("DD_THREADSTATS_MAX_VALUES", number, isWithin(100_000_000)),
-  maxEvents: setting("DD_THREADSTATS_MAX_EVENTS", number, isWithin(1_000_000)),
-  maxBytes: setting("DD_THREADSTATS_MAX_BYTES", number, isWithin(2 ** 40)),
-  delivery: setting("DD_THREADSTATS_DELIVERY", text, isOneOf<DeliverySemantics>("at-least-once", "at-most-once")),
-  selfMetrics: setting("DD_THREADSTATS_SELF_METRICS", flag, isFlag),
-  timerUnit: setting("DD_THREADSTATS_TIMER_UNIT", text, isOneOf<TimerUnit>("seconds", "milliseconds")),
-  timestamps: setting("DD_THREADSTATS_TIMESTAMPS", text, isOneOf("window", "any"))
+  env: setting(text, asTag("env"), "DD_ENV"),
+  service: setting(text, asTag("service"), "DD_SERVICE"),
+  version: setting(text, asTag("version"), "DD_VERSION"),
+  DATADOG_TAGS: setting<ReadonlyArray<string>, Tags>(list, areTags, "DATADOG_TAGS"),
+  DD_TAGS: setting(spaceOrCommaTags, areTags, "DD_TAGS"),
+  constantTags: setting<ReadonlyArray<string>, Tags>(list, areTags, ""),
+  site: setting(text, isSite, "DD_SITE"),
+  apiUrl: setting(text, isAddress, "DATADOG_HOST"),
+  apiKey: setting(Redacted.make, isApiKey, "DATADOG_API_KEY"),
+  DD_API_KEY: setting(Redacted.make, isApiKey, "DD_API_KEY"),
+  namespace: setting(text, isNamespace),
+  host: setting(text, isHost, "DD_HOSTNAME"),
+  attachHost: setting(flag, isFlag),
+  device: setting(text, isHost),
+  rollUpInterval: setting(duration, isWholeSeconds),
+  flushInterval: setting(duration, isPositive),
+  periodicFlush: setting(flag, isFlag),
+  flushTimeout: setting(duration, isFinitePositive),
+  requestTimeout: setting(duration, isFinitePositive),
+  disabled: setting(flag, isFlag),
+  compress: setting(compression, isCompression),
+  series: setting(text, isOneOf<SeriesVersion>("v1", "v2")),
+  units: setting(unitList, areUnits),
+  percentiles: setting<ReadonlyArray<number>>((value) => list(value).map(Number), arePercentiles),
+  aggregates: setting(list, areAggregates),
+  counters: setting(text, isOneOf<CounterTransport>("series", "distributions")),
+  sampleSize: setting(Number, isWithin(1_000_000)),
+  maxContexts: setting(Number, isWithin(10_000_000)),
+  maxValues: setting(Number, isWithin(100_000_000)),
+  maxEvents: setting(Number, isWithin(1_000_000)),
+  maxBytes: setting(Number, isWithin(2 ** 40)),
+  delivery: setting(text, isOneOf<DeliverySemantics>("at-least-once", "at-most-once")),
+  selfMetrics: setting(flag, isFlag),
+  timerUnit: setting(text, isOneOf<TimerUnit>("seconds", "milliseconds")),
+  timestamps: setting(text, isOneOf("window", "any"))
 }
+
+/** Of a setting that says nothing else: `DD_THREADSTATS_MAX_BYTES` of `maxBytes`. */
+const variableOf = (name: string): string => `DD_THREADSTATS_${name.replace(/[A-Z]/g, "_$&").toUpperCase()}`
 
 type Settings = typeof settings
 
@@ -514,11 +506,16 @@ type Resolved = {
 }
 
 /** A check may rely on the type it declares: a caller without types, whose value makes it throw, gets the same error. */
-const parse = <A>(path: string, read: () => Parsed<A>): Either.Either<A, ConfigError.ConfigError> =>
-  Either.try({ try: read, catch: () => "a value of the wrong type" }).pipe(
-    Either.flatMap((parsed) => parsed),
-    Either.mapLeft((message) => ConfigError.InvalidData([path], message))
-  )
+const parse = <A>(path: string, read: () => A): Effect.Effect<A, ConfigError.ConfigError> =>
+  Effect.suspend(() => {
+    try {
+      return Effect.succeed(read())
+    } catch (error) {
+      return Effect.fail(
+        ConfigError.InvalidData([path], error instanceof Fault ? error.message : "a value of the wrong type")
+      )
+    }
+  })
 
 /** Which have no option of their own. */
 const onlyVariables: ReadonlyArray<string> = ["DATADOG_TAGS", "DD_TAGS", "DD_API_KEY"]
@@ -526,25 +523,19 @@ const onlyVariables: ReadonlyArray<string> = ["DATADOG_TAGS", "DD_TAGS", "DD_API
 /** Every option, read once: what a getter throws is a wrong option. */
 const taken = (
   input: Options | undefined
-): Either.Either<{ readonly [name: string]: unknown }, ConfigError.ConfigError> => {
-  const out: { [name: string]: unknown } = {}
-  for (const name of Object.keys(settings)) {
-    if (onlyVariables.includes(name)) continue
-    try {
-      out[name] = input?.[name as keyof Options]
-    } catch {
-      return Either.left(ConfigError.InvalidData([name], "it cannot be read"))
+): Effect.Effect<{ readonly [name: string]: unknown }, ConfigError.ConfigError> =>
+  Effect.suspend(() => {
+    const out: { [name: string]: unknown } = {}
+    for (const name of Object.keys(settings)) {
+      if (onlyVariables.includes(name)) continue
+      try {
+        out[name] = input?.[name as keyof Options]
+      } catch {
+        return Effect.fail(ConfigError.InvalidData([name], "it cannot be read"))
+      }
     }
-  }
-  return Either.right(out)
-}
-
-/** What the environment says; an empty variable says nothing. */
-const load = (variable: string, provider: ConfigProvider.ConfigProvider) =>
-  provider.load(Config.string(variable)).pipe(
-    Effect.map((value) => value.trim()),
-    Effect.catchIf(ConfigError.isMissingDataOnly, () => Effect.succeed(""))
-  )
+    return Effect.succeed(out)
+  })
 
 const descriptions: { readonly [variable: string]: string } = {
   DD_THREADSTATS_NAMESPACE: "Goes before every metric name, with a dot.",
@@ -599,27 +590,27 @@ export const variables: ReadonlyArray<{ readonly name: string; readonly descript
  * @category constructors
  */
 export const make = (input?: Options): Effect.Effect<ThreadStatsConfig, ConfigError.ConfigError> =>
-  Effect.flatMap(Effect.suspend(() => taken(input)), (options) =>
+  Effect.flatMap(taken(input), (options) =>
     Effect.configProviderWith((provider) => {
       const resolved: { [name: string]: unknown } = {}
       // A plain loop over what the provider says: in a cold start each combinator of `Config` costs.
       return Effect.forEach(
         Object.entries<Setting<unknown>>(settings),
-        ([name, { fromOption, fromText, variable }]) => {
-          const keep = Either.map((value: unknown) => {
+        ([name, { fromOption, fromText, variable = variableOf(name) }]) => {
+          const keep = Effect.map((value: unknown) => {
             resolved[name] = value
           })
           // a wrong variable does not matter where an option rules
           if (options[name] !== undefined) return keep(parse(name, () => fromOption(options[name])))
           if (variable === "" || (name === "DD_API_KEY" && options["apiKey"] !== undefined)) return Effect.void
           return Effect.flatMap(
-            load(variable, provider),
+            Environment.read(variable, provider),
             (text) => text === "" ? Effect.void : keep(parse(variable, () => fromText(text)))
           )
         },
         { discard: true }
       ).pipe(
-        Effect.zipRight(load("AWS_LAMBDA_FUNCTION_NAME", provider)),
+        Effect.zipRight(Environment.read("AWS_LAMBDA_FUNCTION_NAME", provider)),
         Effect.map((functionName) => fromResolved(resolved, functionName !== ""))
       )
     }))

@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import * as Environment from "./environment.js"
 
 /**
  * The source gave no key. What was to be delivered is kept, and the next flush asks again. Nothing in it may hold a key.
@@ -16,7 +17,7 @@ import * as Redacted from "effect/Redacted"
  * @since 0.1.0
  * @category errors
  */
-export class ApiKeyError extends Data.TaggedError("ApiKeyError")<{
+export class ApiKeyError extends /*#__PURE__*/ Data.TaggedError("ApiKeyError")<{
   readonly description: string
   readonly cause?: unknown
 }> {
@@ -31,7 +32,7 @@ export class ApiKeyError extends Data.TaggedError("ApiKeyError")<{
  * @since 0.1.0
  * @category tags
  */
-export class ApiKey extends Context.Tag("effect-threadstats/ApiKey")<ApiKey, {
+export class ApiKey extends /*#__PURE__*/ Context.Tag("effect-threadstats/ApiKey")<ApiKey, {
   /** The key. A success is remembered, a failure never; callers that overlap ask the source once. */
   readonly get: Effect.Effect<Redacted.Redacted, ApiKeyError>
   /**
@@ -142,14 +143,17 @@ export const vaultVariables = [
 ] as const
 
 /** Fails for a client without a key, and says what to do where the environment tells of one at AWS. */
-export const missing: Effect.Effect<never, ConfigError.ConfigError> = /*#__PURE__*/ Effect.gen(function*() {
-  const values = yield* Effect.forEach(vaultVariables, (name) => variable(name))
-  const vault = vaultVariables.find((_, i) => values[i] !== "")
-  return yield* Effect.fail(ConfigError.MissingData(
-    ["DATADOG_API_KEY"],
-    vault === undefined
-      ? "there is no API key; set DATADOG_API_KEY or DD_API_KEY, or the option apiKey, or disable the client"
-      : `there is no API key, but ${vault} is set; to read the key from there, provide ApiKey.layerEnv to the layer of the ` +
-        "client: Layer.provide(ApiKey.layerEnv)"
-  ))
-})
+export const missing: Effect.Effect<never, ConfigError.ConfigError> = /*#__PURE__*/ Effect.configProviderWith((
+  provider
+) =>
+  Effect.flatMap(Effect.forEach(vaultVariables, (name) => Environment.read(name, provider)), (values) => {
+    const vault = vaultVariables.find((_, i) => values[i] !== "")
+    return Effect.fail(ConfigError.MissingData(
+      ["DATADOG_API_KEY"],
+      vault === undefined
+        ? "there is no API key; set DATADOG_API_KEY or DD_API_KEY, or the option apiKey, or disable the client"
+        : `there is no API key, but ${vault} is set; to read the key from there, provide ApiKey.layerEnv to the layer of the ` +
+          "client: Layer.provide(ApiKey.layerEnv)"
+    ))
+  })
+)

@@ -2,6 +2,7 @@
 import * as Cause from "effect/Cause"
 import * as ConfigError from "effect/ConfigError"
 import * as Inspectable from "effect/Inspectable"
+import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 
 /**
@@ -15,7 +16,8 @@ export const rejection = (
   interrupted: (cause: Cause.Cause<never>) => unknown
 ): unknown => {
   if (Cause.isInterruptedOnly(cause)) return interrupted(cause as Cause.Cause<never>)
-  const error = Cause.originalError(Cause.squash(cause))
+  const said = Option.orElse(Cause.failureOption(cause), () => Cause.dieOption(cause))
+  const error = Cause.originalError(Option.getOrUndefined(said))
   return ConfigError.isConfigError(error)
     ? Object.assign(new Error(String(error), { cause: error }), { name: "ConfigError" })
     : error
