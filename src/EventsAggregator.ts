@@ -41,7 +41,9 @@ export interface Stats {
  * @since 0.1.0
  * @category tags
  */
-export class EventsAggregator extends Context.Tag("effect-threadstats/EventsAggregator")<EventsAggregator, Service>() {}
+export class EventsAggregator
+  extends /*#__PURE__*/ Context.Tag("effect-threadstats/EventsAggregator")<EventsAggregator, Service>()
+{}
 
 /** Apart from the tag, because it speaks of itself. */
 interface Service {

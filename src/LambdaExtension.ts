@@ -31,7 +31,7 @@ import { within } from "./internal/within.js"
  * @since 0.1.0
  * @category tags
  */
-export class LambdaExtension extends Context.Tag("effect-threadstats/LambdaExtension")<LambdaExtension, {
+export class LambdaExtension extends /*#__PURE__*/ Context.Tag("effect-threadstats/LambdaExtension")<LambdaExtension, {
   /**
    * Starts `work` on a fiber of its own when the response has had the time to leave, and keeps the environment awake until
    * it has ended. Returns at once, and never fails. Call it last, just before the invocation has its result.
@@ -81,7 +81,7 @@ export interface Options {
  * @since 0.1.0
  * @category errors
  */
-export class LambdaExtensionError extends Data.TaggedError("LambdaExtensionError")<{
+export class LambdaExtensionError extends /*#__PURE__*/ Data.TaggedError("LambdaExtensionError")<{
   readonly operation: "register" | "next"
   readonly reason: "Unsupported" | "Connection" | "Truncated" | "TimedOut" | "Refused" | "Malformed"
   /** The status of the answer, if there was a whole one. */

@@ -89,7 +89,7 @@ export interface Options<Event, A, E, R, LE> extends Omit<ProgramOptions, "flush
  * @since 0.1.0
  * @category errors
  */
-export class LambdaRuntimeError extends Data.TaggedError("LambdaRuntimeError")<{
+export class LambdaRuntimeError extends /*#__PURE__*/ Data.TaggedError("LambdaRuntimeError")<{
   readonly operation: "next" | "response" | "error" | "init error"
   readonly reason: "Connection" | "Truncated" | "Refused" | "Malformed"
   /** The status of the answer, if there was a whole one. */
@@ -103,19 +103,19 @@ export class LambdaRuntimeError extends Data.TaggedError("LambdaRuntimeError")<{
 }
 
 /** The event was no JSON. What the parser says would quote it. */
-class UnmarshalError extends Data.TaggedError("Runtime.UnmarshalError")<{ readonly length: number }> {
+class UnmarshalError extends /*#__PURE__*/ Data.TaggedError("Runtime.UnmarshalError")<{ readonly length: number }> {
   override get message(): string {
     return `the event is no JSON (${this.length} characters)`
   }
 }
 
-class MarshalError extends Data.TaggedError("Runtime.MarshalError")<{ readonly description: string }> {
+class MarshalError extends /*#__PURE__*/ Data.TaggedError("Runtime.MarshalError")<{ readonly description: string }> {
   override get message(): string {
     return `the result cannot be sent: ${this.description}`
   }
 }
 
-class ResponseTooLarge extends Data.TaggedError("Runtime.ResponseTooLarge")<{ readonly length: number }> {
+class ResponseTooLarge extends /*#__PURE__*/ Data.TaggedError("Runtime.ResponseTooLarge")<{ readonly length: number }> {
   override get message(): string {
     return `the result is too large for Lambda (${this.length} bytes)`
   }

@@ -55,7 +55,9 @@ export interface LambdaStream {
  * @since 0.1.0
  * @category errors
  */
-export class LambdaStreamError extends Data.TaggedError("LambdaStreamError")<{ readonly description: string }> {
+export class LambdaStreamError
+  extends /*#__PURE__*/ Data.TaggedError("LambdaStreamError")<{ readonly description: string }>
+{
   override get message(): string {
     return this.description
   }

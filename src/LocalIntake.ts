@@ -248,7 +248,7 @@ export type Answer = "usual" | Effect.Effect<HttpServerResponse.HttpServerRespon
  * @since 0.1.0
  * @category tags
  */
-export class LocalIntake extends Context.Tag("effect-threadstats/LocalIntake")<LocalIntake, {
+export class LocalIntake extends /*#__PURE__*/ Context.Tag("effect-threadstats/LocalIntake")<LocalIntake, {
   /** Base address, without a trailing slash: what `apiUrl` or `DATADOG_HOST` is set to. */
   readonly url: string
   readonly series: Effect.Effect<ReadonlyArray<AcceptedSeries>>
@@ -282,7 +282,7 @@ export class LocalIntake extends Context.Tag("effect-threadstats/LocalIntake")<L
  * @since 0.1.0
  * @category tags
  */
-export class Datagrams extends Context.Tag("effect-threadstats/LocalIntake/Datagrams")<Datagrams, {
+export class Datagrams extends /*#__PURE__*/ Context.Tag("effect-threadstats/LocalIntake/Datagrams")<Datagrams, {
   /** What `DD_DOGSTATSD_URL` is set to. */
   readonly url: string
   readonly packets: Stream.Stream<Uint8Array>
@@ -508,7 +508,7 @@ export const layerDatagrams = (
  * @since 0.1.0
  * @category errors
  */
-export class DatagramsError extends Data.TaggedError("DatagramsError")<{
+export class DatagramsError extends /*#__PURE__*/ Data.TaggedError("DatagramsError")<{
   readonly reason: "PortTaken" | "CannotListen"
   readonly host: string
   readonly port: number

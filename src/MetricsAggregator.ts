@@ -150,7 +150,7 @@ export interface News {
  * @category tags
  */
 export class MetricsAggregator
-  extends Context.Tag("effect-threadstats/MetricsAggregator")<MetricsAggregator, Service>()
+  extends /*#__PURE__*/ Context.Tag("effect-threadstats/MetricsAggregator")<MetricsAggregator, Service>()
 {}
 
 /** Apart from the tag, because it speaks of itself. */
@@ -208,6 +208,7 @@ interface Service {
    */
   readonly flushEach: (options: {
     readonly temporality: Temporality
+    readonly samples?: boolean | undefined
     readonly now: number
     readonly upTo?: number | undefined
   }) => Effect.Effect<() => ReadonlyArray<RolledUp> | undefined>
@@ -959,7 +960,7 @@ const unsafeMake = (
       return taken
     })
 
-  const flushEach: MetricsAggregator["Type"]["flushEach"] = ({ now, temporality, upTo }) =>
+  const flushEach: MetricsAggregator["Type"]["flushEach"] = ({ now, samples = false, temporality, upTo }) =>
     Effect.sync(() => {
       const limit = upTo === undefined ? Infinity : startOf(upTo)
       const due = Array.from(buckets.values()).filter(({ start }) => start < limit)
@@ -972,7 +973,7 @@ const unsafeMake = (
             const taken: Array<RolledUp> = []
             if (isDistribution(entry.context.kind)) bucket.valued.shrink()
             if (bucket.start < now - maxAge) drop("Expired", bucket, entry)
-            else takeOut(bucket, entry, temporality, false, taken, true)
+            else takeOut(bucket, entry, temporality, samples, taken, true)
             weigh()
             if (taken.length > 0) return taken
           }

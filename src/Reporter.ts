@@ -14,7 +14,9 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import type { Event } from "./Event.js"
 import * as auto from "./internal/auto.js"
+import * as Branches from "./internal/branches.js"
 import * as noop from "./internal/noop.js"
+import { addReceipts, emptyReceipt } from "./internal/receipt.js"
 import type { DistributionSeries, SampleSeries, Series } from "./Series.js"
 import type { Options } from "./ThreadStatsConfig.js"
 
@@ -91,7 +93,7 @@ export type Reason =
  * @since 0.1.0
  * @category errors
  */
-export class ReporterError extends Data.TaggedError("ReporterError")<{
+export class ReporterError extends /*#__PURE__*/ Data.TaggedError("ReporterError")<{
   readonly reason: Reason
   readonly endpoint: string
   readonly description: string
@@ -115,7 +117,7 @@ export class ReporterError extends Data.TaggedError("ReporterError")<{
  * @since 0.1.0
  * @category context
  */
-export class Deadline extends Context.Reference<Deadline>()("effect-threadstats/Reporter/Deadline", {
+export class Deadline extends /*#__PURE__*/ Context.Reference<Deadline>()("effect-threadstats/Reporter/Deadline", {
   defaultValue: () => Infinity
 }) {}
 
@@ -131,7 +133,7 @@ export class Deadline extends Context.Reference<Deadline>()("effect-threadstats/
  * @since 0.1.0
  * @category tags
  */
-export class Reporter extends Context.Tag("effect-threadstats/Reporter")<Reporter, Service>() {}
+export class Reporter extends /*#__PURE__*/ Context.Tag("effect-threadstats/Reporter")<Reporter, Service>() {}
 
 /** Apart from the tag, because it speaks of itself. */
 interface Service {
@@ -145,24 +147,22 @@ interface Service {
   readonly branches?: ReadonlyArray<Service> | undefined
 }
 
-/**
- * A receipt for nothing, and the sum of two receipts.
- *
- * @since 0.1.0
- * @category receipts
- */
-export const emptyReceipt: Receipt = { items: 0, payloads: 0, bytes: 0, retries: 0 }
-
-/**
- * @since 0.1.0
- * @category receipts
- */
-export const addReceipts = (self: Receipt, that: Receipt): Receipt => ({
-  items: self.items + that.items,
-  payloads: self.payloads + that.payloads,
-  bytes: self.bytes + that.bytes,
-  retries: self.retries + that.retries
-})
+export {
+  /**
+   * The sum of two receipts.
+   *
+   * @since 0.1.0
+   * @category receipts
+   */
+  addReceipts,
+  /**
+   * A receipt for nothing.
+   *
+   * @since 0.1.0
+   * @category receipts
+   */
+  emptyReceipt
+} from "./internal/receipt.js"
 
 /**
  * Delivers everything to each of several reporters: to mirror it, or to move from one way to another.
@@ -196,19 +196,19 @@ export const combine = <
 ): Layer.Layer<Reporter, Layer.Layer.Error<Layers[number]>, Layer.Layer.Context<Layers[number]>> =>
   layers
     .map((layer: Layer.Layer<Reporter, any, any>) =>
-      Layer.map(layer, (context) => Context.make(Branches, [Context.get(context, Reporter)]))
+      Layer.map(layer, (context) => Context.make(Built, [Context.get(context, Reporter)]))
     )
     .reduce((all, one) =>
       Layer.zipWith(
         all,
         one,
-        (before, after) => Context.make(Branches, [...Context.get(before, Branches), ...Context.get(after, Branches)])
+        (before, after) => Context.make(Built, [...Context.get(before, Built), ...Context.get(after, Built)])
       )
     )
-    .pipe(Layer.map((context) => Context.make(Reporter, combined(Context.get(context, Branches)))))
+    .pipe(Layer.map((context) => Context.make(Reporter, combined(Context.get(context, Built)))))
 
 /** What layers to be combined have built. */
-const Branches = /*#__PURE__*/ Context.GenericTag<ReadonlyArray<Service>>("effect-threadstats/Reporter/Branches")
+const Built = /*#__PURE__*/ Context.GenericTag<ReadonlyArray<Service>>("effect-threadstats/Reporter/Branches")
 
 const combined = (reporters: ReadonlyArray<Reporter["Type"]>): Reporter["Type"] => {
   const branches = Array.from(new Set(reporters.flatMap((reporter) => reporter.branches ?? [reporter])))
@@ -220,14 +220,13 @@ const combined = (reporters: ReadonlyArray<Reporter["Type"]>): Reporter["Type"] 
       Effect.forEach(branches, (branch) => Effect.either(flush(branch)(batch)), { concurrency: "unbounded" }),
       (outcomes) => together(batch, outcomes)
     )
-  return branches.length === 1 ? branches[0]! : Reporter.of({
+  return branches.length === 1 ? branches[0]! : Branches.combine({
     temporality: branches.every(({ temporality }) => temporality === "total") ? "total" : "delta",
     flushMetrics: toAll((branch) => branch.flushMetrics),
     flushDistributions: toAll((branch) => branch.flushDistributions),
     flushEvents: toAll((branch) => branch.flushEvents),
-    warm: Effect.forEach(branches, ({ warm }) => warm, { concurrency: "unbounded", discard: true }),
-    branches
-  })
+    warm: Effect.forEach(branches, ({ warm }) => warm, { concurrency: "unbounded", discard: true })
+  }, branches)
 }
 
 /** What one did not take was not delivered; to send it again may send it twice to another. */
@@ -306,14 +305,16 @@ export const layerNoop: Layer.Layer<Reporter> = /*#__PURE__*/ Layer.sync(Reporte
  * @since 0.1.0
  * @category tags
  */
-export class MemoryReporter extends Context.Tag("effect-threadstats/Reporter/MemoryReporter")<MemoryReporter, {
-  readonly metrics: Effect.Effect<ReadonlyArray<Series>>
-  /** In place of `metrics`, where the layer was asked for them. */
-  readonly samples: Effect.Effect<ReadonlyArray<SampleSeries>>
-  readonly distributions: Effect.Effect<ReadonlyArray<DistributionSeries>>
-  readonly events: Effect.Effect<ReadonlyArray<Event>>
-  readonly clear: Effect.Effect<void>
-}>() {}
+export class MemoryReporter
+  extends /*#__PURE__*/ Context.Tag("effect-threadstats/Reporter/MemoryReporter")<MemoryReporter, {
+    readonly metrics: Effect.Effect<ReadonlyArray<Series>>
+    /** In place of `metrics`, where the layer was asked for them. */
+    readonly samples: Effect.Effect<ReadonlyArray<SampleSeries>>
+    readonly distributions: Effect.Effect<ReadonlyArray<DistributionSeries>>
+    readonly events: Effect.Effect<ReadonlyArray<Event>>
+    readonly clear: Effect.Effect<void>
+  }>()
+{}
 
 /**
  * Keeps everything it is handed; {@link MemoryReporter} shows it.

@@ -24,6 +24,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { Event } from "./Event.js"
 import { EventPayload } from "./Event.js"
+import * as Retention from "./internal/retention.js"
 import type { Retained, Snapshot } from "./MetricsAggregator.js"
 
 /**
@@ -58,7 +59,7 @@ export interface Held {
  * @since 0.1.0
  * @category errors
  */
-export class RetainedStoreError extends Data.TaggedError("RetainedStoreError")<{
+export class RetainedStoreError extends /*#__PURE__*/ Data.TaggedError("RetainedStoreError")<{
   readonly cause: PlatformError
 }> {
   override get message(): string {
@@ -72,7 +73,9 @@ export class RetainedStoreError extends Data.TaggedError("RetainedStoreError")<{
  * @since 0.1.0
  * @category tags
  */
-export class RetainedStore extends Context.Tag("effect-threadstats/RetainedStore")<RetainedStore, Service>() {}
+export class RetainedStore
+  extends /*#__PURE__*/ Context.Tag("effect-threadstats/RetainedStore")<RetainedStore, Service>()
+{}
 
 /** Apart from the tag, because it speaks of itself. */
 interface Service {
@@ -93,6 +96,8 @@ interface Service {
    * reporter the first branch has the store itself, so that it finds what it kept when it was the only one.
    */
   readonly branch: (index: number) => Service
+  /** How a client uses it, which comes with the stores of this module. */
+  readonly [Retention.retention]: Retention.Make
 }
 
 /** How many contexts, or events, are put into one entry. */
@@ -305,7 +310,8 @@ const unsafeMake = (store: KeyValueStore.KeyValueStore): RetainedStore["Type"] =
     load: mapError(semaphore.withPermits(1)(Effect.uninterruptible(load))),
     save: (take) => mapError(semaphore.withPermits(1)(Effect.uninterruptible(saveOnce(take)))),
     isEmpty: () => sure && !saving && pages.length === 0,
-    branch: (index) => unsafeMake(KeyValueStore.prefix(store, `threadstats-branch-${index}-`))
+    branch: (index) => unsafeMake(KeyValueStore.prefix(store, `threadstats-branch-${index}-`)),
+    [Retention.retention]: Retention.make
   })
 }
 

@@ -27,12 +27,14 @@ import * as HttpReporter from "./HttpReporter.js"
 import * as auto from "./internal/auto.js"
 import { flushBeforeExit } from "./internal/beforeExit.js"
 import * as Branch from "./internal/branch.js"
-import * as branches from "./internal/branches.js"
 import type { BreakerState } from "./internal/breaker.js"
 import * as makeEvent from "./internal/event.js"
+import * as http from "./internal/http.js"
 import * as Ledger from "./internal/ledger.js"
 import * as limits from "./internal/limits.js"
+import * as NodeTransport from "./internal/nodeTransport.js"
 import * as noop from "./internal/noop.js"
+import { wayTo } from "./internal/outlet.js"
 import { BoundRecording, PointRecording, Recorder } from "./internal/recording.js"
 import * as RecordingClock from "./internal/recordingClock.js"
 import type { Tags } from "./internal/tags.js"
@@ -324,7 +326,7 @@ type RecordEvent<Out> = (title: string, text: string, options?: makeEvent.EventO
  * @since 0.1.0
  * @category tags
  */
-export class ThreadStats extends Context.Tag("effect-threadstats/ThreadStats")<ThreadStats, {
+export class ThreadStats extends /*#__PURE__*/ Context.Tag("effect-threadstats/ThreadStats")<ThreadStats, {
   /** The settings in force. */
   readonly config: ThreadStatsConfig.ThreadStatsConfig
 
@@ -544,6 +546,16 @@ export const fromConfig = (
   Service,
   never,
   MetricsAggregator.MetricsAggregator | EventsAggregator.EventsAggregator | Reporter.Reporter | Scope.Scope
+> => over(config, (shared) => Effect.flatMap(Reporter.Reporter, (reporter) => wayTo(shared, reporter)))
+
+/** The same, with its own way to where it sends. */
+const over = <E, R>(
+  config: ThreadStatsConfig.ThreadStatsConfig,
+  makeWay: (shared: Branch.Shared) => Effect.Effect<Branch.Branch, E, R>
+): Effect.Effect<
+  Service,
+  E,
+  MetricsAggregator.MetricsAggregator | EventsAggregator.EventsAggregator | Scope.Scope | R
 > =>
   Effect.gen(function*() {
     const clock = yield* Effect.clock
@@ -551,7 +563,6 @@ export const fromConfig = (
 
     const aggregator = yield* MetricsAggregator.MetricsAggregator
     const eventsAggregator = yield* EventsAggregator.EventsAggregator
-    const reporter = yield* Reporter.Reporter
     const store = yield* Effect.serviceOption(RetainedStore)
 
     const readNow = RecordingClock.make(clock)
@@ -582,30 +593,15 @@ export const fromConfig = (
       )
     }
 
-    const shared = { config, clock, front }
-    const several = reporter.branches ?? []
-    const way = several.length === 0
-      ? yield* Branch.make({ ...shared, reporter, aggregator, eventsAggregator, store, before: lookAtAll })
-      : branches.combine(
-        yield* Effect.forEach(several, (reporter, index) =>
-          Effect.flatMap(
-            // what was given from outside is the first one's
-            index === 0
-              ? Effect.succeed([aggregator, eventsAggregator] as const)
-              : Effect.all([aggregator.fork, eventsAggregator.fork]),
-            ([aggregator, eventsAggregator]) =>
-              Branch.make({
-                ...shared,
-                reporter,
-                aggregator,
-                eventsAggregator,
-                store: index === 0 ? store : Option.map(store, (self) => self.branch(index)),
-                before: Effect.void,
-                index
-              })
-          )),
-        lookAtAll
-      )
+    const way = yield* makeWay({
+      config,
+      clock,
+      front,
+      aggregator,
+      eventsAggregator,
+      store,
+      before: lookAtAll
+    })
 
     const dropPoint = (reason: MetricDropReason, name: unknown) => {
       front.received.metrics++
@@ -800,7 +796,10 @@ export const layerNodeWith = (options?: ThreadStatsConfig.Options): Layer.Layer<
     Effect.flatMap(ThreadStatsConfig.make(options), (config) =>
       withAggregators(
         config,
-        Effect.provideServiceEffect(fromConfig(config), Reporter.Reporter, HttpReporter.makeNode(config))
+        // what else there is to send over is not in its bundle
+        over(config, (shared) =>
+          Effect.flatMap(http.make(config, NodeTransport.make), (outlet) =>
+            Branch.make({ ...shared, outlet })))
       ))
   )
 

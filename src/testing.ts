@@ -79,7 +79,7 @@ export interface Recording {
  * @since 0.1.0
  * @category tags
  */
-export class Recorded extends Context.Tag("effect-threadstats/testing/Recorded")<Recorded, {
+export class Recorded extends /*#__PURE__*/ Context.Tag("effect-threadstats/testing/Recorded")<Recorded, {
   /** Flushes, and gives everything since the layer was built or cleared. */
   readonly look: Effect.Effect<Recording>
   /** Flushes, and forgets everything. */
@@ -333,7 +333,7 @@ const describe = ({ dropped, events, metrics }: Recording): string =>
  * @since 0.1.0
  * @category errors
  */
-export class ExpectationError extends Data.TaggedError("ExpectationError")<{
+export class ExpectationError extends /*#__PURE__*/ Data.TaggedError("ExpectationError")<{
   /** What the test looked at. */
   readonly subject: string
   readonly expected: unknown

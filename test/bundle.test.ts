@@ -27,7 +27,7 @@ const post = `
   })`
 
 /** Just above what is reached: the size in bytes, and the modules of Node.js beyond those of {@link post}. */
-const ceilings = { gzipped: 79_400, modules: 12 }
+const ceilings = { gzipped: 76_150, modules: 12 }
 
 interface Bundle {
   readonly code: string
@@ -71,9 +71,12 @@ const modulesIn = async (contents: string): Promise<ReadonlyArray<string>> => (a
 /** What only a flush after the response needs. */
 const extension = ["LambdaExtension", "internal/lambdaApi"]
 
+/** What only clients over any reporter, a combined one, or a store need. */
+const others = ["HttpReporter", "internal/outlet", "internal/branches", "internal/noop"]
+
 /** What only one way out needs. */
 const ways = {
-  http: ["HttpReporter", "internal/encoder", "internal/transport", "internal/nodeTransport"],
+  http: ["internal/http", "internal/encoder", "internal/transport", "internal/nodeTransport"],
   dogstatsd: ["DogStatsDReporter", "internal/dogstatsdEncoder", "internal/dogstatsdSocket"],
   log: ["LogReporter", "internal/logLines", "internal/lineWriter"]
 }
@@ -96,7 +99,7 @@ describe("a bundle", () => {
         layer: ThreadStats.layerNode
       })
     `)
-    assert.includeMembers([...modules], ["ThreadStats", "HttpReporter", "Lambda"])
+    assert.includeMembers([...modules], ["ThreadStats", "internal/http", "Lambda"])
     for (
       const absent of [
         "Series",
@@ -105,7 +108,8 @@ describe("a bundle", () => {
         "LambdaStream",
         "LambdaRuntime",
         "internal/unpack",
-        ...extension
+        ...extension,
+        ...others
       ]
     ) {
       assert.notInclude(modules, absent)
@@ -124,6 +128,33 @@ describe("a bundle", () => {
       })
     `)
     assert.includeMembers([...modules], extension)
+  })
+
+  it("of a client without a store, or over one reporter, holds nothing of what stores and several reporters need", async () => {
+    const mark = /store for undelivered data/
+    for (
+      const [more, isThere] of [
+        ["", false],
+        [`import * as RetainedStore from "effect-threadstats/RetainedStore"; console.log(RetainedStore.layer)`, true]
+      ] as const
+    ) {
+      const { code } = await bundleOf(`${readme}\n${more}`)
+      assert.strictEqual(mark.test(code), isThere)
+    }
+    for (
+      const [value, isThere] of [["layerNode", false], [
+        "combine(HttpReporter.layerNode, HttpReporter.layerNode)",
+        true
+      ]]
+    ) {
+      const modules = await modulesIn(`
+        import * as HttpReporter from "effect-threadstats/HttpReporter"
+        import * as Reporter from "effect-threadstats/Reporter"
+        import * as ThreadStats from "effect-threadstats/ThreadStats"
+        console.log(ThreadStats.layer(), ${value === "layerNode" ? `HttpReporter.${value}` : `Reporter.${value}`})
+      `)
+      assert.strictEqual(modules.includes("internal/branches"), isThere)
+    }
   })
 
   it("of a function that uses only HTTP holds none of the other ways out and in", async () => {

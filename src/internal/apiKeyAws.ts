@@ -29,7 +29,7 @@ export const parseArn = (text: string): { readonly service: string; readonly reg
 }
 
 /** What the SDK failed with, as far as it may be told. */
-class Refusal extends Data.TaggedError("Refusal")<{
+class Refusal extends /*#__PURE__*/ Data.TaggedError("Refusal")<{
   /** What AWS calls the error. */
   readonly kind: string
   readonly text: string

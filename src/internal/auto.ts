@@ -15,9 +15,11 @@ import * as ThreadStatsConfig from "../ThreadStatsConfig.js"
 import * as Flag from "./flag.js"
 
 /** A file that is there where Datadog's Lambda extension is, as Datadog's own Lambda libraries look for it. */
-export class ExtensionPath extends Context.Reference<ExtensionPath>()("effect-threadstats/Reporter/ExtensionPath", {
-  defaultValue: () => "/opt/extensions/datadog-agent"
-}) {}
+export class ExtensionPath
+  extends /*#__PURE__*/ Context.Reference<ExtensionPath>()("effect-threadstats/Reporter/ExtensionPath", {
+    defaultValue: () => "/opt/extensions/datadog-agent"
+  })
+{}
 
 /** What an empty variable says is nothing. */
 const variable = (name: string): Config.Config<Option.Option<string>> =>

@@ -6,21 +6,21 @@ import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import type { Event } from "../Event.js"
 import type { EventsAggregator } from "../EventsAggregator.js"
-import type { DropReason, MetricsAggregator, PointContext, Retained, RolledUp } from "../MetricsAggregator.js"
-import * as Reporter from "../Reporter.js"
-import type { Loaded, RetainedStore } from "../RetainedStore.js"
+import type { DropReason, MetricsAggregator, PointContext, RolledUp } from "../MetricsAggregator.js"
+import type * as Reporter from "../Reporter.js"
+import type { RetainedStore } from "../RetainedStore.js"
 import * as RollUp from "../RollUp.js"
-import type { DistributionSeries, SampleSeries, Series } from "../Series.js"
 import type { EventDropReason, FlushCounts, FlushReceipt, MetricDropReason, Stats } from "../ThreadStats.js"
 import type { ThreadStatsConfig } from "../ThreadStatsConfig.js"
 import * as Breaker from "./breaker.js"
 import * as delivery from "./flush.js"
 import * as Ledger from "./ledger.js"
 import { oneTurn } from "./oneTurn.js"
-import * as Retention from "./retention.js"
+import { addReceipts, emptyReceipt } from "./receipt.js"
+import { type Retention, retention } from "./retention.js"
 import * as selfMetrics from "./selfMetrics.js"
 import * as wire from "./series.js"
-import * as Streamed from "./streamed.js"
+import type { Outlet, Stream } from "./streamed.js"
 import * as Turns from "./turns.js"
 
 const noCounts: FlushCounts = { delivered: 0, kept: 0, dropped: 0 }
@@ -173,34 +173,31 @@ const inSlices = (
   return slice
 }
 
-/** Drains two aggregators into one reporter, and books what becomes of it. */
-export const make = Effect.fnUntraced(function*(options: {
+/** What a client has, wherever it sends. */
+export interface Shared {
   readonly config: ThreadStatsConfig
   readonly clock: Clock.Clock
-  readonly reporter: Reporter.Reporter["Type"]
   readonly aggregator: MetricsAggregator["Type"]
   readonly eventsAggregator: EventsAggregator["Type"]
   readonly store: Option.Option<RetainedStore["Type"]>
   readonly front: Front
   /** Run at the beginning of every flush. */
   readonly before: Effect.Effect<void>
+}
+
+export interface Options extends Shared {
+  readonly outlet: Outlet
   /** Which of several it is, counted from 0. */
   readonly index?: number | undefined
-}): Effect.fn.Return<Branch> {
-  const { aggregator, clock, config, eventsAggregator, front, index, reporter } = options
+}
+
+/** Drains two aggregators into one outlet, and books what becomes of it. */
+export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<Branch> {
+  const { aggregator, clock, config, eventsAggregator, front, index, outlet } = options
   const runtime = yield* Effect.runtime()
   const metricDrops = Ledger.make<MetricDropReason>()
   const eventDrops = Ledger.make<EventDropReason>()
   const dress = wire.dress(config, Duration.toSeconds(aggregator.rollUpInterval))
-  const isRepeatable = config.delivery === "at-least-once"
-    ? undefined
-    : ({ kind }: Retained) =>
-      kind === "gauge" || (reporter.temporality === "total" && !RollUp.addsUp(kind, aggregator.counters))
-  /** As the reporter takes them: all of a batch are points, or all are samples. */
-  const flushSeries = (reporter.flushSamples ?? reporter.flushMetrics) as (
-    batch: ReadonlyArray<Series | SampleSeries>
-  ) => Effect.Effect<Reporter.Receipt, Reporter.ReporterError>
-  const streams = Streamed.streamsOf(reporter)
   const breaker = Breaker.make()
   const counters = {
     metrics: { delivered: 0, inFlight: 0 },
@@ -210,7 +207,7 @@ export const make = Effect.fnUntraced(function*(options: {
   const lost = { metrics: 0, events: 0 }
   let nextEarlyFlush = -Infinity
   let flushes = 0
-  let sent: Reporter.Receipt = Reporter.emptyReceipt
+  let sent: Reporter.Receipt = emptyReceipt
   let lastError: Reporter.ReporterError | undefined
   let unauthorized = false
 
@@ -236,7 +233,7 @@ export const make = Effect.fnUntraced(function*(options: {
       ].map(describe("events")),
       ...(isFirst ? news.conflicts : []).map((name) => `The name ${name} is used with more than one kind of metric`)
     ]
-    const storeError = Option.getOrUndefined(retention)?.takeNews()
+    const storeError = Option.getOrUndefined(retained)?.takeNews()
     if (storeError !== undefined) yield* Effect.logWarning(storeError.message)
     yield* Effect.forEach(warnings, (message) => Effect.logWarning(message), { discard: true })
     for (const [error, counts] of errors) {
@@ -250,43 +247,37 @@ export const make = Effect.fnUntraced(function*(options: {
     }
   }, log)
 
-  /** Whether an item is not to be sent again: it may have arrived, and would count twice. */
-  const isSpent = <A extends Reporter.Item | RolledUp>(item: A, outcome: delivery.Outcome<A>): boolean =>
-    config.delivery === "at-most-once" && outcome.ambiguous.has(item) && ("title" in item || addsUpAtReceiver(item))
-
-  const addsUpAtReceiver = (item: Exclude<Reporter.Item, Event> | RolledUp): boolean =>
-    "kind" in item
-      ? RollUp.addsUp(item.kind, aggregator.counters)
-      : item.type === "distribution" || (reporter.temporality === "delta" && item.type !== "gauge")
+  /** Of what may have arrived, whether it is not to be sent again, where it would count twice. */
+  const isSpent = <A>(item: A, outcome: delivery.Outcome<A>): boolean =>
+    config.delivery === "at-most-once" && outcome.ambiguous.has(item)
 
   /** Books a batch of rolled-up items: back into the aggregator, dropped, or delivered. */
-  const settleMetrics = Effect.fnUntraced(function*<A extends Reporter.Item | RolledUp>(
+  const settleMetrics = Effect.fnUntraced(function*(
     items: ReadonlyArray<RolledUp>,
-    /** What was handed over for each, in pieces. */
-    parts: (item: RolledUp, i: number) => ReadonlyArray<A>,
-    outcome: delivery.Outcome<A>
+    { addsUp }: Stream,
+    outcome: delivery.Outcome<RolledUp>
   ) {
     const back: Array<RolledUp> = []
     let kept = 0
     let dropped = 0
     let delivered = 0
+    const drop = (reason: MetricDropReason, { name, recorded }: RolledUp) => {
+      dropped += recorded
+      metricDrops.count(reason, name, recorded)
+    }
     const isAllDelivered = outcome.undelivered.size === 0 && outcome.refused.size === 0
-    for (let i = 0; i < items.length; i++) {
-      const item = items[i]!
+    for (const item of items) {
       const recorded = item.recorded
       counters.metrics.inFlight -= recorded
-      const own = isAllDelivered ? undefined : parts(item, i)
-      if (own === undefined) {
+      if (isAllDelivered) {
         delivered += recorded
-      } else if (own.some((part) => isSpent(part, outcome))) {
-        dropped += recorded
-        metricDrops.count("Ambiguous", item.name, recorded)
-      } else if (own.some((part) => outcome.undelivered.has(part))) {
+      } else if (isSpent(item, outcome) && addsUp(item)) {
+        drop("Ambiguous", item)
+      } else if (outcome.undelivered.has(item)) {
         back.push(item)
         kept += recorded
-      } else if (own.some((part) => outcome.refused.has(part))) {
-        dropped += recorded
-        metricDrops.count("Refused", item.name, recorded)
+      } else if (outcome.refused.has(item)) {
+        drop("Refused", item)
       } else {
         delivered += recorded
       }
@@ -347,24 +338,17 @@ export const make = Effect.fnUntraced(function*(options: {
     }
   })
 
-  const onLoaded = (loaded: Loaded) =>
-    Effect.suspend(() => {
-      lost.metrics += loaded.lost.points
-      lost.events += loaded.lost.events
-      if (loaded.lost.points > 0) metricDrops.count("Corrupt", "in the store", loaded.lost.points)
-      if (loaded.lost.events > 0) eventDrops.count("Corrupt", "in the store", loaded.lost.events)
-      return loaded.skipped > 0
-        ? log(Effect.logWarning(`Skipped ${loaded.skipped} unreadable entries of the store`))
-        : Effect.void
-    })
+  const lose = (points: number, events: number) => {
+    lost.metrics += points
+    lost.events += events
+    if (points > 0) metricDrops.count("Corrupt", "in the store", points)
+    if (events > 0) eventDrops.count("Corrupt", "in the store", events)
+  }
 
-  const retention = Option.map(
-    options.store,
-    (self) => Retention.make(self, aggregator, eventsAggregator, { isRepeatable, onLoaded })
-  )
+  const retained = Option.map(options.store, (self) => self[retention](self, options, { lose, log }))
 
-  const retain = (f: (self: Retention.Retention) => Effect.Effect<void>) =>
-    Option.match(retention, {
+  const retain = (f: (self: Retention) => Effect.Effect<void>) =>
+    Option.match(retained, {
       onNone: () => Effect.void,
       onSome: f
     })
@@ -393,7 +377,7 @@ export const make = Effect.fnUntraced(function*(options: {
       }
       yield* options.before
       if (config.selfMetrics) yield* recordSelf(now)
-      const taking = { temporality: reporter.temporality, now, upTo }
+      const taking = { temporality: outlet.temporality, samples: outlet.samples, now, upTo }
       const rolledUp: Array<RolledUp> = []
       const distributed: Array<RolledUp> = []
       const isDistribution = ({ kind }: RolledUp) => RollUp.addsUp(kind, aggregator.counters)
@@ -407,36 +391,32 @@ export const make = Effect.fnUntraced(function*(options: {
       }
       const drain = Effect.zipWith(
         // with a store, all of it at the moment at which the store is brought up to date
-        streams !== undefined && Option.isNone(retention)
+        Option.isNone(retained)
           ? Effect.map(aggregator.flushEach(taking), (next) => () => {
             const items = next()
             return items === undefined ? undefined : book(items)
           })
-          : Effect.map(
-            aggregator.flush({ ...taking, samples: reporter.flushSamples !== undefined }),
-            (items) => oneByOne(book(items))
-          ),
+          : Effect.map(aggregator.flush(taking), (items) => oneByOne(book(items))),
         eventsAggregator.flush(now),
         (next, events) => {
           counters.events.inFlight += events.length
           return { next, events }
         }
       )
-      const { events, next } = yield* Option.match(retention, {
+      const { events, next } = yield* Option.match(retained, {
         onNone: () => drain,
         onSome: (self) => self.beforeSending(drain, now + (deadline - now) * storeShare)
       })
-      const opened = streams?.(dress)
-      let written: Exit.Exit<boolean> = Exit.succeed(true)
-      if (opened !== undefined) {
-        const stream = (item: RolledUp) => (isDistribution(item) ? opened.distributions : opened.series).write(item)
-        const settle = Effect.zipRight(opened.series.settle, opened.distributions.settle)
-        const inTime = () => clock.unsafeCurrentTimeMillis() < deadline
-        written = yield* Effect.exit(restore(inSlices(next, { stream, settle, inTime })))
-        if (!Exit.isSuccess(written) || !written.value) {
-          opened.series.close()
-          opened.distributions.close()
-        }
+      const series = outlet.series(dress)
+      const distributions = outlet.distributions(dress)
+      const stream = (item: RolledUp) => (isDistribution(item) ? distributions : series).write(item)
+      const settle = Effect.zipRight(series.settle, distributions.settle)
+      const inTime = () => clock.unsafeCurrentTimeMillis() < deadline
+      const written = yield* Effect.exit(restore(inSlices(next, { stream, settle, inTime })))
+      const isWritten = Exit.isSuccess(written) && written.value
+      if (!isWritten) {
+        series.close()
+        distributions.close()
       }
       if (rolledUp.length === 0 && distributed.length === 0 && events.length === 0 && Exit.isSuccess(written)) {
         yield* retain((self) => self.afterFlush(true, deadline))
@@ -444,7 +424,6 @@ export const make = Effect.fnUntraced(function*(options: {
         return emptyFlush
       }
 
-      const isWritten = Exit.isSuccess(written) && written.value
       const batchOf = <A>(
         endpoint: string,
         load: delivery.Load<A>,
@@ -465,56 +444,29 @@ export const make = Effect.fnUntraced(function*(options: {
           })
         }
       }
-      const metricsOf = (
-        endpoint: string,
-        items: ReadonlyArray<RolledUp>,
-        stream: Streamed.Stream | undefined,
-        dressed: (item: RolledUp) => ReadonlyArray<Series | SampleSeries | DistributionSeries>,
-        report: (batch: ReadonlyArray<never>) => Effect.Effect<Reporter.Receipt, Reporter.ReporterError>
-      ) => {
-        if (stream !== undefined) {
-          return batchOf(endpoint, stream.end(items), (outcome) => settleMetrics(items, (item) => [item], outcome))
-        }
-        const parts = items.map(dressed)
-        const load = delivery.loadOf(
-          parts.flat(),
-          report as (batch: ReadonlyArray<Reporter.Item>) => ReturnType<typeof report>
-        )
-        return batchOf<Reporter.Item>(endpoint, load, (outcome) => settleMetrics(items, (_, i) => parts[i]!, outcome))
-      }
+      const metricsOf = (endpoint: string, items: ReadonlyArray<RolledUp>, stream: Stream) =>
+        batchOf(endpoint, stream.end(items), (outcome) => settleMetrics(items, stream, outcome))
       const batches = [
-        metricsOf(
-          "series",
-          rolledUp,
-          opened?.series,
-          (item) => item.samples === undefined ? wire.toSeries(dress, item) : [wire.toSamples(dress, item)],
-          flushSeries
-        ),
-        metricsOf(
-          "distributions",
-          distributed,
-          opened?.distributions,
-          (item) => [wire.toDistribution(dress, item)],
-          reporter.flushDistributions
-        ),
+        metricsOf("series", rolledUp, series),
+        metricsOf("distributions", distributed, distributions),
         batchOf<Reporter.Item>(
           "events",
-          delivery.loadOf(events, reporter.flushEvents),
+          delivery.loadOf(events, outlet.flushEvents),
           (outcome) => settleEvents(events, outcome)
         )
       ] as const
       const left = deadline - clock.unsafeCurrentTimeMillis()
-      const limit = Duration.millis(left * (Option.isSome(retention) ? 1 - storeShare : 1))
+      const limit = Duration.millis(left * (Option.isSome(retained) ? 1 - storeShare : 1))
       const runs = batches.filter(({ isEmpty }) => !isEmpty).map((batch) => batch.deliver(limit))
       const exit = !Exit.isSuccess(written) ? written : !written.value ? Exit.void : yield* Effect.exit(restore(
         runs.length === 1 ? runs[0]! : Effect.all(runs, { concurrency: "unbounded", discard: true })
       ))
 
       const ends = [yield* batches[0].end, yield* batches[1].end, yield* batches[2].end] as const
-      const receipt = ends.reduce((sum, end) => Reporter.addReceipts(sum, end.receipt), Reporter.emptyReceipt)
+      const receipt = ends.reduce((sum, end) => addReceipts(sum, end.receipt), emptyReceipt)
       const failed = ends.flatMap(({ counts, error }) => error === undefined ? [] : [[error, counts] as const])
       flushes++
-      sent = Reporter.addReceipts(sent, receipt)
+      sent = addReceipts(sent, receipt)
       lastError = failed.at(-1)?.[0]
       if (receipt.payloads > 0) {
         unauthorized = false
@@ -572,7 +524,7 @@ export const make = Effect.fnUntraced(function*(options: {
     take: turns.take,
     idle: (now) =>
       turns.isIdle() && aggregator.isIdle() && eventsAggregator.isIdle() && !hasNews() && !config.selfMetrics &&
-        Option.isNone(retention) && breaker.state(now) !== "open"
+        Option.isNone(retained) && breaker.state(now) !== "open"
         ? emptyFlush
         : undefined,
     periodic: [flushClosed],
@@ -580,6 +532,6 @@ export const make = Effect.fnUntraced(function*(options: {
       retain((self) => self.adopt(clock.unsafeCurrentTimeMillis() + Duration.toMillis(config.flushTimeout)))
     ),
     stats,
-    warm: Effect.ignoreLogged(Effect.withTracerEnabled(reporter.warm, false))
+    warm: Effect.ignoreLogged(Effect.withTracerEnabled(outlet.warm, false))
   }
 })

@@ -1,8 +1,11 @@
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import type { PointContext } from "../MetricsAggregator.js"
+import type { Reporter } from "../Reporter.js"
 import type { Counts, FlushCounts, FlushReceipt, Stats } from "../ThreadStats.js"
-import { type Branch, emptyFlush, makeTurns } from "./branch.js"
+import * as Branch from "./branch.js"
 import * as Ledger from "./ledger.js"
+import { outletOf, withWay } from "./outlet.js"
 import type { Wish } from "./turns.js"
 
 const addCounts = <Reason extends string>(a: Counts<Reason>, b: Counts<Reason>): Counts<Reason> => ({
@@ -57,7 +60,7 @@ const once = (context: PointContext | undefined): PointContext | undefined => {
  * Several branches as one, each with aggregators, turns and books of its own: what one has delivered another may have to
  * keep. A flush of all is over when the last of them is; on the interval each goes by itself.
  */
-export const combine = (branches: ReadonlyArray<Branch>, before: Effect.Effect<void>): Branch => {
+const together = (branches: ReadonlyArray<Branch.Branch>, before: Effect.Effect<void>): Branch.Branch => {
   const flushAll = (wish: Wish) =>
     Effect.zipRight(
       before,
@@ -66,8 +69,8 @@ export const combine = (branches: ReadonlyArray<Branch>, before: Effect.Effect<v
         (receipts): FlushReceipt => ({ ...receipts.reduce(addReceipts), branches: receipts })
       )
     )
-  const late = { ...emptyFlush, branches: branches.map(() => emptyFlush) }
-  const turns = makeTurns(flushAll, late)
+  const late = { ...Branch.emptyFlush, branches: branches.map(() => Branch.emptyFlush) }
+  const turns = Branch.makeTurns(flushAll, late)
   return {
     unsafeAdd(kind, name, value, time, now, context) {
       const seen = once(context)
@@ -97,3 +100,28 @@ export const combine = (branches: ReadonlyArray<Branch>, before: Effect.Effect<v
     warm: Effect.forEach(branches, ({ warm }) => warm, { concurrency: "unbounded", discard: true })
   }
 }
+
+/** A reporter that is made of these, each of which a client sends to by itself. */
+export const combine = (
+  reporter: Reporter["Type"],
+  branches: ReadonlyArray<Reporter["Type"]>
+): Reporter["Type"] => withWay({ ...reporter, branches }, makeAll)
+
+const makeAll = ({ before, ...shared }: Branch.Shared, { branches = [] }: Reporter["Type"]) =>
+  Effect.map(
+    Effect.forEach(branches, (reporter, index) => {
+      const own = { ...shared, outlet: outletOf(reporter), before: Effect.void, index }
+      // what was given from outside is the first one's
+      return index === 0 ? Branch.make(own) : Effect.flatMap(
+        Effect.zip(shared.aggregator.fork, shared.eventsAggregator.fork),
+        ([aggregator, eventsAggregator]) =>
+          Branch.make({
+            ...own,
+            aggregator,
+            eventsAggregator,
+            store: Option.map(shared.store, (self) => self.branch(index))
+          })
+      )
+    }),
+    (all) => together(all, before)
+  )

@@ -1,8 +1,9 @@
-import * as Array from "effect/Array"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import type { ApiKey, ApiKeyError } from "../ApiKey.js"
@@ -71,7 +72,7 @@ const noTime = () =>
   })
 
 /** Points of a chunk became too old while they waited for their turn or for another try. */
-class Overdue extends Data.TaggedError("Overdue")<{
+class Overdue extends /*#__PURE__*/ Data.TaggedError("Overdue")<{
   readonly now: number
   readonly before: DeliveryFailure | undefined
 }> {}
@@ -105,10 +106,13 @@ export const deliver = <A extends Item | RolledUp>(
 
   const inTime = (key: Effect.Effect<Redacted.Redacted, ApiKeyError>) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      const asked = key.pipe(
-        Effect.mapError(({ message }) => noKey(`there is no API key: ${message}`)),
-        Effect.catchAllDefect(() => noKey("there is no API key: its source died"))
-      )
+      const asked = Effect.catchAllCause(key, (cause): Effect.Effect<never, DeliveryFailure> => {
+        const failure = Option.getOrUndefined(Cause.failureOption(cause))
+        if (failure !== undefined) return noKey(`there is no API key: ${failure.message}`)
+        return Cause.isInterruptedOnly(cause)
+          ? Effect.failCause(cause as Cause.Cause<never>)
+          : noKey("there is no API key: its source died")
+      })
       // a key that is there costs no fiber
       if (Exit.isExit(key)) return asked
       return within(Effect.interruptible(asked), Math.max(0, Math.min(options.deadline - now, keyTimeout)), noTime)
@@ -149,7 +153,7 @@ export const deliver = <A extends Item | RolledUp>(
         )
       })
     const renew = (refused: Redacted.Redacted, failure: DeliveryFailure, tries: number) =>
-      Effect.flatMap(Effect.orElseSucceed(inTime(keys.refresh(refused)), () => refused), (fresh) => {
+      Effect.flatMap(Effect.catchAll(inTime(keys.refresh(refused)), () => Effect.succeed(refused)), (fresh) => {
         renewed = true
         if (Redacted.value(fresh) === Redacted.value(refused)) return Effect.fail(failure)
         current = fresh
@@ -192,10 +196,16 @@ export const deliver = <A extends Item | RolledUp>(
 
   /** What is overdue goes back, to be dropped for its age; the rest is sent. */
   const withoutOverdue = (chunk: Chunk<A>, { before, now }: Overdue, ambiguous: boolean) => {
-    const [left, overdue] = Array.partition(chunk.entries, isOverdue(now))
+    const isOld = isOverdue(now)
+    const left = chunk.entries.filter((entry) => !isOld(entry))
     const failed: Outcome<A> = {
       _tag: "Failed",
-      chunk: { endpoint: chunk.endpoint, entries: overdue, body: chunk.body, encoding: chunk.encoding },
+      chunk: {
+        endpoint: chunk.endpoint,
+        entries: chunk.entries.filter(isOld),
+        body: chunk.body,
+        encoding: chunk.encoding
+      },
       failure: before ?? tooOld(),
       ambiguous
     }

@@ -15,7 +15,7 @@ export const addressOf = (target: Target): string =>
     : `${{ datagram: "unixgram", stream: "unixstream", either: "unix" }[target.framing]}://${target.path}`
 
 /** A packet did not leave, or is not known to have arrived. */
-export class SocketFailure extends Data.TaggedError("SocketFailure")<{
+export class SocketFailure extends /*#__PURE__*/ Data.TaggedError("SocketFailure")<{
   /**
    * - `Absent`: nobody is there, or no longer
    * - `Full`: the buffer is

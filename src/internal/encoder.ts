@@ -40,7 +40,7 @@ export const itemsOf = <A>(chunk: Chunk<A>): ReadonlyArray<A> =>
 export const countOf = (chunk: Chunk<unknown>): number => chunk.lines?.count ?? chunk.entries.length
 
 /** An item that fits into no body. */
-export class Unencodable<A = Item> extends Data.TaggedError("Unencodable")<{
+export class Unencodable<A = Item> extends /*#__PURE__*/ Data.TaggedError("Unencodable")<{
   readonly item: unknown
   /** Where it has one. */
   readonly json?: string | undefined

@@ -1,8 +1,10 @@
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { Deadline, emptyReceipt, type Item, type Receipt, ReporterError } from "../Reporter.js"
+import * as Option from "effect/Option"
+import { Deadline, type Item, type Receipt, ReporterError } from "../Reporter.js"
 import { lazily } from "./lazyError.js"
+import { emptyReceipt } from "./receipt.js"
 import { within } from "./within.js"
 
 /** What became of a batch. Items in neither set were delivered. */
@@ -133,10 +135,7 @@ export const deliver = <A>(
     )
 
 const describe = (cause: Cause.Cause<unknown>): string => {
-  const defect = Cause.squash(cause)
-  return Cause.isInterruptedOnly(cause)
-    ? "the reporter was interrupted"
-    : defect instanceof Error
-    ? `${defect.name}: ${defect.message}`
-    : "the reporter died"
+  if (Cause.isInterruptedOnly(cause)) return "the reporter was interrupted"
+  const defect = Option.getOrUndefined(Cause.dieOption(cause))
+  return defect instanceof Error ? `${defect.name}: ${defect.message}` : "the reporter died"
 }

@@ -26,7 +26,7 @@ import * as Endpoints from "./endpoints.js"
 import { version } from "./version.js"
 
 /** The key a request came with; empty without one. */
-export class PresentedKey extends Context.Tag("effect-threadstats/LocalIntake/PresentedKey")<
+export class PresentedKey extends /*#__PURE__*/ Context.Tag("effect-threadstats/LocalIntake/PresentedKey")<
   PresentedKey,
   Redacted.Redacted
 >() {}

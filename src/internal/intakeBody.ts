@@ -14,7 +14,7 @@ import type { Endpoint, Limits } from "./endpoints.js"
 import { eventWindow } from "./limits.js"
 import { canUnpack, unpack } from "./unpack.js"
 
-export class Refusal extends Data.TaggedError("Refusal")<{
+export class Refusal extends /*#__PURE__*/ Data.TaggedError("Refusal")<{
   readonly status: number
   /** A word for it, for machines. */
   readonly code: string

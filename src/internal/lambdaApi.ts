@@ -20,7 +20,7 @@ import { builtin } from "./builtin.js"
  * - `Connection`: none, or one that broke before an answer
  * - `Truncated`: an answer that broke off
  */
-export class LambdaApiError extends Data.TaggedError("LambdaApiError")<{
+export class LambdaApiError extends /*#__PURE__*/ Data.TaggedError("LambdaApiError")<{
   readonly reason: "Connection" | "Truncated"
   readonly cause: Error
 }> {
@@ -53,7 +53,7 @@ export interface Upload {
 }
 
 /** It was answered, or the connection broke, before its body had ended. */
-export class UploadOver extends Data.TaggedError("UploadOver")<{}> {}
+export class UploadOver extends /*#__PURE__*/ Data.TaggedError("UploadOver")<{}> {}
 
 export interface LambdaApi {
   readonly request: (request: Request) => Effect.Effect<Answer, LambdaApiError>

@@ -1,5 +1,6 @@
 import * as Effect from "effect/Effect"
-import { emptyReceipt, type Item, type Reporter } from "../Reporter.js"
+import type { Item, Reporter } from "../Reporter.js"
+import { emptyReceipt } from "./receipt.js"
 
 /** Takes everything, and sends nothing. */
 export const make = (): Reporter["Type"] => {

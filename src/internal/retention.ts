@@ -5,9 +5,10 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type { Event } from "../Event.js"
-import type { EventsAggregator } from "../EventsAggregator.js"
-import type { MetricsAggregator, Retained, Snapshot } from "../MetricsAggregator.js"
-import type { Held, Loaded, RetainedStore, RetainedStoreError } from "../RetainedStore.js"
+import type { Retained, Snapshot } from "../MetricsAggregator.js"
+import type { Held, RetainedStore, RetainedStoreError } from "../RetainedStore.js"
+import * as RollUp from "../RollUp.js"
+import type { Options } from "./branch.js"
 import { within } from "./within.js"
 
 /** What a client has to do with its store. None of it fails, or takes longer than until `deadline`. */
@@ -26,17 +27,21 @@ export interface Retention {
   readonly takeNews: () => { readonly message: string } | undefined
 }
 
-export const make = (
+/** Where a store has {@link make}: what only clients with a store need is in no other client's bundle. */
+export const retention: unique symbol = Symbol.for("effect-threadstats/internal/retention")
+
+export type Make = (
   store: RetainedStore["Type"],
-  metrics: MetricsAggregator["Type"],
-  events: EventsAggregator["Type"],
+  client: Options,
   options: {
-    /** What may arrive twice. Default: everything. */
-    readonly isRepeatable: ((item: Retained) => boolean) | undefined
-    /** Is told, once, what could not be read. */
-    readonly onLoaded: (loaded: Loaded) => Effect.Effect<void>
+    /** Is told, once, how many points and events could not be read. */
+    readonly lose: (points: number, events: number) => void
+    /** Says in a log whose it is. */
+    readonly log: (effect: Effect.Effect<void>) => Effect.Effect<void>
   }
-): Retention => {
+) => Retention
+
+export const make: Make = (store, { aggregator: metrics, config, eventsAggregator: events, outlet }, { log, lose }) => {
   let adopted = false
   let news: { readonly message: string } | undefined
 
@@ -70,9 +75,14 @@ export const make = (
       Effect.suspend(() => {
         if (adopted) return Effect.void
         adopted = true
-        return Effect.all([metrics.adopt(loaded.metrics), events.adopt(loaded.events), options.onLoaded(loaded)], {
-          discard: true
-        })
+        lose(loaded.lost.points, loaded.lost.events)
+        return Effect.all([
+          metrics.adopt(loaded.metrics),
+          events.adopt(loaded.events),
+          loaded.skipped > 0
+            ? log(Effect.logWarning(`Skipped ${loaded.skipped} unreadable entries of the store`))
+            : Effect.void
+        ], { discard: true })
       }))
   )
 
@@ -91,7 +101,11 @@ export const make = (
   const leftOf = (known: ReadonlyMap<number, number>) =>
     hold(Effect.map(metrics.snapshot(known), (buckets) => buckets.filter(({ start }) => known.has(start))), noEvents)
 
-  const onlyRepeatable = (isRepeatable: (item: Retained) => boolean) => () =>
+  /** What may arrive twice. */
+  const isRepeatable = ({ kind }: Retained) =>
+    kind === "gauge" || (outlet.temporality === "total" && !RollUp.addsUp(kind, metrics.counters))
+
+  const onlyRepeatable = () =>
     hold(
       Effect.map(metrics.snapshot(new Map()), (buckets) =>
         buckets.map(({ contexts, start, version }) => ({
@@ -103,7 +117,7 @@ export const make = (
       noEvents
     )
 
-  const repeatable = options.isRepeatable === undefined ? everything : onlyRepeatable(options.isRepeatable)
+  const repeatable = config.delivery === "at-least-once" ? everything : onlyRepeatable
 
   return {
     adopt: (deadline) => inTime(deadline, adopt),

@@ -12,7 +12,7 @@ import { keyHeader, validatePath } from "./endpoints.js"
 import { version } from "./version.js"
 
 /** Why one body was not delivered, and whether sending it again can help. Nothing in it holds the key. */
-export class DeliveryFailure extends Data.TaggedError("DeliveryFailure")<{
+export class DeliveryFailure extends /*#__PURE__*/ Data.TaggedError("DeliveryFailure")<{
   readonly reason: Reason
   readonly transient: boolean
   readonly description: string

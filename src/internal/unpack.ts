@@ -12,7 +12,7 @@ const methods = { deflate: zlib.inflate, gzip: zlib.gunzip, zstd: zstd.zstdDecom
 export const canUnpack = (encoding: Encoding): boolean => encoding === "identity" || methods[encoding] !== undefined
 
 /** The bytes are not what their encoding says, or more than the limit come out of them. */
-export class UnpackError extends Data.TaggedError("UnpackError")<{
+export class UnpackError extends /*#__PURE__*/ Data.TaggedError("UnpackError")<{
   readonly reason: "Corrupt" | "TooLarge"
 }> {}
 
