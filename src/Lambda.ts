@@ -282,22 +282,16 @@ const watch = (
     const left = timeLeft(context)
     const margin = Math.min(asked, left / 2)
     const every = interval ?? Duration.toMillis(client.config.flushInterval)
-    const flush = (options: () => ThreadStats.FlushOptions) =>
-      Runtime.runFork(runtime)(quietly(Effect.suspend(() => client.flush(options()))))
-    const after = (millis: number, task: () => void) => alarm.set(clock, runtime, millis, task, { unref: true })
-
-    let stopTicking = () => {}
-    const tick = () => {
-      stopTicking = after(every, () =>
-        flush(() => ({
-          upTo: clock.unsafeCurrentTimeMillis(),
-          timeout: Math.max(timeLeft(context) - margin, 1)
-        })).addObserver(() => {
-          if (invocation.open) tick()
-        }))
-    }
-    if (every > 0 && every < Infinity) tick()
-    const stopWatching = left < Infinity ? after(left - margin, () => flush(() => withinDeadline(context))) : () => {}
+    const flush = (options: () => ThreadStats.FlushOptions) => quietly(Effect.suspend(() => client.flush(options())))
+    const flushClosed = flush(() => ({
+      upTo: clock.unsafeCurrentTimeMillis(),
+      timeout: Math.max(timeLeft(context) - margin, 1)
+    }))
+    const flushAll = () => Runtime.runFork(runtime)(flush(() => withinDeadline(context)))
+    const stopTicking = every > 0 && every < Infinity ? alarm.every(clock, runtime, every, flushClosed) : () => {}
+    const stopWatching = left < Infinity
+      ? alarm.set(clock, runtime, left - margin, flushAll, { unref: true })
+      : () => {}
     invocation.stop = () => {
       stopTicking()
       stopWatching()
@@ -411,13 +405,7 @@ const flushAtEnd = (
   { after }: Settings
 ): Effect.Effect<void> => {
   const flush = quietly(Effect.suspend(() => client.flush(withinDeadline(context))))
-  if (after === undefined || context === undefined) return flush
-  const extension = Option.getOrUndefined(Context.getOption(services, after.extension))
-  if (extension === undefined) return flush
-  return Effect.flatMap(
-    extension.isAlive,
-    (isAlive) => isAlive ? extension.afterResponse(context.awsRequestId, flush) : flush
-  )
+  return after === undefined || context === undefined ? flush : after.flush(flush, services, context.awsRequestId)
 }
 
 const rejection = (cause: Cause.Cause<unknown>): unknown =>
@@ -608,7 +596,7 @@ const makeEnvironment = <R, LE>(
   after: LambdaExtension.AfterResponse | undefined
 ): Environment<R | ThreadStats.ThreadStats> => {
   const life = enhanced.makeEnvironment()
-  const first = after === undefined ? Effect.succeed(Context.empty()) : extensionOrWarning(after)
+  const first = after?.given ?? Effect.succeed(Context.empty())
   let built: Runtime.Runtime<R | ThreadStats.ThreadStats> | undefined
   const build = async (): Promise<Exit.Exit<Runtime.Runtime<R | ThreadStats.ThreadStats>, LE>> => {
     // What `ManagedRuntime` does, in fewer steps: what can be done at once is done at once.
@@ -635,9 +623,7 @@ const makeEnvironment = <R, LE>(
       return exit
     }
     const runtime = exit.value
-    if (after !== undefined && Option.isSome(Context.getOption(runtime.context, after.extension))) {
-      flushOnSignal(runtime, dispose)
-    }
+    after?.guard(runtime, dispose)
     warm(runtime)
     built = Runtime.provideService(runtime, enhanced.Start, enhanced.warmStart)
     return Exit.succeed(built)
@@ -674,35 +660,6 @@ const withEnhancedMetrics = <A, E, R>(
 
 const warm = (runtime: Runtime.Runtime<ThreadStats.ThreadStats>): Fiber.Fiber<void> =>
   Runtime.runFork(runtime)(quietly(Effect.flatMap(ThreadStats.ThreadStats, (client) => client.warm)))
-
-const log = Effect.annotateLogs({ package: "effect-threadstats", module: "Lambda" })
-
-/** Where none can be registered, everything is flushed before the response. */
-const extensionOrWarning = (
-  { extension, make }: LambdaExtension.AfterResponse
-): Effect.Effect<Context.Context<never>, never, Scope.Scope> =>
-  Effect.matchEffect(make, {
-    onFailure: (error) => Effect.as(log(Effect.logWarning(`Flushing before the response: ${error}`)), Context.empty()),
-    onSuccess: (service) => Effect.succeed(Context.make(extension, service))
-  })
-
-/** With an internal extension, Lambda gives the process 500 milliseconds between SIGTERM and SIGKILL. */
-const signalTime = Duration.millis(350)
-
-/** Flushes what is left, closes the environment, and then lets the signal do what it would have done. */
-const flushOnSignal = (runtime: Runtime.Runtime<ThreadStats.ThreadStats>, dispose: Effect.Effect<void>): void => {
-  process.once("SIGTERM", () => {
-    const raise = Effect.sync(() => {
-      if (process.listenerCount("SIGTERM") === 0) process.kill(process.pid, "SIGTERM")
-    })
-    ThreadStats.flush({ timeout: signalTime }).pipe(
-      Effect.zipRight(dispose),
-      quietly,
-      Effect.zipRight(raise),
-      Runtime.runFork(runtime)
-    )
-  })
-}
 
 /**
  * What Datadog's own Lambda library tags its metrics with: `region`, `account_id`, `functionname`, `resource`,

@@ -20,6 +20,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as WorkerThreads from "node:worker_threads"
+import * as Internal from "./internal/afterResponse.js"
 import * as lambdaApi from "./internal/lambdaApi.js"
 import { oneTurn } from "./internal/oneTurn.js"
 import * as unrefClock from "./internal/unrefClock.js"
@@ -214,20 +215,24 @@ export const layer = (options?: Options): Layer.Layer<LambdaExtension, LambdaExt
   Layer.scoped(LambdaExtension, make(options))
 
 /**
- * A way to flush after the response, for the option `flush` of a handler or an invocation: which service does it, and how
- * one is made where there is none yet.
+ * A way to flush after the response, for the option `flush` of a handler or an invocation. {@link afterResponseWith} makes one.
  *
  * @since 0.1.0
  * @category models
  */
-export interface AfterResponse {
-  readonly extension: typeof LambdaExtension
-  readonly make: Effect.Effect<LambdaExtension["Type"], LambdaExtensionError | ConfigError, Scope.Scope>
-}
+export interface AfterResponse extends Internal.AfterResponse {}
 
 /**
- * Flushes once the answer has left, with an extension that is called `effect-threadstats`. It is a value so that only functions
- * that use it contain it.
+ * Flushes once the answer has left, with an extension of these options that {@link make} makes, where there is none yet. It is
+ * a value so that only functions that use it contain it.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const afterResponseWith = (options?: Options): AfterResponse => Internal.make(LambdaExtension, make(options))
+
+/**
+ * {@link afterResponseWith} with an extension that is called `effect-threadstats`.
  *
  * @example
  * ```ts
@@ -246,7 +251,7 @@ export interface AfterResponse {
  * @since 0.1.0
  * @category constructors
  */
-export const afterResponse: AfterResponse = { extension: LambdaExtension, make: /*#__PURE__*/ make() }
+export const afterResponse: AfterResponse = /*#__PURE__*/ afterResponseWith()
 
 /** What is kept of an invocation's time to ask for the next event, in milliseconds. */
 const margin = 100

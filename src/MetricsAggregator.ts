@@ -353,15 +353,6 @@ class Waiting {
   all(): Array<Entry> {
     return this.items.slice(this.head).filter(isPending)
   }
-
-  takeAll(): Array<Entry> {
-    const all = this.all()
-    this.items = []
-    this.head = 0
-    this.end = 0
-    this.length = 0
-    return all
-  }
 }
 
 const isPending = ({ pending }: Entry): boolean => pending > 0
@@ -900,7 +891,7 @@ const unsafeMake = (
     temporality: Temporality,
     asSamples: boolean,
     into: Array<RolledUp>,
-    isLive = false
+    isLive: boolean
   ): void => {
     const distributed = addsUp(entry.context.kind)
     let recorded = entry.pending
@@ -940,48 +931,39 @@ const unsafeMake = (
     }
   }
 
-  const flush: MetricsAggregator["Type"]["flush"] = ({ now, samples = false, temporality, upTo }) =>
-    Effect.sync(() => {
-      const limit = upTo === undefined ? Infinity : startOf(upTo)
-      const taken: Array<RolledUp> = []
-      for (const bucket of buckets.values()) {
-        if (bucket.start >= limit) continue
-        const dirty = bucket.dirty.takeAll()
-        bucket.valued.takeAll()
-        const expired = bucket.start < now - maxAge
-        for (const entry of dirty) {
-          if (expired) drop("Expired", bucket, entry)
-          else takeOut(bucket, entry, temporality, samples, taken)
+  /** Takes out what waits now, context by context. `isLive`: for somebody who looks before anything is recorded. */
+  const each = (
+    { now, samples = false, temporality, upTo }: Parameters<MetricsAggregator["Type"]["flush"]>[0],
+    isLive: boolean
+  ) => {
+    const limit = upTo === undefined ? Infinity : startOf(upTo)
+    const due = Array.from(buckets.values()).filter(({ start }) => start < limit)
+    for (const { dirty } of due) dirty.mark()
+    let next = 0
+    return () => {
+      for (; next < due.length; next++) {
+        const bucket = due[next]!
+        for (let entry = bucket.dirty.shiftDue(); entry !== undefined; entry = bucket.dirty.shiftDue()) {
+          const taken: Array<RolledUp> = []
+          if (isDistribution(entry.context.kind)) bucket.valued.shrink()
+          if (bucket.start < now - maxAge) drop("Expired", bucket, entry)
+          else takeOut(bucket, entry, temporality, samples, taken, isLive)
+          weigh()
+          if (taken.length > 0) return taken
         }
-        if (bucket.entries === 0) discard(bucket)
+        if (bucket.entries === 0 && !bucket.isGone) discard(bucket)
       }
       forget(now)
-      weigh()
-      return taken
-    })
+      return undefined
+    }
+  }
 
-  const flushEach: MetricsAggregator["Type"]["flushEach"] = ({ now, samples = false, temporality, upTo }) =>
+  const flush: MetricsAggregator["Type"]["flush"] = (options) =>
     Effect.sync(() => {
-      const limit = upTo === undefined ? Infinity : startOf(upTo)
-      const due = Array.from(buckets.values()).filter(({ start }) => start < limit)
-      for (const { dirty } of due) dirty.mark()
-      let next = 0
-      return () => {
-        for (; next < due.length; next++) {
-          const bucket = due[next]!
-          for (let entry = bucket.dirty.shiftDue(); entry !== undefined; entry = bucket.dirty.shiftDue()) {
-            const taken: Array<RolledUp> = []
-            if (isDistribution(entry.context.kind)) bucket.valued.shrink()
-            if (bucket.start < now - maxAge) drop("Expired", bucket, entry)
-            else takeOut(bucket, entry, temporality, samples, taken, true)
-            weigh()
-            if (taken.length > 0) return taken
-          }
-          if (bucket.entries === 0 && !bucket.isGone) discard(bucket)
-        }
-        forget(now)
-        return undefined
-      }
+      const next = each(options, false)
+      const all: Array<RolledUp> = []
+      for (let taken = next(); taken !== undefined; taken = next()) all.push(...taken)
+      return all
     })
 
   /** Of what was recorded before. The last value of a gauge stays what it is. */
@@ -1082,7 +1064,7 @@ const unsafeMake = (
     bind,
     add: (kind, name, value, time, context) => Effect.sync(() => void unsafeAdd(kind, name, value, time, context)),
     flush,
-    flushEach,
+    flushEach: (options) => Effect.sync(() => each(options, true)),
     restore,
     adopt,
     snapshot,

@@ -15,7 +15,6 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -24,6 +23,7 @@ import * as DogStatsDReporter from "./DogStatsDReporter.js"
 import type { Event } from "./Event.js"
 import * as EventsAggregator from "./EventsAggregator.js"
 import * as HttpReporter from "./HttpReporter.js"
+import * as alarm from "./internal/alarm.js"
 import * as auto from "./internal/auto.js"
 import { flushBeforeExit } from "./internal/beforeExit.js"
 import * as Branch from "./internal/branch.js"
@@ -679,16 +679,11 @@ const over = <E, R>(
     // The last flush is registered before the loops are forked: finalizers run last-in first-out.
     yield* Effect.addFinalizer(() => lastFlush)
     if (config.periodicFlush && Duration.isFinite(config.flushInterval)) {
+      const runtime = yield* Effect.runtime()
+      const interval = Duration.toMillis(config.flushInterval)
       for (const effect of way.periodic) {
-        // as `Schedule.spaced` would, which is as much code as the reporter
-        const loop = yield* Effect.sleep(config.flushInterval).pipe(
-          Effect.zipRight(Effect.withClock(effect, clock)),
-          Effect.forever,
-          Effect.withClock(unrefClock.make(clock)),
-          Effect.forkDaemon,
-          Effect.interruptible
-        )
-        yield* Effect.addFinalizer(() => Fiber.interrupt(loop))
+        const stop = alarm.every(clock, runtime, interval, Effect.interruptible(effect))
+        yield* Effect.addFinalizer(() => Effect.sync(stop))
       }
       if (unrefClock.isLive(clock)) yield* flushBeforeExit(lastFlush)
     }

@@ -25,3 +25,26 @@ export const set = (
   const fiber = Runtime.runFork(runtime)(Effect.interruptible(Effect.map(clock.sleep(Duration.millis(millis)), task)))
   return () => fiber.unsafeInterruptAsFork(FiberId.none)
 }
+
+/**
+ * Runs the effect again and again, each time so many milliseconds after the last one has ended, and gives how to call that
+ * off: a run that is under way then goes on. None holds the process.
+ */
+export const every = (
+  clock: Clock.Clock,
+  runtime: Runtime.Runtime<never>,
+  millis: number,
+  effect: Effect.Effect<unknown>
+): () => void => {
+  let isOver = false
+  let off: () => void
+  const wait = () => {
+    if (isOver) return
+    off = set(clock, runtime, millis, () => Runtime.runFork(runtime)(effect).addObserver(wait), { unref: true })
+  }
+  wait()
+  return () => {
+    isOver = true
+    off()
+  }
+}

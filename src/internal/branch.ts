@@ -233,7 +233,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       ].map(describe("events")),
       ...(isFirst ? news.conflicts : []).map((name) => `The name ${name} is used with more than one kind of metric`)
     ]
-    const storeError = Option.getOrUndefined(retained)?.takeNews()
+    const storeError = retained?.takeNews()
     if (storeError !== undefined) yield* Effect.logWarning(storeError.message)
     yield* Effect.forEach(warnings, (message) => Effect.logWarning(message), { discard: true })
     for (const [error, counts] of errors) {
@@ -345,13 +345,10 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     if (events > 0) eventDrops.count("Corrupt", "in the store", events)
   }
 
-  const retained = Option.map(options.store, (self) => self[retention](self, options, { lose, log }))
+  const store = Option.getOrUndefined(options.store)
+  const retained = store?.[retention](store, options, { lose, log })
 
-  const retain = (f: (self: Retention) => Effect.Effect<void>) =>
-    Option.match(retained, {
-      onNone: () => Effect.void,
-      onSome: f
-    })
+  const retain = (f: (self: Retention) => Effect.Effect<void>) => retained === undefined ? Effect.void : f(retained)
 
   /** The numbers that were reported last, and how many points that took. */
   let reported: { readonly stats: Stats; readonly points: number } = { stats: noStats, points: 0 }
@@ -391,7 +388,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       }
       const drain = Effect.zipWith(
         // with a store, all of it at the moment at which the store is brought up to date
-        Option.isNone(retained)
+        retained === undefined
           ? Effect.map(aggregator.flushEach(taking), (next) => () => {
             const items = next()
             return items === undefined ? undefined : book(items)
@@ -403,10 +400,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
           return { next, events }
         }
       )
-      const { events, next } = yield* Option.match(retained, {
-        onNone: () => drain,
-        onSome: (self) => self.beforeSending(drain, now + (deadline - now) * storeShare)
-      })
+      const { events, next } = yield* retained?.beforeSending(drain, now + (deadline - now) * storeShare) ?? drain
       const series = outlet.series(dress)
       const distributions = outlet.distributions(dress)
       const stream = (item: RolledUp) => (isDistribution(item) ? distributions : series).write(item)
@@ -456,7 +450,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
         )
       ] as const
       const left = deadline - clock.unsafeCurrentTimeMillis()
-      const limit = Duration.millis(left * (Option.isSome(retained) ? 1 - storeShare : 1))
+      const limit = Duration.millis(left * (retained === undefined ? 1 : 1 - storeShare))
       const runs = batches.filter(({ isEmpty }) => !isEmpty).map((batch) => batch.deliver(limit))
       const exit = !Exit.isSuccess(written) ? written : !written.value ? Exit.void : yield* Effect.exit(restore(
         runs.length === 1 ? runs[0]! : Effect.all(runs, { concurrency: "unbounded", discard: true })
@@ -524,7 +518,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     take: turns.take,
     idle: (now) =>
       turns.isIdle() && aggregator.isIdle() && eventsAggregator.isIdle() && !hasNews() && !config.selfMetrics &&
-        Option.isNone(retained) && breaker.state(now) !== "open"
+        retained === undefined && breaker.state(now) !== "open"
         ? emptyFlush
         : undefined,
     periodic: [flushClosed],

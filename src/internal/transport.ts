@@ -42,9 +42,6 @@ export interface Options {
   readonly requestTimeout: Duration.Duration
 }
 
-/** Where there is nothing to keep out of an error. */
-const noKey = /*#__PURE__*/ Redacted.make("(none)")
-
 export const timedOut = (limit: Duration.Duration) =>
   new DeliveryFailure({
     reason: "Timeout",
@@ -118,7 +115,8 @@ export const make = (exchange: Exchange, options: Options): Transport => {
         exchange(
           { method: "GET", url: `${options.apiUrl}${validatePath}`, headers: headers(key, {}) },
           options.requestTimeout,
-          noAnswer(Option.getOrElse(key, () => noKey))
+          // whatever it is: nobody hears of it
+          () => timedOut(options.requestTimeout)
         )
       )
   }
