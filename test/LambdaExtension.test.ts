@@ -11,6 +11,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http"
@@ -146,6 +147,19 @@ const gated = Effect.gen(function*() {
     end: Deferred.succeed(gate, undefined),
     exit: Deferred.await(exit)
   }
+})
+
+describe("a way to flush after the response", () => {
+  testing("registers an extension of its options", (api) =>
+    Effect.gen(function*() {
+      const way = LambdaExtension.afterResponseWith({ name: "mine", blocking: false })
+      const services = yield* way.given.pipe(
+        environment({ AWS_LAMBDA_RUNTIME_API: api.address })
+      )
+      yield* api.asked
+      assert.strictEqual(api.seen[0]!.headers["lambda-extension-name"], "mine")
+      assert.isTrue(Option.isSome(Context.getOption(services, LambdaExtension.LambdaExtension)))
+    }))
 })
 
 describe("an extension", () => {

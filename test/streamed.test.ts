@@ -195,6 +195,19 @@ describe("a flush of many contexts", () => {
       assert.strictEqual(requests.flatMap(({ series }) => series).length, many)
     }), 60_000)
 
+  it.scoped("lets the event loop come round where the reporter takes batches, too", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(start)
+      const context = yield* Layer.build(ThreadStats.layerTestWith({ maxContexts: 100_000 }))
+      const self = Context.get(context, ThreadStats.ThreadStats)
+      record(self)
+      const stop = onTurns(() => {})
+      const receipt = yield* self.flush()
+      assert.isAtLeast(stop(), 8)
+      assert.deepInclude(receipt, { errors: [], metrics: { delivered: many, kept: 0, dropped: 0 } })
+      assert.lengthOf(yield* Context.get(context, Reporter.MemoryReporter).metrics, many)
+    }), 60_000)
+
   it.scoped(
     "takes what is recorded in between for the next one, or along, and accounts for it at every turn",
     () =>

@@ -526,6 +526,9 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       retain((self) => self.adopt(clock.unsafeCurrentTimeMillis() + Duration.toMillis(config.flushTimeout)))
     ),
     stats,
-    warm: Effect.ignoreLogged(Effect.withTracerEnabled(outlet.warm, false))
+    warm: Effect.catchAllCause(
+      Effect.withTracerEnabled(outlet.warm, false),
+      (cause) => log(Effect.logDebug("Nothing was opened ahead of the first flush", cause))
+    )
   }
 })

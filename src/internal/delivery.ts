@@ -63,30 +63,19 @@ const isPassing = ({ reason }: DeliveryFailure): boolean =>
 const isWorthASplit = ({ reason, status }: DeliveryFailure): boolean =>
   reason === "PayloadTooLarge" || (reason === "Rejected" && status === 400)
 
-const noTime = () =>
-  new DeliveryFailure({
-    reason: "Timeout",
-    transient: true,
-    ambiguous: false,
-    description: "no time left in this flush"
-  })
+/** Of what was not even sent. */
+const unsent = (description: string, reason: DeliveryFailure["reason"] = "Timeout") =>
+  new DeliveryFailure({ reason, transient: true, ambiguous: false, description })
+
+const noTime = () => unsent("no time left in this flush")
+
+const noKey = (why: string) => unsent(`there is no API key: ${why}`, "Unauthorized")
 
 /** Points of a chunk became too old while they waited for their turn or for another try. */
 class Overdue extends /*#__PURE__*/ Data.TaggedError("Overdue")<{
   readonly now: number
   readonly before: DeliveryFailure | undefined
 }> {}
-
-const tooOld = () =>
-  new DeliveryFailure({
-    reason: "Timeout",
-    transient: true,
-    ambiguous: false,
-    description: "too old before it could be sent"
-  })
-
-const noKey = (description: string) =>
-  new DeliveryFailure({ reason: "Unauthorized", transient: true, ambiguous: false, description })
 
 /**
  * Delivers one batch in chunks, each of which succeeds or fails on its own. What fails for the moment is sent again; what
@@ -108,10 +97,10 @@ export const deliver = <A extends Item | RolledUp>(
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
       const asked = Effect.catchAllCause(key, (cause): Effect.Effect<never, DeliveryFailure> => {
         const failure = Option.getOrUndefined(Cause.failureOption(cause))
-        if (failure !== undefined) return noKey(`there is no API key: ${failure.message}`)
+        if (failure !== undefined) return noKey(failure.message)
         return Cause.isInterruptedOnly(cause)
           ? Effect.failCause(cause as Cause.Cause<never>)
-          : noKey("there is no API key: its source died")
+          : noKey("its source died")
       })
       // a key that is there costs no fiber
       if (Exit.isExit(key)) return asked
@@ -206,7 +195,7 @@ export const deliver = <A extends Item | RolledUp>(
         body: chunk.body,
         encoding: chunk.encoding
       },
-      failure: before ?? tooOld(),
+      failure: before ?? unsent("too old before it could be sent"),
       ambiguous
     }
     return Effect.map(

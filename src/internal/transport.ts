@@ -96,7 +96,7 @@ export const make = (exchange: Exchange, options: Options): Transport => {
             }),
             body
           },
-          Duration.min(options.requestTimeout, Math.floor(limit)),
+          Duration.millis(Math.min(Duration.toMillis(options.requestTimeout), Math.floor(limit))),
           noAnswer(key)
         ),
         (answer) =>
@@ -111,14 +111,15 @@ export const make = (exchange: Exchange, options: Options): Transport => {
             )
       ),
     warm: (key) =>
-      Effect.ignore(
+      Effect.asVoid(Effect.catchAll(
         exchange(
           { method: "GET", url: `${options.apiUrl}${validatePath}`, headers: headers(key, {}) },
           options.requestTimeout,
           // whatever it is: nobody hears of it
           () => timedOut(options.requestTimeout)
-        )
-      )
+        ),
+        () => Effect.void
+      ))
   }
 }
 
