@@ -107,12 +107,18 @@ export interface HandlerOptions<Event, A, E, R, LE, C = LambdaContext> extends P
   readonly handler: (event: Event, context: C) => Effect.Effect<A, E, R>
   /** What lives as long as the environment. */
   readonly layer: Layer.Layer<Exclude<R, Scope.Scope | LambdaContext> | ThreadStats.ThreadStats, LE>
-  /**
-   * Whether to record what Datadog's own Lambda library does: the distributions `aws.lambda.enhanced.invocations`,
-   * `.errors` (also for a result with a status of 500 and up) and `.batch_item_failures`, with {@link contextTags}, and
-   * without a namespace. The Datadog extension counts invocations itself. Default: `false`.
-   */
-  readonly enhancedMetrics?: boolean | undefined
+  /** To record what Datadog's own Lambda library does: {@link enhancedMetrics}. Default: none of it. */
+  readonly enhancedMetrics?: EnhancedMetrics | undefined
+}
+
+/**
+ * Records of every invocation how it began and ended. {@link enhancedMetrics} is one.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface EnhancedMetrics {
+  readonly around: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | ThreadStats.ThreadStats>
 }
 
 /**
@@ -552,7 +558,7 @@ const makeInvoke = <Event, A, E, R, LE, C>(options: Omit<HandlerOptions<Event, A
     context: C
   ): Promise<B> => {
     const program = invoked(
-      options.enhancedMetrics === true ? withEnhancedMetrics(effect) : effect,
+      options.enhancedMetrics?.around(effect) ?? effect,
       settings,
       context as unknown as LambdaContext
     ) as Effect.Effect<B, E2, Services>
@@ -646,18 +652,6 @@ const makeEnvironment = <R, LE>(
   }
 }
 
-const withEnhancedMetrics = <A, E, R>(
-  effect: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R | ThreadStats.ThreadStats> =>
-  Effect.flatMap(ThreadStats.ThreadStats, (client) =>
-    Effect.flatMap(contextTags, (tags) => {
-      const record = enhanced.record(client, tags)
-      return Effect.suspend(() => {
-        record.begin()
-        return effect
-      }).pipe(Effect.onExit((exit) => Effect.sync(() => record.end(exit))))
-    }))
-
 const warm = (runtime: Runtime.Runtime<ThreadStats.ThreadStats>): Fiber.Fiber<void> =>
   Runtime.runFork(runtime)(quietly(Effect.flatMap(ThreadStats.ThreadStats, (client) => client.warm)))
 
@@ -688,6 +682,40 @@ export const contextTags: Effect.Effect<ReadonlyArray<string>> = /*#__PURE__*/ E
     return context === undefined ? [] : enhanced.tagsOf(context, start, process.versions.node)
   }
 )
+
+/**
+ * What Datadog's own Lambda library records, for the option `enhancedMetrics` of a handler: the distributions
+ * `aws.lambda.enhanced.invocations`, `.errors` (also for a result with a status of 500 and up) and `.batch_item_failures`, with
+ * {@link contextTags}, and without a namespace. The Datadog extension counts invocations itself. It is a value so that only
+ * functions that use it contain it.
+ *
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Lambda from "effect-threadstats/Lambda"
+ * import * as ThreadStats from "effect-threadstats/ThreadStats"
+ *
+ * export const handler = Lambda.makeHandler({
+ *   handler: () => Effect.as(ThreadStats.increment("orders.received"), "done"),
+ *   layer: ThreadStats.layerNode,
+ *   enhancedMetrics: Lambda.enhancedMetrics
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const enhancedMetrics: EnhancedMetrics = {
+  around: (effect) =>
+    Effect.flatMap(ThreadStats.ThreadStats, (client) =>
+      Effect.flatMap(contextTags, (tags) => {
+        const record = enhanced.record(client, tags)
+        return Effect.suspend(() => {
+          record.begin()
+          return effect
+        }).pipe(Effect.onExit((exit) => Effect.sync(() => record.end(exit))))
+      }))
+}
 
 /**
  * Records a distribution, under the name that users of Datadog's Lambda libraries know: distributions are what adds up

@@ -828,7 +828,7 @@ describe("LambdaContext", () => {
       assert.deepStrictEqual(yield* tagsFor({ invokedFunctionArn: "local" }), ["memorysize:128", ...runtime])
     }))
 
-  const recorded = (clock: Clock.Clock, enhancedMetrics?: boolean) => {
+  const recorded = (clock: Clock.Clock, enhancedMetrics?: Lambda.EnhancedMetrics) => {
     const all: Array<string> = []
     const layer = Layer.effect(
       ThreadStats.ThreadStats,
@@ -852,7 +852,7 @@ describe("LambdaContext", () => {
 
   it("comes with enhanced metrics where they are asked for, and not on the user's own", async () => {
     const clock = Clock.make()
-    const { all, handler } = recorded(clock, true)
+    const { all, handler } = recorded(clock, Lambda.enhancedMetrics)
     const context = await Effect.runPromise(contextFor(10_000))
     const user = Effect.map(ThreadStats.ThreadStats, (client) => client.unsafeDistribution("user", 1))
     await handler(() => user, context)
@@ -880,7 +880,7 @@ describe("LambdaContext", () => {
     const real = Clock.make()
     const late = { ...real, currentTimeMillis: Effect.map(real.currentTimeMillis, (now) => now + 10_001) }
     const context = await Effect.runPromise(contextFor(10_000))
-    const early = recorded(late, true)
+    const early = recorded(late, Lambda.enhancedMetrics)
     await early.handler(() => Effect.void, context)
     await early.handler(() => Effect.void, context)
     assert.deepStrictEqual(early.all, [

@@ -75,7 +75,7 @@ export const handler = Lambda.makeHandler({
     ThreadStats.layerNodeWith({ namespace: "orders", service: "orders", flushTimeout: "2 seconds" })
   ),
   flush: LambdaExtension.afterResponse,
-  enhancedMetrics: true
+  enhancedMetrics: Lambda.enhancedMetrics
 })
 
 await handler.ready
