@@ -11,12 +11,14 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
+import * as DefaultServices from "effect/DefaultServices"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
+import * as FiberRefs from "effect/FiberRefs"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -279,12 +281,12 @@ const watch = (
   invocation: Invocation,
   context: LambdaContext | undefined,
   { interval, margin: asked }: Settings,
-  runtime: Runtime.Runtime<never>,
-  clock: Clock.Clock
+  runtime: Runtime.Runtime<never>
 ): void => {
   const { client } = invocation
   queueMicrotask(() => {
     if (!invocation.open) return
+    const clock = Context.get(FiberRefs.getOrDefault(runtime.fiberRefs, DefaultServices.currentServices), Clock.Clock)
     const left = timeLeft(context)
     const margin = Math.min(asked, left / 2)
     const every = interval ?? Duration.toMillis(client.config.flushInterval)
@@ -347,14 +349,43 @@ export const lambdaProgram: {
 ): Effect.Effect<A, E, Exclude<R, Scope.Scope> | ThreadStats.ThreadStats> => invoked(effect, settingsOf(options)))
 
 /**
- * Runs it as an invocation. It is written for the invocation that ends at once: it goes through few operations, and starts no
- * fiber.
+ * What an invocation is to its program, and what is to be done once that has ended. It is written for the one that ends at
+ * once: it goes through few operations, and starts no fiber.
  */
+const invocationOf = (
+  services: Context.Context<never>,
+  context: LambdaContext | undefined,
+  settings: Settings,
+  /** Where what is flushed meanwhile runs. */
+  runtime: Runtime.Runtime<never>
+) => {
+  const client = Context.unsafeGet(services, ThreadStats.ThreadStats)
+  const around = openOnly(services.unsafeMap.get(Invocation.key))
+  const outer = enclosing(around, client)
+  const invocation: Invocation = { client, outer: around, open: true, stop: () => {} }
+  if (outer === undefined) watch(invocation, context, settings, runtime)
+
+  const flush = Effect.suspend(() => {
+    invocation.open = false
+    invocation.stop()
+    return outer?.open === true ? Effect.void : flushAtEnd(client, context, services, settings)
+  })
+  const close = <A, E>(scope: Scope.CloseableScope, exit: Exit.Exit<A, E>): Effect.Effect<A, E> =>
+    Effect.matchCauseEffect(Scope.close(scope, exit), {
+      onFailure: (cause) =>
+        Effect.zipRight(
+          flush,
+          Exit.failCause(Exit.isFailure(exit) ? Cause.sequential(exit.cause, cause) : cause)
+        ),
+      onSuccess: () => Effect.zipRight(flush, exit)
+    })
+  return { invocation, close }
+}
+
+/** The same for a fiber that goes on afterwards. */
 const invoked = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
-  settings: Settings,
-  /** Provided to the effect, where it is not among the services. */
-  given?: LambdaContext
+  settings: Settings
 ): Effect.Effect<A, E, Exclude<R, Scope.Scope> | ThreadStats.ThreadStats> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(
@@ -362,39 +393,18 @@ const invoked = <A, E, R>(
       (scope) =>
         Effect.withFiberRuntime<A, E, Exclude<R, Scope.Scope> | ThreadStats.ThreadStats>((fiber, { runtimeFlags }) => {
           const services = fiber.currentContext
-          const client = Context.unsafeGet(services, ThreadStats.ThreadStats)
-          const context = given ?? Context.getOrElse(services, LambdaContext, () => undefined)
-          const around = openOnly(Context.getOrElse(services, Invocation, () => undefined))
-          const outer = enclosing(around, client)
-          const invocation: Invocation = { client, outer: around, open: true, stop: () => {} }
-          if (outer === undefined) {
-            const runtime = Runtime.make({
-              context: services,
-              runtimeFlags: RuntimeFlags.enable(runtimeFlags, RuntimeFlags.Interruption),
-              fiberRefs: fiber.getFiberRefs()
-            })
-            watch(invocation, context, settings, runtime, Context.get(fiber.currentDefaultServices, Clock.Clock))
-          }
-
-          const flush = Effect.suspend(() => {
-            invocation.open = false
-            invocation.stop()
-            return outer?.open === true ? Effect.void : flushAtEnd(client, context, services, settings)
+          const runtime = Runtime.make({
+            context: services,
+            runtimeFlags: RuntimeFlags.enable(runtimeFlags, RuntimeFlags.Interruption),
+            fiberRefs: fiber.getFiberRefs()
           })
-          const close = (exit: Exit.Exit<A, E>) =>
-            Effect.matchCauseEffect(Effect.zipRight(setServices(services), Scope.close(scope, exit)), {
-              onFailure: (cause) =>
-                Effect.zipRight(
-                  flush,
-                  Exit.failCause(Exit.isFailure(exit) ? Cause.sequential(exit.cause, cause) : cause)
-                ),
-              onSuccess: () => Effect.zipRight(flush, exit)
-            })
+          const context = services.unsafeMap.get(LambdaContext.key)
+          const { close, invocation } = invocationOf(services, context, settings, runtime)
           const inside = new Map(services.unsafeMap).set(Scope.Scope.key, scope).set(Invocation.key, invocation)
-          if (given !== undefined) inside.set(LambdaContext.key, given)
+          const end = (exit: Exit.Exit<A, E>) => Effect.zipRight(setServices(services), close(scope, exit))
           return Effect.matchCauseEffect(
             Effect.zipRight(setServices(Context.unsafeMake(inside)), restore(effect as Effect.Effect<A, E>)),
-            { onFailure: (cause) => close(Exit.failCause(cause)), onSuccess: (value) => close(Exit.succeed(value)) }
+            { onFailure: (cause) => end(Exit.failCause(cause)), onSuccess: (value) => end(Exit.succeed(value)) }
           )
         })
     )
@@ -557,16 +567,29 @@ const makeInvoke = <Event, A, E, R, LE, C>(options: Omit<HandlerOptions<Event, A
     effect: Effect.Effect<B, E2, R>,
     context: C
   ): Promise<B> => {
-    const program = invoked(
-      options.enhancedMetrics?.around(effect) ?? effect,
-      settings,
-      context as unknown as LambdaContext
-    ) as Effect.Effect<B, E2, Services>
+    const { fiberRefs, runtimeFlags } = runtime
+    const services = runtime.context as Context.Context<never>
+    const { close, invocation } = invocationOf(services, context as never, settings, runtime)
+    // in a fiber of its own they need not be set: it begins with them, and they are complete before anybody sees them
+    const inside = new Map(services.unsafeMap).set(LambdaContext.key, context).set(Invocation.key, invocation)
+    const own = options.enhancedMetrics?.around(effect) ?? effect
+    const program = Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(Scope.make(), (scope) => {
+        inside.set(Scope.Scope.key, scope)
+        return Effect.matchCauseEffect(restore(own as Effect.Effect<B, E2>), {
+          onFailure: (cause) => close(scope, Exit.failCause(cause)),
+          onSuccess: (value) => close(scope, Exit.succeed(value))
+        })
+      })
+    )
     const fiber = Runtime.runFork(
-      runtime,
+      Runtime.make({ context: Context.unsafeMake<never>(inside), fiberRefs, runtimeFlags }),
       environment.life.used ?
         program :
-        Effect.provideServiceEffect(program, enhanced.Start, enhanced.firstStart(environment.life))
+        Effect.flatMap(enhanced.firstStart(environment.life), (start) => {
+          inside.set(enhanced.Start.key, start)
+          return program
+        })
     )
     const exit = fiber.unsafePoll()
     return exit === null ? exitOf(fiber).then(settle) : settle(exit)
@@ -631,7 +654,7 @@ const makeEnvironment = <R, LE>(
     const runtime = exit.value
     after?.guard(runtime, dispose)
     warm(runtime)
-    built = Runtime.provideService(runtime, enhanced.Start, enhanced.warmStart)
+    built = forInvocations(runtime)
     return Exit.succeed(built)
   }
   let latest = build()
@@ -651,6 +674,17 @@ const makeEnvironment = <R, LE>(
     }
   }
 }
+
+/**
+ * The runtime that invocations begin with. Their services are its own: every fiber would spend microseconds on those that it
+ * was built with.
+ */
+const forInvocations = <R>(runtime: Runtime.Runtime<R>): Runtime.Runtime<R> =>
+  Runtime.provideService(
+    Runtime.deleteFiberRef(runtime, FiberRef.currentContext),
+    enhanced.Start,
+    enhanced.warmStart
+  )
 
 const warm = (runtime: Runtime.Runtime<ThreadStats.ThreadStats>): Fiber.Fiber<void> =>
   Runtime.runFork(runtime)(quietly(Effect.flatMap(ThreadStats.ThreadStats, (client) => client.warm)))

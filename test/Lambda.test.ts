@@ -22,6 +22,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import * as FiberRef from "effect/FiberRef"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
@@ -1198,6 +1199,20 @@ describe("makeHandler", () => {
     await handler("a", context)
     assert.deepStrictEqual(log.filter((entry) => entry !== "tick"), ["build", "warm", "a closed", "flush"])
     assert.strictEqual(log.at(-1), "flush")
+  })
+
+  it("begins an invocation with its services, and sets none while it runs", async () => {
+    const handler = Lambda.makeHandler({
+      handler: () =>
+        Effect.withFiberRuntime<[number, boolean]>((fiber) => {
+          const [latest, ...before] = fiber.getFiberRefs().locals.get(FiberRef.currentContext) ?? []
+          return Effect.succeed([before.length, latest?.[1] === fiber.currentContext])
+        }),
+      layer: layerOver(Reporter.layerMemory)
+    })
+    // the first one, and a warm one: neither carries the services that the layer was built with
+    assert.deepStrictEqual(await handler("", context), [0, true])
+    assert.deepStrictEqual(await handler("", context), [0, true])
   })
 
   it("takes one fiber and no timer for an invocation that ends at once, and two timers for one that does not", async () => {

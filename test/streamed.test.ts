@@ -1,6 +1,6 @@
 import { HttpClient, HttpClientResponse } from "@effect/platform"
 import type { HttpBody, HttpClientRequest } from "@effect/platform"
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import { Context, Effect, FastCheck as fc, Fiber, Layer, Redacted, TestClock } from "effect"
 import {
   EventsAggregator,
@@ -11,7 +11,7 @@ import {
   ThreadStatsConfig
 } from "effect-threadstats"
 import type { RollUp, Series } from "effect-threadstats"
-import { inflateSync } from "node:zlib"
+import { Deflate, inflateSync } from "node:zlib"
 import { countOf, encode, type Encoded, makeWriter } from "../src/internal/encoder.js"
 import { distributionPoints, type EnvelopedEndpoint, series, seriesV2 } from "../src/internal/endpoints.js"
 import { type Dress, lineWriter, sorted, syntax, toDistribution, toSeries } from "../src/internal/series.js"
@@ -207,6 +207,27 @@ describe("a flush of many contexts", () => {
       assert.deepInclude(receipt, { errors: [], metrics: { delivered: many, kept: 0, dropped: 0 } })
       assert.lengthOf(yield* Context.get(context, Reporter.MemoryReporter).metrics, many)
     }), 60_000)
+
+  it.scoped(
+    "hands the thread that packs more at a time than is written until it is heard of again",
+    () =>
+      Effect.gen(function*() {
+        yield* TestClock.setTime(start)
+        const { self } = yield* client()
+        for (let i = 0; i < 3; i++) record(self, i * many)
+        const write = vi.spyOn(Deflate.prototype as unknown as { write: (part: Uint8Array) => boolean }, "write")
+        yield* Effect.addFinalizer(() => Effect.sync(() => write.mockRestore()))
+        yield* self.flush()
+        const sizes = write.mock.calls.map(([{ byteLength }]) => byteLength)
+        assert.isAbove(sizes.reduce((sum, size) => sum + size, 0), 5_000_000)
+        // without those before it was known to be much, and without the last one
+        const inBetween = sizes.filter((size) => size > 256 * 1024)
+        assert.isAtLeast(inBetween.length, 4)
+        // a slice of writing makes half of that
+        for (const size of inBetween.slice(0, -1)) assert.isAbove(size, 900_000)
+      }),
+    60_000
+  )
 
   it.scoped(
     "takes what is recorded in between for the next one, or along, and accounts for it at every turn",
