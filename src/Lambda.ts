@@ -560,6 +560,10 @@ const respond = (to: ResponseStream, result: unknown): Effect.Effect<void, unkno
 /** An environment, and how its invocations run in it. */
 const makeInvoke = <Event, A, E, R, LE, C>(options: Omit<HandlerOptions<Event, A, E, R, LE, C>, "handler">) => {
   type Services = Exclude<R, Scope.Scope | LambdaContext> | ThreadStats.ThreadStats
+  // a caller without types may pass `true`
+  if (typeof (options.enhancedMetrics || {}) !== "object") {
+    throw new TypeError("enhancedMetrics: Lambda.enhancedMetrics")
+  }
   const settings = settingsOf(options)
   const environment = makeEnvironment(options.layer, settings.after)
   const start = <B, E2>(
@@ -572,7 +576,7 @@ const makeInvoke = <Event, A, E, R, LE, C>(options: Omit<HandlerOptions<Event, A
     const { close, invocation } = invocationOf(services, context as never, settings, runtime)
     // in a fiber of its own they need not be set: it begins with them, and they are complete before anybody sees them
     const inside = new Map(services.unsafeMap).set(LambdaContext.key, context).set(Invocation.key, invocation)
-    const own = options.enhancedMetrics?.around(effect) ?? effect
+    const own = options.enhancedMetrics ? options.enhancedMetrics.around(effect) : effect
     const program = Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(Scope.make(), (scope) => {
         inside.set(Scope.Scope.key, scope)

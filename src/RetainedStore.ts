@@ -77,8 +77,13 @@ export class RetainedStore
   extends /*#__PURE__*/ Context.Tag("effect-threadstats/RetainedStore")<RetainedStore, Service>()
 {}
 
-/** Apart from the tag, because it speaks of itself. */
-interface Service {
+/**
+ * What a place has to do that outlives the process. {@link fromStore} makes one of yours a {@link RetainedStore}.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Store {
   /** What is there. What is corrupt or half-written is skipped and counted. */
   readonly load: Effect.Effect<Loaded, RetainedStoreError>
   /**
@@ -96,6 +101,10 @@ interface Service {
    * reporter the first branch has the store itself, so that it finds what it kept when it was the only one.
    */
   readonly branch: (index: number) => Service
+}
+
+/** Apart from the tag, because it speaks of itself. */
+interface Service extends Store {
   /** How a client uses it, which comes with the stores of this module. */
   readonly [Retention.retention]: Retention.Make
 }
@@ -306,14 +315,21 @@ const unsafeMake = (store: KeyValueStore.KeyValueStore): RetainedStore["Type"] =
       })
     )
 
-  return RetainedStore.of({
+  return fromStore({
     load: mapError(semaphore.withPermits(1)(Effect.uninterruptible(load))),
     save: (take) => mapError(semaphore.withPermits(1)(Effect.uninterruptible(saveOnce(take)))),
     isEmpty: () => sure && !saving && pages.length === 0,
-    branch: (index) => unsafeMake(KeyValueStore.prefix(store, `threadstats-branch-${index}-`)),
-    [Retention.retention]: Retention.make
+    branch: (index) => unsafeMake(KeyValueStore.prefix(store, `threadstats-branch-${index}-`))
   })
 }
+
+/**
+ * A store of your own, for what is no `KeyValueStore`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromStore = (store: Store): RetainedStore["Type"] => ({ ...store, [Retention.retention]: Retention.make })
 
 /**
  * {@link make} as a layer.

@@ -1201,6 +1201,16 @@ describe("makeHandler", () => {
     assert.strictEqual(log.at(-1), "flush")
   })
 
+  it("refuses at the start what is no way to record enhanced metrics", async () => {
+    const options = { handler: () => Effect.void, layer: layerOver(Reporter.layerMemory) }
+    const wrong = { ...options, enhancedMetrics: true as never }
+    assert.throws(() => Lambda.makeHandler(wrong), TypeError, "Lambda.enhancedMetrics")
+    assert.throws(() => Lambda.streamHandler(wrong), TypeError, "Lambda.enhancedMetrics")
+    for (const enhancedMetrics of [undefined, false as never, Lambda.enhancedMetrics]) {
+      assert.isUndefined(await Lambda.makeHandler({ ...options, enhancedMetrics })("", context))
+    }
+  })
+
   it("begins an invocation with its services, and sets none while it runs", async () => {
     const handler = Lambda.makeHandler({
       handler: () =>

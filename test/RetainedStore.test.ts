@@ -854,6 +854,43 @@ const sealed = (content: unknown): string => {
   return `${(((hash & 0xbfffffff) | ((hash >>> 1) & 0x40000000)) >>> 0).toString(16)} ${json}`
 }
 
+describe("a store of one's own", () => {
+  it.effect("is used as any other", () =>
+    Effect.gen(function*() {
+      yield* atNow
+      let kept: RetainedStore.Held = held([], [])
+      const own: RetainedStore.Store = {
+        load: Effect.sync(() => ({
+          metrics: kept.metrics.flatMap(({ contexts }) => contexts ?? []),
+          events: kept.events,
+          lost: { points: 0, events: 0 },
+          skipped: 0
+        })),
+        save: (take) =>
+          Effect.map(take(new Map()), (all) => {
+            kept = all
+          }),
+        isEmpty: () => false,
+        branch: () => RetainedStore.fromStore(own)
+      }
+      const layer = Layer.succeed(RetainedStore.RetainedStore, RetainedStore.fromStore(own))
+      const begin = (reporter: Scripted.Scripted) =>
+        Effect.gen(function*() {
+          const client = Layer.provide(Scripted.client(reporter, {}), layer)
+          return Context.get(yield* Layer.buildWithScope(client, yield* Scope.make()), ThreadStats.ThreadStats)
+        })
+      const first = yield* begin(failing())
+      yield* first.distribution("d", 7)
+      yield* first.event("title", "text")
+      yield* first.flush()
+      const reporter = Scripted.make()
+      yield* (yield* begin(reporter)).flush()
+      assert.deepStrictEqual(values(reporter), [7])
+      assert.deepStrictEqual(titles(reporter), ["title"])
+      assert.deepStrictEqual([kept.metrics, kept.events], [[], []])
+    }))
+})
+
 describe("a store that does not work", () => {
   const faults: Record<string, readonly [Effect.Effect<never, PlatformError>, warning: RegExp]> = {
     "fails": [Effect.fail(ioError), /^the store for undelivered data failed: .*no space/],
