@@ -133,7 +133,9 @@ describe("a run of the benchmark", () => {
   const run = async (args: ReadonlyArray<string>, groups: ReadonlyArray<Group> = [group]) => {
     const printed = { log: [] as Array<string>, error: [] as Array<string> }
     const spies = (["log", "error"] as const).map((method) =>
-      vi.spyOn(console, method).mockImplementation((line: string) => void printed[method].push(line))
+      vi.spyOn(console, method).mockImplementation((...line: Array<unknown>) =>
+        void printed[method].push(line.join(" "))
+      )
     )
     try {
       const exitCode = await main(args, { groups, baselineFile })
