@@ -1,0 +1,9 @@
+/** The command of the benchmark, for the client that is named first: `benchLossy.ts CLIENT [--quick …]`. */
+import { main } from "../../bench/main.js"
+import { groupOf, programOf } from "./bench.js"
+
+const [client, ...args] = process.argv.slice(2)
+process.exitCode = await main(args, {
+  groups: [groupOf({ bare: programOf("distribution", "bare"), [client!]: programOf("distribution", client!) })],
+  baselineFile: "/dev/null/none"
+})
