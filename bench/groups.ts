@@ -289,15 +289,20 @@ const held = {
   full: { contexts: 100_000, values: 1_000_000 },
   quick: { contexts: 10_000, values: 100_000 }
 }
-const outage = (isDown: boolean, contexts: Record<Mode, number>, calls: Record<Mode, number>): Program => ({
+const outage = (
+  state: "up" | "holding" | "down",
+  contexts: Record<Mode, number>,
+  calls: Record<Mode, number>,
+  value = "recordUnsafe"
+): Program => ({
   _tag: "Program",
   child: "outage",
   module: "subjects/threadstats",
-  value: "recordUnsafe",
+  value,
   node: ["--expose-gc"],
   args: {
-    full: { isDown, contexts: contexts.full, calls: calls.full, held: held.full },
-    quick: { isDown, contexts: contexts.quick, calls: calls.quick, held: held.quick }
+    full: { state, contexts: contexts.full, calls: calls.full, held: held.full },
+    quick: { state, contexts: contexts.quick, calls: calls.quick, held: held.quick }
   }
 })
 
@@ -305,8 +310,8 @@ const down = (id: string, title: string, contexts: Record<Mode, number>, calls: 
   id,
   rounds: { full: 7, quick: 3 },
   runs: [
-    own("up", "ThreadStats, as ever", outage(false, contexts, calls)),
-    own("down", "ThreadStats, breaker open, buffers full", outage(true, contexts, calls))
+    own("up", "ThreadStats, as ever", outage("up", contexts, calls)),
+    own("down", "ThreadStats, breaker open, buffers full", outage("down", contexts, calls))
   ],
   rows: [{ id, title, measure: "ns", cpu: "nsCpu", unit: "ns", base: "up", compare: "ratio", goals: { down: 1.2 } }]
 })

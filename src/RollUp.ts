@@ -172,6 +172,16 @@ export const addsUp = (kind: Kind, counters: CounterTransport): boolean =>
 export const valueCount = (self: RollUp): number => self instanceof Distribution ? self.size() : 0
 
 /**
+ * Forgets the first values of a distribution, which has more than these.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const dropFirst = (self: RollUp, count: number): void => {
+  if (self instanceof Distribution) self.dropFirst(count)
+}
+
+/**
  * What it reports as it is now, to be worked out later: for a histogram that takes its time.
  *
  * @since 0.1.0
@@ -330,21 +340,28 @@ class UniqueSet implements RollUp {
  */
 const partSize = 8192
 
-/** The values of a distribution once they are many: plain doubles, in parts that are full but for the last one. */
+/**
+ * The values of a distribution once they are many: plain doubles, in parts of up to {@link partSize} that are full but for the
+ * last one. Full ones are shared with what travels and comes back, and not written to.
+ */
 class Parts {
-  readonly full: Array<Float64Array>
+  full: Array<Float64Array>
   last: Float64Array
   used: number
+  /** How many values are in the full ones. */
+  before = 0
 
   constructor(full: Array<Float64Array>, last: Float64Array, used: number) {
     this.full = full
     this.last = last
     this.used = used
+    for (const part of full) this.before += part.length
   }
 
   add(value: number): void {
-    if (this.used === partSize) {
+    if (this.used === this.last.length) {
       this.full.push(this.last)
+      this.before += this.used
       this.last = new Float64Array(partSize)
       this.used = 0
     }
@@ -352,7 +369,43 @@ class Parts {
   }
 
   size(): number {
-    return this.full.length * partSize + this.used
+    return this.before + this.used
+  }
+
+  /** All parts, all full. */
+  all(): Array<Float64Array> {
+    return this.used === 0 ? this.full : [...this.full, this.last.slice(0, this.used)]
+  }
+
+  /** Puts those ahead. What is small is put together, so that there are not many small ones in the end. */
+  prepend(parts: Array<Float64Array>): void {
+    const tail = parts[parts.length - 1]!
+    const head = this.full[0]
+    for (const part of parts) this.before += part.length
+    if (head === undefined || tail.length + head.length > partSize) {
+      this.full = parts.concat(this.full)
+    } else {
+      const both = new Float64Array(tail.length + head.length)
+      both.set(tail)
+      both.set(head, tail.length)
+      this.full = parts.slice(0, -1).concat([both], this.full.slice(1))
+    }
+  }
+
+  /** Fewer than there are. */
+  dropFirst(count: number): void {
+    let left = count
+    let gone = 0
+    while (gone < this.full.length && this.full[gone]!.length <= left) left -= this.full[gone++]!.length
+    if (gone > 0) this.full.splice(0, gone)
+    if (this.full.length > 0) {
+      this.full[0] = this.full[0]!.subarray(left)
+      this.before -= count
+    } else {
+      this.before = 0
+      this.last = this.last.subarray(left)
+      this.used -= left
+    }
   }
 }
 
@@ -374,11 +427,26 @@ class Distribution implements RollUp {
     return numberBytes
   }
   absorb(older: RollUp): void {
-    const values = this.values()
     const { few, many } = older as Distribution
-    this.few = few.slice()
-    this.many = many === undefined ? undefined : new Parts(many.full.slice(), many.last.slice(), many.used)
-    for (const value of values) this.add(value)
+    if (this.size() === 0) {
+      this.few = few.slice()
+      this.many = many === undefined ? undefined : new Parts(many.full.slice(), many.last.slice(), many.used)
+    } else if (many === undefined && this.many === undefined && few.length + this.few.length < partSize) {
+      this.few = few.concat(this.few)
+    } else if ((older as Distribution).size() > 0) {
+      if (this.many === undefined) {
+        const last = new Float64Array(partSize)
+        last.set(this.few)
+        this.many = new Parts([], last, this.few.length)
+        this.few = []
+      }
+      this.many.prepend(many === undefined ? [new Float64Array(few)] : many.all())
+    }
+  }
+  /** Fewer than there are. */
+  dropFirst(count: number): void {
+    if (this.many === undefined) this.few.splice(0, count)
+    else this.many.dropFirst(count)
   }
   points(): ReadonlyArray<Point> {
     return noPoints
@@ -387,7 +455,7 @@ class Distribution implements RollUp {
     if (this.many === undefined) return this.few
     const { full, last, used } = this.many
     const values: Array<number> = []
-    for (const part of full) for (let i = 0; i < partSize; i++) values.push(part[i]!)
+    for (const part of full) for (let i = 0; i < part.length; i++) values.push(part[i]!)
     for (let i = 0; i < used; i++) values.push(last[i]!)
     return values
   }
@@ -397,7 +465,7 @@ class Distribution implements RollUp {
   parts(): ReadonlyArray<RollUp> {
     if (this.many === undefined || this.many.full.length === 0) return [this]
     const { full, last, used } = this.many
-    return [...full.map((part) => partOf(part, partSize)), partOf(last, used)]
+    return [...full.map((part) => partOf(part, part.length)), partOf(last, used)]
   }
   samples(): Samples {
     return { values: this.values(), weight: 1 }
