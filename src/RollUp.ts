@@ -345,23 +345,18 @@ const partSize = 8192
  * last one. Full ones are shared with what travels and comes back, and not written to.
  */
 class Parts {
-  full: Array<Float64Array>
+  full: Array<Float64Array> = []
   last: Float64Array
   used: number
-  /** How many values are in the full ones. */
-  before = 0
 
-  constructor(full: Array<Float64Array>, last: Float64Array, used: number) {
-    this.full = full
+  constructor(last: Float64Array, used: number) {
     this.last = last
     this.used = used
-    for (const part of full) this.before += part.length
   }
 
   add(value: number): void {
     if (this.used === this.last.length) {
       this.full.push(this.last)
-      this.before += this.used
       this.last = new Float64Array(partSize)
       this.used = 0
     }
@@ -369,7 +364,9 @@ class Parts {
   }
 
   size(): number {
-    return this.before + this.used
+    let size = this.used
+    for (const part of this.full) size += part.length
+    return size
   }
 
   /** All parts, all full. */
@@ -379,32 +376,27 @@ class Parts {
 
   /** Puts those ahead. What is small is put together, so that there are not many small ones in the end. */
   prepend(parts: Array<Float64Array>): void {
-    const tail = parts[parts.length - 1]!
     const head = this.full[0]
-    for (const part of parts) this.before += part.length
-    if (head === undefined || tail.length + head.length > partSize) {
-      this.full = parts.concat(this.full)
-    } else {
+    const tail = parts[parts.length - 1]!
+    if (head !== undefined && tail.length + head.length <= partSize) {
       const both = new Float64Array(tail.length + head.length)
       both.set(tail)
       both.set(head, tail.length)
-      this.full = parts.slice(0, -1).concat([both], this.full.slice(1))
+      parts = parts.slice(0, -1)
+      this.full[0] = both
     }
+    this.full = parts.concat(this.full)
   }
 
   /** Fewer than there are. */
   dropFirst(count: number): void {
-    let left = count
-    let gone = 0
-    while (gone < this.full.length && this.full[gone]!.length <= left) left -= this.full[gone++]!.length
-    if (gone > 0) this.full.splice(0, gone)
-    if (this.full.length > 0) {
-      this.full[0] = this.full[0]!.subarray(left)
-      this.before -= count
+    const { full } = this
+    while (full.length > 0 && full[0]!.length <= count) count -= full.shift()!.length
+    if (full.length > 0) {
+      full[0] = full[0]!.subarray(count)
     } else {
-      this.before = 0
-      this.last = this.last.subarray(left)
-      this.used -= left
+      this.last = this.last.subarray(count)
+      this.used -= count
     }
   }
 }
@@ -421,27 +413,26 @@ class Distribution implements RollUp {
     if (this.many !== undefined) {
       this.many.add(value as number)
     } else if (this.few.push(value as number) === partSize) {
-      this.many = new Parts([], new Float64Array(this.few), partSize)
+      this.many = new Parts(new Float64Array(this.few), partSize)
       this.few = []
     }
     return numberBytes
   }
   absorb(older: RollUp): void {
     const { few, many } = older as Distribution
-    if (this.size() === 0) {
-      this.few = few.slice()
-      this.many = many === undefined ? undefined : new Parts(many.full.slice(), many.last.slice(), many.used)
-    } else if (many === undefined && this.many === undefined && few.length + this.few.length < partSize) {
+    if (
+      many === undefined && (few.length === 0 || (this.many === undefined && few.length + this.few.length < partSize))
+    ) {
       this.few = few.concat(this.few)
-    } else if ((older as Distribution).size() > 0) {
-      if (this.many === undefined) {
-        const last = new Float64Array(partSize)
-        last.set(this.few)
-        this.many = new Parts([], last, this.few.length)
-        this.few = []
-      }
-      this.many.prepend(many === undefined ? [new Float64Array(few)] : many.all())
+      return
     }
+    if (this.many === undefined) {
+      const last = new Float64Array(partSize)
+      last.set(this.few)
+      this.many = new Parts(last, this.few.length)
+      this.few = []
+    }
+    this.many.prepend(many === undefined ? [new Float64Array(few)] : many.all())
   }
   /** Fewer than there are. */
   dropFirst(count: number): void {
@@ -453,19 +444,15 @@ class Distribution implements RollUp {
   }
   values(): ReadonlyArray<number> {
     if (this.many === undefined) return this.few
-    const { full, last, used } = this.many
     const values: Array<number> = []
-    for (const part of full) for (let i = 0; i < part.length; i++) values.push(part[i]!)
-    for (let i = 0; i < used; i++) values.push(last[i]!)
+    for (const part of this.many.all()) for (let i = 0; i < part.length; i++) values.push(part[i]!)
     return values
   }
   size(): number {
     return this.many === undefined ? this.few.length : this.many.size()
   }
   parts(): ReadonlyArray<RollUp> {
-    if (this.many === undefined || this.many.full.length === 0) return [this]
-    const { full, last, used } = this.many
-    return [...full.map((part) => partOf(part, part.length)), partOf(last, used)]
+    return this.many === undefined ? [this] : this.many.all().map(partOf)
   }
   samples(): Samples {
     return { values: this.values(), weight: 1 }
@@ -478,9 +465,9 @@ class Distribution implements RollUp {
   }
 }
 
-const partOf = (values: Float64Array, used: number): Distribution => {
+const partOf = (values: Float64Array): Distribution => {
   const part = new Distribution()
-  part.many = new Parts([], values, used)
+  part.many = new Parts(values, values.length)
   return part
 }
 
