@@ -289,15 +289,19 @@ const held = {
   full: { contexts: 100_000, values: 1_000_000 },
   quick: { contexts: 10_000, values: 100_000 }
 }
-const outage = (isDown: boolean, contexts: Record<Mode, number>, calls: Record<Mode, number>): Program => ({
+const outage = (
+  state: "up" | "holding" | "down",
+  contexts: Record<Mode, number>,
+  calls: Record<Mode, number>
+): Program => ({
   _tag: "Program",
   child: "outage",
   module: "subjects/threadstats",
   value: "recordUnsafe",
   node: ["--expose-gc"],
   args: {
-    full: { isDown, contexts: contexts.full, calls: calls.full, held: held.full },
-    quick: { isDown, contexts: contexts.quick, calls: calls.quick, held: held.quick }
+    full: { state, contexts: contexts.full, calls: calls.full, held: held.full },
+    quick: { state, contexts: contexts.quick, calls: calls.quick, held: held.quick }
   }
 })
 
@@ -305,8 +309,9 @@ const down = (id: string, title: string, contexts: Record<Mode, number>, calls: 
   id,
   rounds: { full: 7, quick: 3 },
   runs: [
-    own("up", "ThreadStats, as ever", outage(false, contexts, calls)),
-    own("down", "ThreadStats, breaker open, buffers full", outage(true, contexts, calls))
+    own("up", "ThreadStats, as ever", outage("up", contexts, calls)),
+    peer("holding", "ThreadStats, as much held, but no limit near", outage("holding", contexts, calls)),
+    own("down", "ThreadStats, breaker open, buffers full", outage("down", contexts, calls))
   ],
   rows: [{ id, title, measure: "ns", cpu: "nsCpu", unit: "ns", base: "up", compare: "ratio", goals: { down: 1.2 } }]
 })
@@ -409,8 +414,8 @@ export const groups: ReadonlyArray<Group> = [
   down(
     "down-new",
     "record while the intake is down, new contexts",
-    { full: 20_000, quick: 5_000 },
-    { full: 100_000, quick: 50_000 }
+    { full: 50_000, quick: 5_000 },
+    { full: 250_000, quick: 50_000 }
   ),
   cold,
   warm

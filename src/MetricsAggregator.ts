@@ -261,6 +261,8 @@ class Entry {
   other: Entry | undefined = undefined
   /** Whether it was taken out before, and is kept for its total. */
   sent = false
+  /** About what it takes in memory without its roll-up: what waited long is dropped without a look at its texts. */
+  readonly size: number
 
   constructor(context: Identity, bucket: Bucket, content: number | RollUp.RollUp) {
     const isPlain = typeof content === "number"
@@ -268,6 +270,8 @@ class Entry {
     this.value = isPlain ? content : 0
     this.rollUp = isPlain ? undefined : content
     this.context = context
+    this.size = entryBytes + context.name.length + (context.host === null ? 0 : context.host.length) +
+      context.characters
   }
 }
 
@@ -340,12 +344,22 @@ class Waiting {
   }
 
   /** One of them is not pending any more, and never will be again: it is passed over. */
-  shrink(): void {
-    this.length--
-    if (this.items.length > 2 * this.length + 64) {
-      const due = this.items.slice(this.head, this.end).filter(isPending)
-      this.items = due.concat(this.items.slice(Math.max(this.head, this.end)).filter(isPending))
-      this.head = 0
+  pass(entry: Entry): void {
+    if (this.items[this.head] === entry) this.head++
+    this.shrink()
+  }
+
+  private shrink(): void {
+    const { end, head, items } = this
+    if (items.length <= 2 * --this.length + 64) return
+    this.head = 0
+    if (2 * head >= items.length) {
+      // what is left need not be looked at, which would be the first time in long
+      this.items = items.slice(head)
+      this.end = Math.max(0, end - head)
+    } else {
+      const due = items.slice(head, end).filter(isPending)
+      this.items = due.concat(items.slice(Math.max(head, end)).filter(isPending))
       this.end = due.length
     }
   }
@@ -417,9 +431,7 @@ const maxIdle = 10_000
 /** About what an entry takes in memory, besides its texts and what its roll-up grows by. */
 const entryBytes = 350
 
-const bytesOf = ({ context, rollUp }: Entry): number =>
-  entryBytes + context.name.length + (context.host === null ? 0 : context.host.length) + context.characters +
-  (rollUp?.bytes() ?? 0)
+const bytesOf = ({ rollUp, size }: Entry): number => size + (rollUp?.bytes() ?? 0)
 
 /** What is to be recorded under, or why it cannot be: the reason that is the first one for a point, too. */
 const look = (
@@ -482,6 +494,8 @@ const unsafeMake = (
   let ordered: Array<Bucket> = []
   /** No moment is in it, and no entry. */
   const nowhere = new Bucket(Infinity, -Infinity)
+  /** Nothing waits in a bucket before these; what is kept for its total may be in thousands of them. */
+  const first = { dirty: nowhere, valued: nowhere }
   /** The bucket that was used last, which is mostly the open one, and the moment that it was used for. */
   let current = nowhere
   let currentTime = Number.NaN
@@ -604,7 +618,11 @@ const unsafeMake = (
   const hold = (bucket: Bucket, entry: Entry, points: number) => {
     if (entry.pending === 0) {
       bucket.dirty.push(entry)
-      if (isDistribution(entry.context.kind)) bucket.valued.push(entry)
+      if (bucket.start < first.dirty.start) first.dirty = bucket
+      if (isDistribution(entry.context.kind)) {
+        bucket.valued.push(entry)
+        if (bucket.start < first.valued.start) first.valued = bucket
+      }
       pending++
       const size = bytesOf(entry)
       bytes += size
@@ -650,11 +668,13 @@ const unsafeMake = (
 
   /** The oldest bucket before the one that starts at `before` with something that waits. */
   const oldestWith = (which: "dirty" | "valued", before: number): Bucket | undefined => {
-    for (const bucket of ordered) {
-      if (bucket.start >= before) return undefined
-      if (!bucket.isGone && bucket[which].length > 0) return bucket
+    let bucket: Bucket | undefined = first[which]
+    if (bucket[which].length === 0) {
+      bucket = ordered.find((bucket) => bucket[which].length > 0)
+      if (bucket === undefined) return undefined
+      first[which] = bucket
     }
-    return undefined
+    return bucket.start < before ? bucket : undefined
   }
 
   /** Drops what has waited longest, in a bucket before the one that starts at `before`. */
@@ -663,8 +683,8 @@ const unsafeMake = (
     const entry = oldest?.[which].shift()
     if (oldest === undefined || entry === undefined) return false
     drop(reason, oldest, entry)
-    if (which === "valued") oldest.dirty.shrink()
-    else if (isDistribution(entry.context.kind)) oldest.valued.shrink()
+    if (which === "valued") oldest.dirty.pass(entry)
+    else if (isDistribution(entry.context.kind)) oldest.valued.pass(entry)
     if (oldest.entries === 0) discard(oldest)
     return true
   }
@@ -673,13 +693,12 @@ const unsafeMake = (
   const dropOldestValues = (most: number) => {
     const oldest = oldestWith("valued", Infinity)!
     const entry = oldest.valued.first()!
-    const recorded = rollUpOf(entry).values()
-    if (recorded.length <= most) {
+    if (valueCount(entry) <= most) {
       dropOldest("TooManyValues", Infinity, "valued")
       return
     }
     const before = bytesOf(entry)
-    entry.rollUp = makeRollUp(entry.context.kind, recorded.slice(most))
+    RollUp.dropFirst(entry.rollUp!, most)
     ledger.count("TooManyValues", entry.context.name, most)
     entry.pending -= most
     held -= most
@@ -740,6 +759,10 @@ const unsafeMake = (
     return entry === undefined || entry.bucket === bucket ? entry : entryIn(context, bucket)
   }
 
+  /** Whether what has something pending already can take one more value of this kind. */
+  const canGrow = (kind: RollUp.Kind): boolean =>
+    hasRoom || isPlain(kind) || (bytes < maxBytes && !isDistribution(kind))
+
   /** A value of what has something pending already, where there is room for it. */
   const put = (kind: RollUp.Kind, entry: Entry, value: RollUp.Value): void => {
     entry.bucket.isChanged = true
@@ -764,12 +787,12 @@ const unsafeMake = (
     time: number
   ): DropReason | undefined => {
     const latest = context.latest
-    if (latest?.bucket === current && time === currentTime && latest.pending > 0 && (hasRoom || isPlain(kind))) {
+    if (latest?.bucket === current && time === currentTime && latest.pending > 0 && canGrow(kind)) {
       put(kind, latest, value)
       return undefined
     }
     let entry = entryAt(context, time)
-    if (entry === undefined || entry.pending === 0 || !(hasRoom || isPlain(kind))) {
+    if (entry === undefined || entry.pending === 0 || !canGrow(kind)) {
       const start = startOf(time)
       const reason = makeRoom(kind, start, entry)
       if (reason !== undefined) {
@@ -873,7 +896,7 @@ const unsafeMake = (
         return (value) => {
           const time = now()
           if (
-            entry?.bucket !== current || time !== currentTime || entry.pending === 0 || !hasRoom ||
+            entry?.bucket !== current || time !== currentTime || entry.pending === 0 || !canGrow(kind) ||
             !Number.isFinite(value)
           ) {
             entry = resolve(bound, value, time)
@@ -945,7 +968,7 @@ const unsafeMake = (
         const bucket = due[next]!
         for (let entry = bucket.dirty.shiftDue(); entry !== undefined; entry = bucket.dirty.shiftDue()) {
           const taken: Array<RolledUp> = []
-          if (isDistribution(entry.context.kind)) bucket.valued.shrink()
+          if (isDistribution(entry.context.kind)) bucket.valued.pass(entry)
           if (bucket.start < now - maxAge) drop("Expired", bucket, entry)
           else takeOut(bucket, entry, temporality, samples, taken, isLive)
           weigh()

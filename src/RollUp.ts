@@ -172,6 +172,16 @@ export const addsUp = (kind: Kind, counters: CounterTransport): boolean =>
 export const valueCount = (self: RollUp): number => self instanceof Distribution ? self.size() : 0
 
 /**
+ * Forgets the first values of a distribution, which has more than these.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const dropFirst = (self: RollUp, count: number): void => {
+  if (self instanceof Distribution) self.dropFirst(count)
+}
+
+/**
  * What it reports as it is now, to be worked out later: for a histogram that takes its time.
  *
  * @since 0.1.0
@@ -330,20 +340,22 @@ class UniqueSet implements RollUp {
  */
 const partSize = 8192
 
-/** The values of a distribution once they are many: plain doubles, in parts that are full but for the last one. */
+/**
+ * The values of a distribution once they are many: plain doubles, in parts of up to {@link partSize} that are full but for the
+ * last one. Full ones are shared with what travels and comes back, and not written to.
+ */
 class Parts {
-  readonly full: Array<Float64Array>
+  full: Array<Float64Array> = []
   last: Float64Array
   used: number
 
-  constructor(full: Array<Float64Array>, last: Float64Array, used: number) {
-    this.full = full
+  constructor(last: Float64Array, used: number) {
     this.last = last
     this.used = used
   }
 
   add(value: number): void {
-    if (this.used === partSize) {
+    if (this.used === this.last.length) {
       this.full.push(this.last)
       this.last = new Float64Array(partSize)
       this.used = 0
@@ -352,7 +364,40 @@ class Parts {
   }
 
   size(): number {
-    return this.full.length * partSize + this.used
+    let size = this.used
+    for (const part of this.full) size += part.length
+    return size
+  }
+
+  /** All parts, all full. */
+  all(): Array<Float64Array> {
+    return this.used === 0 ? this.full : [...this.full, this.last.slice(0, this.used)]
+  }
+
+  /** Puts those ahead. What is small is put together, so that there are not many small ones in the end. */
+  prepend(parts: Array<Float64Array>): void {
+    const head = this.full[0]
+    const tail = parts[parts.length - 1]!
+    if (head !== undefined && tail.length + head.length <= partSize) {
+      const both = new Float64Array(tail.length + head.length)
+      both.set(tail)
+      both.set(head, tail.length)
+      parts = parts.slice(0, -1)
+      this.full[0] = both
+    }
+    this.full = parts.concat(this.full)
+  }
+
+  /** Fewer than there are. */
+  dropFirst(count: number): void {
+    const { full } = this
+    while (full.length > 0 && full[0]!.length <= count) count -= full.shift()!.length
+    if (full.length > 0) {
+      full[0] = full[0]!.subarray(count)
+    } else {
+      this.last = this.last.subarray(count)
+      this.used -= count
+    }
   }
 }
 
@@ -368,36 +413,46 @@ class Distribution implements RollUp {
     if (this.many !== undefined) {
       this.many.add(value as number)
     } else if (this.few.push(value as number) === partSize) {
-      this.many = new Parts([], new Float64Array(this.few), partSize)
+      this.many = new Parts(new Float64Array(this.few), partSize)
       this.few = []
     }
     return numberBytes
   }
   absorb(older: RollUp): void {
-    const values = this.values()
     const { few, many } = older as Distribution
-    this.few = few.slice()
-    this.many = many === undefined ? undefined : new Parts(many.full.slice(), many.last.slice(), many.used)
-    for (const value of values) this.add(value)
+    if (
+      many === undefined && (few.length === 0 || (this.many === undefined && few.length + this.few.length < partSize))
+    ) {
+      this.few = few.concat(this.few)
+      return
+    }
+    if (this.many === undefined) {
+      const last = new Float64Array(partSize)
+      last.set(this.few)
+      this.many = new Parts(last, this.few.length)
+      this.few = []
+    }
+    this.many.prepend(many === undefined ? [new Float64Array(few)] : many.all())
+  }
+  /** Fewer than there are. */
+  dropFirst(count: number): void {
+    if (this.many === undefined) this.few.splice(0, count)
+    else this.many.dropFirst(count)
   }
   points(): ReadonlyArray<Point> {
     return noPoints
   }
   values(): ReadonlyArray<number> {
     if (this.many === undefined) return this.few
-    const { full, last, used } = this.many
     const values: Array<number> = []
-    for (const part of full) for (let i = 0; i < partSize; i++) values.push(part[i]!)
-    for (let i = 0; i < used; i++) values.push(last[i]!)
+    for (const part of this.many.all()) for (let i = 0; i < part.length; i++) values.push(part[i]!)
     return values
   }
   size(): number {
     return this.many === undefined ? this.few.length : this.many.size()
   }
   parts(): ReadonlyArray<RollUp> {
-    if (this.many === undefined || this.many.full.length === 0) return [this]
-    const { full, last, used } = this.many
-    return [...full.map((part) => partOf(part, partSize)), partOf(last, used)]
+    return this.many === undefined ? [this] : this.many.all().map(partOf)
   }
   samples(): Samples {
     return { values: this.values(), weight: 1 }
@@ -410,9 +465,9 @@ class Distribution implements RollUp {
   }
 }
 
-const partOf = (values: Float64Array, used: number): Distribution => {
+const partOf = (values: Float64Array): Distribution => {
   const part = new Distribution()
-  part.many = new Parts([], values, used)
+  part.many = new Parts(values, values.length)
   return part
 }
 

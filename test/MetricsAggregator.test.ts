@@ -560,6 +560,62 @@ describe("MetricsAggregator", () => {
       })
   )
 
+  it.live("takes back a value as fast under a million of them as under a few, the oldest going one at a time", () =>
+    Effect.gen(function*() {
+      const timeOf = (count: number) =>
+        Effect.gen(function*() {
+          const self = yield* MetricsAggregator.make({ maxValues: count })
+          const taken: Array<MetricsAggregator.RolledUp> = []
+          for (let i = 0; i < 500; i++) {
+            self.unsafeAdd("distribution", "d", -i, now)
+            taken.push(...yield* self.flush({ temporality: "total", now }))
+          }
+          for (let i = 0; i < count; i++) self.unsafeAdd("distribution", "d", i, now)
+          const [time] = yield* Effect.timed(Effect.forEach(taken, (item) => self.restore([item]), { discard: true }))
+          assert.deepInclude(yield* self.stats, { held: count, dropped: { TooManyValues: 500 } })
+          return Duration.toMillis(time)
+        })
+      yield* timeOf(1000)
+      // looked through or copied for every one of the 500, they would take some 10 seconds
+      assert.isBelow(yield* timeOf(1_000_000), 2000)
+    }))
+
+  it.live("takes back a distribution of many parts in linear time", () =>
+    Effect.gen(function*() {
+      const self = yield* MetricsAggregator.make({ maxValues: 2_000_000 })
+      for (let i = 0; i < 1_000_000; i++) self.unsafeAdd("distribution", "d", i, now)
+      const items = yield* self.flush({ temporality: "total", now })
+      const [time] = yield* Effect.timed(self.restore(items))
+      // part by part behind what is there already, it would take some 6 seconds
+      assert.isBelow(Duration.toMillis(time), 2000)
+      const back = yield* self.flush({ temporality: "total", now })
+      assert.strictEqual(back.reduce((sum, { recorded }) => sum + recorded, 0), 1_000_000)
+    }))
+
+  bounded(
+    "finds what waited longest behind what is kept for its total, and when something older comes back",
+    { maxContexts: 3 },
+    () =>
+      Effect.gen(function*() {
+        const self = yield* MetricsAggregator.MetricsAggregator
+        const names = Effect.map(drain("total"), (items) => items.map(({ name }) => name))
+        yield* add("counter", "kept", 1, undefined, now - 9 * minute)
+        yield* drain("total")
+        yield* add("distribution", "lost", 1, undefined, now - 8 * minute)
+        const lost = yield* drain("total")
+        yield* add("counter", "old", 1, undefined, now - 2 * minute)
+        yield* add("counter", "older", 1, undefined, now - 3 * minute)
+        yield* add("counter", "next", 1, undefined, now - 3 * minute)
+        yield* add("counter", "a", 1)
+        assert.deepStrictEqual((yield* self.takeNews).dropped.map((news) => news.names), [["older"]])
+        yield* self.restore(lost)
+        assert.deepStrictEqual((yield* self.takeNews).dropped.map((news) => news.names), [["lost"]])
+        yield* add("counter", "b", 1)
+        assert.deepStrictEqual((yield* self.takeNews).dropped.map((news) => news.names), [["next"]])
+        assert.deepStrictEqual(yield* names, ["old", "a", "b"])
+      })
+  )
+
   bounded(
     "takes no more memory than its limit, the oldest going first",
     { maxBytes: 100_000 },

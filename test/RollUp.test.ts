@@ -155,6 +155,44 @@ describe("RollUp", () => {
     assert.deepStrictEqual(distribution.values(), [1, 2, 3, 4])
   })
 
+  it.prop("takes over and forgets the values of a distribution in order, however many they are", {
+    first: fc.integer({ min: 1, max: 20_000 }),
+    steps: fc.array(
+      fc.record({
+        what: fc.constantFrom("add", "absorb", "drop"),
+        count: fc.oneof(fc.integer({ min: 0, max: 50 }), fc.integer({ min: 8190, max: 8194 }), fc.nat(30_000))
+      }),
+      { maxLength: 10 }
+    )
+  }, ({ first, steps }) => {
+    let next = 0
+    const some = (count: number) => Array.from({ length: count }, () => next++)
+    let expected = some(first)
+    const rollUp = filled("distribution", expected)
+    for (const { count, what } of steps) {
+      if (what === "add") {
+        const values = some(count)
+        for (const value of values) rollUp.add(value)
+        expected = expected.concat(values)
+      } else if (what === "absorb") {
+        const values = some(count)
+        const older = filled("distribution", values)
+        rollUp.absorb(older)
+        assert.deepStrictEqual(older.values(), values)
+        expected = values.concat(expected)
+      } else if (count < expected.length) {
+        RollUp.dropFirst(rollUp, count)
+        expected = expected.slice(count)
+      }
+      assert.strictEqual(RollUp.valueCount(rollUp), expected.length)
+      assert.strictEqual(rollUp.bytes(), 8 * expected.length)
+    }
+    assert.deepStrictEqual(rollUp.values(), expected)
+    const sizes = RollUp.parts(rollUp).map(RollUp.valueCount)
+    assert.isTrue(sizes.every((size) => size > 0 && size <= 8192))
+    assert.deepStrictEqual(RollUp.parts(rollUp).flatMap((part) => part.values()), expected)
+  }, { fastCheck: { numRuns: 25 }, timeout: 30_000 })
+
   it("stays a finite number where a sum overflows", () => {
     const big = Number.MAX_VALUE
     assert.strictEqual(filled("counter", [big, big]).points()[0]?.value, big / 10)

@@ -3,8 +3,8 @@ import * as HttpClient from "@effect/platform/HttpClient"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { performance } from "node:perf_hooks"
-import { build, type Client, intake, type recordUnsafe, unlimited } from "../subjects/threadstats.js"
-import { cpuTime, report, slowClock, Wrong } from "./child.js"
+import { build, type Client, intake, type Recording, unlimited } from "../subjects/threadstats.js"
+import { cpuTime, memory, report, slowClock, Wrong } from "./child.js"
 import { make as makeWorkload } from "./workload.js"
 
 export interface Args {
@@ -12,7 +12,11 @@ export interface Args {
   readonly calls: number
   /** How much is held when it is down, and the limits of both cases. */
   readonly held: { readonly contexts: number; readonly values: number }
-  readonly isDown: boolean
+  /**
+   * `beside`: all is well, but another client of the process holds as much. `holding`: this one holds as much and cannot
+   * deliver it, but no limit is near.
+   */
+  readonly state: "up" | "beside" | "holding" | "down"
 }
 
 const flushTimeout = 200
@@ -46,30 +50,40 @@ const fill = (client: Client, held: Args["held"]) => {
   }
 }
 
-export const run = (recording: typeof recordUnsafe): Promise<never> =>
-  report<Args>(async ({ calls, contexts, held, isDown }) => {
-    const limits = isDown
-      ? { maxContexts: held.contexts, maxValues: held.values, flushTimeout }
-      : {}
-    const { client } = await build({ ...unlimited, ...limits }, isDown ? dead : intake().layer)
-    if (isDown) {
-      client.unsafeIncrement("orders.received")
-      const isOpen = Effect.map(client.stats, ({ breaker }) => breaker === "open")
-      // three will do, but for one that has no time to begin
-      for (let i = 0; i < 20 && !await Effect.runPromise(isOpen); i++) await Effect.runPromise(client.flush())
-      fill(client, held)
-    }
-    const { record } = recording(client)
+/** A client that has given up on its intake, and holds all that it may; or could hold as much again, and more. */
+const makeDown = async (held: Args["held"], isFull: boolean): Promise<Client> => {
+  const limits = isFull ? { maxContexts: held.contexts, maxValues: held.values } : {}
+  const { client } = await build({ ...unlimited, ...limits, flushTimeout }, dead)
+  client.unsafeIncrement("orders.received")
+  const isOpen = Effect.map(client.stats, ({ breaker }) => breaker === "open")
+  // three will do, but for one that has no time to begin
+  for (let i = 0; i < 20 && !await Effect.runPromise(isOpen); i++) await Effect.runPromise(client.flush())
+  fill(client, held)
+  return client
+}
+
+export const run = (recording: Recording): Promise<never> =>
+  report<Args>(async ({ calls, contexts, held, state }) => {
+    const down = state === "up" ? undefined : await makeDown(held, state !== "holding")
+    const client = down === undefined || state === "beside" ? (await build(unlimited, intake().layer)).client : down
+    const { prepare, record } = recording(client)
+    const workload = makeWorkload(contexts, calls)
+    prepare?.(workload)
     await record(makeWorkload(100, 100_000))
     slowClock()
     const before = await Effect.runPromise(client.stats)
-    if (isDown && (before.breaker !== "open" || before.contexts < held.contexts * 0.9)) {
-      throw new Wrong(`the breaker is ${before.breaker}, and ${before.contexts} contexts are held`)
+    if (down !== undefined) {
+      const { breaker, contexts } = await Effect.runPromise(down.stats)
+      if (breaker !== "open" || contexts < held.contexts * 0.9) {
+        throw new Wrong(`the breaker is ${breaker}, and ${contexts} contexts are held`)
+      }
     }
 
+    // what it took to come here is not a part of what a point costs
+    memory()
     const cpu = cpuTime()
     const start = performance.now()
-    await record(makeWorkload(contexts, calls))
+    await record(workload)
     const time = performance.now() - start
     const used = cpuTime() - cpu
 

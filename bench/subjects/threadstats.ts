@@ -64,10 +64,10 @@ export const build = async (
 export const textOf = (body: Uint8Array): string =>
   (body[0] === 0x78 ? inflateSync(body) : Buffer.from(body)).toString()
 
-type Recording = Pick<Subject, "prepare" | "record">
+export type Recording = (client: Client) => Pick<Subject, "prepare" | "record">
 
 const makeWith = (
-  recording: (client: Client) => Recording,
+  recording: Recording,
   options: ThreadStatsConfig.Options = {}
 ): MakeSubject =>
 async () => {
@@ -99,7 +99,7 @@ const unsafeRecorder = (client: Client, tagsOf: (context: Context) => ReadonlyAr
   distribution: (context, value) => client.unsafeDistribution(context.name, value, { tags: tagsOf(context) })
 })
 
-const unsafeWith = (tagsOf: (context: Context) => ReadonlyArray<string>) => (client: Client): Recording => {
+const unsafeWith = (tagsOf: (context: Context) => ReadonlyArray<string>): Recording => (client) => {
   const recorder = unsafeRecorder(client, tagsOf)
   return { record: (workload) => recordAll(recorder, workload) }
 }
@@ -133,7 +133,7 @@ export const makeRecord: MakeSubject = makeWith((client) => {
 })
 
 /** The methods of the client, each call a `yield*`. */
-export const makeEffect: MakeSubject = makeWith((client) => {
+export const recordEffect: Recording = (client) => {
   const recorder = {
     count: (context: Context, value: number) => client.increment(context.name, value, { tags: fresh(context) }),
     gauge: (context: Context, value: number) => client.gauge(context.name, value, { tags: fresh(context) }),
@@ -142,7 +142,9 @@ export const makeEffect: MakeSubject = makeWith((client) => {
       client.distribution(context.name, value, { tags: fresh(context) })
   }
   return { record: (workload) => Effect.runPromise(recordEach(recorder, workload)) }
-})
+}
+
+export const makeEffect: MakeSubject = makeWith(recordEffect)
 
 /** The functions of the module, which look the client up in the context. */
 export const makeAccessor: MakeSubject = makeWith((client) => {
@@ -174,7 +176,7 @@ const bind = (client: Client, { kind, name, tags }: Context): (value: number) =>
   }
 }
 
-export const makeBound: MakeSubject = makeWith((client) => {
+export const recordBound: Recording = (client) => {
   const instruments: Array<(value: number) => void> = []
   return {
     prepare: (workload) => {
@@ -189,4 +191,6 @@ export const makeBound: MakeSubject = makeWith((client) => {
         distribution: ({ index }, value) => instruments[index]!(value)
       }, workload)
   }
-})
+}
+
+export const makeBound: MakeSubject = makeWith(recordBound)
