@@ -10,6 +10,7 @@ import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import { groupBySize as group } from "./internal/encoder.js"
 import * as endpoints from "./internal/endpoints.js"
 import * as http from "./internal/http.js"
 import * as HttpClientTransport from "./internal/httpClientTransport.js"
@@ -49,11 +50,11 @@ const over = <R>(makeTransport: (settings: Settings) => Effect.Effect<Transport.
         temporality,
         flushMetrics: withStream(
           settings.series === "v2"
-            ? deliver(endpoints.seriesV2, toV2(settings.units))
-            : deliver<Series>(endpoints.series),
+            ? deliver(endpoints.seriesV2, { form: toV2(settings.units), group })
+            : deliver<Series>(endpoints.series, { group }),
           series
         ),
-        flushDistributions: withStream(deliver(endpoints.distributionPoints, sorted), distributions),
+        flushDistributions: withStream(deliver(endpoints.distributionPoints, { form: sorted, group }), distributions),
         flushEvents,
         warm
       })

@@ -268,6 +268,9 @@ const settingsOf = (options: ProgramOptions | undefined): Settings =>
     after: typeof options.flush === "object" ? options.flush : undefined
   }
 
+const clockOf = ({ fiberRefs }: Runtime.Runtime<never>): Clock.Clock =>
+  Context.get(FiberRefs.getOrDefault(fiberRefs, DefaultServices.currentServices), Clock.Clock)
+
 /**
  * Flushes closed buckets on the interval, and everything once, shortly before the deadline, for as long as the invocation is
  * open. No timer holds the process, and there is none before the invocation has left the thread for the first time: most are
@@ -286,7 +289,7 @@ const watch = (
   const { client } = invocation
   queueMicrotask(() => {
     if (!invocation.open) return
-    const clock = Context.get(FiberRefs.getOrDefault(runtime.fiberRefs, DefaultServices.currentServices), Clock.Clock)
+    const clock = clockOf(runtime)
     const left = timeLeft(context)
     const margin = Math.min(asked, left / 2)
     const every = interval ?? Duration.toMillis(client.config.flushInterval)
@@ -576,6 +579,7 @@ const makeInvoke = <Event, A, E, R, LE, C>(options: Omit<HandlerOptions<Event, A
     const { close, invocation } = invocationOf(services, context as never, settings, runtime)
     // in a fiber of its own they need not be set: it begins with them, and they are complete before anybody sees them
     const inside = new Map(services.unsafeMap).set(LambdaContext.key, context).set(Invocation.key, invocation)
+      .set(enhanced.Start.key, enhanced.startOf(environment.life, () => clockOf(runtime)))
     const own = options.enhancedMetrics ? options.enhancedMetrics.around(effect) : effect
     const program = Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(Scope.make(), (scope) => {
@@ -588,12 +592,7 @@ const makeInvoke = <Event, A, E, R, LE, C>(options: Omit<HandlerOptions<Event, A
     )
     const fiber = Runtime.runFork(
       Runtime.make({ context: Context.unsafeMake<never>(inside), fiberRefs, runtimeFlags }),
-      environment.life.used ?
-        program :
-        Effect.flatMap(enhanced.firstStart(environment.life), (start) => {
-          inside.set(enhanced.Start.key, start)
-          return program
-        })
+      program
     )
     const exit = fiber.unsafePoll()
     return exit === null ? exitOf(fiber).then(settle) : settle(exit)
@@ -658,7 +657,8 @@ const makeEnvironment = <R, LE>(
     const runtime = exit.value
     after?.guard(runtime, dispose)
     warm(runtime)
-    built = forInvocations(runtime)
+    // invocations begin with the runtime's services, and would spend microseconds on those that it was built with
+    built = Runtime.deleteFiberRef(runtime, FiberRef.currentContext)
     return Exit.succeed(built)
   }
   let latest = build()
@@ -678,17 +678,6 @@ const makeEnvironment = <R, LE>(
     }
   }
 }
-
-/**
- * The runtime that invocations begin with. Their services are its own: every fiber would spend microseconds on those that it
- * was built with.
- */
-const forInvocations = <R>(runtime: Runtime.Runtime<R>): Runtime.Runtime<R> =>
-  Runtime.provideService(
-    Runtime.deleteFiberRef(runtime, FiberRef.currentContext),
-    enhanced.Start,
-    enhanced.warmStart
-  )
 
 const warm = (runtime: Runtime.Runtime<ThreadStats.ThreadStats>): Fiber.Fiber<void> =>
   Runtime.runFork(runtime)(quietly(Effect.flatMap(ThreadStats.ThreadStats, (client) => client.warm)))

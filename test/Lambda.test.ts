@@ -879,7 +879,7 @@ describe("LambdaContext", () => {
 
   it("tells an environment that was there long before it was needed, and says nothing unless asked", async () => {
     const real = Clock.make()
-    const late = { ...real, currentTimeMillis: Effect.map(real.currentTimeMillis, (now) => now + 10_001) }
+    const late = { ...real, unsafeCurrentTimeMillis: () => real.unsafeCurrentTimeMillis() + 10_001 }
     const context = await Effect.runPromise(contextFor(10_000))
     const early = recorded(late, Lambda.enhancedMetrics)
     await early.handler(() => Effect.void, context)

@@ -12,7 +12,7 @@ import {
 } from "effect-threadstats"
 import type { RollUp, Series } from "effect-threadstats"
 import { Deflate, inflateSync } from "node:zlib"
-import { countOf, encode, type Encoded, makeWriter } from "../src/internal/encoder.js"
+import { countOf, encode, type Encoded, groupBySize, makeWriter } from "../src/internal/encoder.js"
 import { distributionPoints, type EnvelopedEndpoint, series, seriesV2 } from "../src/internal/endpoints.js"
 import { type Dress, lineWriter, sorted, syntax, toDistribution, toSeries } from "../src/internal/series.js"
 import { syntaxV2, toV2 } from "../src/internal/seriesV2.js"
@@ -75,7 +75,11 @@ describe("bodies that are written line by line", () => {
         const lines = own.flatMap((item): ReadonlyArray<Reporter.Item> =>
           isDistribution ? [toDistribution(dress, item)] : toSeries(dress, item)
         )
-        const batch = yield* encode(endpoint, lines, { compress, form: form as (item: Reporter.Item) => unknown })
+        const batch = yield* encode(endpoint, lines, {
+          compress,
+          form: form as (item: Reporter.Item) => unknown,
+          group: groupBySize
+        })
         assert.deepStrictEqual(texts(streamed), texts(batch))
         assert.strictEqual(streamed.unencodable.length, batch.unencodable.length)
         for (const { body } of streamed.chunks) assert.isAtMost(body.byteLength, bytes)

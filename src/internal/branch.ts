@@ -495,10 +495,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 
   /** Near a limit, and not again before a whole flush could have run: where that does not help, the limit is what is left. */
   const flushEarly = (now: number) => {
-    if (now >= nextEarlyFlush) startEarly(now)
-  }
-
-  const startEarly = (now: number) => {
+    if (now < nextEarlyFlush) return
     nextEarlyFlush = now + Duration.toMillis(config.flushTimeout)
     Runtime.runFork(runtime)(turns.take(wish(config, now)))
   }

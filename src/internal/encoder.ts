@@ -61,7 +61,15 @@ export interface Options<A extends Item = Item> {
   readonly compress: boolean | "zstd"
   /** What is written for an item. Default: the item. */
   readonly form?: ((item: A) => unknown) | undefined
+  /** What goes into a body together, at first. Default: all, where the endpoint takes several. */
+  readonly group?: Group | undefined
 }
+
+type Group = <A>(
+  endpoint: Endpoint,
+  entries: ReadonlyArray<Entry<A>>,
+  encoding: Encoding
+) => ReadonlyArray<ReadonlyArray<Entry<A>>>
 
 /** Node.js has it from 22.15 and 23.8 on. */
 const zstd = zlib as unknown as {
@@ -127,15 +135,10 @@ const tooLarge = <A>({ item, json }: Entry<A>, endpoint: Endpoint): Unencodable<
 const limitOf = ({ limits: { bytes, unpackedBytes } }: Endpoint, encoding: Encoding): number =>
   encoding === "identity" ? Math.min(bytes, unpackedBytes) : unpackedBytes
 
-/** As many entries as the limit for the bytes they are allows, again and again; an entry that is over it is alone. */
-const group = <A>(
-  endpoint: Endpoint,
-  entries: ReadonlyArray<Entry<A>>,
-  encoding: Encoding
-): ReadonlyArray<ReadonlyArray<Entry<A>>> => {
-  if (endpoint.envelope === undefined) return entries.map((entry) => [entry])
+/** For a batch that may be many bodies: as many entries as the limit for the bytes they are allows, again and again. */
+export const groupBySize: Group = <A>(endpoint: Endpoint, entries: ReadonlyArray<Entry<A>>, encoding: Encoding) => {
   const limit = limitOf(endpoint, encoding)
-  const [before, after] = endpoint.envelope
+  const [before, after] = endpoint.envelope ?? ["", ""]
   const envelope = before.length + after.length
   const groups: Array<Array<Entry<A>>> = []
   let size = Infinity
@@ -149,6 +152,9 @@ const group = <A>(
   }
   return groups
 }
+
+const allTogether: Group = ({ envelope }, entries) =>
+  envelope === undefined ? entries.map((entry) => [entry]) : entries.length === 0 ? [] : [entries]
 
 const textOf = (endpoint: Endpoint, entries: ReadonlyArray<Entry<unknown>>): string => {
   const content = entries.map(({ json }) => json).join(",")
@@ -207,7 +213,7 @@ export const encode = <A extends Item>(
       else entries.push(entry)
     }
     return Effect.map(
-      chunk(endpoint, entries, encodingOf(endpoint, options.compress)),
+      chunk(endpoint, entries, encodingOf(endpoint, options.compress), options.group),
       (packed) => concat([{ chunks: [], unencodable }, packed])
     )
   })
@@ -216,7 +222,8 @@ export const encode = <A extends Item>(
 export const chunk = <A>(
   endpoint: Endpoint,
   entries: ReadonlyArray<Entry<A>>,
-  encoding: Encoding
+  encoding: Encoding,
+  group: Group = allTogether
 ): Effect.Effect<Encoded<A>> =>
   Effect.map(Effect.forEach(group(endpoint, entries, encoding), (part) => fit(endpoint, part, encoding)), concat)
 
@@ -363,7 +370,9 @@ class Draft<A> implements Lines<A> {
     this.parts = []
     if (packer !== undefined) {
       packer.stream.end()
-      return Effect.promise(() => packer.packed)
+      return Effect.async<Uint8Array>((resume) => {
+        packer.packed.then((bytes) => resume(Effect.succeed(bytes)), (error) => resume(Effect.die(error)))
+      })
     }
     const bytes = parts.length === 1 ? parts[0]! : Buffer.concat(parts)
     return encoding === "identity" ? Effect.succeed(bytes) : pack(bytes, encoding)

@@ -4,7 +4,6 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { LambdaContext } from "../Lambda.js"
 import type { ThreadStats } from "../ThreadStats.js"
@@ -31,16 +30,15 @@ export const Start = Context.GenericTag<Start>("effect-threadstats/Lambda/Start"
 /** From here on an environment counts as initialised ahead of need, in milliseconds. */
 const proactiveAfter = 10_000
 
-/** How the first invocation finds it. */
-export const firstStart = (environment: Environment): Effect.Effect<Start> =>
-  Effect.map(Clock.currentTimeMillis, (now) => {
-    environment.used = true
-    const proactive = now - environment.started > proactiveAfter
-    return { cold: !proactive, proactive }
-  })
+/** How the next invocation finds it. */
+export const startOf = (environment: Environment, clock: () => Clock.Clock): Start => {
+  if (environment.used) return warmStart
+  environment.used = true
+  const proactive = clock().unsafeCurrentTimeMillis() - environment.started > proactiveAfter
+  return { cold: !proactive, proactive }
+}
 
-/** How all later ones do. */
-export const warmStart: Start = { cold: false, proactive: false }
+const warmStart: Start = { cold: false, proactive: false }
 
 const runtimes: ReadonlySet<string> = /*#__PURE__*/ new Set(["18", "20", "22", "24"])
 

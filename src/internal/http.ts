@@ -10,7 +10,17 @@ import { Deadline, ReporterError } from "../Reporter.js"
 import type { Series } from "../Series.js"
 import * as ApiKey from "./apiKey.js"
 import * as Delivery from "./delivery.js"
-import { type Chunk, countOf, encode, type Encoded, encodingOf, hasZstd, itemsOf, makeWriter } from "./encoder.js"
+import {
+  type Chunk,
+  countOf,
+  encode,
+  type Encoded,
+  encodingOf,
+  hasZstd,
+  itemsOf,
+  makeWriter,
+  type Options
+} from "./encoder.js"
 import type { Endpoint, EnvelopedEndpoint } from "./endpoints.js"
 import { distributionPoints, events, series, seriesV2 } from "./endpoints.js"
 import { lazily } from "./lazyError.js"
@@ -69,10 +79,10 @@ export const make = Effect.fnUntraced(
       })
 
     const deliver =
-      <A extends Item>(endpoint: Endpoint, form?: (item: A) => unknown) =>
+      <A extends Item>(endpoint: Endpoint, options?: Pick<Options<A>, "form" | "group">) =>
       (batch: ReadonlyArray<A>): Effect.Effect<Receipt, ReporterError> =>
         Effect.mapError(
-          send(endpoint, Effect.suspend(() => encode(endpoint, batch, { compress, form }))),
+          send(endpoint, Effect.suspend(() => encode(endpoint, batch, { ...options, compress }))),
           (failure) => errorOf(failure, partsOf(failure.lost, ({ items }) => items))
         )
 
