@@ -564,9 +564,7 @@ const respond = (to: ResponseStream, result: unknown): Effect.Effect<void, unkno
 const makeInvoke = <Event, A, E, R, LE, C>(options: Omit<HandlerOptions<Event, A, E, R, LE, C>, "handler">) => {
   type Services = Exclude<R, Scope.Scope | LambdaContext> | ThreadStats.ThreadStats
   // a caller without types may pass `true`
-  if (typeof (options.enhancedMetrics || {}) !== "object") {
-    throw new TypeError("enhancedMetrics: Lambda.enhancedMetrics")
-  }
+  if (options.enhancedMetrics as unknown === true) throw new TypeError("enhancedMetrics: Lambda.enhancedMetrics")
   const settings = settingsOf(options)
   const environment = makeEnvironment(options.layer, settings.after)
   const start = <B, E2>(
@@ -658,7 +656,7 @@ const makeEnvironment = <R, LE>(
     after?.guard(runtime, dispose)
     warm(runtime)
     // invocations begin with the runtime's services, and would spend microseconds on those that it was built with
-    built = Runtime.deleteFiberRef(runtime, FiberRef.currentContext)
+    built = Runtime.make({ ...runtime, fiberRefs: FiberRefs.delete(runtime.fiberRefs, FiberRef.currentContext) })
     return Exit.succeed(built)
   }
   let latest = build()

@@ -615,14 +615,15 @@ const unsafeMake = (
     keptBytes += change
   }
 
+  const wait = (which: "dirty" | "valued", bucket: Bucket, entry: Entry) => {
+    bucket[which].push(entry)
+    if (bucket.start < first[which].start) first[which] = bucket
+  }
+
   const hold = (bucket: Bucket, entry: Entry, points: number) => {
     if (entry.pending === 0) {
-      bucket.dirty.push(entry)
-      if (bucket.start < first.dirty.start) first.dirty = bucket
-      if (isDistribution(entry.context.kind)) {
-        bucket.valued.push(entry)
-        if (bucket.start < first.valued.start) first.valued = bucket
-      }
+      wait("dirty", bucket, entry)
+      if (isDistribution(entry.context.kind)) wait("valued", bucket, entry)
       pending++
       const size = bytesOf(entry)
       bytes += size
@@ -668,11 +669,9 @@ const unsafeMake = (
 
   /** The oldest bucket before the one that starts at `before` with something that waits. */
   const oldestWith = (which: "dirty" | "valued", before: number): Bucket | undefined => {
-    let bucket: Bucket | undefined = first[which]
+    let bucket = first[which]
     if (bucket[which].length === 0) {
-      bucket = ordered.find((bucket) => bucket[which].length > 0)
-      if (bucket === undefined) return undefined
-      first[which] = bucket
+      bucket = first[which] = ordered.find((other) => other[which].length > 0) ?? nowhere
     }
     return bucket.start < before ? bucket : undefined
   }
@@ -698,7 +697,7 @@ const unsafeMake = (
       return
     }
     const before = bytesOf(entry)
-    RollUp.dropFirst(entry.rollUp!, most)
+    entry.rollUp = makeRollUp(entry.context.kind, entry.rollUp!.values().slice(most))
     ledger.count("TooManyValues", entry.context.name, most)
     entry.pending -= most
     held -= most

@@ -172,16 +172,6 @@ export const addsUp = (kind: Kind, counters: CounterTransport): boolean =>
 export const valueCount = (self: RollUp): number => self instanceof Distribution ? self.size() : 0
 
 /**
- * Forgets the first values of a distribution, which has more than these.
- *
- * @since 0.1.0
- * @category combinators
- */
-export const dropFirst = (self: RollUp, count: number): void => {
-  if (self instanceof Distribution) self.dropFirst(count)
-}
-
-/**
  * What it reports as it is now, to be worked out later: for a histogram that takes its time.
  *
  * @since 0.1.0
@@ -364,40 +354,12 @@ class Parts {
   }
 
   size(): number {
-    let size = this.used
-    for (const part of this.full) size += part.length
-    return size
+    return this.full.reduce((sum, { length }) => sum + length, this.used)
   }
 
   /** All parts, all full. */
   all(): Array<Float64Array> {
     return this.used === 0 ? this.full : [...this.full, this.last.slice(0, this.used)]
-  }
-
-  /** Puts those ahead. What is small is put together, so that there are not many small ones in the end. */
-  prepend(parts: Array<Float64Array>): void {
-    const head = this.full[0]
-    const tail = parts[parts.length - 1]!
-    if (head !== undefined && tail.length + head.length <= partSize) {
-      const both = new Float64Array(tail.length + head.length)
-      both.set(tail)
-      both.set(head, tail.length)
-      parts = parts.slice(0, -1)
-      this.full[0] = both
-    }
-    this.full = parts.concat(this.full)
-  }
-
-  /** Fewer than there are. */
-  dropFirst(count: number): void {
-    const { full } = this
-    while (full.length > 0 && full[0]!.length <= count) count -= full.shift()!.length
-    if (full.length > 0) {
-      full[0] = full[0]!.subarray(count)
-    } else {
-      this.last = this.last.subarray(count)
-      this.used -= count
-    }
   }
 }
 
@@ -432,12 +394,8 @@ class Distribution implements RollUp {
       this.many = new Parts(last, this.few.length)
       this.few = []
     }
-    this.many.prepend(many === undefined ? [new Float64Array(few)] : many.all())
-  }
-  /** Fewer than there are. */
-  dropFirst(count: number): void {
-    if (this.many === undefined) this.few.splice(0, count)
-    else this.many.dropFirst(count)
+    const parts = many === undefined ? [new Float64Array(few)] : many.all()
+    this.many.full = parts.concat(this.many.full)
   }
   points(): ReadonlyArray<Point> {
     return noPoints

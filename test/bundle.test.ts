@@ -27,7 +27,7 @@ const post = `
   })`
 
 /** Just above what is reached: the size in bytes, and the modules of Node.js beyond those of {@link post}. */
-const ceilings = { gzipped: 74_950, modules: 12 }
+const ceilings = { gzipped: 74_957, modules: 12 }
 
 interface Bundle {
   readonly code: string

@@ -218,13 +218,19 @@ const refused = (status: number, detail: string, retryAfter: number | undefined)
 
 /** What Datadog says is wrong: the `errors` of a JSON body, else the text as it is. */
 const excerpt = (body: string): string => {
-  const parsed = Option.getOrUndefined(parseJson(body))
+  const parsed = parseJson(body)
   return Predicate.hasProperty(parsed, "errors") && Array.isArray(parsed.errors)
     ? parsed.errors.map((error) => typeof error === "string" ? error : JSON.stringify(error)).join(", ")
     : body
 }
 
-const parseJson = /*#__PURE__*/ Option.liftThrowable((text: string): unknown => JSON.parse(text))
+const parseJson = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
 
 const cut = (text: string): string => {
   const line = text.replace(/\s+/g, " ").trim()
