@@ -27,6 +27,6 @@ export default defineConfig(({ mode }) => ({
     maxConcurrency: mode === "ric" ? 10 : 5,
     sequence: { sequencer: LongestFirst },
     minWorkers: 1,
-    maxWorkers: 3
+    maxWorkers: 2
   }
 }))

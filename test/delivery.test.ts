@@ -3,7 +3,7 @@ import { Effect, Either, FastCheck as fc, Fiber, Option, Random, TestClock } fro
 import { Reporter } from "effect-threadstats"
 import type { Event, HttpReporter, Series } from "effect-threadstats"
 import { inflateSync } from "node:zlib"
-import { encode, type Encoded } from "../src/internal/encoder.js"
+import { encode, type Encoded, groupBySize } from "../src/internal/encoder.js"
 import { type Endpoint, series as seriesEndpoint } from "../src/internal/endpoints.js"
 import { broken, reply, reporter as scripted, type Request } from "./support/scriptedHttp.js"
 
@@ -38,7 +38,7 @@ describe("the encoder", () => {
   }, ({ bytes, compress, names, unpackedBytes }) =>
     Effect.gen(function*() {
       const items = names.map((name) => gauge(name))
-      const encoded = yield* encode(small(bytes, unpackedBytes), items, { compress })
+      const encoded = yield* encode(small(bytes, unpackedBytes), items, { compress, group: groupBySize })
       const texts = unpacked(encoded)
       for (const [i, { body, encoding }] of encoded.chunks.entries()) {
         assert.isAtMost(body.byteLength, bytes)
@@ -50,7 +50,7 @@ describe("the encoder", () => {
       assert.deepStrictEqual(sent, JSON.parse(JSON.stringify(items.filter((item) => !left.includes(item)))))
       assert.strictEqual(sent.length + left.length, items.length)
       for (const item of left) {
-        const alone = yield* encode(small(bytes, unpackedBytes), [item], { compress })
+        const alone = yield* encode(small(bytes, unpackedBytes), [item], { compress, group: groupBySize })
         assert.deepStrictEqual([alone.chunks.length, alone.unencodable.length], [0, 1])
       }
     }), 30_000)
@@ -59,10 +59,10 @@ describe("the encoder", () => {
     Effect.gen(function*() {
       const items = [gauge("äöü"), gauge("日本語"), gauge("🙂")]
       const size = Buffer.byteLength(JSON.stringify({ series: items }))
-      const exact = yield* encode(small(size, size), items, { compress: false })
+      const exact = yield* encode(small(size, size), items, { compress: false, group: groupBySize })
       assert.deepStrictEqual(exact.chunks.map(({ entries }) => entries.length), [3])
       assert.strictEqual(exact.chunks[0]?.body.byteLength, size)
-      const less = yield* encode(small(size, size - 1), items, { compress: false })
+      const less = yield* encode(small(size, size - 1), items, { compress: false, group: groupBySize })
       assert.deepStrictEqual(less.chunks.map(({ entries }) => entries.length), [2, 1])
       assert.deepStrictEqual(less.unencodable, [])
     }))
@@ -70,7 +70,7 @@ describe("the encoder", () => {
   it.effect("halves by the measured size on the wire where the unpacked size would do", () =>
     Effect.gen(function*() {
       const items = batchOf(64)
-      const encoded = yield* encode(small(200, 1_000_000), items, { compress: true })
+      const encoded = yield* encode(small(200, 1_000_000), items, { compress: true, group: groupBySize })
       assert.isAbove(encoded.chunks.length, 1)
       assert.isTrue(encoded.chunks.every(({ body }) => body.byteLength <= 200))
     }))
@@ -78,7 +78,7 @@ describe("the encoder", () => {
   it.effect("names an item that can never fit, and sends the others", () =>
     Effect.gen(function*() {
       const items = [gauge("a"), gauge("x".repeat(500)), gauge("b")]
-      const encoded = yield* encode(small(1000, 300), items, { compress: false })
+      const encoded = yield* encode(small(1000, 300), items, { compress: false, group: groupBySize })
       assert.deepStrictEqual(encoded.chunks.flatMap(({ entries }) => namesOf(entries.map(({ item }) => item))), [
         "a",
         "b"
@@ -90,9 +90,9 @@ describe("the encoder", () => {
 
   it.effect("makes no body of nothing, and packs a large one off the event loop to the same bytes", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual((yield* encode(seriesEndpoint, [], { compress: true })).chunks, [])
+      assert.deepStrictEqual((yield* encode(seriesEndpoint, [], { compress: true, group: groupBySize })).chunks, [])
       const items = batchOf(5000)
-      const encoded = yield* encode(seriesEndpoint, items, { compress: true })
+      const encoded = yield* encode(seriesEndpoint, items, { compress: true, group: groupBySize })
       assert.strictEqual(encoded.chunks.length, 1)
       assert.deepStrictEqual(JSON.parse(unpacked(encoded)[0]!), { series: items })
     }))

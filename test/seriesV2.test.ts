@@ -24,7 +24,7 @@ import type { Series, ThreadStatsConfig } from "effect-threadstats"
 import { syncBuiltinESMExports } from "node:module"
 import * as zlib from "node:zlib"
 import * as Delivery from "../src/internal/delivery.js"
-import { type Chunk, encode, type Encoded, hasZstd } from "../src/internal/encoder.js"
+import { type Chunk, encode, type Encoded, groupBySize, hasZstd } from "../src/internal/encoder.js"
 import { seriesV2 } from "../src/internal/endpoints.js"
 import { toV2 } from "../src/internal/seriesV2.js"
 import { DeliveryFailure, type Transport } from "../src/internal/transport.js"
@@ -360,7 +360,7 @@ describe("bodies", () => {
   /** Whatever is in them: how many bytes and series the bodies have. */
   const check = (items: ReadonlyArray<Series.Series>, compress: boolean | "zstd") =>
     Effect.gen(function*() {
-      const encoded = yield* encode(seriesV2, items, { compress, form })
+      const encoded = yield* encode(seriesV2, items, { compress, form, group: groupBySize })
       assert.deepStrictEqual(encoded.unencodable, [])
       const texts = unpacked(encoded)
       for (const [i, { body }] of encoded.chunks.entries()) {
@@ -425,7 +425,8 @@ describe("bodies", () => {
           assert.deepStrictEqual(yield* check(pair(limit), compress), [{ unpacked: limit, items: 2 }])
           const over = yield* check(pair(limit + 1), compress)
           assert.deepStrictEqual(over.map(({ items }) => items), [1, 1])
-          const alone = (bytes: number) => encode(seriesV2, [sized(bytes - 13, character, 0)], { compress, form })
+          const alone = (bytes: number) =>
+            encode(seriesV2, [sized(bytes - 13, character, 0)], { compress, form, group: groupBySize })
           assert.strictEqual((yield* alone(limit)).chunks.length, 1)
           const { chunks, unencodable } = yield* alone(limit + 1)
           assert.deepStrictEqual([chunks.length, unencodable[0]?.reason], [0, "PayloadTooLarge"])
