@@ -305,6 +305,23 @@ describe("a flush of many contexts", () => {
     )
   }
 
+  it.scoped("gives up, at most once, what adds up and may have arrived, and nothing else", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(start)
+      let status = 503
+      const { self } = yield* client({ delivery: "at-most-once" }, () => Effect.sync(() => status))
+      self.unsafeGauge("g", 2)
+      self.unsafeIncrement("c", 3)
+      self.unsafeDistribution("d", 4)
+      self.unsafeDistribution("d", 5)
+      const flush = yield* Effect.fork(self.flush())
+      for (let i = 0; i < 100 && flush.unsafePoll() === null; i++) yield* TestClock.adjust("1 second")
+      yield* Fiber.join(flush)
+      status = 202
+      const { metrics } = yield* self.stats
+      assert.deepInclude(metrics, { received: 4, delivered: 0, held: 2, dropped: { Ambiguous: 2 } })
+    }))
+
   it.scoped("names in its error what was not delivered, as items, and keeps it", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(start)
