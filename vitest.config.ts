@@ -1,6 +1,5 @@
 import { fileURLToPath } from "node:url"
 import { configDefaults, defineConfig } from "vitest/config"
-import { LongestFirst } from "./test/support/longestFirst.js"
 
 const src = fileURLToPath(new URL("./src", import.meta.url))
 
@@ -25,7 +24,6 @@ export default defineConfig(({ mode }) => ({
     setupFiles: ["test/support/secretsSweep.ts"],
     // Six of them are stopped for minutes.
     maxConcurrency: mode === "ric" ? 10 : 5,
-    sequence: { sequencer: LongestFirst },
     minWorkers: 1,
     maxWorkers: 2
   }

@@ -32,9 +32,6 @@ import { layerIntake } from "./support/intake.js"
 
 const { lie } = hostile
 
-// thousands of errors are made on purpose, and nobody looks at where
-Error.stackTraceLimit = 0
-
 const key = "h0stile-k3y-0123456789abcdef"
 const start = 1_700_000_000_000
 

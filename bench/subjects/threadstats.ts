@@ -133,7 +133,7 @@ export const makeRecord: MakeSubject = makeWith((client) => {
 })
 
 /** The methods of the client, each call a `yield*`. */
-export const recordEffect: Recording = (client) => {
+export const makeEffect: MakeSubject = makeWith((client) => {
   const recorder = {
     count: (context: Context, value: number) => client.increment(context.name, value, { tags: fresh(context) }),
     gauge: (context: Context, value: number) => client.gauge(context.name, value, { tags: fresh(context) }),
@@ -142,9 +142,7 @@ export const recordEffect: Recording = (client) => {
       client.distribution(context.name, value, { tags: fresh(context) })
   }
   return { record: (workload) => Effect.runPromise(recordEach(recorder, workload)) }
-}
-
-export const makeEffect: MakeSubject = makeWith(recordEffect)
+})
 
 /** The functions of the module, which look the client up in the context. */
 export const makeAccessor: MakeSubject = makeWith((client) => {
@@ -176,7 +174,7 @@ const bind = (client: Client, { kind, name, tags }: Context): (value: number) =>
   }
 }
 
-export const recordBound: Recording = (client) => {
+export const makeBound: MakeSubject = makeWith((client) => {
   const instruments: Array<(value: number) => void> = []
   return {
     prepare: (workload) => {
@@ -191,6 +189,4 @@ export const recordBound: Recording = (client) => {
         distribution: ({ index }, value) => instruments[index]!(value)
       }, workload)
   }
-}
-
-export const makeBound: MakeSubject = makeWith(recordBound)
+})
