@@ -20,7 +20,7 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { vi } from "vitest"
 import wire from "./fixtures/wire.json" with { type: "json" }
-import { bundle, node } from "./lambda/child.js"
+import { bundle, node } from "./support/childProcess.js"
 import * as dogstatsd from "./support/dogstatsd.js"
 import { reporterContract } from "./support/reporterContract.js"
 
@@ -90,7 +90,7 @@ const linesOf = (
   }))
 
 /** A program in one file, as functions are deployed. */
-const bundled = Effect.runSync(Effect.cached(Effect.promise(() => bundle("../dogstatsd/program.ts"))))
+const bundled = Effect.runSync(Effect.cached(Effect.promise(() => bundle("test/dogstatsd/program.ts"))))
 
 const udp = (server: dogstatsd.Receiver) => ({ url: server.url })
 

@@ -17,7 +17,7 @@ import * as TestClock from "effect/TestClock"
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import { beforeAll } from "vitest"
-import { bundle, node } from "./lambda/child.js"
+import { bundle, node } from "./support/childProcess.js"
 
 /** What a request for an event, or a registration, is answered with. */
 type Answer = (response: ServerResponse) => void
@@ -469,7 +469,7 @@ describe("a registration", () => {
 describe("a process that registers while it initialises", () => {
   let program = ""
   beforeAll(async () => {
-    program = await bundle("../emulator/registers.ts")
+    program = await bundle("test/emulator/registers.ts")
   })
 
   /** What it says of it, once it has ended by itself. */

@@ -22,7 +22,7 @@ import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { afterEach, beforeAll } from "vitest"
-import { bundle, node } from "./lambda/child.js"
+import { bundle, node } from "./support/childProcess.js"
 import { layerIntake } from "./support/intake.js"
 import * as RuntimeApi from "./support/runtimeApi.js"
 import { recordingTracer } from "./support/tracer.js"
@@ -1140,7 +1140,7 @@ describe("a container image: a process under NodeRuntime.runMain", () => {
   let program = ""
 
   beforeAll(async () => {
-    program = await bundle("../runtime/program.ts")
+    program = await bundle("test/lambda/runtimeProgram.ts")
   }, 60_000)
 
   const contained = (

@@ -7,7 +7,7 @@ import { openSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { beforeAll } from "vitest"
-import { bundle } from "./lambda/child.js"
+import { bundle } from "./support/childProcess.js"
 import { reporterContract } from "./support/reporterContract.js"
 import { type Line, logsTo } from "./support/scripted.js"
 
@@ -554,7 +554,7 @@ describe("LogReporter", () => {
 describe("LogReporter in a process of its own", () => {
   let program = ""
   beforeAll(async () => {
-    program = await bundle("../log/program.ts")
+    program = await bundle("test/log/program.ts")
   }, 60_000)
 
   const run = (name: string, stdout: "pipe" | number = "pipe") =>

@@ -11,7 +11,7 @@ import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { beforeAll } from "vitest"
-import { bundle, node } from "./lambda/child.js"
+import { bundle, node } from "./support/childProcess.js"
 import { layerIntake } from "./support/intake.js"
 import * as Scripted from "./support/scripted.js"
 import { type Line, logsTo } from "./support/scripted.js"
@@ -1113,7 +1113,7 @@ describe("kill -9", () => {
   let survivor: string
 
   beforeAll(async () => {
-    survivor = await bundle("../retained/survivor.ts")
+    survivor = await bundle("test/retained/survivor.ts")
   }, 60_000)
 
   const run = (mode: "record" | "deliver", directory: string, url: string, run: number, apiKey = key) =>

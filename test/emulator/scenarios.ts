@@ -11,7 +11,7 @@ import type * as Scope from "effect/Scope"
 import { createServer, type Server } from "node:http"
 import type { Socket } from "node:net"
 import { beforeAll } from "vitest"
-import { bundle } from "../lambda/child.js"
+import { bundle } from "../support/childProcess.js"
 import * as Emulator from "./client.js"
 import type { Entry, Plan } from "./protocol.js"
 import type { Result } from "./work.js"
@@ -24,7 +24,7 @@ export const built: Record<string, string> = {}
 /** Bundles files of this folder, and of others by their path from here. */
 export const building = (...names: ReadonlyArray<string>) =>
   beforeAll(async () => {
-    for (const name of names) built[name] = await bundle(`../emulator/${name}.ts`)
+    for (const name of names) built[name] = await bundle(`test/emulator/${name}.ts`)
   }, 60_000)
 
 /** An intake that takes its time for every answer. */

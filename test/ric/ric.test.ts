@@ -21,7 +21,7 @@ import {
   start,
   whats
 } from "../emulator/scenarios.js"
-import { run } from "../lambda/child.js"
+import { run } from "../support/childProcess.js"
 import { layerIntake as layerQuick } from "../support/intake.js"
 import * as RuntimeApi from "../support/runtimeApi.js"
 

@@ -1,0 +1,82 @@
+import { assert, describe, it } from "@effect/vitest"
+import type { Group, Run } from "../../bench/groups.js"
+import { baselineOf, regressions } from "../../bench/guard.js"
+import type { Measured, Samples } from "../../bench/measure.js"
+
+const run = (id: string, peer = false): Run => ({
+  id,
+  title: id,
+  peer,
+  spawn: { _tag: "Function", name: id, posts: false }
+})
+
+const group: Group = {
+  id: "made-up",
+  rounds: { full: 3, quick: 3 },
+  runs: [run("bare"), run("ours"), run("theirs", true)],
+  rows: [
+    {
+      id: "ratio",
+      title: "a ratio",
+      measure: "ns",
+      cpu: "nsCpu",
+      unit: "ns",
+      base: "bare",
+      compare: "ratio",
+      goals: { ours: 0.5, theirs: 1 }
+    },
+    { id: "bytes", title: "bytes", measure: "bytes", unit: "B", compare: "absolute", goals: { ours: 10 } },
+    {
+      id: "unguarded",
+      title: "what is only shown",
+      measure: "shown",
+      unit: "",
+      compare: "absolute",
+      goals: { ours: 1 },
+      guards: []
+    }
+  ]
+}
+
+/** Rounds of 100 for the yardstick, and of `ns` and `bytes` for ours. */
+const measured = (ns: ReadonlyArray<number>, bytes: number): Measured => {
+  const samples = (values: ReadonlyArray<number>): Samples => ({
+    _tag: "Measured",
+    // by the wall clock the machine was busy, which must not matter
+    rounds: values.map((value, i) => ({ ns: value * (i + 1) * 7, nsCpu: value, bytes, shown: value }))
+  })
+  return new Map(group.runs.map((run) => [run, samples(run.id === "bare" ? ns.map(() => 100) : ns)]))
+}
+
+const baseline = baselineOf(new Map([[group, measured([40, 40, 40], 8)]]))
+
+const slower = (ns: ReadonlyArray<number>, bytes = 8) =>
+  regressions(baseline, group, measured(ns, bytes)).map(({ before, now, row, run }) => [row.id, run.id, before, now])
+
+describe("the guard of the benchmark", () => {
+  it("keeps the client's own rows, and no peer's", () => {
+    assert.deepStrictEqual(baseline.values, { ratio: { ours: 0.4 }, bytes: { ours: 8 } })
+  })
+
+  it("lets 24 % pass, and names what is 26 % slower or larger", () => {
+    assert.deepStrictEqual(slower([49.6, 49.6, 49.6], 9.92), [])
+    assert.deepStrictEqual(slower([50.4, 50.4, 50.4]), [["ratio", "ours", 0.4, 0.504]])
+    assert.deepStrictEqual(slower([40, 40, 40], 10.08), [["bytes", "ours", 8, 10.08]])
+    assert.deepStrictEqual(slower([10, 10, 10], 1), [])
+  })
+
+  it("takes the better of the median and the minima, for a machine that is busy now and then", () => {
+    assert.deepStrictEqual(slower([400, 40, 400]), [])
+    assert.deepStrictEqual(slower([400, 50.4, 400]), [["ratio", "ours", 0.4, 0.504]])
+    assert.deepStrictEqual(slower([40, 40, 400]), [])
+  })
+
+  it("says nothing of what has no baseline, or could not be measured", () => {
+    const slow = measured([400, 400, 400], 80)
+    assert.deepStrictEqual(regressions({ node: "", values: {} }, group, slow), [])
+    const missing: Measured = new Map(
+      Array.from(slow, ([run]) => [run, { _tag: "NotAvailable", reason: "not installed" }])
+    )
+    assert.deepStrictEqual(regressions(baseline, group, missing), [])
+  })
+})

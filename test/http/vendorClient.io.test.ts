@@ -1,0 +1,340 @@
+// not by the name of the package, which would load the eight thousand files of its v2, too
+import * as client from "@datadog/datadog-api-client/dist/packages/datadog-api-client-common/index.js"
+import * as v1 from "@datadog/datadog-api-client/dist/packages/datadog-api-client-v1/index.js"
+import { NodeHttpClient } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Data, Effect, Layer, Redacted } from "effect"
+import { HttpReporter, LocalIntake, Reporter } from "effect-threadstats"
+import type { Event, Series } from "effect-threadstats"
+import { layerIntake } from "../support/intake.js"
+
+const key = "0123456789abcdef"
+
+/** Datadog's own client, pointed at the intake. Without a key it sends none. */
+const vendor = (apiKey = key) =>
+  Effect.map(LocalIntake.LocalIntake, ({ url }) => {
+    const configuration = client.createConfiguration({ serverIndex: 1, authMethods: { apiKeyAuth: apiKey } })
+    configuration.setServerVariables({ protocol: "http", name: new URL(url).host })
+    return {
+      metrics: new v1.MetricsApi(configuration),
+      events: new v1.EventsApi(configuration),
+      authentication: new v1.AuthenticationApi(configuration)
+    }
+  })
+
+/** The reporter of this library, pointed at the intake. */
+const ours = (options: { readonly apiKey?: string; readonly compress?: boolean } = {}) =>
+  Effect.flatMap(LocalIntake.LocalIntake, ({ url }) =>
+    Effect.provide(
+      Reporter.Reporter,
+      HttpReporter.layer({
+        apiUrl: url,
+        apiKey: Redacted.make(options.apiKey ?? key),
+        compress: options.compress ?? true
+      }).pipe(Layer.provide(NodeHttpClient.layer))
+    ))
+
+class Refused extends Data.TaggedError("Refused")<{ readonly code: number; readonly body: unknown }> {}
+
+/** What the vendor's client makes of a refusal; anything else that it throws is a defect. */
+const refusal = (send: () => Promise<unknown>) =>
+  Effect.tryPromise({
+    try: send,
+    catch: (error) =>
+      error instanceof client.ApiException ? new Refused({ code: error.code, body: error.body }) : undefined
+  }).pipe(
+    Effect.catchAll((refused) => refused === undefined ? Effect.dieMessage("no ApiException") : Effect.fail(refused)),
+    Effect.flip
+  )
+
+const at = 1_700_000_000
+
+const series: ReadonlyArray<Series.Series> = [
+  { metric: "shop.queue", type: "gauge", points: [[at, -3.25], [at + 10, 4]], tags: [], interval: 10 },
+  {
+    metric: "shop.orders",
+    type: "rate",
+    points: [[at, 0.1]],
+    host: "web-1",
+    tags: ["env:test", "urgent"],
+    interval: 10
+  },
+  { metric: "shop.größe", type: "count", points: [[at, 1e-7]], host: "", tags: ["名:値", "🚀:x"], interval: 60 }
+]
+
+const distributions: ReadonlyArray<Series.DistributionSeries> = [
+  {
+    metric: "shop.latency",
+    type: "distribution",
+    points: [[at, [0.1, 0.2, 0.1]], [at + 10, [7]]],
+    host: "web-1",
+    tags: ["env:test"],
+    interval: 10
+  },
+  { metric: "shop.basket", type: "distribution", points: [[at, [-1]]], tags: [], interval: 10 }
+]
+
+const event = {
+  title: "Größer 🚀",
+  text: "line\nline",
+  alert_type: "success",
+  aggregation_key: "deploys",
+  source_type_name: "my apps",
+  date_happened: at,
+  priority: "low",
+  host: "web-1",
+  device_name: "eth0",
+  related_event_id: 7,
+  tags: ["v:42"]
+} as const satisfies Event.Event
+
+const vendorSeries = (items: ReadonlyArray<Series.Series>): v1.MetricsPayload => ({
+  series: items.map(({ host, interval, metric, points, tags, type }) => ({
+    metric,
+    type,
+    points: points.map(([time, value]) => [time, value]),
+    tags: [...tags],
+    interval,
+    ...(typeof host === "string" ? { host } : {})
+  }))
+})
+
+const vendorDistributions = (items: ReadonlyArray<Series.DistributionSeries>): v1.DistributionPointsPayload => ({
+  series: items.map(({ host, metric, points, tags, type }) => ({
+    metric,
+    type,
+    points: points.map(([time, values]) => [time, [...values]]),
+    tags: [...tags],
+    ...(typeof host === "string" ? { host } : {})
+  }))
+})
+
+const vendorEvent = (text: string = event.text): v1.EventCreateRequest => ({
+  title: event.title,
+  text,
+  alertType: event.alert_type,
+  aggregationKey: event.aggregation_key,
+  sourceTypeName: event.source_type_name,
+  dateHappened: event.date_happened,
+  priority: event.priority,
+  host: event.host,
+  deviceName: event.device_name,
+  relatedEventId: event.related_event_id,
+  tags: [...event.tags]
+})
+
+/** What was accepted since the last look, and how each request was answered. */
+const look = Effect.gen(function*() {
+  const intake = yield* LocalIntake.LocalIntake
+  const { distributions, events, requests, series } = yield* Effect.all({
+    series: intake.series,
+    distributions: intake.distributions,
+    events: intake.events,
+    requests: intake.requests
+  })
+  yield* intake.clear
+  return { accepted: { series, distributions, events }, answers: requests.map(({ path, status }) => [path, status]) }
+})
+
+describe("the vendor's client and ours are accepted alike", () => {
+  for (const [contentEncoding, compress] of [[undefined, false], ["deflate", true], ["gzip", true]] as const) {
+    it.effect(`series (${contentEncoding ?? "not packed"})`, () =>
+      Effect.gen(function*() {
+        const { metrics } = yield* vendor()
+        const reply = yield* Effect.promise(() =>
+          metrics.submitMetrics({
+            body: vendorSeries(series),
+            ...(contentEncoding === undefined ? {} : { contentEncoding })
+          })
+        )
+        assert.deepStrictEqual({ ...reply }, { status: "ok" })
+        const theirs = yield* look
+        yield* Effect.flatMap(ours({ compress }), (reporter) => reporter.flushMetrics(series))
+        assert.deepStrictEqual(theirs, yield* look)
+        assert.deepStrictEqual<unknown>(theirs.accepted.series, series)
+        assert.deepStrictEqual(theirs.answers, [["/api/v1/series", 202]])
+      }).pipe(Effect.provide(layerIntake({ apiKey: Redacted.make(key) }))))
+  }
+
+  for (const compress of [false, true]) {
+    it.effect(`distribution points (${compress ? "deflate" : "not packed"})`, () =>
+      Effect.gen(function*() {
+        const { metrics } = yield* vendor()
+        const reply = yield* Effect.promise(() =>
+          metrics.submitDistributionPoints({
+            body: vendorDistributions(distributions),
+            ...(compress ? { contentEncoding: "deflate" } : {})
+          })
+        )
+        assert.deepStrictEqual({ ...reply }, { status: "ok" })
+        const theirs = yield* look
+        yield* Effect.flatMap(ours({ compress }), (reporter) => reporter.flushDistributions(distributions))
+        const own = yield* look
+        // ours sends the interval too, which the vendor's form has no field for
+        const shared = own.accepted.distributions.map(({ interval, ...rest }) => {
+          assert.strictEqual(interval, 10)
+          return rest
+        })
+        assert.deepStrictEqual(theirs, { ...own, accepted: { ...own.accepted, distributions: shared } })
+        assert.deepStrictEqual(theirs.answers, [["/api/v1/distribution_points", 202]])
+        assert.deepStrictEqual(shared.map(({ points }) => points), distributions.map(({ points }) => points))
+      }).pipe(Effect.provide(layerIntake({ apiKey: Redacted.make(key) }))))
+  }
+
+  it.effect("events, and the vendor's client reads the answer", () =>
+    Effect.gen(function*() {
+      const { events } = yield* vendor()
+      const reply = yield* Effect.promise(() => events.createEvent({ body: vendorEvent() }))
+      assert.isUndefined(reply._unparsed)
+      assert.strictEqual(reply.status, "ok")
+      assert.isUndefined(reply.event?._unparsed)
+      assert.deepInclude(reply.event, {
+        title: event.title,
+        text: event.text,
+        dateHappened: at,
+        priority: "low",
+        tags: ["v:42"]
+      })
+      assert.match(reply.event?.idStr ?? "", /^\d{19}$/)
+      const theirs = yield* look
+      yield* Effect.flatMap(ours(), (reporter) => reporter.flushEvents([event]))
+      assert.deepStrictEqual(theirs, yield* look)
+      assert.deepStrictEqual(theirs.accepted.events, [event])
+      assert.deepStrictEqual(theirs.answers, [["/api/v1/events", 202]])
+    }).pipe(Effect.provide(layerIntake({ apiKey: Redacted.make(key) }))))
+
+  it.effect("a look whether the key is good", () =>
+    Effect.gen(function*() {
+      const { authentication } = yield* vendor()
+      assert.deepStrictEqual({ ...yield* Effect.promise(() => authentication.validate()) }, { valid: true })
+      const theirs = yield* look
+      yield* Effect.flatMap(ours(), (reporter) => reporter.warm)
+      assert.deepStrictEqual(theirs, yield* look)
+      assert.deepStrictEqual(theirs.answers, [["/api/v1/validate", 200]])
+    }).pipe(Effect.provide(layerIntake({ apiKey: Redacted.make(key) }))))
+})
+
+const nothing = { series: [], distributions: [], events: [] }
+
+/** Both were refused, with the same status and reason, and each read them out of the answer. */
+const assertAlike = (refused: Refused, error: Reporter.ReporterError, status: number, reason: RegExp) => {
+  assert.deepStrictEqual([refused.code, error.status], [status, status])
+  assert.instanceOf(refused.body, v1.APIErrorResponse)
+  const { errors } = refused.body
+  assert.strictEqual(errors.length, 1)
+  assert.match(errors[0]!, reason)
+  assert.isTrue(error.description.startsWith(errors[0]!), error.description)
+}
+
+const assertRefused = (path: string, status: number) =>
+  Effect.map(look, ({ accepted, answers }) => {
+    assert.deepStrictEqual(accepted, nothing)
+    assert.deepStrictEqual(answers, [[path, status], [path, status]])
+  })
+
+describe("the vendor's client and ours are refused alike", () => {
+  it.effect("403 for a wrong key", () =>
+    Effect.gen(function*() {
+      const { authentication, events, metrics } = yield* vendor("wrong")
+      const reporter = yield* ours({ apiKey: "wrong" })
+      const compare = (
+        path: string,
+        send: () => Promise<unknown>,
+        own: Effect.Effect<unknown, Reporter.ReporterError>
+      ) =>
+        Effect.gen(function*() {
+          assertAlike(yield* refusal(send), yield* Effect.flip(own), 403, /^Forbidden$/)
+          yield* assertRefused(path, 403)
+        })
+      yield* compare(
+        "/api/v1/series",
+        () => metrics.submitMetrics({ body: vendorSeries(series) }),
+        reporter.flushMetrics(series)
+      )
+      yield* compare(
+        "/api/v1/distribution_points",
+        () => metrics.submitDistributionPoints({ body: vendorDistributions(distributions) }),
+        reporter.flushDistributions(distributions)
+      )
+
+      // the vendor's client knows no 403 here, and shows the answer as text
+      const refused = yield* refusal(() => events.createEvent({ body: vendorEvent() }))
+      const error = yield* Effect.flip(reporter.flushEvents([event]))
+      assert.deepStrictEqual([refused.code, error.status], [403, 403])
+      assert.include(String(refused.body), "{\"errors\":[\"Forbidden\"]}")
+      yield* assertRefused("/api/v1/events", 403)
+
+      assert.strictEqual((yield* refusal(() => authentication.validate())).code, 403)
+      yield* reporter.warm
+      yield* assertRefused("/api/v1/validate", 403)
+    }).pipe(Effect.provide(layerIntake({ apiKey: Redacted.make(key) }))))
+
+  it.effect("403 without a key, which ours does not even send", () =>
+    Effect.gen(function*() {
+      const { authentication, metrics } = yield* vendor("")
+      for (
+        const send of [
+          () => metrics.submitMetrics({ body: vendorSeries(series) }),
+          () => metrics.submitDistributionPoints({ body: vendorDistributions(distributions) }),
+          () => authentication.validate()
+        ]
+      ) {
+        const { body, code } = yield* refusal(send)
+        assert.strictEqual(code, 403)
+        assert.instanceOf(body, v1.APIErrorResponse)
+        assert.deepStrictEqual(body.errors, ["API key required"])
+      }
+      assert.deepStrictEqual((yield* look).accepted, nothing)
+      assert.strictEqual((yield* Effect.flip(ours({ apiKey: "" })))._op, "InvalidData")
+    }).pipe(Effect.provide(layerIntake())))
+
+  it.effect("400 for a series of a wrong type", () =>
+    Effect.gen(function*() {
+      const { metrics } = yield* vendor()
+      const wrong = series.slice(0, 1).map((item) => ({ ...item, type: "histogram" as "gauge" }))
+      const refused = yield* refusal(() => metrics.submitMetrics({ body: vendorSeries(wrong) }))
+      const error = yield* Effect.flatMap(ours(), (reporter) => Effect.flip(reporter.flushMetrics(wrong)))
+      assertAlike(refused, error, 400, /series\.0\.type/)
+      assert.deepStrictEqual(error.refused, wrong)
+      yield* assertRefused("/api/v1/series", 400)
+    }).pipe(Effect.provide(layerIntake())))
+
+  it.effect("400 for a point, or a distribution's value, that is no number", () =>
+    Effect.gen(function*() {
+      const { metrics } = yield* vendor()
+      const reporter = yield* ours()
+      const gauge: Series.Series = { ...series[0]!, points: [[at, Number.NaN]] }
+      const refused = yield* refusal(() => metrics.submitMetrics({ body: vendorSeries([gauge]) }))
+      assertAlike(refused, yield* Effect.flip(reporter.flushMetrics([gauge])), 400, /series\.0\.points/)
+      yield* assertRefused("/api/v1/series", 400)
+
+      const distribution: Series.DistributionSeries = { ...distributions[0]!, points: [[at, [1, Infinity]]] }
+      const body = vendorDistributions([distribution])
+      const also = yield* refusal(() => metrics.submitDistributionPoints({ body }))
+      assertAlike(also, yield* Effect.flip(reporter.flushDistributions([distribution])), 400, /series\.0\.points/)
+      yield* assertRefused("/api/v1/distribution_points", 400)
+    }).pipe(Effect.provide(layerIntake())))
+
+  it.effect("400 for an event with too long a text", () =>
+    Effect.gen(function*() {
+      const text = "x".repeat(4001)
+      const { events } = yield* vendor()
+      const refused = yield* refusal(() => events.createEvent({ body: vendorEvent(text) }))
+      const error = yield* Effect.flatMap(ours(), (reporter) => Effect.flip(reporter.flushEvents([{ ...event, text }])))
+      assert.deepStrictEqual([refused.code, error.status], [400, 400])
+      assert.instanceOf(refused.body, v1.APIErrorResponse)
+      assert.match(refused.body.errors.join(), /text/)
+      yield* assertRefused("/api/v1/events", 400)
+    }).pipe(Effect.provide(layerIntake())))
+
+  it.effect("413 for a body over the limit", () =>
+    Effect.gen(function*() {
+      const one = series.slice(0, 1)
+      const { metrics } = yield* vendor()
+      const refused = yield* refusal(() => metrics.submitMetrics({ body: vendorSeries(one) }))
+      const error = yield* Effect.flatMap(ours({ compress: false }), (reporter) =>
+        Effect.flip(reporter.flushMetrics(one)))
+      assertAlike(refused, error, 413, /too large: over 64 bytes/)
+      yield* assertRefused("/api/v1/series", 413)
+    }).pipe(Effect.provide(layerIntake({ maxBodyBytes: 64 }))))
+})

@@ -1,0 +1,208 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as FastCheck from "effect/FastCheck"
+import type { Verdict } from "../../src/internal/intakeFeed.js"
+import * as Judge from "../../src/internal/judge.js"
+import type { AcceptedDistribution, AcceptedSeries } from "../../src/LocalIntake.js"
+
+const now = 1_700_000_000_000
+const seconds = now / 1000
+
+const codes = (verdicts: ReadonlyArray<Verdict>) => verdicts.map(({ code }) => code)
+
+const series = (more: Partial<AcceptedSeries> = {}): AcceptedSeries => ({
+  metric: "shop.orders",
+  type: "gauge",
+  points: [[seconds, 1]],
+  tags: ["env:test"],
+  ...more
+})
+
+/** What is near the borders, as well as anything. */
+const text = FastCheck.oneof(
+  FastCheck.string({ unit: "binary", maxLength: 30 }),
+  FastCheck.string({ unit: FastCheck.constantFrom(..."aZ9_:-./ é名🚀·"), maxLength: 30 })
+)
+
+describe("names", () => {
+  it("are left alone where Datadog takes them as they are", () => {
+    for (const name of ["a", "shop.orders", "A_b.9", "a".repeat(200)]) {
+      assert.strictEqual(Judge.datadogName(name), name)
+      assert.deepStrictEqual(Judge.judgeName(name), [])
+    }
+  })
+
+  it("are rewritten as documented", () => {
+    for (
+      const [name, known] of [["shop orders", "shop_orders"], ["shop.größe", "shop.gr__e"], ["a-b/c", "a_b_c"], [
+        "a🚀",
+        "a_"
+      ]] as const
+    ) {
+      const [verdict, ...rest] = Judge.judgeName(name)
+      assert.strictEqual(Judge.datadogName(name), known)
+      assert.deepStrictEqual(rest, [])
+      assert.deepInclude(verdict, { outcome: "rewritten", code: "NameRewritten", metric: name })
+      assert.include(verdict?.message, JSON.stringify(known))
+    }
+  })
+
+  it("that are too long, or begin with anything but a letter, are dropped", () => {
+    for (
+      const [name, ...expected] of [
+        ["a".repeat(201), "NameTooLong"],
+        ["9lives", "NameStart"],
+        ["_a", "NameStart"],
+        ["", "NameStart"],
+        ["été", "NameStart", "NameRewritten"]
+      ] as const
+    ) {
+      const verdicts = Judge.judgeName(name)
+      assert.deepStrictEqual(codes(verdicts), expected)
+      assert.strictEqual(verdicts[0]?.outcome, "dropped")
+      assert.deepStrictEqual(Judge.judgeSeries(series({ metric: name }), now).points, [])
+    }
+  })
+
+  it("become what Datadog takes, and stay it", () => {
+    FastCheck.assert(FastCheck.property(text, (name) => {
+      const known = Judge.datadogName(name)
+      assert.match(known, /^[A-Za-z0-9_.]*$/)
+      assert.strictEqual(Judge.datadogName(known), known)
+      assert.strictEqual(codes(Judge.judgeName(name)).includes("NameRewritten"), known !== name)
+    }))
+  })
+})
+
+describe("tags", () => {
+  it("are rewritten as documented", () => {
+    for (
+      const [tag, known] of [
+        ["env:test", "env:test"],
+        ["Env:Prod", "env:prod"],
+        ["größe:L", "größe:l"],
+        ["名:値", "名:値"],
+        ["a b:c d", "a_b:c_d"],
+        ["a  b", "a_b"],
+        ["a__b", "a_b"],
+        ["a:b_", "a:b"],
+        ["a:", "a"],
+        ["a:_:", "a"],
+        ["🚀:x", "_:x"],
+        ["url:http://a/b?c=d", "url:http://a/b_c_d"]
+      ] as const
+    ) {
+      assert.strictEqual(Judge.datadogTag(tag), known, tag)
+      const rewritten = Judge.judgeTags("m", [tag]).filter(({ code }) => code === "TagRewritten")
+      assert.lengthOf(rewritten, tag === known ? 0 : 1)
+      if (tag !== known) assert.include(rewritten[0]?.message, JSON.stringify(known))
+    }
+  })
+
+  it("become what Datadog keeps, and stay it", () => {
+    FastCheck.assert(FastCheck.property(text, (tag) => {
+      const known = Judge.datadogTag(tag)
+      assert.match(known, /^[\p{L}\p{M}\p{N}_\-:./]*$/u)
+      assert.notMatch(known, /__|[_:]$/)
+      assert.strictEqual(Judge.datadogTag(known), known)
+    }))
+  })
+
+  it("that are too long, begin badly, or are too many, are worth a warning", () => {
+    const many = Array.from({ length: 101 }, (_, i) => `t:${i}`)
+    assert.deepStrictEqual(Judge.judgeTags("m", many.slice(1)), [])
+    assert.deepStrictEqual(codes(Judge.judgeTags("m", many)), ["TooManyTags"])
+    assert.deepStrictEqual(codes(Judge.judgeTags("m", [`t:${"x".repeat(198)}`])), [])
+    assert.deepStrictEqual(codes(Judge.judgeTags("m", [`t:${"x".repeat(199)}`])), ["TagTooLong"])
+    assert.deepStrictEqual(codes(Judge.judgeTags("m", ["9:a"])), ["TagStart"])
+    assert.deepStrictEqual(codes(Judge.judgeTags("m", ["A", "A"])), ["TagRewritten"])
+  })
+})
+
+describe("times", () => {
+  it("are kept from an hour ago until in ten minutes, to the second", () => {
+    const at = [-3601, -3600, 0, 600, 601].map((offset): readonly [number, number] => [seconds + offset, 1])
+    const { points, verdicts } = Judge.judgeSeries(series({ points: at }), now)
+    assert.deepStrictEqual(points, at.slice(1, 4))
+    assert.deepStrictEqual(codes(verdicts), ["TooOld", "TooNew"])
+    assert.isTrue(verdicts.every(({ outcome }) => outcome === "dropped"))
+    assert.match(
+      verdicts[0]!.message,
+      /^1 of 5 points of "shop\.orders" not within the last 1 h: 2023-11-14T21:13:19\.000Z/
+    )
+    assert.match(verdicts[1]!.message, /the next 10 min: .*, in 10 min$/)
+  })
+
+  it("part the points of a payload: each is kept or said to be dropped", () => {
+    const point = FastCheck.tuple(
+      FastCheck.oneof(
+        FastCheck.integer({ min: seconds - 5000, max: seconds + 2000 }),
+        FastCheck.double({ noNaN: true, noDefaultInfinity: true })
+      ),
+      FastCheck.double({ noNaN: true, noDefaultInfinity: true })
+    )
+    FastCheck.assert(FastCheck.property(FastCheck.array(point, { maxLength: 20 }), (points) => {
+      for (
+        const judged of [
+          Judge.judgeSeries(series({ points }), now),
+          Judge.judgeDistribution({ metric: "d", points: points.map(([at, value]) => [at, [value]] as const) }, now)
+        ]
+      ) {
+        for (const [at] of judged.points) assert.isTrue(at >= seconds - 3600 && at <= seconds + 600)
+        const dropped = judged.verdicts.reduce(
+          (sum, { code, message }) =>
+            code === "TooOld" || code === "TooNew" ? sum + Number(/^\d+/.exec(message)?.[0]) : sum,
+          0
+        )
+        assert.strictEqual(judged.points.length + dropped, points.length)
+      }
+    }))
+  })
+
+  it("of events may be two hours to come", () => {
+    const event = (date_happened: number) => Judge.judgeEvent({ title: "t", text: "", date_happened }, now)
+    assert.deepStrictEqual(event(seconds + 7200), [])
+    assert.deepStrictEqual(codes(event(seconds + 7201)), ["TooNew"])
+    assert.deepStrictEqual(codes(Judge.judgeEvent({ title: "t", text: "", tags: ["A"] }, now)), ["TagRewritten"])
+  })
+})
+
+describe("kinds", () => {
+  it("without a type, or an interval that it takes, are worth a warning", () => {
+    const judge = (item: AcceptedSeries) => codes(Judge.judgeSeries(item, now).verdicts)
+    assert.deepStrictEqual(judge(series({ type: "" })), ["NoType"])
+    assert.deepStrictEqual(judge(series({ type: "rate" })), ["NoInterval"])
+    assert.deepStrictEqual(judge(series({ type: "count", interval: 0 })), ["NoInterval"])
+    assert.deepStrictEqual(judge(series({ type: "count", interval: 10 })), [])
+    assert.deepStrictEqual(judge(series()), [])
+  })
+
+  it("of distributions are judged as the others are", () => {
+    const item: AcceptedDistribution = { metric: "größe", points: [[0, [1]]], tags: ["A"] }
+    assert.deepStrictEqual(codes(Judge.judgeDistribution(item, now).verdicts), [
+      "NameRewritten",
+      "TooOld",
+      "TagRewritten"
+    ])
+  })
+})
+
+describe("the tag that makes a metric grow", () => {
+  it("is the one with the most values", () => {
+    const tags = Array.from({ length: 5 }, (_, i) => ["env:a", `user:${i}`, `shard:${i % 3}`])
+    assert.deepStrictEqual(Judge.widestTag(tags), { key: "user", values: 5 })
+    assert.deepStrictEqual(Judge.widestTag([]), { key: "", values: 0 })
+  })
+})
+
+it("sentences quote what is hostile, and no more of it than is read", () => {
+  const hostile = "<img src=x onerror=alert(1)>\u202e\n\u0000"
+  FastCheck.assert(
+    FastCheck.property(FastCheck.oneof(text, FastCheck.constant(hostile)), FastCheck.nat(300), (name, times) => {
+      const long = name.repeat(1 + times)
+      for (const { message } of [...Judge.judgeName(long), ...Judge.judgeTags(long, [long])]) {
+        assert.notMatch(message, /[\n\u0000]/)
+        assert.isBelow(message.length, 700)
+      }
+    })
+  )
+})

@@ -1,0 +1,269 @@
+import { assert, describe, it } from "@effect/vitest"
+import { build } from "esbuild"
+import { execFile } from "node:child_process"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { createServer } from "node:http"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
+import { gzipSync } from "node:zlib"
+
+const root = fileURLToPath(new URL("../..", import.meta.url))
+
+/** The README's Lambda function. */
+const readme = readFileSync(join(root, "examples/handler.ts"), "utf8")
+
+/** The modules of Node.js that it imports. `node:http` is not among them: from Node.js 22 on that brings undici. */
+const builtins = ["node:module", "node:zlib"]
+
+/** A function that posts to the intake and does nothing else, to compare with. */
+const post = `
+  import { request } from "node:http"
+  export const handler = () => new Promise((resolve, reject) => {
+    const post = request(process.env.DATADOG_HOST + "/bare", { method: "POST" }, (response) => response.resume().on("end", resolve))
+    post.on("error", reject)
+    post.end("{}")
+  })`
+
+/** Just above what is reached: the size in bytes, and the modules of Node.js beyond those of {@link post}. */
+const ceilings = { gzipped: 74_957, modules: 12 }
+
+interface Bundle {
+  readonly code: string
+  /** Everything that leaves something in it. */
+  readonly files: ReadonlyArray<string>
+  /** The modules of this library, and of other packages, that leave something in it. */
+  readonly modules: ReadonlyArray<string>
+  readonly packages: ReadonlyArray<string>
+  /** What is still to be imported when it runs. */
+  readonly imports: ReadonlyArray<string>
+}
+
+const bundleOf = async (contents: string, options?: { readonly minify: boolean }): Promise<Bundle> => {
+  const { metafile, outputFiles } = await build({
+    stdin: { contents, resolveDir: root, loader: "ts" },
+    absWorkingDir: root,
+    bundle: true,
+    minify: true,
+    write: false,
+    metafile: true,
+    platform: "node",
+    format: "esm",
+    target: "node20",
+    logLevel: "error",
+    ...options
+  })
+  const { imports, inputs } = Object.values(metafile.outputs)[0]!
+  const files = Object.entries(inputs).flatMap(([path, { bytesInOutput }]) => bytesInOutput > 0 ? [path] : [])
+  const nameOf = /^node_modules\/((?:@[^/]+\/)?[^/]+)/
+  return {
+    code: outputFiles[0]!.text,
+    files,
+    modules: files.filter((path) => path.startsWith("src/")).map((path) => path.slice("src/".length, -".ts".length)),
+    packages: Array.from(new Set(files.flatMap((path) => nameOf.exec(path)?.[1] ?? []))),
+    imports: imports.map(({ path }) => path)
+  }
+}
+
+const modulesIn = async (contents: string): Promise<ReadonlyArray<string>> => (await bundleOf(contents)).modules
+
+/** What only a flush after the response needs. */
+const extension = ["LambdaExtension", "internal/lambdaApi"]
+
+/** What only clients over any reporter, a combined one, or a store need. */
+const others = ["HttpReporter", "internal/outlet", "internal/branches", "internal/noop"]
+
+/** What only one way out needs. */
+const ways = {
+  http: ["internal/http", "internal/encoder", "internal/transport", "internal/nodeTransport"],
+  dogstatsd: ["DogStatsDReporter", "internal/dogstatsdEncoder", "internal/dogstatsdSocket"],
+  log: ["LogReporter", "internal/logLines", "internal/lineWriter"]
+}
+
+const bothOf = (reporter: string, layer: string) => `
+  import * as EventsAggregator from "effect-threadstats/EventsAggregator"
+  import * as MetricsAggregator from "effect-threadstats/MetricsAggregator"
+  import * as ThreadStats from "effect-threadstats/ThreadStats"
+  import * as Reporter from "effect-threadstats/${reporter}"
+  console.log(ThreadStats.layer(), EventsAggregator.layer, MetricsAggregator.layerDefault, Reporter.${layer})
+`
+
+describe("a bundle", () => {
+  it("of a function that sends holds neither the codecs nor the intake", async () => {
+    const modules = await modulesIn(`
+      import * as Lambda from "effect-threadstats/Lambda"
+      import * as ThreadStats from "effect-threadstats/ThreadStats"
+      export const handler = Lambda.makeHandler({
+        handler: () => ThreadStats.increment("a"),
+        layer: ThreadStats.layerNode
+      })
+    `)
+    assert.includeMembers([...modules], ["ThreadStats", "internal/http", "Lambda"])
+    for (
+      const absent of [
+        "Series",
+        "Event",
+        "LocalIntake",
+        "LambdaStream",
+        "LambdaRuntime",
+        "internal/unpack",
+        ...extension,
+        ...others
+      ]
+    ) {
+      assert.notInclude(modules, absent)
+    }
+  })
+
+  it("of a function that flushes after its response holds the extension", async () => {
+    const modules = await modulesIn(`
+      import * as Lambda from "effect-threadstats/Lambda"
+      import * as LambdaExtension from "effect-threadstats/LambdaExtension"
+      import * as ThreadStats from "effect-threadstats/ThreadStats"
+      export const handler = Lambda.makeHandler({
+        handler: () => ThreadStats.increment("a"),
+        layer: ThreadStats.layerNode,
+        flush: LambdaExtension.afterResponse
+      })
+    `)
+    assert.includeMembers([...modules], extension)
+  })
+
+  it("of a client without a store, or over one reporter, holds nothing of what stores and several reporters need", async () => {
+    const mark = /store for undelivered data/
+    for (
+      const [more, isThere] of [
+        ["", false],
+        [`import * as RetainedStore from "effect-threadstats/RetainedStore"; console.log(RetainedStore.layer)`, true]
+      ] as const
+    ) {
+      const { code } = await bundleOf(`${readme}\n${more}`)
+      assert.strictEqual(mark.test(code), isThere)
+    }
+    for (
+      const [value, isThere] of [["layerNode", false], [
+        "combine(HttpReporter.layerNode, HttpReporter.layerNode)",
+        true
+      ]]
+    ) {
+      const modules = await modulesIn(`
+        import * as HttpReporter from "effect-threadstats/HttpReporter"
+        import * as Reporter from "effect-threadstats/Reporter"
+        import * as ThreadStats from "effect-threadstats/ThreadStats"
+        console.log(ThreadStats.layer(), ${value === "layerNode" ? `HttpReporter.${value}` : `Reporter.${value}`})
+      `)
+      assert.strictEqual(modules.includes("internal/branches"), isThere)
+    }
+  })
+
+  it("of a function that uses only HTTP holds none of the other ways out and in", async () => {
+    for (
+      const [layer, packages] of [["layerNode", ["effect"]], ["layerFetch", ["effect", "@effect/platform"]]] as const
+    ) {
+      const bundle = await bundleOf(`
+        import * as Lambda from "effect-threadstats/Lambda"
+        import * as ThreadStats from "effect-threadstats/ThreadStats"
+        export const handler = Lambda.makeHandler({
+          handler: () => ThreadStats.increment("a"),
+          layer: ThreadStats.${layer}
+        })
+      `)
+      const http = ways.http.filter((module) => layer === "layerNode" || module !== "internal/nodeTransport")
+      assert.includeMembers([...bundle.modules], http)
+      const others = [...ways.dogstatsd, ...ways.log, "EffectMetrics", "testing", "internal/auto", "internal/apiKeyAws"]
+      assert.deepStrictEqual(bundle.modules.filter((name) => others.includes(name) || /dogstatsd/i.test(name)), [])
+      assert.sameMembers([...bundle.packages], [...packages])
+      assert.deepStrictEqual(bundle.imports.filter((path) => !builtins.includes(path)), [])
+    }
+  })
+
+  it("of the README's function is small, and of Effect holds what it uses", async () => {
+    const { code, files, imports, packages } = await bundleOf(readme)
+    assert.isAtMost(gzipSync(code, { level: 9 }).byteLength, ceilings.gzipped)
+    assert.deepStrictEqual([...packages], ["effect"])
+    assert.sameMembers([...new Set(imports)], builtins)
+    const heavy =
+      /\/(Schema\w*|ParseResult|Stream|Sink|(core-)?stream|channel|Channel|Cron|dateTime|DateTime|stm|query)\b/
+    assert.deepStrictEqual(files.filter((path) => heavy.test(path)), [])
+    assert.notMatch(code, /\bfetch\(|undici(?!_)|["'`]undici/)
+  })
+
+  it("is evaluated as it is written, with nothing in it on demand", async () => {
+    for (const contents of [readme, readme.replace("layerNode", "layerAuto")]) {
+      const { code } = await bundleOf(contents, { minify: false })
+      // which is what esbuild makes of every module that an `import()` leads to, and of all that those import
+      assert.notInclude(code, "__esm(")
+    }
+  })
+
+  it("of the README's function loads little of Node.js for its first invocation", async () => {
+    const { code } = await bundleOf(readme)
+    const folder = mkdtempSync(join(tmpdir(), "cold-"))
+    const posts: Array<string> = []
+    const server = createServer((request, response) => {
+      if (request.method === "POST") posts.push(request.url ?? "")
+      request.resume().on("end", () => response.writeHead(202).end("{}"))
+    })
+    try {
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+      const address = server.address()
+      const url = `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`
+      const loadedBy = async (name: string, handler: string): Promise<ReadonlyArray<string>> => {
+        writeFileSync(join(folder, `${name}.mjs`), handler)
+        const program = `
+          const { handler } = await import("../${name}.mjs")
+          await handler({ orderId: "1", total: 2 }, { getRemainingTimeInMillis: () => 30000 })
+          const loaded = process.moduleLoadList.filter((name) => name.startsWith("NativeModule "))
+          process.stdout.write(JSON.stringify(loaded), () => process.exit(0))`
+        const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", program], {
+          cwd: folder,
+          env: { DATADOG_HOST: url, DD_API_KEY: "key" }
+        })
+        return JSON.parse(stdout)
+      }
+      const bare = await loadedBy("bare", post)
+      const ours = await loadedBy("ours", code)
+      assert.deepStrictEqual(posts.toSorted(), ["/api/v1/distribution_points", "/bare"])
+      const more = ours.filter((name) => !bare.includes(name))
+      assert.deepStrictEqual(more.filter((name) => /undici|webstreams/.test(name)), [])
+      assert.isAtMost(more.length, ceilings.modules, more.join(", "))
+    } finally {
+      server.close()
+      rmSync(folder, { recursive: true })
+    }
+  }, 30_000)
+
+  it("of a program that uses only log lines, or only DogStatsD, holds nothing of HTTP", async () => {
+    for (
+      const [contents, way, ...others] of [
+        [bothOf("LogReporter", "layer"), ways.log, ways.http, ways.dogstatsd],
+        [bothOf("DogStatsDReporter", "layerDefault"), ways.dogstatsd, ways.http, ways.log]
+      ] as const
+    ) {
+      const { modules } = await bundleOf(contents)
+      assert.includeMembers([...modules], way)
+      assert.deepStrictEqual(modules.filter((module) => others.flat().includes(module)), [])
+    }
+  })
+
+  it("of a program that leaves the choice to the environment holds all there is to choose from", async () => {
+    for (
+      const contents of [
+        `import { layerAuto } from "effect-threadstats/Reporter"; console.log(layerAuto)`,
+        `import { layerAuto } from "effect-threadstats/ThreadStats"; console.log(layerAuto)`
+      ]
+    ) {
+      assert.includeMembers([...await modulesIn(contents)], Object.values(ways).flat())
+    }
+  })
+
+  it("of a program without Lambda, from the barrel, leaves out what it does not use", async () => {
+    const modules = await modulesIn(`
+      import { ThreadStats } from "effect-threadstats"
+      console.log(ThreadStats.layerNode)
+    `)
+    assert.include(modules, "ThreadStats")
+    for (const absent of ["Series", "Event", "LocalIntake", "Lambda"]) assert.notInclude(modules, absent)
+  })
+})

@@ -1,0 +1,697 @@
+import { KeyValueStore } from "@effect/platform"
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Deferred, Duration, Effect, FastCheck, Fiber, Layer, Option, Scope, TestClock } from "effect"
+import { EventsAggregator, MetricsAggregator, Reporter, RetainedStore, ThreadStats } from "effect-threadstats"
+import type { Event, Series, ThreadStatsConfig } from "effect-threadstats"
+import { reporterContract } from "../support/reporterContract.js"
+import * as scripted from "../support/scripted.js"
+
+const clientOver = <E, R>(reporter: Layer.Layer<Reporter.Reporter, E, R>, options: ThreadStatsConfig.Options = {}) =>
+  ThreadStats.layer({ periodicFlush: false, ...options }).pipe(
+    Layer.provide(Layer.mergeAll(
+      reporter,
+      Layer.fresh(MetricsAggregator.layer(options)),
+      Layer.fresh(EventsAggregator.layerWith(options))
+    )),
+    Layer.orDie
+  )
+
+/** A client over two scripted reporters. */
+const two = (
+  temporalities: readonly [Reporter.Temporality, Reporter.Temporality] = ["total", "delta"],
+  options: ThreadStatsConfig.Options = {}
+) => {
+  const [first, second] = [scripted.make(temporalities[0]), scripted.make(temporalities[1])]
+  return { first, second, layer: clientOver(Reporter.combine(first.layer, second.layer), options) }
+}
+
+const refuseForNow = ({ batch }: scripted.Call) => scripted.fail("Transport", { undelivered: batch })
+
+const sumOf = (counts: ThreadStats.Counts<string>) =>
+  counts.delivered + counts.held + Object.values(counts.dropped).reduce<number>((a, b) => a + (b ?? 0), 0)
+
+/** Promise 6, of the whole and of each branch; the whole is the sum. */
+const addsUp = Effect.map(ThreadStats.stats, (stats) => {
+  for (const { events, metrics } of [stats, ...stats.branches!]) {
+    assert.strictEqual(metrics.received, sumOf(metrics))
+    assert.strictEqual(events.received, sumOf(events))
+  }
+  for (const part of ["received", "delivered", "held"] as const) {
+    assert.strictEqual(stats.metrics[part], stats.branches!.reduce((sum, { metrics }) => sum + metrics[part], 0))
+    assert.strictEqual(stats.events[part], stats.branches!.reduce((sum, { events }) => sum + events[part], 0))
+  }
+  return stats
+})
+
+/** What a receiver that keeps the last value of a series and second has, over all seconds. */
+const lastValues = (series: ReadonlyArray<Series.Series>, name: string) => {
+  const values = new Map(series.filter(({ metric }) => metric === name).map(({ points }) => points[0]!))
+  return Array.from(values.values()).reduce((sum, value) => sum + value, 0)
+}
+
+/** What a receiver that adds values up has. */
+const addedValues = (series: ReadonlyArray<Series.Series>, name: string) =>
+  series.filter(({ metric }) => metric === name).reduce((sum, { points }) => sum + points[0]![1], 0)
+
+const distributed = (reporter: scripted.Scripted) => reporter.distributions().flatMap(({ points }) => points[0]![1])
+
+const titles = (reporter: scripted.Scripted) => reporter.events().map(({ title }) => title)
+
+describe("combine", () => {
+  describe("two in memory", () => {
+    const layer = Layer.provideMerge(
+      Reporter.combine(Reporter.layerMemory, Reporter.layerMemoryWith({ temporality: "total" })),
+      Reporter.layerMemory
+    )
+    const arrived = Effect.flatMap(
+      Reporter.MemoryReporter,
+      ({ distributions, events, metrics }) => Effect.all({ distributions, events, metrics })
+    )
+    const down = () => {
+      const reporter = scripted.make()
+      reporter.answer = refuseForNow
+      return reporter.layer
+    }
+    reporterContract(layer, { arrived, dead: Reporter.combine(down(), down()) })
+  })
+
+  const built = (layer: Layer.Layer<Reporter.Reporter>) => Effect.provide(Reporter.Reporter, layer)
+
+  it.effect("has nothing to do where no branch has, and waits for the slower one", () => {
+    const { first, layer, second } = two()
+    second.answer = ({ batch }) => Effect.delay(scripted.accept(batch), "1 second")
+    return Effect.gen(function*() {
+      const client = yield* ThreadStats.ThreadStats
+      const empty = Effect.runSync(client.flush())
+      assert.deepStrictEqual(empty.branches?.map(({ metrics }) => metrics.delivered), [0, 0])
+      yield* ThreadStats.gauge("x", 1)
+      yield* Effect.fork(ThreadStats.flush())
+      yield* TestClock.adjust("1 millis")
+      const waiting = yield* Effect.fork(ThreadStats.flush())
+      yield* TestClock.adjust("998 millis")
+      assert.isTrue(Option.isNone(yield* Fiber.poll(waiting)))
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(yield* waiting, empty)
+      assert.deepStrictEqual([first.calls.length, second.calls.length], [1, 1])
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("sends everything once to a reporter that is named twice, at whatever depth", () =>
+    Effect.gen(function*() {
+      const [a, b, c] = [scripted.make(), scripted.make(), scripted.make()]
+      const reporter = yield* built(
+        Reporter.combine(a.layer, Reporter.combine(b.layer, Reporter.combine(a.layer, c.layer)), b.layer)
+      )
+      assert.lengthOf(reporter.branches!, 3)
+      yield* reporter.flushEvents([{ title: "t", text: "", tags: [] }])
+      for (const { calls } of [a, b, c]) assert.lengthOf(calls, 1)
+    }))
+
+  it.effect("is the reporter itself where there is one", () =>
+    Effect.gen(function*() {
+      assert.isUndefined((yield* built(Reporter.combine(Reporter.layerNoop))).branches)
+      assert.isUndefined((yield* built(Reporter.combine(Reporter.layerNoop, Reporter.layerNoop))).branches)
+    }))
+
+  it.effect("called by hand, has not delivered what any of them did not take, and says that it may have arrived", () =>
+    Effect.gen(function*() {
+      const [a, b, c] = [scripted.make(), scripted.make(), scripted.make()]
+      const reporter = yield* built(Reporter.combine(a.layer, b.layer, c.layer))
+      const event = (title: string): Event.Event => ({ title, text: "", tags: [] })
+      const [kept, refused, both, taken] = [event("kept"), event("refused"), event("both"), event("taken")]
+      const batch = [kept, refused, both, taken]
+      b.answer = () => scripted.fail("Timeout", { undelivered: [kept, both] })
+      c.answer = () => scripted.fail("Rejected", { refused: [refused, both] })
+      const error = yield* Effect.flip(reporter.flushEvents(batch))
+      assert.deepStrictEqual(error.undelivered, [kept, both])
+      assert.deepStrictEqual(error.refused, [refused])
+      assert.deepStrictEqual(error.ambiguous, [kept, both])
+      assert.strictEqual(error.receipt.items, 1)
+      assert.strictEqual(error.reason, "Timeout")
+      assert.lengthOf(a.calls, 1)
+    }))
+
+  it.effect("opens the connections of all", () =>
+    Effect.gen(function*() {
+      const warmed: Array<number> = []
+      const warm = (n: number) =>
+        Layer.map(
+          Layer.fresh(Reporter.layerNoop),
+          (context) =>
+            Context.make(Reporter.Reporter, {
+              ...Context.get(context, Reporter.Reporter),
+              warm: Effect.sync(() => {
+                warmed.push(n)
+              })
+            })
+        )
+      yield* Effect.flatMap(ThreadStats.ThreadStats, ({ warm }) => warm).pipe(
+        Effect.provide(clientOver(Reporter.combine(warm(1), warm(2))))
+      )
+      assert.sameMembers(warmed, [1, 2])
+    }))
+})
+
+describe("a client over several reporters", () => {
+  it.effect("gives each what it adds up or replaces, however often an open interval is drained", () => {
+    const { first, layer, second } = two()
+    const raw = Layer.fresh(Reporter.layerMemoryWith({ temporality: "delta", samples: true }))
+    return Effect.gen(function*() {
+      const memory = yield* Layer.build(raw)
+      const reporters = Reporter.combine(
+        first.layer,
+        second.layer,
+        Layer.succeed(Reporter.Reporter, Context.get(memory, Reporter.Reporter))
+      )
+      yield* Effect.gen(function*() {
+        for (let round = 1; round <= 3; round++) {
+          yield* ThreadStats.increment("orders", 10 * round)
+          yield* ThreadStats.gauge("queue", round)
+          yield* ThreadStats.set("users", `user ${round}`)
+          yield* ThreadStats.set("users", "the same")
+          yield* ThreadStats.histogram("size", round)
+          yield* ThreadStats.distribution("latency", round)
+          yield* ThreadStats.event(`round ${round}`, "")
+          const { metrics } = yield* ThreadStats.flush()
+          assert.deepStrictEqual(metrics, { delivered: 18, kept: 0, dropped: 0 })
+        }
+        yield* addsUp
+      }).pipe(Effect.provide(clientOver(reporters)))
+
+      const rates = (reporter: scripted.Scripted, name: string) =>
+        reporter.series().filter(({ metric }) => metric === name).map(({ points }) => points[0]![1])
+      assert.deepStrictEqual(rates(first, "orders"), [1, 3, 6])
+      assert.deepStrictEqual(rates(second, "orders"), [1, 2, 3])
+      assert.deepStrictEqual(rates(first, "users"), [2, 3, 4])
+      assert.deepStrictEqual(rates(second, "users"), [2, 2, 2])
+      assert.deepStrictEqual(rates(first, "size.max"), [1, 2, 3])
+      assert.closeTo(lastValues(first.series(), "size.count"), 0.3, 1e-9)
+      assert.closeTo(addedValues(second.series(), "size.count"), 0.3, 1e-9)
+      for (const reporter of [first, second]) {
+        assert.deepStrictEqual(rates(reporter, "queue"), [1, 2, 3])
+        assert.deepStrictEqual(distributed(reporter), [1, 2, 3])
+        assert.deepStrictEqual(titles(reporter), ["round 1", "round 2", "round 3"])
+      }
+      const samples = yield* Context.get(memory, Reporter.MemoryReporter).samples
+      const valuesOf = (name: string) =>
+        samples.filter(({ metric }) => metric === name).flatMap(({ points }) => points[0]![1])
+      assert.deepStrictEqual(valuesOf("orders"), [10, 20, 30])
+      assert.deepStrictEqual(valuesOf("size"), [1, 2, 3])
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  })
+
+  it.effect("one that is down for a while loses nothing, and neither duplicates nor delays anything of the other", () => {
+    const { first, layer, second } = two()
+    return Effect.gen(function*() {
+      first.answer = refuseForNow
+      for (let n = 1; n <= 3; n++) {
+        yield* ThreadStats.increment("orders", 10)
+        yield* ThreadStats.distribution("latency", n)
+        yield* ThreadStats.event(`event ${n}`, "")
+        const { branches, errors, metrics } = yield* ThreadStats.flush()
+        assert.deepStrictEqual(branches?.map(({ metrics }) => metrics), [
+          { delivered: 0, kept: 2 * n, dropped: 0 },
+          { delivered: 2, kept: 0, dropped: 0 }
+        ])
+        assert.deepStrictEqual(metrics, { delivered: 2, kept: 2 * n, dropped: 0 })
+        assert.lengthOf(errors, 3)
+        assert.deepStrictEqual(distributed(second), Array.from({ length: n }, (_, i) => i + 1))
+        assert.lengthOf(titles(second), n)
+        const [down, up] = (yield* addsUp).branches!
+        assert.strictEqual(down!.metrics.held, 2 * n)
+        assert.strictEqual(down!.lastError?.reason, "Transport")
+        assert.strictEqual(up!.metrics.held, 0)
+        assert.isUndefined(up!.lastError)
+        yield* TestClock.adjust("10 seconds")
+      }
+      first.calls.length = 0
+      first.answer = ({ batch }) => scripted.accept(batch)
+      const { branches } = yield* ThreadStats.flush()
+      assert.deepStrictEqual(branches?.map(({ metrics }) => metrics.delivered), [6, 0])
+      assert.strictEqual(lastValues(first.series(), "orders"), 3)
+      assert.deepStrictEqual(distributed(first), [1, 2, 3])
+      assert.deepStrictEqual(titles(first), ["event 1", "event 2", "event 3"])
+      assert.strictEqual(addedValues(second.series(), "orders"), 3)
+      assert.deepStrictEqual(distributed(second), [1, 2, 3])
+      assert.strictEqual((yield* addsUp).metrics.held, 0)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("one that hangs costs a flush its budget at most, and the other has its data at once", () => {
+    const { first, layer, second } = two(undefined, { flushTimeout: "5 seconds" })
+    return Effect.gen(function*() {
+      first.answer = () => Effect.uninterruptible(Effect.never)
+      for (let n = 1; n <= 3; n++) {
+        yield* ThreadStats.increment("orders", 10)
+        const fiber = yield* Effect.fork(ThreadStats.flush())
+        yield* TestClock.adjust("1 millis")
+        assert.lengthOf(second.calls, n)
+        assert.isNull(fiber.unsafePoll())
+        yield* TestClock.adjust("5 seconds")
+        const { branches } = yield* fiber
+        assert.deepStrictEqual(branches?.map(({ metrics }) => metrics.delivered), [0, 1])
+      }
+      yield* ThreadStats.increment("orders", 10)
+      // no clock has to move for this one
+      const { branches, skipped } = yield* ThreadStats.flush()
+      assert.isFalse(skipped)
+      assert.deepStrictEqual(branches?.map(({ skipped }) => skipped), [true, false])
+      const stats = yield* addsUp
+      assert.strictEqual(stats.breaker, "open")
+      assert.deepStrictEqual(stats.branches!.map(({ breaker }) => breaker), ["open", "closed"])
+      first.answer = ({ batch }) => scripted.accept(batch)
+    }).pipe(
+      Effect.provide(layer),
+      Effect.zipRight(Effect.sync(() => {
+        // the last flush, when the layer closed, tried in any case
+        assert.strictEqual(lastValues(first.series(), "orders"), 4)
+        assert.strictEqual(addedValues(second.series(), "orders"), 4)
+      }))
+    )
+  })
+
+  it.effect("on the interval, one that hangs does not hold up the other", () => {
+    const { first, layer, second } = two(undefined, {
+      periodicFlush: true,
+      flushInterval: "10 seconds",
+      flushTimeout: "5 seconds"
+    })
+    return Effect.gen(function*() {
+      first.answer = () => Effect.never
+      const times: Array<number> = []
+      second.answer = ({ batch }) =>
+        Effect.zipRight(
+          Effect.clockWith((clock) =>
+            Effect.sync(() => {
+              times.push(clock.unsafeCurrentTimeMillis() / 1000)
+            })
+          ),
+          scripted.accept(batch)
+        )
+      for (let n = 1; n <= 6; n++) {
+        yield* ThreadStats.increment("orders", 10)
+        yield* TestClock.adjust("10 seconds")
+      }
+      assert.deepStrictEqual(times, [10, 20, 30, 40, 50, 60])
+      // the other waited for each of its own, until its breaker opened
+      assert.lengthOf(first.calls, 3)
+      first.answer = ({ batch }) => scripted.accept(batch)
+      yield* TestClock.adjust("1 minute")
+      yield* addsUp
+      assert.strictEqual(lastValues(first.series(), "orders"), 6)
+      assert.strictEqual(addedValues(second.series(), "orders"), 6)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("one that dies has no part in the other's outcome", () => {
+    const { first, layer, second } = two()
+    return Effect.gen(function*() {
+      second.answer = () => Effect.die(new Error("broken reporter"))
+      yield* ThreadStats.increment("orders", 10)
+      const { branches } = yield* ThreadStats.flush()
+      assert.deepStrictEqual(branches?.map(({ errors }) => errors.map(({ reason }) => reason)), [[], ["Defect"]])
+      assert.lengthOf(first.series(), 1)
+      assert.deepStrictEqual((yield* addsUp).branches!.map(({ metrics }) => metrics.held), [0, 1])
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("one that refuses for good drops for itself alone", () => {
+    const { layer, second } = two()
+    return Effect.gen(function*() {
+      second.answer = ({ batch, endpoint }) =>
+        endpoint === "events" ? scripted.fail("Rejected", { refused: batch }) : scripted.accept(batch)
+      yield* ThreadStats.event("title", "text")
+      const { events } = yield* ThreadStats.flush()
+      assert.deepStrictEqual(events, { delivered: 1, kept: 0, dropped: 1 })
+      const { branches } = yield* addsUp
+      assert.deepStrictEqual(branches!.map(({ events }) => events.dropped), [{}, { Refused: 1 }])
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("with at-most-once, drops what may have arrived where it may have, and nowhere else", () => {
+    const { first, layer, second } = two(["total", "delta"], { delivery: "at-most-once" })
+    return Effect.gen(function*() {
+      const lost = ({ batch }: scripted.Call) => scripted.fail("Timeout", { undelivered: batch, ambiguous: batch })
+      first.answer = lost
+      second.answer = lost
+      yield* ThreadStats.increment("orders")
+      yield* ThreadStats.gauge("queue", 1)
+      yield* ThreadStats.distribution("latency", 1)
+      yield* ThreadStats.flush()
+      const { branches } = yield* addsUp
+      // a total does not count twice, a delta does
+      assert.deepStrictEqual(branches!.map(({ metrics }) => [metrics.held, metrics.dropped]), [
+        [2, { Ambiguous: 1 }],
+        [1, { Ambiguous: 2 }]
+      ])
+      first.answer = second.answer = ({ batch }) => scripted.accept(batch)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("keeps everything at every branch when a flush is interrupted", () => {
+    const { first, layer, second } = two()
+    return Effect.gen(function*() {
+      const entered = yield* Deferred.make<void>()
+      second.answer = () => Effect.zipRight(Deferred.succeed(entered, undefined), Effect.never)
+      first.answer = () => Effect.never
+      yield* ThreadStats.increment("orders", 10)
+      yield* ThreadStats.event("title", "")
+      const fiber = yield* Effect.fork(ThreadStats.flush())
+      yield* Deferred.await(entered)
+      yield* Fiber.interrupt(fiber)
+      const { branches } = yield* addsUp
+      assert.deepStrictEqual(branches!.map(({ events, metrics }) => [metrics.held, events.held]), [[1, 1], [1, 1]])
+      first.answer = second.answer = ({ batch }) => scripted.accept(batch)
+      first.calls.length = second.calls.length = 0
+      yield* ThreadStats.flush()
+      for (const reporter of [first, second]) {
+        assert.strictEqual(lastValues(reporter.series(), "orders"), 1)
+        assert.deepStrictEqual(titles(reporter), ["title"])
+      }
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("flushes that overlap share a receipt, and one may take less time than the settings give", () => {
+    const { first, layer, second } = two(undefined, { flushTimeout: "5 seconds" })
+    return Effect.gen(function*() {
+      second.answer = () => Effect.never
+      yield* ThreadStats.increment("orders")
+      const fiber = yield* Effect.fork(ThreadStats.flush({ timeout: "1 second" }))
+      yield* TestClock.adjust("1 millis")
+      const waiting = yield* Effect.fork(
+        Effect.all([ThreadStats.flush(), ThreadStats.flush()], { concurrency: "unbounded" })
+      )
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual((yield* fiber).branches?.map(({ metrics }) => metrics.delivered), [1, 0])
+      second.answer = ({ batch }) => scripted.accept(batch)
+      yield* TestClock.adjust("5 seconds")
+      const [one, other] = yield* waiting
+      assert.strictEqual(one, other)
+      yield* ThreadStats.flush()
+      yield* addsUp
+      assert.lengthOf(first.calls, 1)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("sends closed intervals only, where that is asked for", () => {
+    const { first, layer, second } = two()
+    return Effect.gen(function*() {
+      yield* ThreadStats.increment("orders", 10)
+      yield* TestClock.adjust("10 seconds")
+      yield* ThreadStats.increment("orders", 20)
+      yield* ThreadStats.flush({ upTo: 10_000 })
+      for (const reporter of [first, second]) assert.strictEqual(addedValues(reporter.series(), "orders"), 1)
+      assert.deepStrictEqual((yield* addsUp).branches!.map(({ metrics }) => metrics.held), [1, 1])
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("counts what is not taken at every branch, and warns of it once", () => {
+    const { layer, second } = two()
+    const lines: Array<scripted.Line> = []
+    return Effect.gen(function*() {
+      const client = yield* ThreadStats.ThreadStats
+      second.answer = refuseForNow
+      yield* ThreadStats.gauge("bad", Number.NaN)
+      yield* ThreadStats.gauge("n".repeat(201), 1)
+      yield* ThreadStats.gauge("old", 1, { timestamp: -4_000_000 })
+      yield* ThreadStats.event("", "")
+      yield* ThreadStats.increment("both")
+      yield* ThreadStats.gauge("both", 1)
+      client.unsafeGauge("thrown", 1, {
+        get tags(): never {
+          throw new Error("no tags")
+        }
+      })
+      yield* ThreadStats.flush()
+      const { branches } = yield* addsUp
+      for (const { events, metrics } of branches!) {
+        assert.deepStrictEqual(metrics.dropped, { InvalidValue: 1, NameTooLong: 1, TooOld: 1, InvalidTags: 1 })
+        assert.deepStrictEqual(events.dropped, { InvalidEvent: 1 })
+        assert.strictEqual(metrics.received, 6)
+      }
+      const warnings = lines.filter(({ level }) => level === "WARN").map(({ message }) => message)
+      const of = (text: string) => warnings.filter((message) => message.includes(text)).length
+      for (
+        const once of ["InvalidValue", "NameTooLong", "TooOld", "InvalidTags", "InvalidEvent", "more than one kind"]
+      ) {
+        assert.strictEqual(of(once), 1, once)
+      }
+      assert.strictEqual(of("Transport at test"), 1)
+    }).pipe(Effect.provide(Layer.merge(layer, scripted.logsTo(lines))))
+  })
+
+  it.effect("reads what was recorded once, whatever a getter says the next time", () => {
+    const { first, layer, second } = two()
+    return Effect.gen(function*() {
+      const client = yield* ThreadStats.ThreadStats
+      let reads = 0
+      client.unsafeIncrement("orders", 1, {
+        get tags() {
+          return [`read:${++reads}`]
+        }
+      })
+      yield* Effect.void.pipe(ThreadStats.timer("timed", { tags: () => [`read:${++reads}`] }))
+      yield* ThreadStats.flush()
+      for (const reporter of [first, second]) {
+        assert.deepStrictEqual(reporter.series()[0]?.tags, ["read:1"])
+        assert.deepStrictEqual(reporter.series()[1]?.tags, ["read:2"])
+      }
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("records what is measured at a flush once for all of them", () => {
+    const { first, layer, second } = two()
+    return Effect.gen(function*() {
+      const client = yield* ThreadStats.ThreadStats
+      let looks = 0
+      yield* client.onFlush(() => client.unsafeGauge("looks", ++looks))
+      yield* ThreadStats.flush()
+      yield* ThreadStats.flush()
+      assert.strictEqual(looks, 2)
+      for (const reporter of [first, second]) {
+        assert.deepStrictEqual(reporter.series().map(({ points }) => points[0]![1]), [1, 2])
+      }
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  })
+
+  it.effect("records what is measured at a flush on the interval, too", () => {
+    const { first, layer, second } = two(["total", "delta"], { periodicFlush: true, flushInterval: "10 seconds" })
+    return Effect.gen(function*() {
+      const client = yield* ThreadStats.ThreadStats
+      let looks = 0
+      yield* client.onFlush(() => client.unsafeIncrement("looks", ++looks))
+      yield* TestClock.adjust("30 seconds")
+      assert.strictEqual(looks, 3)
+      for (const reporter of [first, second]) assert.closeTo(addedValues(reporter.series(), "looks"), 0.3, 1e-9)
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  })
+
+  it.effect("reports to each branch the numbers of that branch", () => {
+    const { first, layer, second } = two(["total", "delta"], { selfMetrics: true })
+    return Effect.gen(function*() {
+      yield* ThreadStats.increment("orders")
+      first.answer = refuseForNow
+      yield* ThreadStats.flush()
+      first.calls.length = second.calls.length = 0
+      first.answer = ({ batch }) => scripted.accept(batch)
+      yield* TestClock.adjust("10 seconds")
+      yield* ThreadStats.increment("orders")
+      yield* ThreadStats.flush()
+      const delivered = "threadstats.client.points.delivered"
+      assert.strictEqual(addedValues(first.series(), delivered), 0)
+      assert.isAbove(addedValues(second.series(), delivered), 0)
+      yield* addsUp
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("flushes only the branch that is about to be full", () => {
+    const { first, layer, second } = two(["total", "delta"], { maxEvents: 10, flushTimeout: "5 seconds" })
+    return Effect.gen(function*() {
+      first.answer = refuseForNow
+      for (let n = 1; n <= 5; n++) yield* ThreadStats.event(`event ${n}`, "")
+      yield* ThreadStats.flush()
+      first.answer = ({ batch }) => scripted.accept(batch)
+      first.calls.length = second.calls.length = 0
+      for (let n = 6; n <= 8; n++) yield* ThreadStats.event(`event ${n}`, "")
+      yield* TestClock.adjust("1 millis")
+      assert.lengthOf(first.calls, 1)
+      assert.lengthOf(second.calls, 0)
+      assert.deepStrictEqual((yield* addsUp).branches!.map(({ events }) => events.held), [0, 3])
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("gives the other branches aggregators like the one from outside", () => {
+    const [first, second] = [scripted.make("total"), scripted.make("delta")]
+    const outside = Layer.fresh(MetricsAggregator.layer({ percentiles: [0.5], aggregates: ["max"], maxValues: 2 }))
+    const events = Layer.fresh(EventsAggregator.layerWith({ maxEvents: 1 }))
+    // the client's own settings say something else
+    const layer = ThreadStats.layer({ periodicFlush: false }).pipe(
+      Layer.provide(Reporter.combine(first.layer, second.layer)),
+      Layer.provideMerge(Layer.merge(outside, events)),
+      Layer.orDie
+    )
+    return Effect.gen(function*() {
+      first.answer = second.answer = () => Effect.fail(unreachable)
+      yield* ThreadStats.histogram("size", 1)
+      for (let n = 1; n <= 3; n++) yield* ThreadStats.distribution("latency", n)
+      for (let n = 1; n <= 2; n++) yield* ThreadStats.event(`event ${n}`, "")
+      const aggregator = yield* MetricsAggregator.MetricsAggregator
+      assert.strictEqual((yield* aggregator.stats).received, 4)
+      first.answer = second.answer = ({ batch }) => scripted.accept(batch)
+      yield* ThreadStats.flush()
+      for (const reporter of [first, second]) {
+        assert.deepStrictEqual(reporter.series().map(({ metric }) => metric), ["size.max", "size.50percentile"])
+        assert.lengthOf(titles(reporter), 1)
+        assert.lengthOf(distributed(reporter), 2)
+      }
+      assert.strictEqual((yield* aggregator.stats).held, 0)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("records nothing anywhere where the client is disabled", () => {
+    const { first, layer, second } = two(["total", "delta"], { disabled: true })
+    return Effect.gen(function*() {
+      yield* ThreadStats.increment("orders")
+      yield* ThreadStats.flush()
+      assert.lengthOf([...first.calls, ...second.calls], 0)
+    }).pipe(Effect.provide(layer))
+  })
+})
+
+const unreachable = new Reporter.ReporterError({
+  reason: "Transport",
+  endpoint: "test",
+  description: "unreachable",
+  undelivered: [],
+  refused: [],
+  ambiguous: [],
+  receipt: Reporter.emptyReceipt
+})
+
+describe("what several branches keep across restarts", () => {
+  /** A client that is abandoned, as by `kill -9`: its scope is never closed. */
+  const start = (
+    entries: Map<string, string>,
+    ...reporters: readonly [scripted.Scripted, ...Array<scripted.Scripted>]
+  ) =>
+    Effect.gen(function*() {
+      const [first, ...more] = reporters.map(({ layer }) => layer) as [
+        Layer.Layer<Reporter.Reporter>,
+        ...Array<Layer.Layer<Reporter.Reporter>>
+      ]
+      const disk = Layer.sync(KeyValueStore.KeyValueStore, () =>
+        KeyValueStore.makeStringOnly({
+          get: (key) => Effect.sync(() => Option.fromNullable(entries.get(key))),
+          set: (key, value) => Effect.sync(() => entries.set(key, value)),
+          remove: (key) => Effect.sync(() => entries.delete(key)),
+          clear: Effect.sync(() => entries.clear()),
+          size: Effect.sync(() => entries.size)
+        }))
+      const layer = Layer.provide(
+        clientOver(Reporter.combine(first, ...more)),
+        Layer.provide(Layer.fresh(RetainedStore.layer), disk)
+      )
+      return Context.get(yield* Layer.buildWithScope(layer, yield* Scope.make()), ThreadStats.ThreadStats)
+    })
+
+  it.effect("is kept for each by itself, and comes back to the one that kept it", () =>
+    Effect.gen(function*() {
+      const entries = new Map<string, string>()
+      const [a, b, c] = [scripted.make("total"), scripted.make("delta"), scripted.make("delta")]
+      const client = yield* start(entries, a, b, c)
+      // each misses another part
+      a.answer = ({ batch, endpoint }) =>
+        endpoint === "events" ? refuseForNow({ batch, endpoint }) : scripted.accept(batch)
+      b.answer = refuseForNow
+      client.unsafeIncrement("orders", 10)
+      client.unsafeEvent("title", "")
+      yield* client.flush()
+      assert.isAbove(entries.size, 0)
+
+      const [a2, b2, c2] = [scripted.make("total"), scripted.make("delta"), scripted.make("delta")]
+      const after = yield* start(entries, a2, b2, c2)
+      yield* after.flush()
+      assert.deepStrictEqual(titles(a2), ["title"])
+      assert.lengthOf(a2.series(), 0)
+      assert.deepStrictEqual(titles(b2), ["title"])
+      assert.strictEqual(addedValues(b2.series(), "orders"), 1)
+      assert.lengthOf(c2.calls, 0)
+
+      // and nothing of it is left
+      const [a3, b3, c3] = [scripted.make("total"), scripted.make("delta"), scripted.make("delta")]
+      const third = yield* start(entries, a3, b3, c3)
+      yield* third.flush()
+      assert.lengthOf([...a3.calls, ...b3.calls, ...c3.calls], 0)
+    }))
+
+  it.effect("and the first branch takes over what the reporter kept while it was the only one", () =>
+    Effect.gen(function*() {
+      const entries = new Map<string, string>()
+      const alone = scripted.make("total")
+      alone.answer = refuseForNow
+      const before = yield* start(entries, alone)
+      before.unsafeIncrement("orders", 10)
+      yield* before.flush()
+
+      const [first, second] = [scripted.make("total"), scripted.make("delta")]
+      const after = yield* start(entries, first, second)
+      yield* after.flush()
+      assert.strictEqual(addedValues(first.series(), "orders"), 1)
+      assert.lengthOf(second.calls, 0)
+    }))
+})
+
+describe("over random histories", () => {
+  const step = FastCheck.oneof(
+    { weight: 5, arbitrary: FastCheck.record({ count: FastCheck.integer({ min: 1, max: 9 }) }) },
+    { weight: 2, arbitrary: FastCheck.record({ flush: FastCheck.boolean() }) },
+    { weight: 2, arbitrary: FastCheck.record({ pass: FastCheck.integer({ min: 1, max: 15 }) }) },
+    { weight: 2, arbitrary: FastCheck.record({ branch: FastCheck.nat(2), down: FastCheck.boolean() }) }
+  )
+
+  it.effect.prop(
+    "every branch ends with what was recorded, in the way of its receiver",
+    [FastCheck.array(step, { maxLength: 40 })],
+    ([steps]) => {
+      const reporters = [scripted.make("total"), scripted.make("delta"), scripted.make("total")] as const
+      const [a, b, c] = reporters
+      return Effect.gen(function*() {
+        let counted = 0
+        const values: Array<number> = []
+        yield* Effect.gen(function*() {
+          for (const one of steps) {
+            if ("count" in one) {
+              counted += one.count
+              values.push(one.count)
+              yield* ThreadStats.increment("orders", one.count)
+              yield* ThreadStats.distribution("latency", one.count)
+            } else if ("flush" in one) {
+              const now = yield* Effect.clockWith((clock) => clock.currentTimeMillis)
+              yield* ThreadStats.flush(one.flush ? {} : { upTo: now })
+            } else if ("pass" in one) yield* TestClock.adjust(Duration.seconds(one.pass))
+            else {
+              const reporter = reporters[one.branch]!
+              reporter.answer = (call) => {
+                if (!one.down) return scripted.accept(call.batch)
+                // only what arrived is looked at
+                reporter.calls.splice(reporter.calls.indexOf(call), 1)
+                return refuseForNow(call)
+              }
+            }
+            yield* addsUp
+          }
+          for (const reporter of reporters) reporter.answer = ({ batch }) => scripted.accept(batch)
+          yield* ThreadStats.flush()
+          const { metrics } = yield* addsUp
+          assert.strictEqual(metrics.held, 0)
+        }).pipe(Effect.provide(clientOver(Reporter.combine(a.layer, b.layer, c.layer))))
+        for (const reporter of [a, c]) assert.closeTo(lastValues(reporter.series(), "orders"), counted / 10, 1e-9)
+        assert.closeTo(addedValues(b.series(), "orders"), counted / 10, 1e-9)
+        // an interval that came back may be sent after a later one
+        const sorted = (all: ReadonlyArray<number>) => all.toSorted((x, y) => x - y)
+        for (const reporter of reporters) assert.deepStrictEqual(sorted(distributed(reporter)), sorted(values))
+      })
+    },
+    { fastCheck: { numRuns: 30 }, timeout: 30_000 }
+  )
+})
