@@ -8,10 +8,10 @@ import { reply, reporter as scripted } from "./support/scriptedHttp.js"
 
 const key = Redacted.make
 
-/** A vault whose key can be changed, and what it was asked. */
+/** A source of keys that counts its reads. Tests replace its key or its answer. */
 interface Vault {
   key: string
-  asked: number
+  reads: number
   answer: () => Effect.Effect<Redacted.Redacted, ApiKey.ApiKeyError>
   readonly read: Effect.Effect<Redacted.Redacted, ApiKey.ApiKeyError>
 }
@@ -19,10 +19,10 @@ interface Vault {
 const makeVault = (first: string): Vault => {
   const vault: Vault = {
     key: first,
-    asked: 0,
+    reads: 0,
     answer: () => Effect.succeed(key(vault.key)),
     read: Effect.suspend(() => {
-      vault.asked++
+      vault.reads++
       return vault.answer()
     })
   }
@@ -33,10 +33,10 @@ const failure = new ApiKey.ApiKeyError({ description: "the vault is closed" })
 
 const series = [{ metric: "m", points: [[1_700_000_000, 1]], type: "gauge", tags: [], interval: 10 }] as const
 
-/** A reporter over a source, and an intake that takes only the key that is good now. */
-const over = Effect.fnUntraced(function*(vault: Vault, good: () => string, status = 403) {
+/** A reporter that reads its key from the vault, and an intake that accepts one key only. */
+const makeReporter = Effect.fnUntraced(function*(vault: Vault, accepted: () => string, status = 403) {
   return yield* Effect.provideServiceEffect(
-    scripted((request) => reply(request.key === good() ? 202 : status)),
+    scripted((request) => reply(request.key === accepted() ? 202 : status)),
     ApiKey.ApiKey,
     ApiKey.make(vault.read)
   )
@@ -48,21 +48,21 @@ const flushed = (reporter: Reporter.Reporter["Type"]) =>
     (now) => Effect.provideService(Effect.exit(reporter.flushMetrics(series)), Reporter.Deadline, now + 5000)
   )
 
-describe("ApiKey", () => {
-  it.effect("asks when the key is first needed, and remembers a success but no failure", () =>
+describe("ApiKey.make", () => {
+  it.effect("reads the source when a key is first requested, and caches successes but not failures", () =>
     Effect.gen(function*() {
       const vault = makeVault("one")
       const keys = yield* ApiKey.make(vault.read)
-      assert.strictEqual(vault.asked, 0)
+      assert.strictEqual(vault.reads, 0)
       vault.answer = () => Effect.fail(failure)
       assert.strictEqual((yield* Effect.flip(keys.get)).message, "the vault is closed")
       vault.answer = () => Effect.succeed(key("one"))
       assert.strictEqual(Redacted.value(yield* keys.get), "one")
       assert.strictEqual(Redacted.value(yield* keys.get), "one")
-      assert.strictEqual(vault.asked, 2)
+      assert.strictEqual(vault.reads, 2)
     }))
 
-  it.effect("asks once for callers that overlap, also when one of them is interrupted", () =>
+  it.effect("reads the source once for concurrent callers, and again when the first caller is interrupted", () =>
     Effect.gen(function*() {
       const vault = makeVault("one")
       vault.answer = () => Effect.delay(Effect.succeed(key("one")), "1 second")
@@ -70,34 +70,34 @@ describe("ApiKey", () => {
       const first = yield* Effect.fork(keys.get)
       const others = yield* Effect.fork(Effect.all([keys.get, keys.get], { concurrency: "unbounded" }))
       yield* TestClock.adjust("500 millis")
-      assert.strictEqual(vault.asked, 1)
+      assert.strictEqual(vault.reads, 1)
       yield* Fiber.interrupt(first)
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual((yield* others).map(Redacted.value), ["one", "one"])
-      assert.strictEqual(vault.asked, 2)
+      assert.strictEqual(vault.reads, 2)
     }))
 
-  it.effect("fails together for callers that overlap, and asks again for the next one", () =>
+  it.effect("fails for all concurrent callers, and reads the source again for the next caller", () =>
     Effect.gen(function*() {
       const vault = makeVault("one")
       const keys = yield* ApiKey.make(vault.read)
       for (const end of [Effect.fail(failure), Effect.die("vault")]) {
-        vault.asked = 0
+        vault.reads = 0
         vault.answer = () => Effect.delay(end, "1 second")
         const overlapping = yield* Effect.fork(
           Effect.all([keys.get, keys.get, keys.get].map(Effect.exit), { concurrency: "unbounded" })
         )
         yield* TestClock.adjust("1 second")
         assert.deepStrictEqual(yield* overlapping, Array(3).fill(yield* Effect.exit(end)))
-        assert.strictEqual(vault.asked, 1)
+        assert.strictEqual(vault.reads, 1)
         const next = yield* Effect.fork(Effect.exit(keys.get))
         yield* TestClock.adjust("1 second")
         assert.isTrue(Exit.isFailure(yield* next))
-        assert.strictEqual(vault.asked, 2)
+        assert.strictEqual(vault.reads, 2)
       }
     }))
 
-  it.effect("reads settings where the source was put to use, not where the key is asked for", () =>
+  it.effect("reads settings with the ConfigProvider of its construction, not of the request", () =>
     Effect.gen(function*() {
       const set = (name: string) => Effect.withConfigProvider(ConfigProvider.fromMap(new Map([["DD_API_KEY", name]])))
       const keys = yield* set("outer")(ApiKey.make(ApiKey.fromEnv))
@@ -114,7 +114,7 @@ describe("ApiKey", () => {
       yield* set("")(inLayer.check!)
     }))
 
-  it.effect("takes nothing that a header cannot carry", () =>
+  it.effect("fails for a key that an HTTP header cannot contain", () =>
     Effect.gen(function*() {
       for (const bad of ["", "two words", "line\nbreak", "schlüssel"]) {
         const keys = yield* ApiKey.make(Effect.succeed(key(bad)))
@@ -124,36 +124,36 @@ describe("ApiKey", () => {
       }
     }))
 
-  it.effect("asks for a fresh key at most once a minute, and not for one that was replaced already", () =>
+  it.effect("refreshes a key at most once a minute, and never a key that was replaced already", () =>
     Effect.gen(function*() {
       const vault = makeVault("one")
       const keys = yield* ApiKey.make(vault.read)
       const one = yield* keys.get
       vault.key = "two"
       assert.strictEqual(Redacted.value(yield* keys.refresh(one)), "two")
-      assert.strictEqual(vault.asked, 2)
+      assert.strictEqual(vault.reads, 2)
       vault.key = "three"
       assert.strictEqual(Redacted.value(yield* keys.refresh(one)), "two")
       assert.strictEqual(Redacted.value(yield* keys.refresh(key("two"))), "two")
-      assert.strictEqual(vault.asked, 2)
+      assert.strictEqual(vault.reads, 2)
       yield* TestClock.adjust("1 minute")
       assert.strictEqual(Redacted.value(yield* keys.refresh(key("two"))), "three")
       assert.strictEqual(Redacted.value(yield* keys.get), "three")
-      assert.strictEqual(vault.asked, 3)
+      assert.strictEqual(vault.reads, 3)
     }))
 })
 
-describe("a reporter over a source of keys", () => {
+describe("HttpReporter with an ApiKey", () => {
   for (const status of [401, 403]) {
-    it.effect(`asks for a fresh key after ${status}, and sends what was refused with it`, () =>
+    it.effect(`refreshes the key after status ${status} and sends the refused payload with the new key`, () =>
       Effect.gen(function*() {
         const vault = makeVault("old")
-        const { reporter, requests } = yield* over(vault, () => "new", status)
+        const { reporter, requests } = yield* makeReporter(vault, () => "new", status)
         vault.key = "old"
         const before = yield* flushed(reporter)
         assert.isTrue(Exit.isFailure(before))
         assert.deepStrictEqual(requests.map(({ key }) => key), ["old"])
-        assert.strictEqual(vault.asked, 2)
+        assert.strictEqual(vault.reads, 2)
         yield* TestClock.adjust("1 minute")
         vault.key = "new"
         const after = yield* flushed(reporter)
@@ -161,30 +161,30 @@ describe("a reporter over a source of keys", () => {
         assert.deepStrictEqual(requests.map(({ key }) => key), ["old", "old", "new"])
         yield* flushed(reporter)
         assert.deepStrictEqual(requests.slice(3).map(({ key }) => key), ["new"])
-        assert.strictEqual(vault.asked, 3)
+        assert.strictEqual(vault.reads, 3)
       }))
   }
 
-  it.effect("asks once for a batch of many requests, and keeps everything where there is no other key", () =>
+  it.effect("reads the source once for a batch of many requests, and keeps all items when the key stays wrong", () =>
     Effect.gen(function*() {
       const vault = makeVault("bad")
-      const { reporter, requests } = yield* over(vault, () => "good")
+      const { reporter, requests } = yield* makeReporter(vault, () => "good")
       const events = Array.from({ length: 9 }, (_, i) => ({ title: `e${i}`, text: "", tags: [] }))
       const error = yield* Effect.flip(reporter.flushEvents(events))
       assert.deepInclude(error, { reason: "Unauthorized", status: 403 })
       assert.deepStrictEqual([error.undelivered, error.refused, error.ambiguous], [events, [], []])
       assert.strictEqual(requests.length, 9)
-      assert.strictEqual(vault.asked, 2)
+      assert.strictEqual(vault.reads, 2)
       vault.key = "good"
       yield* TestClock.adjust("1 minute")
       assert.strictEqual((yield* reporter.flushEvents(events)).items, 9)
-      assert.strictEqual(vault.asked, 3)
+      assert.strictEqual(vault.reads, 3)
     }))
 
-  it.effect("keeps the batch while the source fails, dies or hangs, within the flush's time", () =>
+  it.effect("keeps the batch until its deadline when the source fails, dies or hangs", () =>
     Effect.gen(function*() {
       const vault = makeVault("good")
-      const { reporter, requests } = yield* over(vault, () => "good")
+      const { reporter, requests } = yield* makeReporter(vault, () => "good")
       const answers = [() => Effect.fail(failure), () => Effect.die("vault"), () => Effect.never]
       const messages: Array<string> = []
       for (const answer of answers) {
@@ -207,15 +207,16 @@ describe("a reporter over a source of keys", () => {
       assert.isTrue(Exit.isSuccess(yield* flushed(reporter)))
     }))
 
-  it.effect("is warmed without asking the source, whose signature might expire before it is needed", () =>
+  // The signature of a source that signs its request may expire before the first payload.
+  it.effect("sends a warm-up request without reading the source", () =>
     Effect.gen(function*() {
       for (const source of [Effect.fail(failure), Effect.die("vault"), Effect.succeed(key("k"))]) {
         const vault = makeVault("k")
         vault.answer = () => source
-        const seen: Array<string> = []
+        const warmUps: Array<string> = []
         const client = HttpClient.make((request) =>
           Effect.sync(() => {
-            seen.push(`${new URL(request.url).pathname} ${request.headers["dd-api-key"]}`)
+            warmUps.push(`${new URL(request.url).pathname} ${request.headers["dd-api-key"]}`)
             return HttpClientResponse.fromWeb(request, new Response("{}", { status: 403 }))
           })
         )
@@ -226,17 +227,17 @@ describe("a reporter over a source of keys", () => {
           Effect.withConfigProvider(ConfigProvider.fromMap(new Map()))
         )
         yield* reporter.warm
-        assert.deepStrictEqual(seen, ["/api/v1/validate undefined"])
-        assert.strictEqual(vault.asked, 0)
+        assert.deepStrictEqual(warmUps, ["/api/v1/validate undefined"])
+        assert.strictEqual(vault.reads, 0)
       }
     }))
 
-  it.effect("serves a whole client, which needs no key in its settings", () => {
+  it.effect("serves a client that has no key in its settings", () => {
     const vault = makeVault("first")
-    const seen: Array<string | undefined> = []
+    const keys: Array<string | undefined> = []
     const client = HttpClient.make((request) =>
       Effect.sync(() => {
-        seen.push(request.headers["dd-api-key"])
+        keys.push(request.headers["dd-api-key"])
         const status = request.headers["dd-api-key"] === "second" ? 202 : 403
         return HttpClientResponse.fromWeb(request, new Response("", { status }))
       })
@@ -252,7 +253,7 @@ describe("a reporter over a source of keys", () => {
       vault.key = "second"
       yield* TestClock.adjust("1 minute")
       assert.strictEqual((yield* ThreadStats.flush()).metrics.delivered, 1)
-      assert.deepStrictEqual(seen, ["first", "first", "first", "second"])
+      assert.deepStrictEqual(keys, ["first", "first", "first", "second"])
     }).pipe(
       Effect.provide([
         ThreadStats.layerHttpWith({ periodicFlush: false }).pipe(

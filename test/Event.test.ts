@@ -10,7 +10,7 @@ const accepts = (input: unknown) => Either.isRight(Schema.decodeUnknownEither(Ev
 const event = { title: "Deployed", text: "version 42" }
 
 describe("EventPayload", () => {
-  it("needs a title and a text, nothing else", () => {
+  it("requires a title and a text only", () => {
     assert.isTrue(accepts(event))
     assert.isTrue(accepts({ ...event, text: "" }))
     assert.isFalse(accepts({ title: "Deployed" }))
@@ -18,7 +18,7 @@ describe("EventPayload", () => {
     assert.isFalse(accepts({ ...event, title: "" }))
   })
 
-  it("limits text and aggregation key, but not the title", () => {
+  it("limits the length of text and aggregation key, but not of the title", () => {
     assert.isTrue(accepts({ ...event, title: "t".repeat(5000) }))
     assert.isTrue(accepts({ ...event, text: "x".repeat(4000) }))
     assert.isFalse(accepts({ ...event, text: "x".repeat(4001) }))
@@ -26,7 +26,7 @@ describe("EventPayload", () => {
     assert.isFalse(accepts({ ...event, aggregation_key: "k".repeat(101) }))
   })
 
-  it("knows alert types and priorities", () => {
+  it("rejects unknown alert types and priorities", () => {
     for (
       const alert_type of ["error", "warning", "info", "success", "user_update", "recommendation", "snapshot"]
     ) assert.isTrue(accepts({ ...event, alert_type }))
@@ -35,13 +35,16 @@ describe("EventPayload", () => {
     assert.isFalse(accepts({ ...event, priority: "high" }))
   })
 
-  it("takes the reference's events, and gives this library's back as they went", () => {
-    for (const request of [...wire.plain, ...wire.compressed]) {
-      if (request.path === "/api/v1/events") assert.isTrue(accepts(request.body))
-    }
+  it("accepts the events of the reference client", () => {
+    const requests = [...wire.plain, ...wire.compressed].filter(({ path }) => path === "/api/v1/events")
+    assert.isAbove(requests.length, 0)
+    for (const { body } of requests) assert.isTrue(accepts(body))
+  })
+
+  it("decodes the events of this library unchanged", () => {
     for (const sent of events) {
-      const back = Schema.decodeUnknownSync(EventPayload)(JSON.parse(JSON.stringify(sent)))
-      assert.deepStrictEqual<unknown>(back, sent)
+      const decoded = Schema.decodeUnknownSync(EventPayload)(JSON.parse(JSON.stringify(sent)))
+      assert.deepStrictEqual<unknown>(decoded, sent)
     }
   })
 })

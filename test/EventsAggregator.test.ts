@@ -5,68 +5,68 @@ import { EventsAggregator } from "effect-threadstats"
 const event = (title: string) => ({ title, text: "", tags: [] })
 
 describe("EventsAggregator", () => {
-  it.effect("hands out events once, in order of recording", () =>
+  it.effect("drains each event once, in order of recording", () =>
     Effect.gen(function*() {
-      const self = yield* EventsAggregator.EventsAggregator
-      yield* self.add(event("a"))
-      self.unsafeAdd(event("b"))
-      assert.deepStrictEqual(yield* self.stats, { received: 2, held: 2, dropped: {} })
-      assert.deepStrictEqual((yield* self.flush(0)).map(({ title }) => title), ["a", "b"])
-      assert.deepStrictEqual(yield* self.flush(0), [])
-      assert.deepStrictEqual(yield* self.stats, { received: 2, held: 0, dropped: {} })
+      const aggregator = yield* EventsAggregator.EventsAggregator
+      yield* aggregator.add(event("a"))
+      aggregator.unsafeAdd(event("b"))
+      assert.deepStrictEqual(yield* aggregator.stats, { received: 2, held: 2, dropped: {} })
+      assert.deepStrictEqual((yield* aggregator.flush(0)).map(({ title }) => title), ["a", "b"])
+      assert.deepStrictEqual(yield* aggregator.flush(0), [])
+      assert.deepStrictEqual(yield* aggregator.stats, { received: 2, held: 0, dropped: {} })
     }).pipe(Effect.provide(EventsAggregator.layer)))
 
   it.effect("restores events before those recorded since", () =>
     Effect.gen(function*() {
-      const self = yield* EventsAggregator.EventsAggregator
-      yield* self.add(event("a"))
-      const taken = yield* self.flush(0)
-      yield* self.add(event("b"))
-      yield* self.restore(taken)
-      assert.deepStrictEqual(yield* self.stats, { received: 2, held: 2, dropped: {} })
-      assert.deepStrictEqual((yield* self.flush(0)).map(({ title }) => title), ["a", "b"])
+      const aggregator = yield* EventsAggregator.EventsAggregator
+      yield* aggregator.add(event("a"))
+      const drained = yield* aggregator.flush(0)
+      yield* aggregator.add(event("b"))
+      yield* aggregator.restore(drained)
+      assert.deepStrictEqual(yield* aggregator.stats, { received: 2, held: 2, dropped: {} })
+      assert.deepStrictEqual((yield* aggregator.flush(0)).map(({ title }) => title), ["a", "b"])
     }).pipe(Effect.provide(EventsAggregator.layer)))
 
-  it.effect("makes room by dropping the oldest, and says so", () =>
+  it.effect("drops and counts the oldest event when the aggregator holds more than `maxEvents`", () =>
     Effect.gen(function*() {
-      const self = yield* EventsAggregator.EventsAggregator
-      for (const title of ["a", "b", "c"]) yield* self.add(event(title))
-      assert.isFalse(self.isNearlyFull())
-      for (const title of ["d", "e"]) yield* self.add(event(title))
-      assert.isTrue(self.isNearlyFull())
-      const taken = yield* self.flush(0)
-      assert.deepStrictEqual(taken.map(({ title }) => title), ["a", "b", "c", "d", "e"])
-      yield* self.add(event("f"))
-      yield* self.restore(taken)
-      assert.deepStrictEqual((yield* self.flush(0)).map(({ title }) => title), ["b", "c", "d", "e", "f"])
-      assert.deepStrictEqual(yield* self.stats, { received: 6, held: 0, dropped: { TooManyEvents: 1 } })
-      assert.deepStrictEqual(yield* self.takeNews, [{ reason: "TooManyEvents", count: 1, names: ["a"] }])
+      const aggregator = yield* EventsAggregator.EventsAggregator
+      for (const title of ["a", "b", "c"]) yield* aggregator.add(event(title))
+      assert.isFalse(aggregator.isNearlyFull())
+      for (const title of ["d", "e"]) yield* aggregator.add(event(title))
+      assert.isTrue(aggregator.isNearlyFull())
+      const drained = yield* aggregator.flush(0)
+      assert.deepStrictEqual(drained.map(({ title }) => title), ["a", "b", "c", "d", "e"])
+      yield* aggregator.add(event("f"))
+      yield* aggregator.restore(drained)
+      assert.deepStrictEqual((yield* aggregator.flush(0)).map(({ title }) => title), ["b", "c", "d", "e", "f"])
+      assert.deepStrictEqual(yield* aggregator.stats, { received: 6, held: 0, dropped: { TooManyEvents: 1 } })
+      assert.deepStrictEqual(yield* aggregator.takeNews, [{ reason: "TooManyEvents", count: 1, names: ["a"] }])
     }).pipe(Effect.provide(EventsAggregator.layerWith({ maxEvents: 5 }))))
 
-  it.effect("drops what waited until Datadog would refuse it", () =>
+  it.effect("drops events that have become too old for Datadog when the aggregator is drained", () =>
     Effect.gen(function*() {
-      const self = yield* EventsAggregator.EventsAggregator
+      const aggregator = yield* EventsAggregator.EventsAggregator
       const hour = 3600
-      yield* self.add({ ...event("old"), date_happened: 81 * hour })
-      yield* self.add({ ...event("edge"), date_happened: 82 * hour })
-      assert.deepStrictEqual((yield* self.flush(100 * hour * 1000)).map(({ title }) => title), ["edge"])
-      assert.deepStrictEqual(yield* self.stats, { received: 2, held: 0, dropped: { Expired: 1 } })
+      yield* aggregator.add({ ...event("old"), date_happened: 81 * hour })
+      yield* aggregator.add({ ...event("edge"), date_happened: 82 * hour })
+      assert.deepStrictEqual((yield* aggregator.flush(100 * hour * 1000)).map(({ title }) => title), ["edge"])
+      assert.deepStrictEqual(yield* aggregator.stats, { received: 2, held: 0, dropped: { Expired: 1 } })
     }).pipe(Effect.provide(EventsAggregator.layer)))
 
-  it.effect("takes no more memory than its limit, the oldest going first", () =>
+  it.effect("drops and counts the oldest events when the aggregator holds more than `maxBytes`", () =>
     Effect.gen(function*() {
-      const self = yield* EventsAggregator.EventsAggregator
+      const aggregator = yield* EventsAggregator.EventsAggregator
       const large = (title: string) => ({ title, text: "x".repeat(2000), tags: ["t".repeat(100)] })
-      for (const title of ["a", "b", "c"]) yield* self.add(large(title))
-      assert.isFalse(self.isNearlyFull())
-      yield* self.add(large("d"))
-      assert.isTrue(self.isNearlyFull())
-      yield* self.add({ ...large("e"), title: "e".repeat(3000) })
-      assert.deepStrictEqual(yield* self.stats, { received: 5, held: 3, dropped: { TooManyBytes: 2 } })
-      const taken = yield* self.flush(0)
-      yield* self.add(large("f"))
-      yield* self.restore(taken)
-      assert.deepStrictEqual((yield* self.flush(0)).map(({ title }) => title[0]), ["d", "e", "f"])
-      assert.isFalse(self.isNearlyFull())
+      for (const title of ["a", "b", "c"]) yield* aggregator.add(large(title))
+      assert.isFalse(aggregator.isNearlyFull())
+      yield* aggregator.add(large("d"))
+      assert.isTrue(aggregator.isNearlyFull())
+      yield* aggregator.add({ ...large("e"), title: "e".repeat(3000) })
+      assert.deepStrictEqual(yield* aggregator.stats, { received: 5, held: 3, dropped: { TooManyBytes: 2 } })
+      const drained = yield* aggregator.flush(0)
+      yield* aggregator.add(large("f"))
+      yield* aggregator.restore(drained)
+      assert.deepStrictEqual((yield* aggregator.flush(0)).map(({ title }) => title[0]), ["d", "e", "f"])
+      assert.isFalse(aggregator.isNearlyFull())
     }).pipe(Effect.provide(EventsAggregator.layerWith({ maxBytes: 12_000 }))))
 })

@@ -20,19 +20,19 @@ const series = { metric: "a.b", points: [[1_700_000_000, 1]] }
 const distribution = { metric: "a.b", points: [[1_700_000_000, [1, 2]]] }
 
 describe("SeriesFromWire", () => {
-  it("needs a name and points, nothing else", () => {
+  it("requires a name and points, and no other field", () => {
     assert.isTrue(accepts(SeriesFromWire, series))
     assert.isFalse(accepts(SeriesFromWire, { points: series.points }))
     assert.isFalse(accepts(SeriesFromWire, { metric: "a.b" }))
     assert.isFalse(accepts(SeriesFromWire, { ...series, metric: "" }))
   })
 
-  it("takes what the reference sends: nulls, fractions of a second", () => {
+  it("accepts null fields and fractions of a second, which the reference client sends", () => {
     assert.isTrue(accepts(SeriesFromWire, { ...series, host: null, device: null, tags: null, interval: null }))
     assert.isTrue(accepts(SeriesFromWire, { ...series, points: [[1_580_746_696.581371, 0.5]] }))
   })
 
-  it("refuses values that are no finite numbers, and points that are no pairs", () => {
+  it("refuses values that are not finite numbers, and points that are not pairs", () => {
     for (const value of [null, "1", Number.NaN, Number.POSITIVE_INFINITY, [1]]) {
       assert.isFalse(accepts(SeriesFromWire, { ...series, points: [[1_700_000_000, value]] }), String(value))
     }
@@ -41,14 +41,14 @@ describe("SeriesFromWire", () => {
     assert.isFalse(accepts(SeriesFromWire, { ...series, points: [[null, 1]] }))
   })
 
-  it("knows the types", () => {
+  it("accepts the types gauge, rate, count and the empty type only", () => {
     for (const type of ["", "gauge", "rate", "count"]) assert.isTrue(accepts(SeriesFromWire, { ...series, type }))
     for (const type of ["distribution", "histogram", 1]) assert.isFalse(accepts(SeriesFromWire, { ...series, type }))
   })
 })
 
 describe("DistributionSeriesFromWire", () => {
-  it("has lists of values", () => {
+  it("accepts points with lists of finite values, and the type distribution only", () => {
     assert.isTrue(accepts(DistributionSeriesFromWire, distribution))
     assert.isTrue(accepts(DistributionSeriesFromWire, { ...distribution, type: "distribution" }))
     assert.isFalse(accepts(DistributionSeriesFromWire, series))
@@ -60,7 +60,7 @@ describe("DistributionSeriesFromWire", () => {
 describe("SeriesV2FromWire", () => {
   const seriesV2 = { metric: "a.b", points: [{ timestamp: 1_700_000_000, value: 1 }] }
 
-  it("needs a name and points, nothing else", () => {
+  it("requires a name and points in the form of version 2, and no other field", () => {
     assert.isTrue(accepts(SeriesV2FromWire, seriesV2))
     assert.isFalse(accepts(SeriesV2FromWire, { points: seriesV2.points }))
     assert.isFalse(accepts(SeriesV2FromWire, { metric: "a.b" }))
@@ -68,7 +68,7 @@ describe("SeriesV2FromWire", () => {
     assert.isFalse(accepts(SeriesV2FromWire, series))
   })
 
-  it("refuses values that are no finite numbers, and times that are no whole seconds", () => {
+  it("refuses values that are not finite numbers, and times that are not whole seconds", () => {
     const at = (timestamp: unknown, value: unknown) =>
       accepts(SeriesV2FromWire, { ...seriesV2, points: [{ timestamp, value }] })
     assert.isTrue(at(1_700_000_000, -0.5))
@@ -80,21 +80,21 @@ describe("SeriesV2FromWire", () => {
     }
   })
 
-  it("knows the types by their numbers, and no others", () => {
+  it("accepts the numbers 0 to 3 as types, and nothing else", () => {
     for (const type of [0, 1, 2, 3]) assert.isTrue(accepts(SeriesV2FromWire, { ...seriesV2, type }))
     for (const type of ["", "gauge", "3", 4, -1, 1.5, null]) {
       assert.isFalse(accepts(SeriesV2FromWire, { ...seriesV2, type }), String(type))
     }
   })
 
-  it("takes resources with a type and a name", () => {
+  it("requires a type and a name in each resource", () => {
     const resources = [{ type: "host", name: "web-1" }, { type: "device", name: "" }]
     assert.isTrue(accepts(SeriesV2FromWire, { ...seriesV2, resources }))
     assert.isFalse(accepts(SeriesV2FromWire, { ...seriesV2, resources: [{ type: "host" }] }))
     assert.isFalse(accepts(SeriesV2FromWire, { ...seriesV2, resources: { host: "web-1" } }))
   })
 
-  it("comes back from the wire as it went, also inside its payload", () => {
+  it("preserves a series of version 2 in a round trip through its payload", () => {
     const sent: SeriesV2 = {
       ...seriesV2,
       type: 2,
@@ -112,22 +112,22 @@ describe("SeriesV2FromWire", () => {
   })
 })
 
-describe("payloads", () => {
-  it("wrap their elements", () => {
+describe("SeriesPayload and DistributionPayload", () => {
+  it("requires an object with the field series", () => {
     assert.isTrue(accepts(SeriesPayload, { series: [] }))
     assert.isFalse(accepts(SeriesPayload, {}))
     assert.isFalse(accepts(SeriesPayload, [series]))
     assert.isFalse(accepts(DistributionPayload, { series: [series] }))
   })
 
-  it("of the reference are taken", () => {
+  it("accepts every payload that the reference client sends", () => {
     for (const request of [...wire.plain, ...wire.compressed]) {
       if (request.path === "/api/v1/series") assert.isTrue(accepts(SeriesPayload, request.body))
       if (request.path === "/api/v1/distribution_points") assert.isTrue(accepts(DistributionPayload, request.body))
     }
   })
 
-  it("come back from the wire as they went", () => {
+  it("preserves series and distributions in a round trip", () => {
     const roundTrip = <A, I>(schema: Schema.Schema<A, I>, input: unknown) =>
       Schema.decodeUnknownSync(schema)(JSON.parse(JSON.stringify(input)))
     const sent: ReadonlyArray<Series> = metrics

@@ -2,15 +2,15 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, ConfigProvider, Duration, Effect, Exit, Inspectable, Option, Redacted } from "effect"
 import { ThreadStatsConfig } from "effect-threadstats"
 import { readFileSync } from "node:fs"
+import { untyped } from "./support/clientAssertions.js"
+import { apiKey, assertHidden, sweepKeys } from "./support/keySweep.js"
 
 const resolve = (options: ThreadStatsConfig.Options = {}, env: { readonly [variable: string]: string } = {}) =>
   Effect.withConfigProvider(ThreadStatsConfig.make(options), ConfigProvider.fromMap(new Map(Object.entries(env))))
 
-const lie = <A>(value: unknown): A => value as A
+const apiKeyOf = (config: ThreadStatsConfig.ThreadStatsConfig) => Option.map(config.apiKey, Redacted.value)
 
-const key = (config: ThreadStatsConfig.ThreadStatsConfig) => Option.map(config.apiKey, Redacted.value)
-
-/** A value for every setting, as the environment and as code would give it, and what comes out. */
+/** For every setting: a value in the environment and one in code, the resolved settings of both, and invalid values. */
 const cases: ReadonlyArray<{
   readonly option: keyof ThreadStatsConfig.Options
   readonly variable: string
@@ -19,7 +19,7 @@ const cases: ReadonlyArray<{
   readonly field: keyof ThreadStatsConfig.ThreadStatsConfig
   readonly fromEnv: unknown
   readonly fromCode: unknown
-  readonly wrong: ReadonlyArray<string>
+  readonly invalid: ReadonlyArray<string>
 }> = [
   {
     option: "namespace",
@@ -29,7 +29,7 @@ const cases: ReadonlyArray<{
     field: "namespace",
     fromEnv: "shop",
     fromCode: "team.app",
-    wrong: ["1st", "_x", "n".repeat(151)]
+    invalid: ["1st", "_x", "n".repeat(151)]
   },
   {
     option: "host",
@@ -39,7 +39,7 @@ const cases: ReadonlyArray<{
     field: "host",
     fromEnv: "a",
     fromCode: "b",
-    wrong: ["h".repeat(256)]
+    invalid: ["h".repeat(256)]
   },
   {
     option: "attachHost",
@@ -49,7 +49,7 @@ const cases: ReadonlyArray<{
     field: "attachHost",
     fromEnv: true,
     fromCode: true,
-    wrong: ["maybe"]
+    invalid: ["maybe"]
   },
   {
     option: "device",
@@ -59,7 +59,7 @@ const cases: ReadonlyArray<{
     field: "device",
     fromEnv: "eth0",
     fromCode: "eth1",
-    wrong: []
+    invalid: []
   },
   {
     option: "rollUpInterval",
@@ -69,7 +69,7 @@ const cases: ReadonlyArray<{
     field: "rollUpInterval",
     fromEnv: Duration.minutes(1),
     fromCode: Duration.minutes(1),
-    wrong: ["0", "0.5", "1500 millis", "-1", "often", "off"]
+    invalid: ["0", "0.5", "1500 millis", "-1", "often", "off"]
   },
   {
     option: "flushInterval",
@@ -79,7 +79,7 @@ const cases: ReadonlyArray<{
     field: "flushInterval",
     fromEnv: Duration.infinity,
     fromCode: Duration.seconds(30),
-    wrong: ["0", "-5", "sometimes"]
+    invalid: ["0", "-5", "sometimes"]
   },
   {
     option: "periodicFlush",
@@ -89,7 +89,7 @@ const cases: ReadonlyArray<{
     field: "periodicFlush",
     fromEnv: false,
     fromCode: false,
-    wrong: ["2"]
+    invalid: ["2"]
   },
   {
     option: "flushTimeout",
@@ -99,7 +99,7 @@ const cases: ReadonlyArray<{
     field: "flushTimeout",
     fromEnv: Duration.millis(2500),
     fromCode: Duration.seconds(1),
-    wrong: ["0", "off", "x"]
+    invalid: ["0", "off", "x"]
   },
   {
     option: "requestTimeout",
@@ -109,7 +109,7 @@ const cases: ReadonlyArray<{
     field: "requestTimeout",
     fromEnv: Duration.millis(500),
     fromCode: Duration.seconds(1),
-    wrong: ["0", "off", "x"]
+    invalid: ["0", "off", "x"]
   },
   {
     option: "disabled",
@@ -119,7 +119,7 @@ const cases: ReadonlyArray<{
     field: "disabled",
     fromEnv: true,
     fromCode: true,
-    wrong: ["disabled"]
+    invalid: ["disabled"]
   },
   {
     option: "compress",
@@ -129,7 +129,7 @@ const cases: ReadonlyArray<{
     field: "compress",
     fromEnv: false,
     fromCode: "zstd",
-    wrong: ["gzip"]
+    invalid: ["gzip"]
   },
   {
     option: "series",
@@ -139,7 +139,7 @@ const cases: ReadonlyArray<{
     field: "series",
     fromEnv: "v2",
     fromCode: "v2",
-    wrong: ["v3", "2"]
+    invalid: ["v3", "2"]
   },
   {
     option: "units",
@@ -149,7 +149,7 @@ const cases: ReadonlyArray<{
     field: "units",
     fromEnv: JSON.parse(`{"shop.latency":"second","shop.size":"byte","__proto__":"x"}`),
     fromCode: { "shop.size": "byte" },
-    wrong: ["shop.size", "shop.size:", ":byte", `a:${"b".repeat(101)}`, `${"n".repeat(201)}:byte`]
+    invalid: ["shop.size", "shop.size:", ":byte", `a:${"b".repeat(101)}`, `${"n".repeat(201)}:byte`]
   },
   {
     option: "percentiles",
@@ -159,7 +159,7 @@ const cases: ReadonlyArray<{
     field: "percentiles",
     fromEnv: [0.5, 0.999],
     fromCode: [0.9],
-    wrong: ["95", "0", "1", "0.5,x"]
+    invalid: ["95", "0", "1", "0.5,x"]
   },
   {
     option: "aggregates",
@@ -169,7 +169,7 @@ const cases: ReadonlyArray<{
     field: "aggregates",
     fromEnv: ["sum", "median"],
     fromCode: ["max"],
-    wrong: ["mean"]
+    invalid: ["mean"]
   },
   {
     option: "sampleSize",
@@ -179,7 +179,7 @@ const cases: ReadonlyArray<{
     field: "sampleSize",
     fromEnv: 500,
     fromCode: 2000,
-    wrong: ["0", "1.5", "many", "1000001"]
+    invalid: ["0", "1.5", "many", "1000001"]
   },
   ...[
     ["maxContexts", "DD_THREADSTATS_MAX_CONTEXTS"] as const,
@@ -194,7 +194,7 @@ const cases: ReadonlyArray<{
     field: option,
     fromEnv: 500,
     fromCode: 2000,
-    wrong: ["0", "1.5", "many", "1e13"]
+    invalid: ["0", "1.5", "many", "1e13"]
   })),
   {
     option: "counters",
@@ -204,7 +204,7 @@ const cases: ReadonlyArray<{
     field: "counters",
     fromEnv: "distributions",
     fromCode: "distributions",
-    wrong: ["rates"]
+    invalid: ["rates"]
   },
   {
     option: "delivery",
@@ -214,7 +214,7 @@ const cases: ReadonlyArray<{
     field: "delivery",
     fromEnv: "at-most-once",
     fromCode: "at-most-once",
-    wrong: ["exactly-once"]
+    invalid: ["exactly-once"]
   },
   {
     option: "selfMetrics",
@@ -224,7 +224,7 @@ const cases: ReadonlyArray<{
     field: "selfMetrics",
     fromEnv: true,
     fromCode: true,
-    wrong: ["some"]
+    invalid: ["some"]
   },
   {
     option: "timerUnit",
@@ -234,7 +234,7 @@ const cases: ReadonlyArray<{
     field: "timerUnit",
     fromEnv: "milliseconds",
     fromCode: "milliseconds",
-    wrong: ["minutes"]
+    invalid: ["minutes"]
   },
   {
     option: "timestamps",
@@ -244,7 +244,7 @@ const cases: ReadonlyArray<{
     field: "timestamps",
     fromEnv: "any",
     fromCode: "any",
-    wrong: ["all"]
+    invalid: ["all"]
   },
   {
     option: "site",
@@ -254,7 +254,7 @@ const cases: ReadonlyArray<{
     field: "apiUrl",
     fromEnv: "https://api.us3.datadoghq.com",
     fromCode: "https://api.datadoghq.eu",
-    wrong: ["data dog", "http://"]
+    invalid: ["data dog", "http://"]
   },
   {
     option: "apiUrl",
@@ -264,7 +264,7 @@ const cases: ReadonlyArray<{
     field: "apiUrl",
     fromEnv: "https://api.datadoghq.eu",
     fromCode: "http://127.0.0.1:8080/datadog",
-    wrong: ["datadoghq.com", "ftp://x", "https://", "https://x?y"]
+    invalid: ["datadoghq.com", "ftp://x", "https://", "https://x?y"]
   },
   {
     option: "apiKey",
@@ -274,7 +274,7 @@ const cases: ReadonlyArray<{
     field: "apiKey",
     fromEnv: Option.some(Redacted.make("abc")),
     fromCode: Option.some(Redacted.make("def")),
-    wrong: ["two words", "line\nbreak", "schlüssel"]
+    invalid: ["two words", "line\nbreak", "schlüssel"]
   },
   {
     option: "env",
@@ -284,7 +284,7 @@ const cases: ReadonlyArray<{
     field: "tags",
     fromEnv: ["env:prod"],
     fromCode: ["env:dev"],
-    wrong: ["e".repeat(200)]
+    invalid: ["e".repeat(200)]
   },
   {
     option: "service",
@@ -294,7 +294,7 @@ const cases: ReadonlyArray<{
     field: "tags",
     fromEnv: ["service:food"],
     fromCode: ["service:drink"],
-    wrong: ["s".repeat(200)]
+    invalid: ["s".repeat(200)]
   },
   {
     option: "version",
@@ -304,12 +304,12 @@ const cases: ReadonlyArray<{
     field: "tags",
     fromEnv: ["version:1.2.3"],
     fromCode: ["version:2"],
-    wrong: ["v".repeat(200)]
+    invalid: ["v".repeat(200)]
   }
 ]
 
 describe("ThreadStatsConfig", () => {
-  it.effect("has the documented defaults", () =>
+  it.effect("resolves to the documented defaults", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* resolve(), {
         ...ThreadStatsConfig.defaults,
@@ -321,7 +321,7 @@ describe("ThreadStatsConfig", () => {
     }))
 
   for (const test of cases) {
-    it.effect(`${test.option}: option beats ${test.variable} beats default, and a wrong value names itself`, () =>
+    it.effect(`prefers the option ${test.option} to the variable ${test.variable}, and names the variable when it is invalid`, () =>
       Effect.gen(function*() {
         const options = { [test.option]: test.code } as ThreadStatsConfig.Options
         assert.deepStrictEqual((yield* resolve({}, { [test.variable]: ` ${test.env} ` }))[test.field], test.fromEnv)
@@ -331,46 +331,46 @@ describe("ThreadStatsConfig", () => {
           (yield* resolve({}, { [test.variable]: "  " }))[test.field],
           (yield* resolve())[test.field]
         )
-        for (const wrong of test.wrong) {
-          const error = yield* Effect.flip(resolve({}, { [test.variable]: wrong }))
+        for (const invalid of test.invalid) {
+          const error = yield* Effect.flip(resolve({}, { [test.variable]: invalid }))
           assert.include(String(error), test.variable)
-          assert.deepStrictEqual((yield* resolve(options, { [test.variable]: wrong }))[test.field], test.fromCode)
+          assert.deepStrictEqual((yield* resolve(options, { [test.variable]: invalid }))[test.field], test.fromCode)
         }
       }))
   }
 
-  const wrongOptions: ReadonlyArray<ThreadStatsConfig.Options> = [
+  const invalidOptions: ReadonlyArray<ThreadStatsConfig.Options> = [
     { rollUpInterval: 0 },
-    { rollUpInterval: lie("soon") },
+    { rollUpInterval: untyped("soon") },
     { flushTimeout: Infinity },
     { requestTimeout: -1 },
-    { disabled: lie("yes") },
+    { disabled: untyped("yes") },
     { percentiles: [95] },
-    { compress: lie("gzip") },
-    { series: lie("v3") },
-    { units: lie("shop.size:byte") },
-    { units: lie(["shop.size:byte"]) },
-    { units: lie({ "shop.size": 1 }) },
-    { units: lie(new Map([["shop.size", "byte"]])) },
+    { compress: untyped("gzip") },
+    { series: untyped("v3") },
+    { units: untyped("shop.size:byte") },
+    { units: untyped(["shop.size:byte"]) },
+    { units: untyped({ "shop.size": 1 }) },
+    { units: untyped(new Map([["shop.size", "byte"]])) },
     { units: Object.fromEntries(Array.from({ length: 1001 }, (_, i) => [`m${i}`, "byte"])) },
-    { aggregates: [lie("mean")] },
+    { aggregates: [untyped("mean")] },
     { sampleSize: 0 },
-    { timerUnit: lie("minutes") },
-    { timestamps: lie("all") },
+    { timerUnit: untyped("minutes") },
+    { timestamps: untyped("all") },
     { site: "not a site" },
     { apiUrl: "no address" },
     { constantTags: ["t".repeat(201)] },
-    { constantTags: lie("a:b") },
+    { constantTags: untyped("a:b") },
     { namespace: "1st" },
-    { namespace: lie(1) },
-    { host: lie(1) },
-    { percentiles: lie("0.5") },
-    { aggregates: lie("min") },
-    { apiKey: lie("a plain text") }
+    { namespace: untyped(1) },
+    { host: untyped(1) },
+    { percentiles: untyped("0.5") },
+    { aggregates: untyped("min") },
+    { apiKey: untyped("a plain text") }
   ]
-  for (const options of wrongOptions) {
+  for (const options of invalidOptions) {
     const [name] = Object.keys(options)
-    it.effect(`names the option ${name} when it is wrong (${Inspectable.toStringUnknown(options, 0).slice(0, 40)})`, () =>
+    it.effect(`fails with the name of the option when it is invalid: ${Inspectable.toStringUnknown(options, 0).slice(0, 40)}`, () =>
       Effect.gen(function*() {
         const exit = yield* Effect.exit(resolve(options))
         assert.isTrue(Exit.isFailure(exit) && Cause.isFailure(exit.cause), "a typed failure")
@@ -378,7 +378,7 @@ describe("ThreadStatsConfig", () => {
       }))
   }
 
-  it.effect("compresses, or not, or with zstd, in whatever case it is written", () =>
+  it.effect("accepts true, false and zstd for `compress` in upper and lower case", () =>
     Effect.gen(function*() {
       const spellings = { true: true, On: true, "0": false, no: false, zstd: "zstd", ZSTD: "zstd" } as const
       for (const [text, compress] of Object.entries(spellings)) {
@@ -388,7 +388,7 @@ describe("ThreadStatsConfig", () => {
       assert.include(String(error), "true, false or zstd")
     }))
 
-  it.effect("keeps a copy of the units, and what their own words are", () =>
+  it.effect("copies the units, and accepts a unit with a colon", () =>
     Effect.gen(function*() {
       const units = { "shop.size": "byte" }
       const config = yield* resolve({ units })
@@ -397,7 +397,7 @@ describe("ThreadStatsConfig", () => {
       assert.deepStrictEqual((yield* resolve({}, { DD_THREADSTATS_UNITS: "a:b:c" })).units, { a: "b:c" })
     }))
 
-  it.effect("forgives a site that was pasted with scheme, app. or a path", () =>
+  it.effect("accepts a site with scheme, `app.`, `api.` or a path", () =>
     Effect.gen(function*() {
       for (
         const site of ["https://app.datadoghq.eu/", "app.datadoghq.eu", "HTTP://datadoghq.eu/dash", "api.datadoghq.eu"]
@@ -408,31 +408,22 @@ describe("ThreadStatsConfig", () => {
       assert.strictEqual((yield* resolve({ site: "new1.example.dev" })).apiUrl, "https://api.new1.example.dev")
     }))
 
-  it.effect("lets an address beat a site", () =>
+  it.effect("prefers DATADOG_HOST to DD_SITE", () =>
     Effect.gen(function*() {
       const { apiUrl } = yield* resolve({}, { DD_SITE: "datadoghq.eu", DATADOG_HOST: "http://localhost:3000" })
       assert.strictEqual(apiUrl, "http://localhost:3000")
     }))
 
-  it.effect("takes DATADOG_API_KEY before DD_API_KEY, and a key given in code before both", () =>
+  it.effect("prefers the key in code to DATADOG_API_KEY, and that to DD_API_KEY", () =>
     Effect.gen(function*() {
       const env = { DATADOG_API_KEY: "first", DD_API_KEY: "second" }
-      assert.deepStrictEqual(key(yield* resolve({}, env)), Option.some("first"))
-      assert.deepStrictEqual(key(yield* resolve({}, { ...env, DATADOG_API_KEY: "" })), Option.some("second"))
-      assert.deepStrictEqual(key(yield* resolve({ apiKey: Redacted.make("code") }, env)), Option.some("code"))
-      assert.deepStrictEqual(key(yield* resolve({}, { DD_API_KEY: "abc\n" })), Option.some("abc"))
+      assert.deepStrictEqual(apiKeyOf(yield* resolve({}, env)), Option.some("first"))
+      assert.deepStrictEqual(apiKeyOf(yield* resolve({}, { ...env, DATADOG_API_KEY: "" })), Option.some("second"))
+      assert.deepStrictEqual(apiKeyOf(yield* resolve({ apiKey: Redacted.make("code") }, env)), Option.some("code"))
+      assert.deepStrictEqual(apiKeyOf(yield* resolve({}, { DD_API_KEY: "abc\n" })), Option.some("abc"))
     }))
 
-  it.effect("never shows a key, not even a wrong one", () =>
-    Effect.gen(function*() {
-      const error = yield* Effect.flip(resolve({}, { DATADOG_API_KEY: "sesame open" }))
-      const config = yield* resolve({}, { DATADOG_API_KEY: "sesame" })
-      for (const text of [String(error), JSON.stringify(error), Inspectable.toStringUnknown(config)]) {
-        assert.notInclude(text, "sesame")
-      }
-    }))
-
-  it.effect("orders tags as the reference: code, DATADOG_TAGS, DD_TAGS, env, service, version", () =>
+  it.effect("orders tags as the reference client does: code, DATADOG_TAGS, DD_TAGS, env, service, version", () =>
     Effect.gen(function*() {
       const { tags } = yield* resolve({ constantTags: ["type:constant"] }, {
         DATADOG_TAGS: "country:china,age:45,,blue",
@@ -453,14 +444,14 @@ describe("ThreadStatsConfig", () => {
       ])
     }))
 
-  it.effect("splits DD_TAGS at spaces where it has no comma, and never cuts a value at its colons", () =>
+  it.effect("splits DD_TAGS at spaces when it has no comma, and keeps colons in values", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual((yield* resolve({}, { DD_TAGS: "a:1 url:http://x b" })).tags, ["a:1", "url:http://x", "b"])
       assert.deepStrictEqual((yield* resolve({}, { DD_TAGS: "a b:1,c" })).tags, ["a b:1", "c"])
       assert.deepStrictEqual((yield* resolve({}, { DATADOG_TAGS: "tag with space" })).tags, ["tag with space"])
     }))
 
-  it.effect("names the variable of tags that are too long", () =>
+  it.effect("names the variable when one of its tags is too long", () =>
     Effect.gen(function*() {
       for (const variable of ["DATADOG_TAGS", "DD_TAGS"]) {
         const error = yield* Effect.flip(resolve({}, { [variable]: `ok,${"t".repeat(201)}` }))
@@ -468,7 +459,7 @@ describe("ThreadStatsConfig", () => {
       }
     }))
 
-  it.effect("does not flush on an interval of its own inside AWS Lambda, unless told to", () =>
+  it.effect("disables the periodic flush inside AWS Lambda unless it is enabled explicitly", () =>
     Effect.gen(function*() {
       const lambda = { AWS_LAMBDA_FUNCTION_NAME: "orders" }
       assert.isFalse((yield* resolve({}, lambda)).periodicFlush)
@@ -476,7 +467,7 @@ describe("ThreadStatsConfig", () => {
       assert.isTrue((yield* resolve({}, { ...lambda, DD_THREADSTATS_PERIODIC_FLUSH: "true" })).periodicFlush)
     }))
 
-  it("documents every variable, here and in the README", () => {
+  it("documents every variable in the README", () => {
     const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8")
     const names = ThreadStatsConfig.variables.map(({ name }) => name)
     assert.deepStrictEqual(
@@ -489,10 +480,24 @@ describe("ThreadStatsConfig", () => {
     }
   })
 
-  it.effect("can be resolved from any provider, such as a nested one", () =>
+  it.effect("reads the variables from a nested ConfigProvider", () =>
     Effect.gen(function*() {
       const provider = ConfigProvider.fromMap(new Map([["app.DD_ENV", "prod"]])).pipe(ConfigProvider.nested("app"))
       const { tags } = yield* Effect.withConfigProvider(ThreadStatsConfig.make(), provider)
       assert.deepStrictEqual(tags, ["env:prod"])
+    }))
+})
+
+describe("ThreadStatsConfig.apiKey", () => {
+  const upperCaseKey = apiKey.toUpperCase()
+  const invalidKey = `${upperCaseKey} with spaces`
+  const it = sweepKeys(apiKey, upperCaseKey)
+
+  it.effect("hides a valid or invalid key when the settings or the error are printed or logged", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(resolve({}, { DATADOG_API_KEY: invalidKey }))
+      const config = yield* resolve({}, { DATADOG_API_KEY: apiKey })
+      assertHidden([String(error), JSON.stringify(error), Inspectable.toStringUnknown(config)], [apiKey, upperCaseKey])
+      yield* Effect.logInfo(config, error)
     }))
 })

@@ -10,13 +10,13 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as TestClock from "effect/TestClock"
 
-/** What an expectation that is not met says, and where. */
-const complaint = <A, R>(
+/** Returns the error of an expectation that is not met. */
+const expectationError = <A, R>(
   expectation: Effect.Effect<A, Testing.ExpectationError, R>
 ): Effect.Effect<Testing.ExpectationError, A, R> => Effect.flip(expectation)
 
-describe("looking", () => {
-  it.effect("adds up a counter over its tags, hosts and intervals", () =>
+describe("testing queries", () => {
+  it.effect("returns the sum of a counter over its tags, hosts and buckets", () =>
     Effect.gen(function*() {
       yield* ThreadStats.increment("jobs", 5, { tags: { queue: "mail", size: "s" } })
       yield* TestClock.adjust("25 seconds")
@@ -31,7 +31,7 @@ describe("looking", () => {
       assert.strictEqual(yield* Testing.count("jobs"), 10)
     }).pipe(Effect.provide(Testing.layer)))
 
-  it.effect("shows the last value of a gauge, also where an older one comes later", () =>
+  it.effect("returns the value of a gauge with the latest timestamp", () =>
     Effect.gen(function*() {
       assert.isUndefined(yield* Testing.gauge("depth"))
       yield* TestClock.setTime(100_000)
@@ -50,7 +50,7 @@ describe("looking", () => {
       assert.strictEqual(yield* Testing.gauge("depth", ["shard:a"]), 2)
     }).pipe(Effect.provide(Testing.layer)))
 
-  it.effect("shows every value of histograms, timings and distributions", () =>
+  it.effect("returns every value of histograms, timings and distributions", () =>
     Effect.gen(function*() {
       for (let i = 0; i < 3000; i++) yield* ThreadStats.histogram("size", i)
       assert.deepStrictEqual(yield* Testing.values("size"), Array.from({ length: 3000 }, (_, i) => i))
@@ -62,7 +62,7 @@ describe("looking", () => {
       assert.deepStrictEqual(yield* Testing.values("value"), [12, 12, 7])
     }).pipe(Effect.provide(Testing.layer)))
 
-  it.effect("shows a timer's time on the test's clock", () =>
+  it.effect("returns the time that a timer measured on the test's clock", () =>
     Effect.gen(function*() {
       const fiber = yield* Effect.sleep("20 millis").pipe(ThreadStats.timer("work", { tags: ["a:b"] }), Effect.fork)
       yield* TestClock.adjust("1 second")
@@ -70,7 +70,7 @@ describe("looking", () => {
       assert.deepStrictEqual(yield* Testing.values("work", { a: "b" }), [0.02])
     }).pipe(Effect.provide(Testing.layer)))
 
-  it.effect("shows the different members of a set, and events, by title or as a function says", () =>
+  it.effect("returns the members of a set, and events by title or predicate", () =>
     Effect.gen(function*() {
       yield* ThreadStats.set("users", "ada")
       yield* Testing.names
@@ -88,7 +88,7 @@ describe("looking", () => {
       assert.deepStrictEqual(yield* Testing.names, ["users"])
     }).pipe(Effect.provide(Testing.layer)))
 
-  it.effect("does not mix kinds, and shows everything with what was dropped", () =>
+  it.effect("returns metrics of the queried kind only, and everything with the drops from `recording`", () =>
     Effect.gen(function*() {
       yield* ThreadStats.gauge("a", 1)
       yield* ThreadStats.increment("b", 2)
@@ -109,7 +109,7 @@ describe("looking", () => {
       ])
     }).pipe(Effect.provide(Testing.layer)))
 
-  it.effect("forgets when told to, also what was dropped", () =>
+  it.effect("returns nothing that was recorded or dropped before `clear`", () =>
     Effect.gen(function*() {
       yield* ThreadStats.increment("jobs")
       yield* ThreadStats.gauge("", 1)
@@ -123,7 +123,7 @@ describe("looking", () => {
       assert.strictEqual(yield* Testing.count("jobs"), 2)
     }).pipe(Effect.provide(Testing.layer)))
 
-  it.effect("takes every time, and keeps what waits for days", () =>
+  it.effect("returns points of every timestamp, and points and events that are days old", () =>
     Effect.gen(function*() {
       yield* ThreadStats.increment("jobs", 1, { timestamp: new Date("2026-11-01T00:00:00Z") })
       yield* ThreadStats.increment("jobs", 1)
@@ -134,8 +134,8 @@ describe("looking", () => {
     }).pipe(Effect.provide(Testing.layer)))
 })
 
-describe("the layer", () => {
-  it.effect("takes the client's options: namespace, tags, counters as distributions", () =>
+describe("testing.layer", () => {
+  it.effect("applies the client's namespace, tags and `counters` option", () =>
     Effect.gen(function*() {
       yield* ThreadStats.increment("jobs", 2)
       yield* ThreadStats.increment("jobs", 3)
@@ -149,7 +149,7 @@ describe("the layer", () => {
       Effect.provide(Testing.layerWith({ namespace: "shop", env: "test", counters: "distributions" }))
     ))
 
-  it.effect("reads no environment", () =>
+  it.effect("ignores the environment", () =>
     Effect.gen(function*() {
       yield* ThreadStats.increment("jobs")
       assert.deepStrictEqual(yield* Testing.names, ["jobs"])
@@ -158,7 +158,7 @@ describe("the layer", () => {
       Effect.withConfigProvider(ConfigProvider.fromMap(new Map([["DD_THREADSTATS_NAMESPACE", "shop"]])))
     ))
 
-  it.effect("is a client of its own each time it is built", () =>
+  it.effect("builds a client of its own each time", () =>
     Effect.gen(function*() {
       const one = yield* Layer.build(Layer.fresh(Testing.layer))
       const other = yield* Layer.build(Layer.fresh(Testing.layer))
@@ -167,17 +167,7 @@ describe("the layer", () => {
       yield* Effect.provide(Testing.expectNone(), other)
     }).pipe(Effect.scoped))
 
-  it.layer(Testing.layer)("shared by tests", (it) => {
-    it.effect("is what the first one left", () => ThreadStats.increment("left"))
-    it.effect("until it is cleared", () =>
-      Effect.gen(function*() {
-        yield* Testing.expectCount("left", 1)
-        yield* Testing.clear
-        yield* Testing.expectNone()
-      }))
-  })
-
-  it.effect("sees what a Lambda program flushes itself", () =>
+  it.effect("holds the metrics that a Lambda program flushed", () =>
     Effect.gen(function*() {
       yield* Lambda.lambdaProgram(Effect.zipRight(
         ThreadStats.increment("invocations"),
@@ -187,7 +177,7 @@ describe("the layer", () => {
       yield* Testing.expectValues("orders", [12], { shop: "eu" })
     }).pipe(Effect.provide(Testing.layer)))
 
-  it.effect("sees what a periodic flush took", () =>
+  it.effect("holds the metrics that a periodic flush drained", () =>
     Effect.gen(function*() {
       yield* ThreadStats.increment("jobs", 2)
       yield* TestClock.adjust("1 minute")
@@ -196,8 +186,8 @@ describe("the layer", () => {
     }).pipe(Effect.provide(Testing.layerWith({ periodicFlush: true }))))
 })
 
-describe("expecting", () => {
-  it.effect("is silent while it is met", () =>
+describe("testing expectations", () => {
+  it.effect("succeeds when every expectation is met", () =>
     Effect.gen(function*() {
       yield* ThreadStats.increment("jobs", 5, { tags: { queue: "mail" } })
       yield* ThreadStats.gauge("depth", 3, { tags: ["shard:a"] })
@@ -217,7 +207,7 @@ describe("expecting", () => {
       yield* Testing.expectNone("other")
     }).pipe(Effect.provide(Testing.layer)))
 
-  it.effect("fails with what was recorded", () =>
+  it.effect("fails with a message that lists everything recorded when an expectation is not met", () =>
     Effect.gen(function*() {
       yield* ThreadStats.increment("jobs", 5, { tags: { queue: "mail" } })
       yield* ThreadStats.gauge("depth", 3)
@@ -225,7 +215,7 @@ describe("expecting", () => {
       yield* ThreadStats.distribution("value", 7)
       yield* ThreadStats.event("Deployed", "", { tags: ["v:42"] })
       yield* ThreadStats.gauge("depth", Number.NaN)
-      const error = yield* complaint(Testing.expectCount("jobs", 6, { queue: "mail" }))
+      const error = yield* expectationError(Testing.expectCount("jobs", 6, { queue: "mail" }))
       assert.strictEqual(
         error.message,
         `expected the count of jobs {queue:mail} to be 6, found 5; recorded was
@@ -238,7 +228,7 @@ describe("expecting", () => {
       assert.deepInclude(error, { expected: 6, actual: 5 })
     }).pipe(Effect.provide(Testing.layer)))
 
-  it.effect("fails of each sort", () =>
+  it.effect("names the subject, the expected and the actual value when an expectation of any kind is not met", () =>
     Effect.gen(function*() {
       yield* ThreadStats.increment("jobs", 5)
       yield* ThreadStats.gauge("depth", 3, { tags: ["shard:a"] })
@@ -247,7 +237,7 @@ describe("expecting", () => {
       yield* ThreadStats.set("users", "a")
       yield* ThreadStats.event("Deployed", "", { tags: ["v:42"] })
       const message = (expectation: Effect.Effect<unknown, Testing.ExpectationError, Testing.Recorded>) =>
-        Effect.map(complaint(expectation), (error) => error.message.split(";")[0])
+        Effect.map(expectationError(expectation), (error) => error.message.split(";")[0])
       const messages = yield* Effect.all([
         Testing.expectCount("jobs", 5, { queue: "mail" }),
         Testing.expectGauge("depth", 3),
@@ -276,7 +266,7 @@ describe("expecting", () => {
       ])
     }).pipe(Effect.provide(Testing.layer)))
 
-  it.effect("shows the line that expected, as a test's report prints it", () =>
+  it.effect("fails with a stack that contains only the line of the expectation", () =>
     Effect.gen(function*() {
       const exit = yield* Effect.exit(Effect.gen(function*() {
         yield* Testing.expectCount("jobs", 1)
@@ -292,7 +282,7 @@ describe("expecting", () => {
       assert.match(frames[0]!, /testing\.test\.ts:\d+:\d+/)
     }).pipe(Effect.provide(Testing.layer)))
 
-  it.effect("does not take tags that are none", () =>
+  it.effect("fails with InvalidTags when the tags of an expectation are not strings", () =>
     Effect.gen(function*() {
       const exit = yield* Effect.exit(Testing.expectCount("jobs", 0, [7] as never))
       assert.match(Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "", /InvalidTags: \[7\]/)

@@ -48,14 +48,17 @@ const log = /*#__PURE__*/ Effect.annotateLogs({ package: "effect-threadstats", m
 /** With an internal extension, Lambda gives the process 500 milliseconds between SIGTERM and SIGKILL. */
 const signalTime = /*#__PURE__*/ Duration.millis(350)
 
-/** Flushes what is left, closes the environment, and then lets the signal do what it would have done. */
+/** Limit for closing the environment after that. Its last flush could take as long as the client's `flushTimeout`. */
+const closeTime = /*#__PURE__*/ Duration.millis(100)
+
+/** Flushes everything, closes the environment, and raises the signal again for its default effect. */
 const flushOnSignal = (runtime: Runtime.Runtime<ThreadStats.ThreadStats>, dispose: Effect.Effect<void>): void => {
   process.once("SIGTERM", () => {
     const raise = Effect.sync(() => {
       if (process.listenerCount("SIGTERM") === 0) process.kill(process.pid, "SIGTERM")
     })
     ThreadStats.flush({ timeout: signalTime }).pipe(
-      Effect.zipRight(dispose),
+      Effect.zipRight(Effect.timeoutOption(Effect.disconnect(dispose), closeTime)),
       Effect.catchAllCause(() => Effect.void),
       Effect.zipRight(raise),
       Runtime.runFork(runtime)

@@ -117,7 +117,12 @@ export const wish = (
   last: options.last ?? false
 })
 
-export const annotateLogs = Effect.annotateLogs({ package: "effect-threadstats", module: "ThreadStats" })
+/** Annotates an effect that logs. A logger that throws does not change how a flush ends. */
+export const annotateLogs = <R>(self: Effect.Effect<void, never, R>): Effect.Effect<void, never, R> =>
+  Effect.catchAllCause(
+    Effect.annotateLogs(self, { package: "effect-threadstats", module: "ThreadStats" }),
+    () => Effect.void
+  )
 
 /** One flush at a time; `late` is what comes of one that was not over in time, or died. */
 export const makeTurns = (
@@ -212,7 +217,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   let unauthorized = false
 
   const annotate = index === undefined ? undefined : Effect.annotateLogs("branch", index)
-  const log = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  const log = <R>(effect: Effect.Effect<void, never, R>): Effect.Effect<void, never, R> =>
     annotateLogs(annotate === undefined ? effect : annotate(effect))
 
   const warn = Effect.fnUntraced(function*(errors: ReadonlyArray<readonly [Reporter.ReporterError, FlushCounts]>) {

@@ -9,8 +9,8 @@ const withClient = <A, E>(use: (client: Client) => Effect.Effect<A, E>) =>
 
 const received = (client: Client) => Effect.map(client.stats, ({ metrics }) => metrics.received)
 
-/** Of every kind, bound and not. */
-const all = (client: Client): ReadonlyArray<Effect.Effect<void>> => {
+/** One effect for each operation, bound and unbound. */
+const recordEffects = (client: Client): ReadonlyArray<Effect.Effect<void>> => {
   const counter = client.bindCounter("bound.counter")
   return [
     client.increment("counter"),
@@ -31,29 +31,29 @@ const all = (client: Client): ReadonlyArray<Effect.Effect<void>> => {
   ]
 }
 
-const ways: { readonly [way: string]: (effect: Effect.Effect<void>) => Effect.Effect<unknown> } = {
+const runners: { readonly [way: string]: (effect: Effect.Effect<void>) => Effect.Effect<unknown> } = {
   "in a generator": (effect) =>
     Effect.gen(function*() {
       yield* effect
     }),
-  "by Effect.fn": Effect.fn(function*(effect: Effect.Effect<void>) {
+  "in Effect.fn": Effect.fn(function*(effect: Effect.Effect<void>) {
     return yield* effect
   }),
   "in a pipe": (effect) => Effect.andThen(effect, Effect.void),
-  "as it is": (effect) => effect,
-  "by itself": (effect) => Effect.sync(() => Effect.runSync(effect)),
-  "in a fiber of its own": (effect) => Effect.flatMap(Effect.fork(effect), Fiber.join),
-  "among others": (effect) => Effect.all([effect, Effect.void], { concurrency: 2 })
+  "by the fiber of the test": (effect) => effect,
+  "by Effect.runSync": (effect) => Effect.sync(() => Effect.runSync(effect)),
+  "in a forked fiber": (effect) => Effect.flatMap(Effect.fork(effect), Fiber.join),
+  "concurrently with another effect": (effect) => Effect.all([effect, Effect.void], { concurrency: 2 })
 }
 
-describe("an effect that records", () => {
-  for (const [way, run] of Object.entries(ways)) {
-    it.effect(`records each time it runs, and not before: ${way}`, () =>
+describe("recordEffect", () => {
+  for (const [way, run] of Object.entries(runners)) {
+    it.effect(`records once for each run and nothing before the first, when run ${way}`, () =>
       withClient((client) =>
         Effect.gen(function*() {
           let expected = 0
-          for (let round = 0; round < 20; round++) {
-            for (const effect of all(client)) {
+          for (let round = 0; round < 8; round++) {
+            for (const effect of recordEffects(client)) {
               for (let i = 0; i < 3; i++) {
                 assert.strictEqual(yield* received(client), expected)
                 yield* run(effect)
@@ -61,12 +61,12 @@ describe("an effect that records", () => {
               }
             }
           }
-          assert.strictEqual(yield* received(client), 20 * 15 * 3)
+          assert.strictEqual(yield* received(client), 8 * 15 * 3)
         })
       ))
   }
 
-  it.effect("is an effect of nothing, whichever way a generator takes", () =>
+  it.effect("is an Effect that succeeds with void on both paths of a generator", () =>
     withClient((client) =>
       Effect.gen(function*() {
         for (let i = 0; i < 100; i++) {
@@ -78,7 +78,7 @@ describe("an effect that records", () => {
       })
     ))
 
-  it.effect("lets others have their turn, and can be interrupted, however much a generator records", () =>
+  it.effect("yields to other fibers and can be interrupted when a generator records millions of points", () =>
     withClient((client) =>
       Effect.gen(function*() {
         const many = 3_000_000
@@ -92,18 +92,18 @@ describe("an effect that records", () => {
       })
     ))
 
-  it.scoped("takes the same way whatever another client does", () =>
+  it.scoped("records synchronously as often when another client records in between", () =>
     Effect.gen(function*() {
-      const whole = Layer.build(Layer.fresh(ThreadStats.layerTest))
-      const [first, second] = (yield* Effect.all([whole, whole])).map(Context.get(ThreadStats.ThreadStats))
-      /** Which of the next effects are done on the spot, as a generator that yields them is told. */
-      const ways = (client: Client, count: number) =>
+      const build = Layer.build(Layer.fresh(ThreadStats.layerTest))
+      const [first, second] = (yield* Effect.all([build, build])).map(Context.get(ThreadStats.ThreadStats))
+      /** Yields `count` effects, and returns for each whether it ran at once, without the fiber. */
+      const ranAtOnce = (client: Client, count: number) =>
         Array.from({ length: count }, () => client.increment("counter")[Symbol.iterator]().next().done === true)
-      const expected = ways(first!, 3).concat(ways(first!, 37))
+      const expected = ranAtOnce(first!, 3).concat(ranAtOnce(first!, 37))
       assert.include(expected, false)
       assert.include(expected, true)
-      const seen = ways(second!, 3)
-      ways(first!, 5)
-      assert.deepStrictEqual(seen.concat(ways(second!, 37)), expected)
+      const before = ranAtOnce(second!, 3)
+      ranAtOnce(first!, 5)
+      assert.deepStrictEqual(before.concat(ranAtOnce(second!, 37)), expected)
     }))
 })

@@ -1,157 +1,240 @@
 import { assert, describe, it } from "@effect/vitest"
 import { MetricsAggregator } from "effect-threadstats"
+import type { RollUp } from "effect-threadstats"
 import * as Effect from "effect/Effect"
 import { type Context, make } from "../../src/internal/contexts.js"
-
-type Named = Context<unknown>
+import { add, drain, itAggregates, now } from "../support/aggregator.js"
+import { identitiesDiffer, tagOrderIsIrrelevant } from "./properties.js"
 
 const permutations = <A>(items: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> =>
   items.length === 0 ?
     [[]] :
     items.flatMap((item, i) => permutations(items.filter((_, other) => other !== i)).map((rest) => [item, ...rest]))
 
-/** Contexts of one name, which tags alone tell apart. */
-const makeOne = (maxSize: number) => {
-  const contexts = make<unknown>(maxSize, 1)
-  return {
-    ...contexts,
-    one(...tags: ReadonlyArray<string>): Named {
-      const context = contexts.intern("counter", "shop.orders", tags, null)
-      assert.isObject(context)
-      return context as Named
-    },
-    found: (...tags: ReadonlyArray<string>) => contexts.find("counter", "shop.orders", tags, null)
-  }
-}
-
-describe("contexts", () => {
-  // two keys, always in this order; and tags whose keys are not the same, which are told apart by sorting them
-  const shapes = [["shop:eu", "kind:new"], ["red", "large"], ["tag:a", "tag:b"]] as const
-
-  describe.each(shapes)("with the tags %s and %s", (first, second) => {
-    it("are one in every order of tags, and another one in every order once that is forgotten", () => {
-      const { found, one, retain, size } = makeOne(100)
-      const old = one(first, second)
-      assert.strictEqual(one(second, first), old)
-      assert.strictEqual(found(second, first), old)
-      assert.strictEqual(size(), 2)
-
-      retain(() => false)
-      assert.strictEqual(size(), 0)
-      assert.isUndefined(old.target)
-      for (const tags of [[first, second], [second, first]]) assert.isUndefined(found(...tags))
-
-      // the other way round than before
-      const young = one(second, first)
-      assert.notStrictEqual(young, old)
-      assert.strictEqual(young.target, young)
-      assert.deepStrictEqual(young.tags, [second, first])
-      assert.strictEqual(one(first, second), young)
-      for (const tags of [[first, second], [second, first]]) assert.strictEqual(found(...tags), young)
-      assert.isUndefined(old.target)
-    })
-
-    it("are the same in every order when they are kept and others are forgotten", () => {
-      const { found, one, retain, size } = makeOne(100)
-      const kept = one(first, second)
-      one(second, first)
-      const other = one(`${first}!`, second)
-      one(second, `${first}!`)
-      assert.strictEqual(size(), 4)
-
-      // what stands for another order comes again when it is asked for
-      retain((context) => context === kept)
-      assert.strictEqual(size(), 1)
-      assert.strictEqual(kept.target, kept)
-      assert.strictEqual(found(first, second), kept)
-      assert.isUndefined(found(second, first))
-      assert.strictEqual(one(second, first), kept)
-      assert.strictEqual(found(second, first), kept)
-      assert.strictEqual(size(), 2)
-
-      assert.isUndefined(other.target)
-      const again = one(second, `${first}!`)
-      assert.notStrictEqual(again, other)
-      assert.strictEqual(again.target, again)
-      assert.strictEqual(one(`${first}!`, second), again)
-    })
+describe("seriesIndex identity", () => {
+  /** Adds one point for each identity, drains, and returns the number of points of each aggregated series. */
+  const countPoints = Effect.fnUntraced(function*(identities: ReadonlyArray<MetricsAggregator.PointContext>) {
+    for (const identity of identities) yield* add("counter", "x", 1, identity)
+    return (yield* drain("delta")).map(({ host, recorded, tags }) => [host, tags.join(" "), recorded] as const)
   })
 
-  it("are the same in every order when all are kept, though their keys are in different orders", () => {
-    const { one, retain, size } = makeOne(100)
-    const [first, second] = [one("shop:eu", "kind:new"), one("kind:old", "shop:us")]
-    retain(() => true)
-    assert.strictEqual(size(), 2)
-    assert.strictEqual(one("kind:new", "shop:eu"), first)
-    assert.strictEqual(one("shop:us", "kind:old"), second)
-  })
+  identitiesDiffer(50)
+  tagOrderIsIrrelevant(50)
 
-  it("leave no group behind, nor what a group knew of them", () => {
-    const { intern, one, retain } = makeOne(100)
-    const gauge = intern("gauge", "shop.orders", ["red", "large"], null) as Named
-    const single = one("red")
-    const kept = one("large", "red")
-    const irregular = one("small", "blue")
-    one("blue", "small")
-    const groups = (context: Named) => {
-      const all = []
-      for (let group: Named["group"] | undefined = context.group; group !== undefined; group = group.other) {
-        all.push(group)
+  itAggregates(
+    "separates series by kind, name, host and set of tags, and by nothing else",
+    () =>
+      Effect.gen(function*() {
+        yield* add("counter", "x", 1)
+        yield* add("gauge", "x", 1)
+        yield* add("counter", "x", 1, { host: "h" })
+        yield* add("counter", "x", 1, { host: "" })
+        yield* add("counter", "x", 1, { tags: ["a", "b"] })
+        yield* add("counter", "x", 1, { tags: ["b", "a", "b"] })
+        yield* add("counter", "x", 1, { tags: ["a.b"] })
+        yield* add("counter", "x", 1, { tags: ["a,b"] })
+        yield* add("counter", "x", 1, { tags: ["ab"] })
+        yield* add("counter", "x", 1, { tags: ["a,b", "c"] })
+        yield* add("counter", "x", 1, { tags: ["a", "b,c"] })
+        yield* add("counter", "x", 1, { tags: { a: "b" } })
+        yield* add("counter", "x", 1, { tags: ["a:b"] })
+        yield* add("counter", "x", 1, { tags: [] })
+        yield* add("counter", "x", 1, { host: null })
+        const items = yield* drain()
+        assert.deepStrictEqual(
+          items.map(({ host, kind, recorded, tags }) => [kind, host, tags.join(" "), recorded]),
+          [
+            ["counter", null, "", 3],
+            ["gauge", null, "", 1],
+            ["counter", "h", "", 1],
+            ["counter", "", "", 1],
+            ["counter", null, "a b", 2],
+            ["counter", null, "a.b", 1],
+            ["counter", null, "a,b", 1],
+            ["counter", null, "ab", 1],
+            ["counter", null, "a,b c", 1],
+            ["counter", null, "a b,c", 1],
+            ["counter", null, "a:b", 2]
+          ]
+        )
+      })
+  )
+
+  itAggregates("finds one series for every order of its tags when any order came first", () =>
+    Effect.gen(function*() {
+      for (
+        const tags of [["a:1", "a:2"], ["a:1", "b:1", "c:1", "d:1"], ["a:1", "a:2", "b"], ["a", "a:", "a:1", "b:1"]]
+      ) {
+        const orders = permutations(tags)
+        for (const first of [0, 1, orders.length - 1]) {
+          const rotated = [...orders.slice(first), ...orders.slice(0, first)]
+          const [item, ...others] = yield* countPoints(rotated.concat(rotated).map((tags) => ({ tags })))
+          assert.deepStrictEqual(others, [])
+          assert.strictEqual(item?.[2], 2 * orders.length)
+          assert.deepStrictEqual(item?.[1].split(" ").sort(), tags)
+        }
       }
-      return all
-    }
-    assert.deepStrictEqual(groups(kept), [kept.group, single.group, gauge.group])
-    assert.isDefined(kept.group.orders)
-    assert.deepStrictEqual(Array.from(kept.group.sorted!.values()), [kept, irregular])
+    }))
 
-    retain((context) => context === kept)
-    assert.deepStrictEqual(groups(kept), [kept.group])
-    assert.strictEqual(kept.group.last, kept)
-    assert.isUndefined(kept.next)
-    assert.isUndefined(kept.group.orders)
-    // alone, it is told apart by its keys again
-    assert.isUndefined(kept.group.sorted)
-    assert.deepStrictEqual(kept.group.shape, ["large", "red"])
-  })
+  itAggregates(
+    "finds one series for two orders of tags when one key begins like another",
+    () =>
+      Effect.gen(function*() {
+        const orders = [["a:0", "ab:0"], ["ab1:1", "ab2:1"], ["ab2:1", "ab1:1"]]
+        assert.deepStrictEqual(yield* countPoints(orders.map((tags) => ({ tags }))), [
+          [null, "a:0 ab:0", 1],
+          [null, "ab1:1 ab2:1", 2]
+        ])
+      })
+  )
 
-  it("have objects for other orders of tags up to the limit, and are one beyond it as well", () => {
-    const { found, intern, one, size } = makeOne(5)
-    const tags = ["red", "large", "round", "soft"]
-    const orders = permutations(tags)
-    assert.strictEqual(orders.length, 24)
-    const context = one(...tags)
-    for (const order of orders) {
-      assert.strictEqual(one(...order), context)
-      assert.isAtMost(size(), 5)
-    }
-    assert.strictEqual(size(), 5)
-    assert.strictEqual(orders.filter((order) => found(...order) === context).length, 5)
-    assert.strictEqual(orders.filter((order) => found(...order) === undefined).length, 19)
+  itAggregates("separates many series that differ in one tag or in the host", () =>
+    Effect.gen(function*() {
+      const digits = [0, 1, 2, 3, 4, 5]
+      const identities = digits.flatMap((i) =>
+        digits.flatMap((j) =>
+          digits.map((k) => ({ host: k === 0 ? null : `web-${k}`, tags: [`a:${i}`, "same:1", `b:${j}`] }))
+        )
+      )
+      const reversed = identities.map(({ host, tags }) => ({ host, tags: tags.toReversed() }))
+      assert.deepStrictEqual(
+        yield* countPoints([...identities, ...reversed, ...identities]),
+        identities.map(({ host, tags }) => [host, tags.join(" "), 3] as const)
+      )
+    }))
 
-    // those of their own are not refused: their number is their owner's affair
-    const other = intern("counter", "shop.orders", ["red", "large", "round", "hard"], "shop-1") as Named
-    assert.strictEqual(other.target, other)
-    assert.strictEqual(size(), 6)
-  })
+  itAggregates(
+    "copies the caller's array of tags, so that later changes of the array name another series",
+    () =>
+      Effect.gen(function*() {
+        const tags = ["a:1", "b:1"]
+        yield* add("counter", "x", 1, { tags })
+        tags[1] = "b:2"
+        yield* add("counter", "x", 1, { tags })
+        tags.reverse()
+        yield* add("counter", "x", 1, { tags })
+        assert.deepStrictEqual((yield* drain()).map(({ recorded, tags }) => [tags.join(" "), recorded]), [
+          ["a:1 b:1", 1],
+          ["a:1 b:2", 2]
+        ])
+      })
+  )
 
-  it("have room again for other orders once there are fewer", () => {
-    const { found, one, retain, size } = makeOne(2)
-    const kept = one("red", "large")
-    const others = [one("blue", "large"), one("green", "large")]
-    assert.strictEqual(one("large", "red"), kept)
-    assert.isUndefined(found("large", "red"))
-    retain((context) => !others.includes(context))
-    assert.strictEqual(one("large", "red"), kept)
-    assert.strictEqual(found("large", "red"), kept)
-    assert.strictEqual(size(), 2)
-  })
+  itAggregates(
+    "separates series whose texts end alike when points of all of them alternate",
+    () =>
+      Effect.gen(function*() {
+        const series = (["counter", "gauge", "distribution"] as const).flatMap((kind) =>
+          ["a-same-end", "b-same-end"].flatMap((name) =>
+            [null, "h", "i"].flatMap((host) =>
+              [["x-same", "u-same"], ["y-same", "u-same"], ["x-same", "v-same"], ["x-same"]].map((tags) => ({
+                kind,
+                name,
+                host,
+                tags
+              }))
+            )
+          )
+        )
+        const record = ({ kind, name, ...point }: typeof series[number]) => add(kind, name, 1, point)
+        for (const one of series) yield* record(one)
+        for (const one of series) {
+          for (const other of series) yield* Effect.zipRight(record(one), record(other))
+        }
+        assert.deepStrictEqual(
+          (yield* drain()).map(({ host, kind, name, recorded, tags }) => ({ kind, name, host, tags, recorded })),
+          series.map((one) => ({ ...one, recorded: 2 * series.length + 1 }))
+        )
+      })
+  )
+
+  itAggregates(
+    "separates a series without tags from series with one tag when their points alternate",
+    () =>
+      Effect.gen(function*() {
+        const tag = (i: number) => String.fromCharCode(97 + i % 26).repeat(1 + i / 26)
+        const all: ReadonlyArray<ReadonlyArray<string>> = [[], ...Array.from({ length: 1000 }, (_, i) => [tag(i)])]
+        for (const tags of all) yield* add("counter", "x", 1, { tags })
+        for (const tags of all) yield* Effect.zipRight(add("counter", "x", 1), add("counter", "x", 1, { tags }))
+        assert.deepStrictEqual(
+          (yield* drain()).map(({ recorded }) => recorded),
+          all.map((tags) => tags.length === 0 ? all.length + 2 : 2)
+        )
+      })
+  )
+
+  itAggregates(
+    "separates series that differ in one tag, in the number of tags, in the name, host or kind",
+    () =>
+      Effect.gen(function*() {
+        const variants: Array<readonly [kind: RollUp.Kind, name: string, context: MetricsAggregator.PointContext]> = []
+        const texts = (at: number) => Array.from({ length: 6 }, (_, i) => i === at ? "one:alike" : "two:alike")
+        for (let length = 0; length <= 6; length++) {
+          for (let at = 0; at < length; at++) {
+            variants.push(["counter", "one.alike", {
+              tags: texts(at).map((text, i) => `${i}${text}`).slice(0, length)
+            }])
+          }
+          const tags = texts(-1).map((text, i) => `${i}${text}`).slice(0, length)
+          for (const host of [null, "one-alike", "two-alike"]) {
+            variants.push(["counter", "one.alike", { tags, host }], ["counter", "two.alike", { tags, host }])
+            variants.push(["gauge", "one.alike", { tags, host }])
+          }
+        }
+        for (let round = 0; round < 2; round++) {
+          for (const [kind, name, context] of variants) yield* add(kind, name, 1, context)
+        }
+        const items = yield* drain()
+        assert.deepStrictEqual(
+          items.map(({ host, kind, name, tags }) => [kind, name, host, tags]),
+          variants.map(([kind, name, { host = null, tags }]) => [kind, name, host, tags])
+        )
+        assert.isTrue(items.every(({ recorded }) => recorded === 2))
+      })
+  )
+
+  for (
+    const [position, ending] of [
+      ["at their end", ""],
+      ["shortly before their end", "-abcdef"],
+      ["far before their end", "-".repeat(100)]
+    ]
+  ) {
+    it.effect(`separates thousands of series whose tags differ ${position}`, () =>
+      Effect.gen(function*() {
+        const self = yield* MetricsAggregator.make({ maxContexts: 1_000_000 })
+        const tags = Array.from({ length: 5000 }, (_, i) => `id:${String(i).padStart(6, "0")}${ending}`)
+        for (let round = 0; round < 2; round++) {
+          for (const tag of tags) self.unsafeAdd("counter", "a", 1, now, { tags: [tag] })
+        }
+        const items = yield* self.flush({ temporality: "total", now })
+        assert.deepStrictEqual(items.map((item) => item.tags), tags.map((tag) => [tag]))
+        assert.isTrue(items.every(({ recorded }) => recorded === 2))
+      }))
+  }
 })
 
-describe("MetricsAggregator", () => {
-  it.effect("has one series for what it knew, forgot, and is told again in another order of tags, bound or not", () =>
+describe("seriesIndex eviction", () => {
+  itAggregates("forgets the other orders of tags together with their series", () =>
     Effect.gen(function*() {
-      const aggregator = yield* MetricsAggregator.MetricsAggregator
-      const now = 1_700_000_005_000
+      const [one, other] = [{ tags: ["a", "z"] }, { tags: ["z", "a"] }]
+      for (const order of [one, other, other]) yield* add("distribution", "x", 1, order)
+      yield* drain()
+      for (let round = 0; round < 2; round++) {
+        for (let i = 0; i < 8000; i++) yield* add("distribution", "y", i, { tags: [`n:${round * 8000 + i}`] })
+        yield* drain()
+      }
+      yield* add("distribution", "causes eviction", 1)
+      for (const order of [other, one]) yield* add("distribution", "x", 1, order)
+      assert.deepStrictEqual((yield* drain()).map(({ name, recorded }) => [name, recorded]), [
+        ["causes eviction", 1],
+        ["x", 2]
+      ])
+    }))
+
+  it.effect("keeps one series for bound and unbound points when the series returns with another order of tags", () =>
+    Effect.gen(function*() {
+      const aggregator = yield* MetricsAggregator.make()
       const flush = aggregator.flush({ temporality: "delta", now })
       const count = (...tags: ReadonlyArray<string>) =>
         aggregator.unsafeAdd("counter", "shop.orders", 10, now, { tags })
@@ -161,20 +244,159 @@ describe("MetricsAggregator", () => {
       })
 
       for (let round = 0; round < 3; round++) {
-        // the other way round each time
         const orders = round % 2 === 0 ? [["red", "large"], ["large", "red"]] : [["large", "red"], ["red", "large"]]
         for (const order of orders) count(...order)
         bound(10)
-        const taken = yield* flush
+        const items = yield* flush
         assert.deepStrictEqual(
-          taken.map(({ name, points, tags }) => [name, [...tags].sort(), points[0]?.value] as const),
+          items.map(({ name, points, tags }) => [name, [...tags].sort(), points[0]?.value] as const),
           [["shop.orders", ["large", "red"], 3]]
         )
-        // more than are remembered without an entry, so that those before them are forgotten
+        // The index remembers 10,000 identities without pending points. These evict the series above.
         for (let i = 0; i < 10_100; i++) aggregator.unsafeAdd("counter", "other", 1, now, { tags: [`n:${round}-${i}`] })
         assert.lengthOf(yield* flush, 10_100)
         for (let i = 0; i < 2; i++) aggregator.unsafeAdd("counter", `next.${i}`, 1, now)
         assert.lengthOf(yield* flush, 2)
       }
-    }).pipe(Effect.provide(MetricsAggregator.layerDefault)))
+    }))
+})
+
+describe("seriesIndex make", () => {
+  type Key = Context<unknown>
+
+  /** An index whose series differ in their tags alone. */
+  const makeIndex = (maxSize: number) => {
+    const index = make<unknown>(maxSize, 1)
+    return {
+      ...index,
+      intern: (...tags: ReadonlyArray<string>): Key => {
+        const key = index.intern("counter", "shop.orders", tags, null)
+        assert.isObject(key)
+        return key as Key
+      },
+      find: (...tags: ReadonlyArray<string>) => index.find("counter", "shop.orders", tags, null),
+      internAs: index.intern
+    }
+  }
+
+  describe.each(
+    [
+      ["distinct keys in one order", "shop:eu", "kind:new"],
+      ["no key", "red", "large"],
+      ["one key twice", "tag:a", "tag:b"]
+    ] as const
+  )("for tags with %s", (_, first, second) => {
+    it("returns one key for every order of tags, and a new key for every order after eviction", () => {
+      const { find, intern, retain, size } = makeIndex(100)
+      const evicted = intern(first, second)
+      assert.strictEqual(intern(second, first), evicted)
+      assert.strictEqual(find(second, first), evicted)
+      assert.strictEqual(size(), 2)
+
+      retain(() => false)
+      assert.strictEqual(size(), 0)
+      assert.isUndefined(evicted.target)
+      for (const tags of [[first, second], [second, first]]) assert.isUndefined(find(...tags))
+
+      const replacement = intern(second, first)
+      assert.notStrictEqual(replacement, evicted)
+      assert.strictEqual(replacement.target, replacement)
+      assert.deepStrictEqual(replacement.tags, [second, first])
+      assert.strictEqual(intern(first, second), replacement)
+      for (const tags of [[first, second], [second, first]]) assert.strictEqual(find(...tags), replacement)
+      assert.isUndefined(evicted.target)
+    })
+
+    it("keeps the key of a retained series for every order of tags when other series are evicted", () => {
+      const { find, intern, retain, size } = makeIndex(100)
+      const retained = intern(first, second)
+      intern(second, first)
+      const evicted = intern(`${first}!`, second)
+      intern(second, `${first}!`)
+      assert.strictEqual(size(), 4)
+
+      // Eviction removes the entries of other orders. A later lookup creates them again.
+      retain((key) => key === retained)
+      assert.strictEqual(size(), 1)
+      assert.strictEqual(retained.target, retained)
+      assert.strictEqual(find(first, second), retained)
+      assert.isUndefined(find(second, first))
+      assert.strictEqual(intern(second, first), retained)
+      assert.strictEqual(find(second, first), retained)
+      assert.strictEqual(size(), 2)
+
+      assert.isUndefined(evicted.target)
+      const replacement = intern(second, `${first}!`)
+      assert.notStrictEqual(replacement, evicted)
+      assert.strictEqual(replacement.target, replacement)
+      assert.strictEqual(intern(`${first}!`, second), replacement)
+    })
+  })
+
+  it("keeps the keys of all retained series when their tags have keys in different orders", () => {
+    const { intern, retain, size } = makeIndex(100)
+    const [first, second] = [intern("shop:eu", "kind:new"), intern("kind:old", "shop:us")]
+    retain(() => true)
+    assert.strictEqual(size(), 2)
+    assert.strictEqual(intern("kind:new", "shop:eu"), first)
+    assert.strictEqual(intern("shop:us", "kind:old"), second)
+  })
+
+  it("removes empty groups and their memory of tag orders on eviction", () => {
+    const { intern, internAs, retain } = makeIndex(100)
+    const gauge = internAs("gauge", "shop.orders", ["red", "large"], null) as Key
+    const single = intern("red")
+    const retained = intern("large", "red")
+    const irregular = intern("small", "blue")
+    intern("blue", "small")
+    const groups = (key: Key) => {
+      const all = []
+      for (let group: Key["group"] | undefined = key.group; group !== undefined; group = group.other) all.push(group)
+      return all
+    }
+    assert.deepStrictEqual(groups(retained), [retained.group, single.group, gauge.group])
+    assert.isDefined(retained.group.orders)
+    assert.deepStrictEqual(Array.from(retained.group.sorted!.values()), [retained, irregular])
+
+    retain((key) => key === retained)
+    assert.deepStrictEqual(groups(retained), [retained.group])
+    assert.strictEqual(retained.group.last, retained)
+    assert.isUndefined(retained.next)
+    assert.isUndefined(retained.group.orders)
+    // The only series of a group needs no sorted tags: the order of its keys identifies it.
+    assert.isUndefined(retained.group.sorted)
+    assert.deepStrictEqual(retained.group.shape, ["large", "red"])
+  })
+
+  it("remembers other orders of tags up to its limit and finds the series for all orders beyond it", () => {
+    const { find, intern, internAs, size } = makeIndex(5)
+    const tags = ["red", "large", "round", "soft"]
+    const orders = permutations(tags)
+    assert.strictEqual(orders.length, 24)
+    const key = intern(...tags)
+    for (const order of orders) {
+      assert.strictEqual(intern(...order), key)
+      assert.isAtMost(size(), 5)
+    }
+    assert.strictEqual(size(), 5)
+    assert.strictEqual(orders.filter((order) => find(...order) === key).length, 5)
+    assert.strictEqual(orders.filter((order) => find(...order) === undefined).length, 19)
+
+    // The limit does not refuse new series: the aggregator bounds their number.
+    const other = internAs("counter", "shop.orders", ["red", "large", "round", "hard"], "shop-1") as Key
+    assert.strictEqual(other.target, other)
+    assert.strictEqual(size(), 6)
+  })
+
+  it("remembers other orders of tags again when eviction has made room", () => {
+    const { find, intern, retain, size } = makeIndex(2)
+    const retained = intern("red", "large")
+    const others = [intern("blue", "large"), intern("green", "large")]
+    assert.strictEqual(intern("large", "red"), retained)
+    assert.isUndefined(find("large", "red"))
+    retain((key) => !others.includes(key))
+    assert.strictEqual(intern("large", "red"), retained)
+    assert.strictEqual(find("large", "red"), retained)
+    assert.strictEqual(size(), 2)
+  })
 })

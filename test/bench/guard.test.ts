@@ -28,7 +28,7 @@ const group: Group = {
     { id: "bytes", title: "bytes", measure: "bytes", unit: "B", compare: "absolute", goals: { ours: 10 } },
     {
       id: "unguarded",
-      title: "what is only shown",
+      title: "shown only",
       measure: "shown",
       unit: "",
       compare: "absolute",
@@ -38,11 +38,11 @@ const group: Group = {
   ]
 }
 
-/** Rounds of 100 for the yardstick, and of `ns` and `bytes` for ours. */
+/** Rounds of 100 ns for the yardstick, and of `ns` and `bytes` for the clients. */
 const measured = (ns: ReadonlyArray<number>, bytes: number): Measured => {
   const samples = (values: ReadonlyArray<number>): Samples => ({
     _tag: "Measured",
-    // by the wall clock the machine was busy, which must not matter
+    // The wall clock of a busy machine, which the guard must ignore.
     rounds: values.map((value, i) => ({ ns: value * (i + 1) * 7, nsCpu: value, bytes, shown: value }))
   })
   return new Map(group.runs.map((run) => [run, samples(run.id === "bare" ? ns.map(() => 100) : ns)]))
@@ -50,28 +50,28 @@ const measured = (ns: ReadonlyArray<number>, bytes: number): Measured => {
 
 const baseline = baselineOf(new Map([[group, measured([40, 40, 40], 8)]]))
 
-const slower = (ns: ReadonlyArray<number>, bytes = 8) =>
+const regressionsOf = (ns: ReadonlyArray<number>, bytes = 8) =>
   regressions(baseline, group, measured(ns, bytes)).map(({ before, now, row, run }) => [row.id, run.id, before, now])
 
-describe("the guard of the benchmark", () => {
-  it("keeps the client's own rows, and no peer's", () => {
+describe("bench/guard", () => {
+  it("keeps the rows of this project and drops those of peers in a baseline", () => {
     assert.deepStrictEqual(baseline.values, { ratio: { ours: 0.4 }, bytes: { ours: 8 } })
   })
 
-  it("lets 24 % pass, and names what is 26 % slower or larger", () => {
-    assert.deepStrictEqual(slower([49.6, 49.6, 49.6], 9.92), [])
-    assert.deepStrictEqual(slower([50.4, 50.4, 50.4]), [["ratio", "ours", 0.4, 0.504]])
-    assert.deepStrictEqual(slower([40, 40, 40], 10.08), [["bytes", "ours", 8, 10.08]])
-    assert.deepStrictEqual(slower([10, 10, 10], 1), [])
+  it("reports rows that are 26 % slower or larger than the baseline, and accepts 24 %", () => {
+    assert.deepStrictEqual(regressionsOf([49.6, 49.6, 49.6], 9.92), [])
+    assert.deepStrictEqual(regressionsOf([50.4, 50.4, 50.4]), [["ratio", "ours", 0.4, 0.504]])
+    assert.deepStrictEqual(regressionsOf([40, 40, 40], 10.08), [["bytes", "ours", 8, 10.08]])
+    assert.deepStrictEqual(regressionsOf([10, 10, 10], 1), [])
   })
 
-  it("takes the better of the median and the minima, for a machine that is busy now and then", () => {
-    assert.deepStrictEqual(slower([400, 40, 400]), [])
-    assert.deepStrictEqual(slower([400, 50.4, 400]), [["ratio", "ours", 0.4, 0.504]])
-    assert.deepStrictEqual(slower([40, 40, 400]), [])
+  it("compares the better of median and minimum, so that single slow rounds of a busy machine pass", () => {
+    assert.deepStrictEqual(regressionsOf([400, 40, 400]), [])
+    assert.deepStrictEqual(regressionsOf([400, 50.4, 400]), [["ratio", "ours", 0.4, 0.504]])
+    assert.deepStrictEqual(regressionsOf([40, 40, 400]), [])
   })
 
-  it("says nothing of what has no baseline, or could not be measured", () => {
+  it("reports no regression for rows without a baseline and clients that are not available", () => {
     const slow = measured([400, 400, 400], 80)
     assert.deepStrictEqual(regressions({ node: "", values: {} }, group, slow), [])
     const missing: Measured = new Map(

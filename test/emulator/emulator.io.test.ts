@@ -2,122 +2,120 @@ import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import {
   arrived,
-  building,
+  assertFlushAfterResponse,
+  buildAll,
   built,
   type Client,
-  layerIntake,
-  median,
-  ofEach,
-  ofFreeze,
-  ofHandler,
-  ofManaged,
-  ofStream,
-  ofThreads,
-  oneByOne,
-  scenario,
+  kindsOf,
+  layerGatedIntake,
+  names,
   start,
-  whats
+  testDeadline,
+  testFreeze,
+  testHandler,
+  testManagedInstance,
+  testScenario,
+  testStream,
+  testWorkerThreads
 } from "./scenarios.js"
 
-building("emulator", "ric", "function", "program", "../ric/stream")
+buildAll("emulator", "ric", "function", "program", "../ric/stream")
 
-/** The function under the stand-in for AWS's runtime client. */
-const standIn: Client = () => [process.execPath, built["ric"]!, built["function"]!, "handler"]
+/** The function under the fake of AWS's runtime client. */
+const fakeRuntimeClient: Client = () => [process.execPath, built["ric"]!, built["function"]!, "handler"]
 
 const streaming: Client = () => [process.execPath, built["ric"]!, built["../ric/stream"]!, "handler"]
 
-/** The same in the library's own runtime, which flushes after the response and needs no extension for it. */
-const own: Client = () => [process.execPath, built["program"]!]
+/** The function in the library's own runtime, which flushes after the response without an extension. */
+const ownRuntime: Client = () => [process.execPath, built["program"]!]
 
-ofFreeze(standIn, ["before-response"], ["resetAndDestroy"], "2500 millis")
-ofFreeze(standIn, ["after-response"], ["destroy"], "2500 millis")
-ofFreeze(own, ["after-response"], ["resetAndDestroy"], "2500 millis", ", with the library's own runtime")
-ofHandler(standIn)
-ofStream(streaming)
-ofEach(own, ["after-response"], ", with the library's own runtime")
+testFreeze("Lambda.makeHandler", fakeRuntimeClient, ["before-response"], ["resetAndDestroy"], "2500 millis")
+testFreeze("Lambda.makeHandler", fakeRuntimeClient, ["after-response"], ["destroy"], "2500 millis")
+testFreeze("LambdaRuntime.run", ownRuntime, ["after-response"], ["resetAndDestroy"], "2500 millis")
+testHandler("Lambda.makeHandler", fakeRuntimeClient)
+testStream("Lambda.streamHandler", streaming)
+testDeadline("LambdaRuntime.run", ownRuntime, ["after-response"])
 
-describe.concurrent("the library's own runtime, with an intake that takes 200 ms", () => {
-  scenario("does not keep its callers waiting, and registers nothing", () =>
+describe.concurrent("LambdaRuntime.run in an environment", () => {
+  testScenario("responds before the intake answers, and registers no extension", () =>
     Effect.gen(function*() {
-      const emulator = yield* start(own, "after-response")
-      const times = yield* oneByOne(emulator)
-      assert.isBelow(median(times.map(({ responseTime }) => responseTime)), 100)
-      assert.isAtLeast(median(times.map(({ duration }) => duration)), 200)
-      assert.notInclude(whats(emulator.log), "register")
-    }), layerIntake("200 millis"))
-})
+      const emulator = yield* start(ownRuntime, "after-response")
+      for (const record of names) yield* assertFlushAfterResponse(emulator, { record })
+      assert.notInclude(kindsOf(emulator.log), "register")
+    }), layerGatedIntake)
 
-describe.concurrent("the library's own runtime, beside an external extension", () => {
-  scenario(
-    "delivers what is left within the 300 ms of a signal",
+  testScenario(
+    "delivers the remaining points and ends by itself on the SIGTERM of an external extension",
     () =>
       Effect.gen(function*() {
-        const emulator = yield* start(own, "after-response", { externalExtension: true })
+        const emulator = yield* start(ownRuntime, "after-response", { externalExtension: true })
         yield* emulator.finish({ record: "first", atTheEnd: "left" })
         yield* emulator.until("freeze")
         assert.deepStrictEqual(yield* arrived, ["first"])
-        const { code, killed, shutdownTime } = yield* emulator.shutdown
+        const { code, killed } = yield* emulator.shutdown
         assert.deepStrictEqual({ code, killed }, { code: 0, killed: false })
-        assert.isBelow(shutdownTime!, 300)
-        assert.deepStrictEqual(yield* arrived, ["first", "left"])
-      }),
-    layerIntake(0),
-    "30 seconds",
-    // A machine that has a lot else to do may need longer.
-    2
+        assert.sameMembers([...new Set(yield* arrived)], ["first", "left"])
+      })
   )
 })
 
-ofManaged(standIn, true)
-ofManaged(own, false, {}, ", with the library's own runtime")
+testManagedInstance("Lambda.makeHandler", fakeRuntimeClient, true)
+testManagedInstance("LambdaRuntime.run", ownRuntime, false)
 
-ofThreads(standIn)
+testWorkerThreads("Lambda.makeHandler", fakeRuntimeClient)
 
-describe.concurrent("the emulator itself", () => {
-  const ignoring = "data:text/javascript,process.on('SIGTERM', () => {})"
+describe.concurrent("emulator", () => {
+  const ignoringSigterm = "data:text/javascript,process.on('SIGTERM', () => {})"
 
   for (
-    const [mode, externalExtension, window] of [["after-response", false, 500], ["before-response", true, 300]] as const
+    const [extension, mode, externalExtension, window] of [
+      ["an internal", "after-response", false, 500],
+      ["an external", "before-response", true, 300]
+    ] as const
   ) {
-    scenario(`kills a process that ignores the signal after ${window} ms`, () =>
-      Effect.gen(function*() {
-        const emulator = yield* start(standIn, mode, {
-          command: [process.execPath, "--import", ignoring, built["ric"]!, built["function"]!, "handler"],
-          externalExtension
+    testScenario(
+      `kills a process that ignores SIGTERM after ${window} ms when it has ${extension} extension`,
+      () =>
+        Effect.gen(function*() {
+          const emulator = yield* start(fakeRuntimeClient, mode, {
+            command: [process.execPath, "--import", ignoringSigterm, built["ric"]!, built["function"]!, "handler"],
+            externalExtension,
+            killDelay: 0
+          })
+          yield* emulator.finish({ record: "first" })
+          const { killed, signal } = yield* emulator.shutdown
+          assert.deepStrictEqual({ killed, signal }, { killed: true, signal: "SIGKILL" })
+          const [sigterm, sigkill] = [yield* emulator.until("SIGTERM"), yield* emulator.until("SIGKILL")]
+          assert.isAtLeast(sigkill.at - sigterm.at, window - 1)
         })
-        yield* emulator.finish({ record: "first" })
-        const { killed, shutdownTime, signal } = yield* emulator.shutdown
-        assert.isTrue(killed)
-        assert.strictEqual(signal, "SIGKILL")
-        assert.isAtLeast(shutdownTime!, window - 1)
-        assert.isBelow(shutdownTime!, window + 400)
-      }))
+    )
   }
 
-  /** Asks for an invocation, and then registers until it is refused. */
-  const late = `
-    const api = "http://" + process.env.AWS_LAMBDA_RUNTIME_API
-    fetch(api + "/2018-06-01/runtime/invocation/next")
-    for (let count = 0, status = 200; status === 200; count++) {
-      const answer = await fetch(api + "/2020-01-01/extension/register", {
-        method: "POST",
-        headers: { "Lambda-Extension-Name": String(count) },
-        body: JSON.stringify({ events: ["INVOKE"] })
-      })
-      status = answer.status
-      if (status !== 200) console.log(status, (await answer.json()).errorType)
-      else await new Promise((resume) => setTimeout(resume, 20))
-    }`
+  /** Requests an invocation and registers an extension, in this order on one connection. */
+  const lateRegistration = `
+    import { connect } from "node:net"
+    const [host, port] = process.env.AWS_LAMBDA_RUNTIME_API.split(":")
+    const body = JSON.stringify({ events: ["INVOKE"] })
+    connect(port, host).write([
+      "GET /2018-06-01/runtime/invocation/next HTTP/1.1",
+      "Host: lambda",
+      "",
+      "POST /2020-01-01/extension/register HTTP/1.1",
+      "Host: lambda",
+      "Lambda-Extension-Name: late",
+      "Content-Length: " + body.length,
+      "",
+      body
+    ].join("\\r\\n"))`
 
-  scenario("takes no registration once the runtime has asked for an invocation", () =>
+  testScenario("refuses a registration after the runtime has requested an invocation", () =>
     Effect.gen(function*() {
-      const emulator = yield* start(standIn, "before-response", {
-        command: [process.execPath, "--input-type=module", "-e", late]
+      const emulator = yield* start(fakeRuntimeClient, "before-response", {
+        command: [process.execPath, "--input-type=module", "-e", lateRegistration]
       })
-      // Else it would be frozen as soon as it asks.
-      yield* emulator.send({})
-      const { detail } = yield* emulator.until("stdout")
+      const { detail } = yield* emulator.until("refused")
       assert.strictEqual(detail, "403 Extension.RegistrationClosed")
-      assert.isAbove(whats(emulator.log).indexOf("register refused"), whats(emulator.log).indexOf("runtime next"))
+      const kinds = kindsOf(emulator.log)
+      assert.isAbove(kinds.indexOf("register refused"), kinds.indexOf("runtime next"))
     }))
 })

@@ -1,10 +1,11 @@
 /**
- * An AWS Lambda execution environment, as a process of its own: it starts the function's process, serves it the Runtime API
- * and the Extensions API on a loopback port, freezes and thaws it, and ends it. Its parent talks to it over IPC (`protocol.ts`).
+ * An AWS Lambda execution environment in a process of its own. It starts the function's process, serves the Runtime API and the
+ * Extensions API on a loopback port, freezes and thaws the process, and ends it. Its parent controls it over IPC (`protocol.ts`).
  *
- * What it holds to: registration is open until the runtime first asks for an invocation; the environment is frozen when the
- * runtime and every registered extension have asked for their next event; what is not over at its deadline is killed; and on
- * shutdown the process gets what an environment without, with an internal and with an external extension gets.
+ * Rules: registration is open until the runtime requests its first invocation. The environment freezes when the runtime and
+ * every registered extension have requested their next event. An invocation that is not over at its deadline is killed. At
+ * shutdown the process gets the signal and the time that AWS documents for an environment without an extension, with an internal
+ * one, and with an external one.
  *
  * Sources: AWS's pages on the Runtime API, the Extensions API and Managed Instances.
  */
@@ -19,6 +20,8 @@ interface Invocation {
   readonly key: number
   readonly id: string
   readonly event: string
+  /** Milliseconds that the environment is frozen before it gets the invocation. */
+  readonly frozenFor: number
   handedOut: number
   answered: boolean
   over: boolean
@@ -28,23 +31,25 @@ interface Invocation {
 interface Extension {
   readonly id: string
   readonly name: string
-  /** Its request for the next event, while it waits. */
+  /** The request for the next event that waits for an answer. */
   waiting: ServerResponse | undefined
 }
 
-/** The function's process and what it has said. */
+/** The function's process and its requests. */
 interface Environment {
   readonly child: ChildProcess
   readonly extensions: Map<string, Extension>
-  /** The requests for an invocation that wait. */
+  /** Requests for an invocation that wait for an answer. */
   readonly waiting: Array<ServerResponse>
-  /** Whether the runtime has asked for an invocation. */
-  asked: boolean
-  initialised: boolean
-  frozen: boolean
+  /** True if the runtime has requested an invocation. */
+  hasRequestedInvocation: boolean
+  initialized: boolean
+  /** Time of the freeze; undefined if the process runs. */
+  frozenAt: number | undefined
+  thawTimer: NodeJS.Timeout | undefined
   killed: boolean
   initTimer: NodeJS.Timeout | undefined
-  shutdownAt: number | undefined
+  isShuttingDown: boolean
 }
 
 const arn = "arn:aws:lambda:eu-west-1:123456789012:function:emulated"
@@ -55,22 +60,24 @@ let address = ""
 const queue: Array<Invocation> = []
 const running = new Map<string, Invocation>()
 
-/** What nobody listens to any more is no failure. */
+/** Ignores a parent that has disconnected. */
 const send = (message: Message): void => {
   if (process.connected) process.send!(message, () => {})
 }
 
-const log = (what: Entry["what"], detail?: string): void =>
-  send({ type: "log", entry: { at: performance.timeOrigin + performance.now(), what, detail } })
+const log = (kind: Entry["kind"], detail?: string): void =>
+  send({ type: "log", entry: { at: performance.timeOrigin + performance.now(), kind, detail } })
+
+const killDelay = () => plan.killDelay ?? 0
 
 const isConcurrent = () => plan.concurrency !== undefined
 
 const signal = (environment: Environment, name: NodeJS.Signals): void => {
   try {
-    // The whole group: what the function has started stops and ends with it.
+    // The whole process group: processes that the function has started stop and end with it.
     process.kill(-environment.child.pid!, name)
   } catch {
-    // It has ended.
+    // The process has ended.
   }
 }
 
@@ -119,15 +126,16 @@ const boot = (): void => {
     child,
     extensions: new Map(),
     waiting: [],
-    asked: false,
-    initialised: false,
-    frozen: false,
+    hasRequestedInvocation: false,
+    initialized: false,
+    frozenAt: undefined,
+    thawTimer: undefined,
     killed: false,
     initTimer: setTimeout(() => {
-      log("timeout", "initialising")
+      log("timeout", "initializing")
       kill(self)
     }, plan.initTimeout ?? 10_000),
-    shutdownAt: undefined
+    isShuttingDown: false
   }
   environment = self
   log("spawn", String(child.pid))
@@ -138,22 +146,15 @@ const boot = (): void => {
   // The process has ended, and its output has been read.
   child.on("close", (code, name) => {
     clearTimeout(self.initTimer)
+    clearTimeout(self.thawTimer)
     if (environment === self) environment = undefined
     log("ended", `${code ?? name}`)
     for (const invocation of [...running.values()]) {
       if (!invocation.answered) answered(invocation, "exit", undefined)
       over(invocation, false)
     }
-    send({
-      type: "ended",
-      ended: {
-        code,
-        signal: name,
-        killed: self.killed,
-        shutdownTime: self.shutdownAt === undefined ? undefined : performance.now() - self.shutdownAt
-      }
-    })
-    if (self.shutdownAt === undefined) advance()
+    send({ type: "ended", ended: { code, signal: name, killed: self.killed } })
+    if (!self.isShuttingDown) advance()
   })
 }
 
@@ -163,12 +164,11 @@ const answered = (
   payload: unknown
 ): void => {
   invocation.answered = true
-  const responseTime = performance.now() - invocation.handedOut
   log("answered", `${invocation.id} ${status}`)
   send({
     type: "outcome",
     key: invocation.key,
-    outcome: { requestId: invocation.id, status, payload, responseTime }
+    outcome: { requestId: invocation.id, status, payload }
   })
 }
 
@@ -182,14 +182,17 @@ const over = (invocation: Invocation, timedOut: boolean): void => {
   send({ type: "report", key: invocation.key, report: { requestId: invocation.id, duration, timedOut } })
 }
 
+const thaw = (self: Environment): void => {
+  if (self.frozenAt === undefined) return
+  self.frozenAt = undefined
+  log("thaw")
+  signal(self, "SIGCONT")
+}
+
 const handOut = (self: Environment, invocation: Invocation): void => {
   const response = self.waiting.shift()!
   const timeout = plan.timeout ?? 3000
-  if (self.frozen) {
-    self.frozen = false
-    log("thaw")
-    signal(self, "SIGCONT")
-  }
+  thaw(self)
   const deadline = Date.now() + timeout
   invocation.handedOut = performance.now()
   running.set(invocation.id, invocation)
@@ -199,7 +202,7 @@ const handOut = (self: Environment, invocation: Invocation): void => {
       if (!invocation.answered) answered(invocation, "timeout", undefined)
       over(invocation, true)
       kill(self)
-    }, timeout)
+    }, timeout + killDelay())
   }
   log("invoke", invocation.id)
   response.writeHead(200, {
@@ -224,21 +227,21 @@ const handOut = (self: Environment, invocation: Invocation): void => {
   }
 }
 
-/** Does what there is to do, now that something has happened. */
+/** Moves the environment on after an event: boots it, hands out invocations, or freezes it. */
 const advance = (): void => {
   if (environment === undefined) {
     if (queue.length > 0 && address !== "") boot()
     return
   }
   const self = environment
-  if (self.shutdownAt !== undefined || self.killed) return
+  if (self.isShuttingDown || self.killed) return
   const isReady = self.waiting.length > 0 && [...self.extensions.values()].every(({ waiting }) => waiting !== undefined)
-  if (!self.initialised && isReady) {
-    self.initialised = true
+  if (!self.initialized && isReady) {
+    self.initialized = true
     clearTimeout(self.initTimer)
-    log("initialised")
+    log("initialized")
   }
-  if (!self.initialised) return
+  if (!self.initialized) return
   if (isConcurrent()) {
     while (queue.length > 0 && self.waiting.length > 0 && running.size < plan.concurrency!) {
       handOut(self, queue.shift()!)
@@ -247,27 +250,30 @@ const advance = (): void => {
   }
   if (!isReady) return
   for (const invocation of [...running.values()]) over(invocation, false)
-  if (queue.length > 0) return handOut(self, queue.shift()!)
-  if (self.frozen) return
-  self.frozen = true
-  signal(self, "SIGSTOP")
-  log("freeze")
+  const frozenFor = self.frozenAt === undefined ? 0 : performance.now() - self.frozenAt
+  if (queue.length > 0 && frozenFor >= queue[0]!.frozenFor) return handOut(self, queue.shift()!)
+  if (self.frozenAt === undefined) {
+    self.frozenAt = performance.now()
+    signal(self, "SIGSTOP")
+    log("freeze")
+  }
+  if (queue.length > 0) {
+    clearTimeout(self.thawTimer)
+    self.thawTimer = setTimeout(advance, Math.ceil(queue[0]!.frozenFor - frozenFor))
+  }
 }
 
 const shutdown = (): void => {
   const self = environment
   if (self === undefined) return
-  self.shutdownAt = performance.now()
-  if (self.frozen) {
-    self.frozen = false
-    log("thaw")
-    signal(self, "SIGCONT")
-  }
+  self.isShuttingDown = true
+  clearTimeout(self.thawTimer)
+  thaw(self)
   const window = self.extensions.size > 0 ? 500 : plan.externalExtension === true ? 300 : 0
   if (window === 0) return kill(self)
   log("SIGTERM")
   signal(self, "SIGTERM")
-  const timer = setTimeout(() => kill(self), window)
+  const timer = setTimeout(() => kill(self), window + killDelay())
   self.child.on("close", () => clearTimeout(timer))
 }
 
@@ -293,9 +299,9 @@ const serveRuntime = (
   response: ServerResponse
 ): void => {
   if (method === "GET" && path === "invocation/next") {
-    self.asked = true
+    self.hasRequestedInvocation = true
     log("runtime next")
-    // A request that is given up is no request.
+    // A request that is given up gets no invocation.
     response.on("close", () => {
       const at = self.waiting.indexOf(response)
       if (at !== -1) self.waiting.splice(at, 1)
@@ -337,7 +343,7 @@ const serveExtensions = (
     }
     const events = (parse(text) as { readonly events?: ReadonlyArray<string> }).events ?? []
     if (name === "") return refused(400, "Extension.InvalidExtensionName", "Invalid extension name")
-    if (plan.refuseRegistration === true || self.asked) {
+    if (plan.refuseRegistration === true || self.hasRequestedInvocation) {
       return refused(403, "Extension.RegistrationClosed", "Extension registration closed already")
     }
     if ([...self.extensions.values()].some((extension) => extension.name === name)) {
@@ -402,6 +408,7 @@ process.on("message", (command: Command) => {
         key: command.key,
         id: randomUUID(),
         event: JSON.stringify(command.event ?? {}),
+        frozenFor: command.frozenFor,
         handedOut: 0,
         answered: false,
         over: false,
@@ -409,6 +416,10 @@ process.on("message", (command: Command) => {
       })
       return advance()
     }
+    case "signal":
+      return environment === undefined ? undefined : signal(environment, command.signal)
+    case "synchronize":
+      return send({ type: "synchronized", key: command.key })
     case "shutdown":
       return shutdown()
   }

@@ -1,4 +1,4 @@
-/** The function that `emulator.test.ts` runs, under a runtime client. */
+/** The function that `emulator.io.test.ts` runs under a runtime client. */
 import * as Lambda from "effect-threadstats/Lambda"
 import * as LambdaExtension from "effect-threadstats/LambdaExtension"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Work from "./work.js"
 
 interface Event extends Work.Event {
-  /** Recorded when the invocation has its result; with a flush after it, while that is under way. */
+  /** Name of a distribution that is recorded after the result: at once, or during a flush after the response. */
   readonly afterwards?: string
 }
 
@@ -14,6 +14,7 @@ let client: ThreadStats.ThreadStats["Type"]
 
 const invocation = Lambda.makeHandler({
   flush: process.env["FLUSH"] === "after-response" ? LambdaExtension.afterResponse : "before-response",
+  deadlineMargin: Work.deadlineMargin,
   handler: (event: Event) =>
     Effect.gen(function*() {
       client = yield* ThreadStats.ThreadStats

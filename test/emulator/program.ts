@@ -1,4 +1,4 @@
-/** A function with a runtime of its own, for the events of `function.ts`. */
+/** A function with the library's own runtime, for the events of `function.ts`. */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as LambdaRuntime from "effect-threadstats/LambdaRuntime"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
@@ -6,11 +6,12 @@ import * as Effect from "effect/Effect"
 import * as Work from "./work.js"
 
 interface Event extends Work.Event {
-  /** Recorded while the flush of this invocation is under way, if the intake takes its time. */
+  /** Name of a distribution that is recorded during the flush of this invocation, if the intake answers slowly. */
   readonly afterwards?: string
 }
 
 NodeRuntime.runMain(LambdaRuntime.run({
+  deadlineMargin: Work.deadlineMargin,
   handler: (event: Event) =>
     Effect.gen(function*() {
       const client = yield* ThreadStats.ThreadStats

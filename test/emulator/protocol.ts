@@ -1,68 +1,71 @@
-/** What the emulator and who started it say to each other over IPC. */
+/** Messages between the emulator's process and its parent, over IPC. */
 
 export interface Plan {
-  /** The command line of the function's process. */
+  /** Command line of the function's process. */
   readonly command: ReadonlyArray<string>
-  /** Beside the environment variables that Lambda sets. */
+  /** Environment variables besides those that Lambda sets. */
   readonly variables?: Readonly<Record<string, string>> | undefined
-  /** What an invocation may take, in milliseconds. Default: 3,000. */
+  /** Time limit of an invocation, in milliseconds. Default: 3,000. */
   readonly timeout?: number | undefined
-  /** What initialising may take, in milliseconds. Default: 10,000. */
+  /** Time limit of the initialization, in milliseconds. Default: 10,000. */
   readonly initTimeout?: number | undefined
-  /** In MB. Default: 128. */
+  /** Milliseconds between a limit and the SIGKILL that it causes, if a busy machine must not decide a test. Default: 0. */
+  readonly killDelay?: number | undefined
+  /** Memory of the function, in MB. Default: 128. */
   readonly memory?: number | undefined
-  /** Of a Managed Instance: how many invocations run at a time. */
+  /** Number of concurrent invocations of a Managed Instance. */
   readonly concurrency?: number | undefined
-  /** Whether there is an external extension, which gets the process a SIGTERM. */
+  /** True if an external extension exists: the process then gets a SIGTERM. */
   readonly externalExtension?: boolean | undefined
-  /** Whether registration is refused from the start. */
+  /** True if every registration is refused. */
   readonly refuseRegistration?: boolean | undefined
 }
 
 export type Command =
   | { readonly type: "start"; readonly plan: Plan }
-  | { readonly type: "invoke"; readonly key: number; readonly event: unknown }
+  /** `frozenFor`: milliseconds that the environment is frozen before it gets the invocation. */
+  | { readonly type: "invoke"; readonly key: number; readonly event: unknown; readonly frozenFor: number }
+  /** Sends a signal to the function's process. */
+  | { readonly type: "signal"; readonly signal: NodeJS.Signals }
+  /** Answered with `synchronized`, after all messages of the emulator so far. */
+  | { readonly type: "synchronize"; readonly key: number }
   | { readonly type: "shutdown" }
 
-/** What became of an invocation, as its caller sees it. */
+/** Outcome of an invocation for its caller. */
 export interface Outcome {
   readonly requestId: string
-  /** `exit`: the process ended first. */
+  /** `exit`: the process ended before it answered. */
   readonly status: "response" | "error" | "timeout" | "exit"
-  /** What was posted, parsed if it is JSON. */
+  /** The posted body, parsed if it is JSON. */
   readonly payload: unknown
-  /** Milliseconds from when the event was handed out until the answer was there in full. */
-  readonly responseTime: number
 }
 
-/** An invocation that is over: the environment may freeze, or is gone. */
+/** Report of an invocation that is over: the environment may freeze, or has ended. */
 export interface Report {
   readonly requestId: string
-  /** Milliseconds from when the event was handed out: what is billed, the time after the response included. */
+  /** Billed milliseconds: from the handing out of the event to the end of the work after the response. */
   readonly duration: number
   readonly timedOut: boolean
 }
 
-/** How the function's process ended. */
+/** End of the function's process. */
 export interface Ended {
   readonly code: number | null
   readonly signal: string | null
-  /** Whether the emulator sent SIGKILL. */
+  /** True if the emulator sent SIGKILL. */
   readonly killed: boolean
-  /** Milliseconds from the start of the shutdown; undefined where there was none. */
-  readonly shutdownTime: number | undefined
 }
 
-/** One thing that happened; `at` is in milliseconds since the epoch. */
+/** One event of the environment; `at` is in milliseconds since the epoch, by the emulator's clock. */
 export interface Entry {
   readonly at: number
-  readonly what:
+  readonly kind:
     | "spawn"
     | "register"
     | "register refused"
     | "runtime next"
     | "extension next"
-    | "initialised"
+    | "initialized"
     | "init error"
     | "invoke"
     | "INVOKE"
@@ -84,4 +87,5 @@ export type Message =
   | { readonly type: "log"; readonly entry: Entry }
   | { readonly type: "outcome"; readonly key: number; readonly outcome: Outcome }
   | { readonly type: "report"; readonly key: number; readonly report: Report }
+  | { readonly type: "synchronized"; readonly key: number }
   | { readonly type: "ended"; readonly ended: Ended }

@@ -1,10 +1,10 @@
 /**
- * A runtime client as AWS's for Node.js: loads the module that its first argument names, takes invocations, posts what the
- * handler's promise settles with, and asks for the next one at once. The second argument is the handler's name. A handler
- * that carries the mark for it streams its response.
+ * A runtime client like AWS's for Node.js. It loads the module that its first argument names, takes invocations, posts the result
+ * or the error of the handler's promise, and requests the next invocation at once. The second argument is the handler's name. A
+ * handler with the mark for streaming streams its response.
  *
- * On a Managed Instance it takes several at a time, in one process: in as many worker threads as it is told to have, each with
- * the function's module to itself, or in the main thread.
+ * On a Managed Instance it takes several invocations at a time: in the main thread, or in the worker threads of
+ * `AWS_LAMBDA_NODEJS_WORKER_COUNT`, each with an instance of the function's module.
  */
 import * as Http from "node:http"
 import { isMainThread, Worker } from "node:worker_threads"
@@ -65,10 +65,10 @@ const streamed = (handler: Handler, path: string, event: unknown, context: unkno
   return handler(event, response, context).then(
     () => answer,
     (error) => {
-      const told = report(error)
+      const reported = report(error)
       request.addTrailers([
-        [errorType, told.errorType],
-        [errorBody, Buffer.from(JSON.stringify(told)).toString("base64")]
+        [errorType, reported.errorType],
+        [errorBody, Buffer.from(JSON.stringify(reported)).toString("base64")]
       ])
       request.end()
       return answer

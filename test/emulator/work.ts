@@ -1,23 +1,22 @@
-/** What the functions of this folder do with an event. */
+/** The handler that the functions of this folder share. */
 import * as Lambda from "effect-threadstats/Lambda"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
 import * as Effect from "effect/Effect"
 import { threadId } from "node:worker_threads"
+import { nextTurn } from "../support/wait.js"
 
 export interface Event {
-  /** Recorded as a distribution. */
+  /** Name of the distribution that is recorded. */
   readonly record: string
-  /** How often `turns` is counted, with the record and the request as tags, while other invocations have theirs. */
+  /** Number of times that the counter `turns` is incremented, with record and request as tags, between those of other invocations. */
   readonly turns?: number
-  /** Milliseconds between recording and the result. */
-  readonly wait?: number
-  /** How many invocations must be under way in this thread before there is a result. */
+  /** Number of invocations of this thread that must be under way before the result. */
   readonly together?: number
-  /** How many invocations must have begun after it in this thread before there is a result. */
+  /** Number of invocations of this thread that must have begun after this one before the result. */
   readonly outlived?: number
-  /** Whether there is never a result. */
-  readonly hang?: boolean
-  /** Recorded when SIGTERM arrives. */
+  /** `SIGUSR2`: the result comes after that signal. `never`: the handler never ends and cannot be interrupted. */
+  readonly until?: "SIGUSR2" | "never"
+  /** Name of a distribution that is recorded when SIGTERM arrives. */
   readonly atTheEnd?: string
 }
 
@@ -28,31 +27,61 @@ export interface Result {
   readonly thread: number
 }
 
-/** Milliseconds after the result at which a flush has taken what there was, and waits for the intake's answer. */
+/** Milliseconds after the result: a flush to an intake that takes longer is then under way. */
 export const duringTheFlush = 50
+
+/** Margin before the deadline, in milliseconds; undefined for the default. */
+export const deadlineMargin = process.env["DEADLINE_MARGIN"] === undefined
+  ? undefined
+  : Number(process.env["DEADLINE_MARGIN"])
+
+const signaled = new Promise<void>((resolve) => {
+  process.once("SIGUSR2", () => resolve())
+})
 
 let begun = 0
 let underWay = 0
 let most = 0
+const watchers = new Set<() => void>()
 
-export const work = ({ atTheEnd, hang, outlived, record, together, turns, wait }: Event) =>
+/** Waits until the condition holds. The begin of each invocation evaluates it again. */
+const until = (holds: () => boolean): Effect.Effect<void> =>
+  Effect.async((resume) => {
+    const watch = () => {
+      if (!holds()) return
+      watchers.delete(watch)
+      resume(Effect.void)
+    }
+    watchers.add(watch)
+    watch()
+  })
+
+const begin = (): number => {
+  begun++
+  underWay++
+  most = Math.max(most, underWay)
+  const number = begun
+  for (const watch of watchers) watch()
+  return number
+}
+
+export const work = (event: Event) =>
   Effect.gen(function*() {
     const client = yield* ThreadStats.ThreadStats
     const { awsRequestId: request } = yield* Lambda.LambdaContext
+    const { atTheEnd, outlived = 0, record, together = 1, turns = 0 } = event
     if (atTheEnd !== undefined) process.prependOnceListener("SIGTERM", () => client.unsafeDistribution(atTheEnd, 1))
     yield* client.distribution(record, 1)
-    const number = ++begun
-    underWay++
-    if (hang === true) yield* Effect.uninterruptible(Effect.never)
-    most = Math.max(most, underWay)
-    yield* Effect.sleep(5).pipe(Effect.repeat({ while: () => most < (together ?? 1) }))
-    for (let turn = 0; turn < (turns ?? 0); turn++) {
+    const number = begin()
+    if (event.until === "never") yield* Effect.uninterruptible(Effect.never)
+    if (event.until === "SIGUSR2") yield* Effect.promise(() => signaled)
+    yield* until(() => most >= together)
+    for (let turn = 0; turn < turns; turn++) {
       const { awsRequestId } = yield* Lambda.LambdaContext
       yield* ThreadStats.increment("turns", 1, { tags: { record, request: awsRequestId } })
-      yield* Effect.sleep(1 + turn % 3)
+      yield* nextTurn
     }
-    yield* Effect.sleep(wait ?? 0)
-    yield* Effect.sleep(5).pipe(Effect.repeat({ while: () => begun < number + (outlived ?? 0) }))
+    yield* until(() => begun >= number + outlived)
     underWay--
     return { recorded: record, request, process: process.pid, thread: threadId } satisfies Result
   })

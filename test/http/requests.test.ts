@@ -1,14 +1,19 @@
-import { NodeHttpClient } from "@effect/platform-node"
-import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Redacted, TestClock } from "effect"
+import { assert, describe } from "@effect/vitest"
+import { Effect, Redacted, TestClock } from "effect"
 import { LocalIntake, ThreadStats } from "effect-threadstats"
 import type { ThreadStatsConfig } from "effect-threadstats"
+import { inflateSync } from "node:zlib"
+import packageJson from "../../package.json" with { type: "json" }
 import wire from "../fixtures/wire.json" with { type: "json" }
-import { layerIntake } from "../support/intake.js"
+import { layerInProcess } from "../support/intake.js"
+import { sweepKeys } from "../support/keySweep.js"
+import { connectAgentsTo } from "../support/memoryNetwork.js"
+
+const it = sweepKeys(wire.plain[0]!.headers["dd-api-key"], wire.compressed[0]!.headers["dd-api-key"])
 
 const at = { timestamp: 1_700_000_003_000 }
 
-/** The calls whose requests by the reference are in the fixture. */
+/** The calls of the fixture, which has the requests that the reference sent for them. */
 const calls = Effect.gen(function*() {
   yield* ThreadStats.increment("page.views", 2, { ...at, tags: ["page:home"] })
   yield* ThreadStats.increment("page.views", 1, { ...at, tags: ["page:home"] })
@@ -38,63 +43,98 @@ interface Body {
   readonly [field: string]: unknown
 }
 
-/** Absent equals null, null tags equal none, and tags are a set. */
-const plain = (item: { readonly [field: string]: unknown }) =>
+/** Removes null fields and empty lists, which the reference sends and this client omits. */
+const withoutEmpty = (item: { readonly [field: string]: unknown }) =>
   Object.fromEntries(
     Object.entries(item).filter(([, value]) => value !== null && !(Array.isArray(value) && value.length === 0))
   )
 
-/** An event without a date is dated when it is recorded: a deliberate difference (docs/parity.md). */
+/** The time of the recording, which an event without a date gets: a deliberate difference (docs/parity.md). */
 const now = 1_700_000_020
-const normal = (body: Body) =>
-  body.series === undefined ? plain({ date_happened: now, ...body }) : body.series.map((item) => plain(item))
+const normalize = (body: Body) =>
+  body.series === undefined
+    ? withoutEmpty({ date_happened: now, ...body })
+    : body.series.map((item) => withoutEmpty(item))
 
 const variants: ReadonlyArray<readonly ["plain" | "compressed", ThreadStatsConfig.Options]> = [
   ["plain", { namespace: "myapp", constantTags: ["team:x"], compress: false }],
   ["compressed", { compress: true }]
 ]
 
-describe("the requests of a client", () => {
+interface SentRequest {
+  readonly method: string
+  readonly path: string
+  readonly headers: { readonly [name: string]: string | ReadonlyArray<string> | undefined }
+  readonly body: unknown
+}
+
+const assertEqual = (actual: ReadonlyArray<SentRequest>, expected: typeof wire.plain | typeof wire.compressed) => {
+  assert.strictEqual(actual.length, expected.length)
+  for (const path of new Set(expected.map((request) => request.path))) {
+    const requests = actual.filter((request) => request.path === path)
+    const ofReference = expected.filter((request) => request.path === path)
+    assert.strictEqual(requests.length, ofReference.length, path)
+    for (const [i, request] of ofReference.entries()) {
+      const { body, headers, method } = requests[i]!
+      assert.deepStrictEqual(normalize(body as Body), normalize(request.body as Body))
+      assert.strictEqual(method, request.method)
+      assert.strictEqual(headers["content-type"], request.headers["content-type"])
+      assert.strictEqual(
+        headers["content-encoding"],
+        (request.headers as { readonly [header: string]: string })["content-encoding"]
+      )
+      assert.strictEqual(headers["user-agent"], `effect-threadstats/${packageJson.version}`)
+    }
+  }
+}
+
+/** Records the calls of the fixture, and flushes. */
+const flushCalls = Effect.gen(function*() {
+  yield* calls
+  const receipt = yield* ThreadStats.flush()
+  assert.deepStrictEqual(receipt.errors, [])
+  assert.deepInclude(yield* ThreadStats.stats, { contexts: 0, payloads: 4 })
+})
+
+describe("HTTP requests of a client", () => {
   for (const [name, options] of variants) {
     const key = wire[name][0]!.headers["dd-api-key"]
-    it.scoped(`equal those of the reference (${name})`, () =>
+    const optionsFor = (apiUrl: string): ThreadStatsConfig.Options => ({
+      ...options,
+      host: "web-1",
+      apiUrl,
+      apiKey: Redacted.make(key),
+      periodicFlush: false
+    })
+
+    it.effect(`equal the ${name} requests of the reference, and the local intake accepts them`, () =>
       Effect.gen(function*() {
         const intake = yield* LocalIntake.LocalIntake
         yield* TestClock.setTime(now * 1000)
-        yield* Effect.gen(function*() {
-          yield* calls
-          const receipt = yield* ThreadStats.flush()
-          assert.deepStrictEqual(receipt.errors, [])
-          assert.deepInclude(yield* ThreadStats.stats, { contexts: 0, payloads: 4 })
-        }).pipe(
-          Effect.provide(
-            ThreadStats.layerHttpWith({
-              ...options,
-              host: "web-1",
-              apiUrl: intake.url,
-              apiKey: Redacted.make(key),
-              periodicFlush: false
-            }).pipe(Layer.provide(NodeHttpClient.layer))
-          )
-        )
+        yield* Effect.provide(flushCalls, ThreadStats.layerHttpWith(optionsFor(intake.url)))
         const requests = yield* intake.requests
-        const byPath = (path: string) => requests.filter((request) => request.path === path)
-        assert.strictEqual(requests.length, wire[name].length)
-        for (const path of new Set(wire[name].map((request) => request.path))) {
-          const expected = wire[name].filter((request) => request.path === path)
-          const got = byPath(path)
-          assert.strictEqual(got.length, expected.length, path)
-          for (const [i, request] of expected.entries()) {
-            assert.deepStrictEqual(normal(got[i]!.body as Body), normal(request.body as Body))
-            assert.strictEqual(got[i]!.method, request.method)
-            assert.strictEqual(got[i]!.headers["content-type"], request.headers["content-type"])
-            assert.strictEqual(
-              got[i]!.headers["content-encoding"],
-              (request.headers as { readonly [header: string]: string })["content-encoding"]
-            )
-          }
-        }
+        assertEqual(requests, wire[name])
+        // The intake accepts no other key.
         assert.isTrue(requests.every(({ status }) => status === 202))
-      }).pipe(Effect.provide(layerIntake({ apiKey: Redacted.make(key) }))))
+      }).pipe(Effect.provide(layerInProcess({ apiKey: Redacted.make(key) }))))
+
+    it.scoped(`equal the ${name} requests of the reference over node:http`, () =>
+      Effect.gen(function*() {
+        const requests: Array<SentRequest> = []
+        yield* connectAgentsTo((request, response) => {
+          const parts: Array<Uint8Array> = []
+          request.on("data", (part: Uint8Array) => parts.push(part)).on("end", () => {
+            const bytes = Buffer.concat(parts)
+            const { headers, method, url } = request
+            const text = headers["content-encoding"] === "deflate" ? inflateSync(bytes) : bytes
+            requests.push({ method: method!, path: url!, headers, body: JSON.parse(text.toString()) })
+            response.writeHead(202).end("{}")
+          })
+        })
+        yield* TestClock.setTime(now * 1000)
+        yield* Effect.provide(flushCalls, ThreadStats.layerNodeWith(optionsFor("http://intake.memory")))
+        assertEqual(requests, wire[name])
+        for (const { headers } of requests) assert.strictEqual(headers["dd-api-key"], key)
+      }))
   }
 })

@@ -1,16 +1,17 @@
-// not by the name of the package, which would load the eight thousand files of its v2, too
+// By path: the name of the package would load the eight thousand files of its v2, too.
 import * as client from "@datadog/datadog-api-client/dist/packages/datadog-api-client-common/index.js"
 import * as v1 from "@datadog/datadog-api-client/dist/packages/datadog-api-client-v1/index.js"
 import { NodeHttpClient } from "@effect/platform-node"
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import { Data, Effect, Layer, Redacted } from "effect"
 import { HttpReporter, LocalIntake, Reporter } from "effect-threadstats"
 import type { Event, Series } from "effect-threadstats"
 import { layerIntake } from "../support/intake.js"
+import { apiKey as key, sweepKeys } from "../support/keySweep.js"
 
-const key = "0123456789abcdef"
+const it = sweepKeys(key)
 
-/** Datadog's own client, pointed at the intake. Without a key it sends none. */
+/** Datadog's own client, which sends to the intake. It sends no header if the key is empty. */
 const vendor = (apiKey = key) =>
   Effect.map(LocalIntake.LocalIntake, ({ url }) => {
     const configuration = client.createConfiguration({ serverIndex: 1, authMethods: { apiKeyAuth: apiKey } })
@@ -22,7 +23,7 @@ const vendor = (apiKey = key) =>
     }
   })
 
-/** The reporter of this library, pointed at the intake. */
+/** The reporter of this library, which sends to the intake. */
 const ours = (options: { readonly apiKey?: string; readonly compress?: boolean } = {}) =>
   Effect.flatMap(LocalIntake.LocalIntake, ({ url }) =>
     Effect.provide(
@@ -36,7 +37,7 @@ const ours = (options: { readonly apiKey?: string; readonly compress?: boolean }
 
 class Refused extends Data.TaggedError("Refused")<{ readonly code: number; readonly body: unknown }> {}
 
-/** What the vendor's client makes of a refusal; anything else that it throws is a defect. */
+/** Returns the refusal that Datadog's client throws. Anything else that it throws is a defect. */
 const refusal = (send: () => Promise<unknown>) =>
   Effect.tryPromise({
     try: send,
@@ -123,8 +124,8 @@ const vendorEvent = (text: string = event.text): v1.EventCreateRequest => ({
   tags: [...event.tags]
 })
 
-/** What was accepted since the last look, and how each request was answered. */
-const look = Effect.gen(function*() {
+/** Returns everything accepted since the last call, and the status of each request. */
+const takeAccepted = Effect.gen(function*() {
   const intake = yield* LocalIntake.LocalIntake
   const { distributions, events, requests, series } = yield* Effect.all({
     series: intake.series,
@@ -136,9 +137,9 @@ const look = Effect.gen(function*() {
   return { accepted: { series, distributions, events }, answers: requests.map(({ path, status }) => [path, status]) }
 })
 
-describe("the vendor's client and ours are accepted alike", () => {
+describe("HttpReporter and Datadog's own client", () => {
   for (const [contentEncoding, compress] of [[undefined, false], ["deflate", true], ["gzip", true]] as const) {
-    it.effect(`series (${contentEncoding ?? "not packed"})`, () =>
+    it.effect(`send equal series when the encoding is ${contentEncoding ?? "identity"}`, () =>
       Effect.gen(function*() {
         const { metrics } = yield* vendor()
         const reply = yield* Effect.promise(() =>
@@ -148,16 +149,16 @@ describe("the vendor's client and ours are accepted alike", () => {
           })
         )
         assert.deepStrictEqual({ ...reply }, { status: "ok" })
-        const theirs = yield* look
+        const theirs = yield* takeAccepted
         yield* Effect.flatMap(ours({ compress }), (reporter) => reporter.flushMetrics(series))
-        assert.deepStrictEqual(theirs, yield* look)
+        assert.deepStrictEqual(theirs, yield* takeAccepted)
         assert.deepStrictEqual<unknown>(theirs.accepted.series, series)
         assert.deepStrictEqual(theirs.answers, [["/api/v1/series", 202]])
       }).pipe(Effect.provide(layerIntake({ apiKey: Redacted.make(key) }))))
   }
 
   for (const compress of [false, true]) {
-    it.effect(`distribution points (${compress ? "deflate" : "not packed"})`, () =>
+    it.effect(`send equal distribution points when the encoding is ${compress ? "deflate" : "identity"}`, () =>
       Effect.gen(function*() {
         const { metrics } = yield* vendor()
         const reply = yield* Effect.promise(() =>
@@ -167,10 +168,10 @@ describe("the vendor's client and ours are accepted alike", () => {
           })
         )
         assert.deepStrictEqual({ ...reply }, { status: "ok" })
-        const theirs = yield* look
+        const theirs = yield* takeAccepted
         yield* Effect.flatMap(ours({ compress }), (reporter) => reporter.flushDistributions(distributions))
-        const own = yield* look
-        // ours sends the interval too, which the vendor's form has no field for
+        const own = yield* takeAccepted
+        // The reporter sends the interval too, which the form of Datadog's client does not have.
         const shared = own.accepted.distributions.map(({ interval, ...rest }) => {
           assert.strictEqual(interval, 10)
           return rest
@@ -181,7 +182,7 @@ describe("the vendor's client and ours are accepted alike", () => {
       }).pipe(Effect.provide(layerIntake({ apiKey: Redacted.make(key) }))))
   }
 
-  it.effect("events, and the vendor's client reads the answer", () =>
+  it.effect("send equal events, and Datadog's client decodes the answer of the intake", () =>
     Effect.gen(function*() {
       const { events } = yield* vendor()
       const reply = yield* Effect.promise(() => events.createEvent({ body: vendorEvent() }))
@@ -196,27 +197,27 @@ describe("the vendor's client and ours are accepted alike", () => {
         tags: ["v:42"]
       })
       assert.match(reply.event?.idStr ?? "", /^\d{19}$/)
-      const theirs = yield* look
+      const theirs = yield* takeAccepted
       yield* Effect.flatMap(ours(), (reporter) => reporter.flushEvents([event]))
-      assert.deepStrictEqual(theirs, yield* look)
+      assert.deepStrictEqual(theirs, yield* takeAccepted)
       assert.deepStrictEqual(theirs.accepted.events, [event])
       assert.deepStrictEqual(theirs.answers, [["/api/v1/events", 202]])
     }).pipe(Effect.provide(layerIntake({ apiKey: Redacted.make(key) }))))
 
-  it.effect("a look whether the key is good", () =>
+  it.effect("send equal requests to validate the key", () =>
     Effect.gen(function*() {
       const { authentication } = yield* vendor()
       assert.deepStrictEqual({ ...yield* Effect.promise(() => authentication.validate()) }, { valid: true })
-      const theirs = yield* look
+      const theirs = yield* takeAccepted
       yield* Effect.flatMap(ours(), (reporter) => reporter.warm)
-      assert.deepStrictEqual(theirs, yield* look)
+      assert.deepStrictEqual(theirs, yield* takeAccepted)
       assert.deepStrictEqual(theirs.answers, [["/api/v1/validate", 200]])
     }).pipe(Effect.provide(layerIntake({ apiKey: Redacted.make(key) }))))
 })
 
 const nothing = { series: [], distributions: [], events: [] }
 
-/** Both were refused, with the same status and reason, and each read them out of the answer. */
+/** Checks that both clients read the same status and reason from the refusal. */
 const assertAlike = (refused: Refused, error: Reporter.ReporterError, status: number, reason: RegExp) => {
   assert.deepStrictEqual([refused.code, error.status], [status, status])
   assert.instanceOf(refused.body, v1.APIErrorResponse)
@@ -227,13 +228,13 @@ const assertAlike = (refused: Refused, error: Reporter.ReporterError, status: nu
 }
 
 const assertRefused = (path: string, status: number) =>
-  Effect.map(look, ({ accepted, answers }) => {
+  Effect.map(takeAccepted, ({ accepted, answers }) => {
     assert.deepStrictEqual(accepted, nothing)
     assert.deepStrictEqual(answers, [[path, status], [path, status]])
   })
 
-describe("the vendor's client and ours are refused alike", () => {
-  it.effect("403 for a wrong key", () =>
+describe("HttpReporter and Datadog's own client when the intake refuses", () => {
+  it.effect("read 403 when the key is wrong", () =>
     Effect.gen(function*() {
       const { authentication, events, metrics } = yield* vendor("wrong")
       const reporter = yield* ours({ apiKey: "wrong" })
@@ -257,7 +258,7 @@ describe("the vendor's client and ours are refused alike", () => {
         reporter.flushDistributions(distributions)
       )
 
-      // the vendor's client knows no 403 here, and shows the answer as text
+      // Datadog's client does not expect 403 here, and returns the answer as text.
       const refused = yield* refusal(() => events.createEvent({ body: vendorEvent() }))
       const error = yield* Effect.flip(reporter.flushEvents([event]))
       assert.deepStrictEqual([refused.code, error.status], [403, 403])
@@ -269,7 +270,7 @@ describe("the vendor's client and ours are refused alike", () => {
       yield* assertRefused("/api/v1/validate", 403)
     }).pipe(Effect.provide(layerIntake({ apiKey: Redacted.make(key) }))))
 
-  it.effect("403 without a key, which ours does not even send", () =>
+  it.effect("read 403 when Datadog's client sends no key; the reporter fails to build without one", () =>
     Effect.gen(function*() {
       const { authentication, metrics } = yield* vendor("")
       for (
@@ -284,11 +285,11 @@ describe("the vendor's client and ours are refused alike", () => {
         assert.instanceOf(body, v1.APIErrorResponse)
         assert.deepStrictEqual(body.errors, ["API key required"])
       }
-      assert.deepStrictEqual((yield* look).accepted, nothing)
+      assert.deepStrictEqual((yield* takeAccepted).accepted, nothing)
       assert.strictEqual((yield* Effect.flip(ours({ apiKey: "" })))._op, "InvalidData")
     }).pipe(Effect.provide(layerIntake())))
 
-  it.effect("400 for a series of a wrong type", () =>
+  it.effect("read 400 when the type of a series is invalid", () =>
     Effect.gen(function*() {
       const { metrics } = yield* vendor()
       const wrong = series.slice(0, 1).map((item) => ({ ...item, type: "histogram" as "gauge" }))
@@ -299,7 +300,7 @@ describe("the vendor's client and ours are refused alike", () => {
       yield* assertRefused("/api/v1/series", 400)
     }).pipe(Effect.provide(layerIntake())))
 
-  it.effect("400 for a point, or a distribution's value, that is no number", () =>
+  it.effect("read 400 when a point or a value of a distribution is not a number", () =>
     Effect.gen(function*() {
       const { metrics } = yield* vendor()
       const reporter = yield* ours()
@@ -315,7 +316,7 @@ describe("the vendor's client and ours are refused alike", () => {
       yield* assertRefused("/api/v1/distribution_points", 400)
     }).pipe(Effect.provide(layerIntake())))
 
-  it.effect("400 for an event with too long a text", () =>
+  it.effect("read 400 when the text of an event is too long", () =>
     Effect.gen(function*() {
       const text = "x".repeat(4001)
       const { events } = yield* vendor()
@@ -327,7 +328,7 @@ describe("the vendor's client and ours are refused alike", () => {
       yield* assertRefused("/api/v1/events", 400)
     }).pipe(Effect.provide(layerIntake())))
 
-  it.effect("413 for a body over the limit", () =>
+  it.effect("read 413 when the body exceeds the limit", () =>
     Effect.gen(function*() {
       const one = series.slice(0, 1)
       const { metrics } = yield* vendor()

@@ -6,6 +6,8 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import * as TestClock from "effect/TestClock"
+import * as TestServices from "effect/TestServices"
 import {
   installed,
   layerRelay,
@@ -16,11 +18,12 @@ import {
   Victoria
 } from "../support/victoria.js"
 
-if (!installed) console.log(notInstalled)
+// Directly to the stream: the runner hides console output of skipped suites.
+if (!installed) process.stderr.write(`${notInstalled}\n`)
 
 /**
- * A host on every series is not for show: this VictoriaMetrics reuses the memory of earlier requests without clearing
- * it, so that a series without a host may get another one's.
+ * Attaches a host to every series. This VictoriaMetrics does not clear the memory of earlier requests, and gives a series without
+ * a host another one's.
  */
 const client = (origin: string, options: Options = {}) =>
   ThreadStats.layerHttpWith({
@@ -30,14 +33,12 @@ const client = (origin: string, options: Options = {}) =>
     attachHost: true,
     constantTags: ["env:test"],
     periodicFlush: false,
-    flushTimeout: "20 seconds",
-    requestTimeout: "20 seconds",
     ...options
   }).pipe(Layer.provide(HttpReporter.layerHttpClient), Layer.orDie)
 
 const interval = 10
 
-/** The start of the roll-up interval that many seconds ago, in seconds since the epoch. */
+/** Returns the start of the roll-up interval `ago` seconds ago, in seconds since the epoch. */
 const bucket = (ago: number) =>
   Effect.map(Clock.currentTimeMillis, (now) => (Math.floor(now / 1000 / interval) - ago / interval) * interval)
 
@@ -50,7 +51,7 @@ interface Call {
   readonly at: number
 }
 
-/** Records it somewhere within its interval. */
+/** Records every call at a time within its interval. */
 const record = (calls: ReadonlyArray<Call>) =>
   Effect.flatMap(ThreadStats.ThreadStats, (stats) =>
     Effect.forEach(
@@ -59,7 +60,7 @@ const record = (calls: ReadonlyArray<Call>) =>
       { discard: true }
     ))
 
-/** What VictoriaMetrics makes of a tag. */
+/** Returns the label that VictoriaMetrics stores for a tag. */
 const labelOf = (tag: string): readonly [string, string] => {
   const colon = tag.indexOf(":")
   return colon < 0 ? [tag, "no_label_value"] : [tag.slice(0, colon), tag.slice(colon + 1)]
@@ -68,7 +69,7 @@ const labelOf = (tag: string): readonly [string, string] => {
 const keyOf = (name: string, labels: Readonly<Record<string, string>>, timestamp: number) =>
   JSON.stringify([name, Object.entries(labels).sort(), timestamp])
 
-/** The recorded totals, from the calls alone, by series and interval. */
+/** Computes the recorded totals from the calls, by series and interval. */
 const totalsOf = (calls: ReadonlyArray<Call>): Map<string, number> => {
   const groups = new Map<string, Array<Call>>()
   for (const call of calls) {
@@ -80,29 +81,29 @@ const totalsOf = (calls: ReadonlyArray<Call>): Map<string, number> => {
     const [{ at, kind, name, tags }] = group as [Call]
     const labels = Object.fromEntries([...tags, "env:test", "host:web-1"].map(labelOf))
     const values = group.map(({ value }) => value)
-    const put = (suffix: string, total: number) => totals.set(keyOf(`${name}${suffix}`, labels, at), total)
+    const setTotal = (suffix: string, total: number) => totals.set(keyOf(`${name}${suffix}`, labels, at), total)
     const sum = values.reduce((a, b) => a + b, 0)
-    if (kind === "increment") put("", sum)
-    else if (kind === "gauge") put("", values.at(-1)!)
-    else if (kind === "set") put("", new Set(values).size)
+    if (kind === "increment") setTotal("", sum)
+    else if (kind === "gauge") setTotal("", values.at(-1)!)
+    else if (kind === "set") setTotal("", new Set(values).size)
     else {
       const sorted = values.toSorted((a, b) => a - b)
-      put(".min", sorted[0]!)
-      put(".max", sorted.at(-1)!)
-      put(".count", values.length)
-      put(".avg", sum / values.length)
-      // the smallest value that so many percent are not above; there are always a hundred of them here
+      setTotal(".min", sorted[0]!)
+      setTotal(".max", sorted.at(-1)!)
+      setTotal(".count", values.length)
+      setTotal(".avg", sum / values.length)
+      // The smallest value that is not below p percent of the hundred values.
       assert.strictEqual(values.length, 100)
-      for (const p of [75, 85, 95, 99]) put(`.${p}percentile`, sorted[p - 1]!)
+      for (const p of [75, 85, 95, 99]) setTotal(`.${p}percentile`, sorted[p - 1]!)
     }
   }
   return totals
 }
 
-/** A rate is what the server has of a counter, and of how many values a histogram got. */
+/** Converts the rate that the server stores for a counter, or for the count of a histogram, to a total. */
 const totalOf = ({ name, value }: Sample) => /\.(orders|count)$/.test(name) ? value * interval : value
 
-/** Every series and interval is there, none is more, and what is there adds up. The server rounds to 15 digits or so. */
+/** Checks that the server stores the recorded totals and nothing else. It rounds to about 15 digits. */
 const assertTotals = (samples: ReadonlyArray<Sample>, calls: ReadonlyArray<Call>) => {
   const expected = totalsOf(calls)
   const got = new Map(samples.map((sample) => [keyOf(sample.name, sample.labels, sample.timestamp), totalOf(sample)]))
@@ -111,7 +112,7 @@ const assertTotals = (samples: ReadonlyArray<Sample>, calls: ReadonlyArray<Call>
   for (const [key, total] of expected) assert.closeTo(got.get(key)!, total, 1e-12 * Math.max(1, Math.abs(total)), key)
 }
 
-/** The last value of each series and timestamp, as Datadog would keep it. */
+/** Returns the last value of each series and timestamp, which Datadog would keep. */
 const latest = (samples: ReadonlyArray<Sample>): ReadonlyArray<Sample> => {
   const last = new Map<string, { readonly arrival: number; readonly sample: Sample }>()
   for (const { labels: { arrival, ...labels }, ...rest } of samples) {
@@ -126,10 +127,10 @@ const latest = (samples: ReadonlyArray<Sample>): ReadonlyArray<Sample> => {
 
 const numbers = (n: number) => Array.from({ length: n }, (_, i) => i + 1)
 
-/** A number from 1 to 100 for each from 1 to 100, in no order. */
+/** Maps the numbers from 1 to 100 to themselves in another order. */
 const shuffled = (n: number) => 1 + n * 37 % 100
 
-/** One call, or a hundred for a histogram, of every kind. */
+/** Returns calls of every kind: one or a few, and a hundred for a histogram. */
 const oneOfEach = (at: number): ReadonlyArray<Call> => [
   { kind: "increment", name: "shop.orders", value: 3, tags: ["größe:straße", "名:値", "🚀:é", "urgent"], at },
   { kind: "increment", name: "shop.orders", value: 0.5, tags: ["größe:straße", "名:値", "🚀:é", "urgent"], at },
@@ -155,12 +156,16 @@ const manyOrders = (count: number, at: number): ReadonlyArray<Call> =>
 
 const suite = describe.skipIf(!installed)
 
+/** Sets the test's clock to the time of the server. It stands still, so no limit of the client passes. */
+const useServerTime = Effect.flatMap(TestServices.provideLive(Clock.currentTimeMillis), TestClock.setTime)
+
 suite(installed ? "VictoriaMetrics" : `VictoriaMetrics (${notInstalled})`, () => {
   for (const compress of [true, false]) {
-    it.live(
-      `holds what was recorded, each value once (compression ${compress ? "on" : "off"})`,
+    it.effect(
+      `stores every recorded total once when compression is ${compress ? "on" : "off"}`,
       () =>
         Effect.gen(function*() {
+          yield* useServerTime
           const { origin, samples } = yield* Victoria
           const [older, old, open] = yield* Effect.all([bucket(600), bucket(60), bucket(0)])
           const rounds = [
@@ -170,7 +175,7 @@ suite(installed ? "VictoriaMetrics" : `VictoriaMetrics (${notInstalled})`, () =>
           ]
           const receipts = yield* Effect.forEach(rounds, (calls) => Effect.zipRight(record(calls), ThreadStats.flush()))
             .pipe(
-              // the layer's own last flush delivers these
+              // The last flush of the layer delivers these.
               Effect.zipLeft(record(oneOfEach(open))),
               Effect.provide(client(origin, { compress }))
             )
@@ -182,15 +187,15 @@ suite(installed ? "VictoriaMetrics" : `VictoriaMetrics (${notInstalled})`, () =>
           const stored = yield* samples
           assert.strictEqual(stored.length, totalsOf(calls).size)
           assertTotals(stored, calls)
-        }).pipe(Effect.provide(layerVictoria)),
-      60_000
+        }).pipe(Effect.provide(layerVictoria))
     )
   }
 
-  it.live(
-    "holds the totals when flushes fail, when an answer is lost, and when more comes for a sent interval",
+  it.effect(
+    "stores the totals when flushes fail, when an answer is lost, and when points fall into an interval that was sent",
     () =>
       Effect.gen(function*() {
+        yield* useServerTime
         const { samples } = yield* Victoria
         const { origin, script } = yield* Relay
         const [old, open] = yield* Effect.all([bucket(120), bucket(0)])
@@ -230,21 +235,21 @@ suite(installed ? "VictoriaMetrics" : `VictoriaMetrics (${notInstalled})`, () =>
 
         const stored = yield* samples
         assertTotals(latest(stored), rounds.flat())
-        // the totals of the open interval, in the order in which they arrived
+        // The totals in the order of their arrival.
         const history = (name: string) =>
           stored.filter((sample) => sample.name === name)
             .sort((a, b) => Number(a.labels["arrival"]) - Number(b.labels["arrival"]))
             .map((sample) => Math.round(totalOf(sample)))
         assert.deepStrictEqual(history("rare.orders"), [11, 111, 112, 122, 222])
         assert.deepStrictEqual(history("rare.level"), [3, 2, 1, 3, 2])
-      }).pipe(Effect.provide(Layer.provideMerge(layerRelay, layerVictoria))),
-    60_000
+      }).pipe(Effect.provide(Layer.provideMerge(layerRelay, layerVictoria)))
   )
 
-  it.live(
-    "has no route for distributions and events: they are dropped, counted and named, and series still arrive",
+  it.effect(
+    "stores series, and refuses distributions and events, which the client drops and counts",
     () =>
       Effect.gen(function*() {
+        yield* useServerTime
         const { origin, samples } = yield* Victoria
         const at = yield* bucket(0)
         yield* Effect.gen(function*() {
@@ -264,7 +269,6 @@ suite(installed ? "VictoriaMetrics" : `VictoriaMetrics (${notInstalled})`, () =>
           assert.deepInclude(stats.events, { held: 0, dropped: { Refused: 1 } })
         }).pipe(Effect.provide(client(origin)))
         assertTotals(yield* samples, oneOfEach(at))
-      }).pipe(Effect.provide(layerVictoria)),
-    60_000
+      }).pipe(Effect.provide(layerVictoria))
   )
 })

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
 import type { Verdict } from "../../src/internal/intakeFeed.js"
-import * as Judge from "../../src/internal/judge.js"
+import * as Validate from "../../src/internal/judge.js"
 import type { AcceptedDistribution, AcceptedSeries } from "../../src/LocalIntake.js"
 
 const now = 1_700_000_000_000
@@ -17,36 +17,36 @@ const series = (more: Partial<AcceptedSeries> = {}): AcceptedSeries => ({
   ...more
 })
 
-/** What is near the borders, as well as anything. */
+/** Arbitrary text, and text near the limits of what Datadog accepts. */
 const text = FastCheck.oneof(
   FastCheck.string({ unit: "binary", maxLength: 30 }),
   FastCheck.string({ unit: FastCheck.constantFrom(..."aZ9_:-./ é名🚀·"), maxLength: 30 })
 )
 
-describe("names", () => {
-  it("are left alone where Datadog takes them as they are", () => {
+describe("validation of names", () => {
+  it("leaves a name unchanged when Datadog accepts it", () => {
     for (const name of ["a", "shop.orders", "A_b.9", "a".repeat(200)]) {
-      assert.strictEqual(Judge.datadogName(name), name)
-      assert.deepStrictEqual(Judge.judgeName(name), [])
+      assert.strictEqual(Validate.datadogName(name), name)
+      assert.deepStrictEqual(Validate.judgeName(name), [])
     }
   })
 
-  it("are rewritten as documented", () => {
+  it("replaces each character that Datadog documents as invalid in a name", () => {
     for (
       const [name, known] of [["shop orders", "shop_orders"], ["shop.größe", "shop.gr__e"], ["a-b/c", "a_b_c"], [
         "a🚀",
         "a_"
       ]] as const
     ) {
-      const [verdict, ...rest] = Judge.judgeName(name)
-      assert.strictEqual(Judge.datadogName(name), known)
+      const [verdict, ...rest] = Validate.judgeName(name)
+      assert.strictEqual(Validate.datadogName(name), known)
       assert.deepStrictEqual(rest, [])
       assert.deepInclude(verdict, { outcome: "rewritten", code: "NameRewritten", metric: name })
       assert.include(verdict?.message, JSON.stringify(known))
     }
   })
 
-  it("that are too long, or begin with anything but a letter, are dropped", () => {
+  it("drops a name that is too long or does not begin with a letter", () => {
     for (
       const [name, ...expected] of [
         ["a".repeat(201), "NameTooLong"],
@@ -56,25 +56,25 @@ describe("names", () => {
         ["été", "NameStart", "NameRewritten"]
       ] as const
     ) {
-      const verdicts = Judge.judgeName(name)
+      const verdicts = Validate.judgeName(name)
       assert.deepStrictEqual(codes(verdicts), expected)
       assert.strictEqual(verdicts[0]?.outcome, "dropped")
-      assert.deepStrictEqual(Judge.judgeSeries(series({ metric: name }), now).points, [])
+      assert.deepStrictEqual(Validate.judgeSeries(series({ metric: name }), now).points, [])
     }
   })
 
-  it("become what Datadog takes, and stay it", () => {
+  it("rewrites any name to a valid one that stays unchanged when rewritten again", () => {
     FastCheck.assert(FastCheck.property(text, (name) => {
-      const known = Judge.datadogName(name)
+      const known = Validate.datadogName(name)
       assert.match(known, /^[A-Za-z0-9_.]*$/)
-      assert.strictEqual(Judge.datadogName(known), known)
-      assert.strictEqual(codes(Judge.judgeName(name)).includes("NameRewritten"), known !== name)
+      assert.strictEqual(Validate.datadogName(known), known)
+      assert.strictEqual(codes(Validate.judgeName(name)).includes("NameRewritten"), known !== name)
     }))
   })
 })
 
-describe("tags", () => {
-  it("are rewritten as documented", () => {
+describe("validation of tags", () => {
+  it("replaces each character that Datadog documents as invalid in a tag", () => {
     for (
       const [tag, known] of [
         ["env:test", "env:test"],
@@ -91,37 +91,37 @@ describe("tags", () => {
         ["url:http://a/b?c=d", "url:http://a/b_c_d"]
       ] as const
     ) {
-      assert.strictEqual(Judge.datadogTag(tag), known, tag)
-      const rewritten = Judge.judgeTags("m", [tag]).filter(({ code }) => code === "TagRewritten")
+      assert.strictEqual(Validate.datadogTag(tag), known, tag)
+      const rewritten = Validate.judgeTags("m", [tag]).filter(({ code }) => code === "TagRewritten")
       assert.lengthOf(rewritten, tag === known ? 0 : 1)
       if (tag !== known) assert.include(rewritten[0]?.message, JSON.stringify(known))
     }
   })
 
-  it("become what Datadog keeps, and stay it", () => {
+  it("rewrites any tag to a valid one that stays unchanged when rewritten again", () => {
     FastCheck.assert(FastCheck.property(text, (tag) => {
-      const known = Judge.datadogTag(tag)
+      const known = Validate.datadogTag(tag)
       assert.match(known, /^[\p{L}\p{M}\p{N}_\-:./]*$/u)
       assert.notMatch(known, /__|[_:]$/)
-      assert.strictEqual(Judge.datadogTag(known), known)
+      assert.strictEqual(Validate.datadogTag(known), known)
     }))
   })
 
-  it("that are too long, begin badly, or are too many, are worth a warning", () => {
+  it("warns of tags that are too long, do not begin with a letter, or exceed 100", () => {
     const many = Array.from({ length: 101 }, (_, i) => `t:${i}`)
-    assert.deepStrictEqual(Judge.judgeTags("m", many.slice(1)), [])
-    assert.deepStrictEqual(codes(Judge.judgeTags("m", many)), ["TooManyTags"])
-    assert.deepStrictEqual(codes(Judge.judgeTags("m", [`t:${"x".repeat(198)}`])), [])
-    assert.deepStrictEqual(codes(Judge.judgeTags("m", [`t:${"x".repeat(199)}`])), ["TagTooLong"])
-    assert.deepStrictEqual(codes(Judge.judgeTags("m", ["9:a"])), ["TagStart"])
-    assert.deepStrictEqual(codes(Judge.judgeTags("m", ["A", "A"])), ["TagRewritten"])
+    assert.deepStrictEqual(Validate.judgeTags("m", many.slice(1)), [])
+    assert.deepStrictEqual(codes(Validate.judgeTags("m", many)), ["TooManyTags"])
+    assert.deepStrictEqual(codes(Validate.judgeTags("m", [`t:${"x".repeat(198)}`])), [])
+    assert.deepStrictEqual(codes(Validate.judgeTags("m", [`t:${"x".repeat(199)}`])), ["TagTooLong"])
+    assert.deepStrictEqual(codes(Validate.judgeTags("m", ["9:a"])), ["TagStart"])
+    assert.deepStrictEqual(codes(Validate.judgeTags("m", ["A", "A"])), ["TagRewritten"])
   })
 })
 
-describe("times", () => {
-  it("are kept from an hour ago until in ten minutes, to the second", () => {
+describe("validation of times", () => {
+  it("keeps points from one hour ago to ten minutes ahead, to the second", () => {
     const at = [-3601, -3600, 0, 600, 601].map((offset): readonly [number, number] => [seconds + offset, 1])
-    const { points, verdicts } = Judge.judgeSeries(series({ points: at }), now)
+    const { points, verdicts } = Validate.judgeSeries(series({ points: at }), now)
     assert.deepStrictEqual(points, at.slice(1, 4))
     assert.deepStrictEqual(codes(verdicts), ["TooOld", "TooNew"])
     assert.isTrue(verdicts.every(({ outcome }) => outcome === "dropped"))
@@ -132,7 +132,7 @@ describe("times", () => {
     assert.match(verdicts[1]!.message, /the next 10 min: .*, in 10 min$/)
   })
 
-  it("part the points of a payload: each is kept or said to be dropped", () => {
+  it("keeps each point of a payload or count it as dropped", () => {
     const point = FastCheck.tuple(
       FastCheck.oneof(
         FastCheck.integer({ min: seconds - 5000, max: seconds + 2000 }),
@@ -143,8 +143,8 @@ describe("times", () => {
     FastCheck.assert(FastCheck.property(FastCheck.array(point, { maxLength: 20 }), (points) => {
       for (
         const judged of [
-          Judge.judgeSeries(series({ points }), now),
-          Judge.judgeDistribution({ metric: "d", points: points.map(([at, value]) => [at, [value]] as const) }, now)
+          Validate.judgeSeries(series({ points }), now),
+          Validate.judgeDistribution({ metric: "d", points: points.map(([at, value]) => [at, [value]] as const) }, now)
         ]
       ) {
         for (const [at] of judged.points) assert.isTrue(at >= seconds - 3600 && at <= seconds + 600)
@@ -158,17 +158,17 @@ describe("times", () => {
     }))
   })
 
-  it("of events may be two hours to come", () => {
-    const event = (date_happened: number) => Judge.judgeEvent({ title: "t", text: "", date_happened }, now)
+  it("accepts events up to two hours ahead", () => {
+    const event = (date_happened: number) => Validate.judgeEvent({ title: "t", text: "", date_happened }, now)
     assert.deepStrictEqual(event(seconds + 7200), [])
     assert.deepStrictEqual(codes(event(seconds + 7201)), ["TooNew"])
-    assert.deepStrictEqual(codes(Judge.judgeEvent({ title: "t", text: "", tags: ["A"] }, now)), ["TagRewritten"])
+    assert.deepStrictEqual(codes(Validate.judgeEvent({ title: "t", text: "", tags: ["A"] }, now)), ["TagRewritten"])
   })
 })
 
-describe("kinds", () => {
-  it("without a type, or an interval that it takes, are worth a warning", () => {
-    const judge = (item: AcceptedSeries) => codes(Judge.judgeSeries(item, now).verdicts)
+describe("validation of series and distributions", () => {
+  it("warns of a series without a type, and of a rate or count without an interval", () => {
+    const judge = (item: AcceptedSeries) => codes(Validate.judgeSeries(item, now).verdicts)
     assert.deepStrictEqual(judge(series({ type: "" })), ["NoType"])
     assert.deepStrictEqual(judge(series({ type: "rate" })), ["NoInterval"])
     assert.deepStrictEqual(judge(series({ type: "count", interval: 0 })), ["NoInterval"])
@@ -176,9 +176,9 @@ describe("kinds", () => {
     assert.deepStrictEqual(judge(series()), [])
   })
 
-  it("of distributions are judged as the others are", () => {
+  it("applies the rules of names, times and tags to distributions", () => {
     const item: AcceptedDistribution = { metric: "größe", points: [[0, [1]]], tags: ["A"] }
-    assert.deepStrictEqual(codes(Judge.judgeDistribution(item, now).verdicts), [
+    assert.deepStrictEqual(codes(Validate.judgeDistribution(item, now).verdicts), [
       "NameRewritten",
       "TooOld",
       "TagRewritten"
@@ -186,23 +186,25 @@ describe("kinds", () => {
   })
 })
 
-describe("the tag that makes a metric grow", () => {
-  it("is the one with the most values", () => {
+describe("widestTag", () => {
+  it("returns the tag key with the most values", () => {
     const tags = Array.from({ length: 5 }, (_, i) => ["env:a", `user:${i}`, `shard:${i % 3}`])
-    assert.deepStrictEqual(Judge.widestTag(tags), { key: "user", values: 5 })
-    assert.deepStrictEqual(Judge.widestTag([]), { key: "", values: 0 })
+    assert.deepStrictEqual(Validate.widestTag(tags), { key: "user", values: 5 })
+    assert.deepStrictEqual(Validate.widestTag([]), { key: "", values: 0 })
   })
 })
 
-it("sentences quote what is hostile, and no more of it than is read", () => {
-  const hostile = "<img src=x onerror=alert(1)>\u202e\n\u0000"
-  FastCheck.assert(
-    FastCheck.property(FastCheck.oneof(text, FastCheck.constant(hostile)), FastCheck.nat(300), (name, times) => {
-      const long = name.repeat(1 + times)
-      for (const { message } of [...Judge.judgeName(long), ...Judge.judgeTags(long, [long])]) {
-        assert.notMatch(message, /[\n\u0000]/)
-        assert.isBelow(message.length, 700)
-      }
-    })
-  )
+describe("verdict messages", () => {
+  it("quotes names without control characters, and at most 700 characters in total", () => {
+    const hostile = "<img src=x onerror=alert(1)>\u202e\n\u0000"
+    FastCheck.assert(
+      FastCheck.property(FastCheck.oneof(text, FastCheck.constant(hostile)), FastCheck.nat(300), (name, times) => {
+        const long = name.repeat(1 + times)
+        for (const { message } of [...Validate.judgeName(long), ...Validate.judgeTags(long, [long])]) {
+          assert.notMatch(message, /[\n\u0000]/)
+          assert.isBelow(message.length, 700)
+        }
+      })
+    )
+  })
 })

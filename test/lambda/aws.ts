@@ -1,4 +1,4 @@
-/** The function of `@effect-aws/lambda`'s own handler, around `lambdaProgram`. */
+/** A handler of `@effect-aws/lambda` around `lambdaProgram`. */
 import { LambdaHandler } from "@effect-aws/lambda"
 import * as Lambda from "effect-threadstats/Lambda"
 import * as Effect from "effect/Effect"

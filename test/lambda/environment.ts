@@ -1,5 +1,5 @@
 /**
- * An execution environment: loads the function that its first argument names, invokes it with each line of its standard
+ * An execution environment. It loads the function that its first argument names, invokes it with each line of its standard
  * input, and prints each outcome as a line that starts with `> `.
  */
 import { createInterface } from "node:readline"

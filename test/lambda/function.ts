@@ -1,10 +1,10 @@
-/** The function under test; `process.test.ts` bundles it. */
+/** The function under test; `process.io.test.ts` bundles it. */
 import * as Lambda from "effect-threadstats/Lambda"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
 import * as Effect from "effect/Effect"
 import { layer } from "./layer.js"
 
-type Event = { readonly record: string } | { readonly fail: string } | { readonly between: string }
+type Event = { readonly record: string } | { readonly fail: string } | { readonly outside: string }
 
 class FunctionError extends Error {
   override readonly name = "FunctionError"
@@ -26,9 +26,9 @@ const invocation = Lambda.makeHandler({
   layer
 })
 
-/** Records outside any invocation where the event says so. */
+/** Records a point outside an invocation if the event has the property `outside`. */
 export const handler: Lambda.Handler<Event, unknown> = (event, context) => {
-  if (!("between" in event)) return invocation(event, context)
-  client?.unsafeDistribution(event.between, 1)
+  if (!("outside" in event)) return invocation(event, context)
+  client?.unsafeDistribution(event.outside, 1)
   return Promise.resolve(client === undefined ? "no client" : "recorded")
 }

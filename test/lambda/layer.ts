@@ -1,4 +1,4 @@
 import * as ThreadStats from "effect-threadstats/ThreadStats"
 
-/** What a program sends over is told by its environment. */
-export const layer = process.env["SENDS_OVER"] === "fetch" ? ThreadStats.layerFetch : ThreadStats.layerNode
+/** A client over the transport that the environment names. */
+export const layer = process.env["TRANSPORT"] === "fetch" ? ThreadStats.layerFetch : ThreadStats.layerNode

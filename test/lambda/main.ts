@@ -1,4 +1,4 @@
-/** A program under `NodeRuntime.runMain`. Its argument says how it is to end. */
+/** A program under `NodeRuntime.runMain`. Its argument names its end. */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Lambda from "effect-threadstats/Lambda"
 import * as Console from "effect/Console"

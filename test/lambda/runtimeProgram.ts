@@ -1,4 +1,4 @@
-/** A container image's program; `LambdaRuntime.test.ts` bundles it. */
+/** A container image's program; `runtimeProcess.io.test.ts` bundles it. */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Lambda from "effect-threadstats/Lambda"
 import * as LambdaRuntime from "effect-threadstats/LambdaRuntime"
@@ -7,15 +7,27 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 
+const sigterm = Effect.async<void>((resume) => {
+  process.once("SIGTERM", () => setImmediate(() => resume(Effect.void)))
+})
+
+interface Event {
+  readonly record: number
+  /** The event that the handler waits for before it records. */
+  readonly until?: "SIGTERM" | "never"
+}
+
 NodeRuntime.runMain(LambdaRuntime.run({
-  handler: (event: { readonly record: number; readonly wait?: number }) =>
+  handler: ({ record, until }: Event) =>
     Effect.gen(function*() {
-      if (event.wait !== undefined) {
+      if (until !== undefined) {
+        const event = yield* Effect.fork(until === "never" ? Effect.never : sigterm)
+        yield* Effect.yieldNow()
         yield* Console.log("waiting")
-        yield* Effect.sleep(event.wait)
+        yield* event
       }
-      yield* Lambda.lambdaMetric("orders", event.record)
-      return { recorded: event.record }
+      yield* Lambda.lambdaMetric("orders", record)
+      return { recorded: record }
     }),
   layer: Layer.merge(
     ThreadStats.layerNode,

@@ -1,4 +1,4 @@
-/** An invocation with a minute left, which waits for nothing that could ever happen. */
+/** An invocation with two hours left that waits for a promise without an end. */
 import * as Lambda from "effect-threadstats/Lambda"
 import * as Effect from "effect/Effect"
 import { layer } from "./layer.js"
@@ -12,7 +12,7 @@ const handler = Lambda.makeHandler({
   layer
 })
 
-const deadline = Date.now() + 60_000
+const deadline = Date.now() + 7_200_000
 
 void handler({}, {
   functionName: "stuck",

@@ -1,4 +1,4 @@
-/** A program with an environment that nobody disposes of. */
+/** A program that never disposes of its `ManagedRuntime`. */
 import * as Lambda from "effect-threadstats/Lambda"
 import * as Effect from "effect/Effect"
 import * as ManagedRuntime from "effect/ManagedRuntime"

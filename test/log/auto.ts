@@ -1,6 +1,4 @@
-/**
- * A Lambda function that leaves it to the environment how its metrics leave, invoked once.
- */
+/** A Lambda function that leaves the choice of the reporter to the environment. It is invoked once. */
 import * as Lambda from "effect-threadstats/Lambda"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
 

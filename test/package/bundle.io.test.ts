@@ -11,13 +11,13 @@ import { gzipSync } from "node:zlib"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
-/** The README's Lambda function. */
+/** The Lambda function of the README. */
 const readme = readFileSync(join(root, "examples/handler.ts"), "utf8")
 
-/** The modules of Node.js that it imports. `node:http` is not among them: from Node.js 22 on that brings undici. */
+/** Modules of Node.js that the function imports. `node:http` is absent, because it loads undici from Node.js 22 on. */
 const builtins = ["node:module", "node:zlib"]
 
-/** A function that posts to the intake and does nothing else, to compare with. */
+/** A function that posts to the intake and does nothing else: the baseline of loaded modules. */
 const post = `
   import { request } from "node:http"
   export const handler = () => new Promise((resolve, reject) => {
@@ -26,17 +26,17 @@ const post = `
     post.end("{}")
   })`
 
-/** Just above what is reached: the size in bytes, and the modules of Node.js beyond those of {@link post}. */
+/** Ceilings of the size in bytes, and of the modules of Node.js that are loaded beyond those of {@link post}. */
 const ceilings = { gzipped: 74_957, modules: 12 }
 
 interface Bundle {
   readonly code: string
-  /** Everything that leaves something in it. */
+  /** Files that contribute code. */
   readonly files: ReadonlyArray<string>
-  /** The modules of this library, and of other packages, that leave something in it. */
+  /** Modules of this library, and packages, that contribute code. */
   readonly modules: ReadonlyArray<string>
   readonly packages: ReadonlyArray<string>
-  /** What is still to be imported when it runs. */
+  /** Imports that remain in the bundle. */
   readonly imports: ReadonlyArray<string>
 }
 
@@ -68,14 +68,14 @@ const bundleOf = async (contents: string, options?: { readonly minify: boolean }
 
 const modulesIn = async (contents: string): Promise<ReadonlyArray<string>> => (await bundleOf(contents)).modules
 
-/** What only a flush after the response needs. */
+/** Modules for flushes after the response. */
 const extension = ["LambdaExtension", "internal/lambdaApi"]
 
-/** What only clients over any reporter, a combined one, or a store need. */
+/** Modules for clients over any reporter, a combined one, or a store. */
 const others = ["HttpReporter", "internal/outlet", "internal/branches", "internal/noop"]
 
-/** What only one way out needs. */
-const ways = {
+/** Modules of each reporter. */
+const reporters = {
   http: ["internal/http", "internal/encoder", "internal/transport", "internal/nodeTransport"],
   dogstatsd: ["DogStatsDReporter", "internal/dogstatsdEncoder", "internal/dogstatsdSocket"],
   log: ["LogReporter", "internal/logLines", "internal/lineWriter"]
@@ -89,8 +89,8 @@ const bothOf = (reporter: string, layer: string) => `
   console.log(ThreadStats.layer(), EventsAggregator.layer, MetricsAggregator.layerDefault, Reporter.${layer})
 `
 
-describe("a bundle", () => {
-  it("of a function that sends holds neither the codecs nor the intake", async () => {
+describe("bundle", () => {
+  it("contains neither the codecs nor the intake for a function that sends metrics", async () => {
     const modules = await modulesIn(`
       import * as Lambda from "effect-threadstats/Lambda"
       import * as ThreadStats from "effect-threadstats/ThreadStats"
@@ -116,7 +116,7 @@ describe("a bundle", () => {
     }
   })
 
-  it("of a function that flushes after its response holds the extension", async () => {
+  it("contains the extension for a function that flushes after its response", async () => {
     const modules = await modulesIn(`
       import * as Lambda from "effect-threadstats/Lambda"
       import * as LambdaExtension from "effect-threadstats/LambdaExtension"
@@ -130,7 +130,7 @@ describe("a bundle", () => {
     assert.includeMembers([...modules], extension)
   })
 
-  it("of a client without a store, or over one reporter, holds nothing of what stores and several reporters need", async () => {
+  it("contains no module for stores or several reporters for a client with neither", async () => {
     const mark = /store for undelivered data/
     for (
       const [more, isThere] of [
@@ -157,7 +157,7 @@ describe("a bundle", () => {
     }
   })
 
-  it("of a function that uses only HTTP holds none of the other ways out and in", async () => {
+  it("contains no other reporter or source for a function that uses only HTTP", async () => {
     for (
       const [layer, packages] of [["layerNode", ["effect"]], ["layerFetch", ["effect", "@effect/platform"]]] as const
     ) {
@@ -169,16 +169,23 @@ describe("a bundle", () => {
           layer: ThreadStats.${layer}
         })
       `)
-      const http = ways.http.filter((module) => layer === "layerNode" || module !== "internal/nodeTransport")
+      const http = reporters.http.filter((module) => layer === "layerNode" || module !== "internal/nodeTransport")
       assert.includeMembers([...bundle.modules], http)
-      const others = [...ways.dogstatsd, ...ways.log, "EffectMetrics", "testing", "internal/auto", "internal/apiKeyAws"]
+      const others = [
+        ...reporters.dogstatsd,
+        ...reporters.log,
+        "EffectMetrics",
+        "testing",
+        "internal/auto",
+        "internal/apiKeyAws"
+      ]
       assert.deepStrictEqual(bundle.modules.filter((name) => others.includes(name) || /dogstatsd/i.test(name)), [])
       assert.sameMembers([...bundle.packages], [...packages])
       assert.deepStrictEqual(bundle.imports.filter((path) => !builtins.includes(path)), [])
     }
   })
 
-  it("of the README's function is small, and of Effect holds what it uses", async () => {
+  it("stays below its size ceiling and contains no heavy module of Effect for the README's function", async () => {
     const { code, files, imports, packages } = await bundleOf(readme)
     assert.isAtMost(gzipSync(code, { level: 9 }).byteLength, ceilings.gzipped)
     assert.deepStrictEqual([...packages], ["effect"])
@@ -189,15 +196,15 @@ describe("a bundle", () => {
     assert.notMatch(code, /\bfetch\(|undici(?!_)|["'`]undici/)
   })
 
-  it("is evaluated as it is written, with nothing in it on demand", async () => {
+  it("contains no lazily evaluated module for the README's function", async () => {
     for (const contents of [readme, readme.replace("layerNode", "layerAuto")]) {
       const { code } = await bundleOf(contents, { minify: false })
-      // which is what esbuild makes of every module that an `import()` leads to, and of all that those import
+      // esbuild wraps every module that is reachable by `import()` in this function.
       assert.notInclude(code, "__esm(")
     }
   })
 
-  it("of the README's function loads little of Node.js for its first invocation", async () => {
+  it("loads few modules of Node.js for the first invocation of the README's function", async () => {
     const { code } = await bundleOf(readme)
     const folder = mkdtempSync(join(tmpdir(), "cold-"))
     const posts: Array<string> = []
@@ -212,19 +219,20 @@ describe("a bundle", () => {
       const loadedBy = async (name: string, handler: string): Promise<ReadonlyArray<string>> => {
         writeFileSync(join(folder, `${name}.mjs`), handler)
         const program = `
-          const { handler } = await import("../${name}.mjs")
+          const { handler } = await import("./${name}.mjs")
           await handler({ orderId: "1", total: 2 }, { getRemainingTimeInMillis: () => 30000 })
           const loaded = process.moduleLoadList.filter((name) => name.startsWith("NativeModule "))
           process.stdout.write(JSON.stringify(loaded), () => process.exit(0))`
         const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", program], {
           cwd: folder,
-          env: { DATADOG_HOST: url, DD_API_KEY: "key" }
+          env: { DATADOG_HOST: url, DD_API_KEY: "key", DD_THREADSTATS_REQUEST_TIMEOUT: "20 seconds" }
         })
         return JSON.parse(stdout)
       }
       const bare = await loadedBy("bare", post)
       const ours = await loadedBy("ours", code)
-      assert.deepStrictEqual(posts.toSorted(), ["/api/v1/distribution_points", "/bare"])
+      // A busy machine may reach a time limit, after which the client sends again.
+      assert.deepStrictEqual([...new Set(posts)].sort(), ["/api/v1/distribution_points", "/bare"])
       const more = ours.filter((name) => !bare.includes(name))
       assert.deepStrictEqual(more.filter((name) => /undici|webstreams/.test(name)), [])
       assert.isAtMost(more.length, ceilings.modules, more.join(", "))
@@ -232,33 +240,33 @@ describe("a bundle", () => {
       server.close()
       rmSync(folder, { recursive: true })
     }
-  }, 30_000)
+  })
 
-  it("of a program that uses only log lines, or only DogStatsD, holds nothing of HTTP", async () => {
+  it("contains no module for HTTP for a program that uses only log lines or only DogStatsD", async () => {
     for (
-      const [contents, way, ...others] of [
-        [bothOf("LogReporter", "layer"), ways.log, ways.http, ways.dogstatsd],
-        [bothOf("DogStatsDReporter", "layerDefault"), ways.dogstatsd, ways.http, ways.log]
+      const [contents, reporter, ...others] of [
+        [bothOf("LogReporter", "layer"), reporters.log, reporters.http, reporters.dogstatsd],
+        [bothOf("DogStatsDReporter", "layerDefault"), reporters.dogstatsd, reporters.http, reporters.log]
       ] as const
     ) {
       const { modules } = await bundleOf(contents)
-      assert.includeMembers([...modules], way)
+      assert.includeMembers([...modules], reporter)
       assert.deepStrictEqual(modules.filter((module) => others.flat().includes(module)), [])
     }
   })
 
-  it("of a program that leaves the choice to the environment holds all there is to choose from", async () => {
+  it("contains all reporters for a program that selects its reporter by the environment", async () => {
     for (
       const contents of [
         `import { layerAuto } from "effect-threadstats/Reporter"; console.log(layerAuto)`,
         `import { layerAuto } from "effect-threadstats/ThreadStats"; console.log(layerAuto)`
       ]
     ) {
-      assert.includeMembers([...await modulesIn(contents)], Object.values(ways).flat())
+      assert.includeMembers([...await modulesIn(contents)], Object.values(reporters).flat())
     }
   })
 
-  it("of a program without Lambda, from the barrel, leaves out what it does not use", async () => {
+  it("contains no unused module for a program without Lambda that imports the barrel", async () => {
     const modules = await modulesIn(`
       import { ThreadStats } from "effect-threadstats"
       console.log(ThreadStats.layerNode)

@@ -29,7 +29,7 @@ const modules = readdirSync(join(root, "src"))
 const entries = [manifest.name, ...modules.map((module) => `${manifest.name}/${module}`)]
 
 describe("package.json", () => {
-  it("exports one entry per public module, and closes internal", () => {
+  it("exports one entry per public module and no internal module", () => {
     const entry = (file: string) => ({ types: `./dist/${file}.d.ts`, import: `./dist/${file}.js` })
     assert.deepStrictEqual(manifest.exports, {
       ".": entry("index"),
@@ -39,7 +39,7 @@ describe("package.json", () => {
     })
   })
 
-  it("leaves every dependency to the program that uses the library", () => {
+  it("declares peer dependencies only", () => {
     for (const field of ["dependencies", "optionalDependencies", "bundleDependencies", "bundledDependencies"]) {
       assert.notProperty(manifest, field)
     }
@@ -55,26 +55,26 @@ describe("package.json", () => {
 })
 
 describe("src/index.ts", () => {
-  it("is a barrel of the public modules and nothing else", () => {
+  it("exports the public modules except the test kit, and nothing else", () => {
     const statements = read(root, "src/index.ts")
       .replaceAll(/\/\*[^]*?\*\/|\/\/.*/g, "")
       .split("\n")
       .filter((line) => line.trim() !== "")
-    // a program that loads the barrel has no use for the test kit
+    // A program that loads the barrel does not need the test kit.
     const loaded = modules.filter((module) => module !== "testing")
-    assert.deepStrictEqual(statements.sort(), loaded.map((module) => `export * as ${module} from "../${module}.js"`))
+    assert.deepStrictEqual(statements.sort(), loaded.map((module) => `export * as ${module} from "./${module}.js"`))
   })
 })
 
 describe("package-lock.json", () => {
-  it("holds no download address, and neither does that of test/ric", () => {
+  it("contains no download address, like the one of test/ric", () => {
     for (const { packages } of [lock, JSON.parse(read(root, "test/ric/package-lock.json"))]) {
       assert.isNotEmpty(packages)
       assert.deepStrictEqual(Object.keys(packages).filter((name) => packages[name].resolved !== undefined), [])
     }
   })
 
-  it("holds a single copy of effect and of @effect/platform", () => {
+  it("contains a single copy of effect and of @effect/platform", () => {
     for (const name of ["effect", "@effect/platform"]) {
       const copies = Object.keys(lock.packages).filter((path) => path.endsWith(`node_modules/${name}`))
       assert.deepStrictEqual(copies, [`node_modules/${name}`])
@@ -82,7 +82,9 @@ describe("package-lock.json", () => {
   })
 })
 
-describe("the tarball", () => {
+describe("npm pack", () => {
+  // The TypeScript compiler takes minutes on a busy machine.
+  const compiles = 900_000
   const temporary = mkdtempSync(join(tmpdir(), "effect-threadstats-"))
   const tarball = join(temporary, `${manifest.name}-${manifest.version}.tgz`)
   const consumer = join(temporary, "consumer")
@@ -105,11 +107,11 @@ describe("the tarball", () => {
     for (const name of ["effect", "@effect/platform"]) {
       symlinkSync(join(root, "node_modules", name), join(consumer, "node_modules", name))
     }
-  }, 120_000)
+  }, compiles)
 
   afterAll(() => rmSync(temporary, { recursive: true, force: true }))
 
-  it("holds the build, the sources and the documents", () => {
+  it("packs the build, the sources and the documents", () => {
     const sources = list(join(root, "src"))
       .filter((path) => path.endsWith(".ts") && !path.startsWith("bin/") && !path.startsWith("page/"))
       .map((path) => path.slice(0, -".ts".length))
@@ -130,7 +132,7 @@ describe("the tarball", () => {
     )
   })
 
-  it("holds the command, which needs nothing else to run", async () => {
+  it("packs a command that runs without installed packages", async () => {
     assert.deepStrictEqual(manifest.bin, { "effect-threadstats": "dist/bin/effect-threadstats.js" })
     const command = list(join(installed, "dist/bin"))
     assert.includeMembers([...command], ["effect-threadstats.js", "LICENSES.txt"])
@@ -159,12 +161,12 @@ describe("the tarball", () => {
     assert.strictEqual(code, 0)
   })
 
-  it("pleases publint", async () => {
+  it("packs a package without findings of publint", async () => {
     const { messages, pkg } = await publint({ pkgDir: installed, strict: true, level: "suggestion", pack: false })
     assert.deepStrictEqual(messages.map((message) => formatMessage(message, pkg)), [])
   })
 
-  it("has the right types for Node's ES modules and for bundlers", async () => {
+  it("packs types that resolve for Node.js modules and for bundlers", async () => {
     const result = await checkPackage(createPackageFromTarballData(readFileSync(tarball)))
     if (result.types === false) return assert.fail("the tarball holds no types")
     assert.sameMembers(
@@ -177,7 +179,7 @@ describe("the tarball", () => {
     assert.deepStrictEqual(problems, [], JSON.stringify(problems, null, 2))
   })
 
-  it("maps every built file to a source it ships", () => {
+  it("packs source maps that point to packed sources", () => {
     for (const path of list(join(installed, "dist")).filter((path) => path.endsWith(".map"))) {
       const map: { readonly sources: ReadonlyArray<string> } = JSON.parse(read(installed, "dist", path))
       assert.isNotEmpty(map.sources)
@@ -189,7 +191,7 @@ describe("the tarball", () => {
     }
   })
 
-  it("imports nothing but its required peers", () => {
+  it("packs modules that import required peers only", () => {
     const peers = ["effect", "@effect/platform"]
     const ours = (specifier: string) =>
       specifier.startsWith("node:") || peers.some((peer) => specifier === peer || specifier.startsWith(`${peer}/`))
@@ -200,14 +202,14 @@ describe("the tarball", () => {
     const foreign = list(join(installed, "dist"))
       .filter((path) => /\.(js|d\.ts)$/.test(path) && !path.startsWith("bin/"))
       .flatMap((path) => imports(path).filter((name) => !ours(name)).map((name) => `${path} imports ${name}`))
-    // only where they are used, and then with `import()`
+    // The sources of API keys load these optional peers with `import()`.
     assert.deepStrictEqual(
       foreign.sort(),
       ["kms", "secrets-manager", "ssm"].map((name) => `internal/apiKeyAws.js imports @aws-sdk/client-${name}`)
     )
   })
 
-  it("loads every entry by name in plain Node", async () => {
+  it("packs entries that plain Node.js loads by name", async () => {
     const { stdout } = await node(`
       for (const entry of ${JSON.stringify(entries)}) {
         const module = await import(entry)
@@ -216,7 +218,7 @@ describe("the tarball", () => {
     assert.deepStrictEqual(stdout.trim().split("\n"), entries.map((entry) => `${entry} ok`))
   })
 
-  it("refuses internal modules", async () => {
+  it("refuses imports of internal modules", async () => {
     const internals = list(join(installed, "dist/internal"))
       .filter((path) => path.endsWith(".js"))
       .map((path) => `${manifest.name}/internal/${path.slice(0, -".js".length)}`)
@@ -228,7 +230,7 @@ describe("the tarball", () => {
     assert.deepStrictEqual(stdout.trim().split("\n"), refusals)
   })
 
-  it("type-checks in a strict program that has only the required peers", async () => {
+  it("packs types that pass a strict check with the required peers only", async () => {
     writeFileSync(join(consumer, "package.json"), JSON.stringify({ type: "module" }))
     writeFileSync(
       join(consumer, "program.ts"),
@@ -254,5 +256,5 @@ describe("the tarball", () => {
     await run(process.execPath, [tsc, "--project", consumer]).catch((error) => {
       throw new Error(error.stdout)
     })
-  }, 120_000)
+  }, compiles)
 })

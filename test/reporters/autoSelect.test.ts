@@ -1,47 +1,53 @@
 import { HttpClient, HttpClientResponse } from "@effect/platform"
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import { Cause, ConfigError, ConfigProvider, Effect, Exit, Layer, Logger, LogLevel, Option, Redacted } from "effect"
 import { LocalIntake, Reporter, ThreadStats } from "effect-threadstats"
-import { createSocket } from "node:dgram"
-import type { AddressInfo } from "node:net"
 import { fileURLToPath } from "node:url"
+import { vi } from "vitest"
 import { ExtensionPath } from "../../src/internal/auto.js"
-import { bundle, node } from "../support/childProcess.js"
-import { layerIntake } from "../support/intake.js"
+import { layerInProcess } from "../support/intake.js"
+import { apiKey, sweepKeys } from "../support/keySweep.js"
 import { type Line, logsTo } from "../support/scripted.js"
+
+const otherKey = "fedcba9876543210fedcba9876543210"
+const it = sweepKeys(apiKey, otherKey)
 
 type Environment = { readonly [variable: string]: string }
 
-const key = { DD_API_KEY: "0123456789abcdef" }
+const key = { DD_API_KEY: apiKey }
 const lambda: Environment = { ...key, AWS_LAMBDA_FUNCTION_NAME: "shop", AWS_REGION: "eu-west-1" }
-const inGov: Environment = { ...lambda, AWS_REGION: "us-gov-west-1" }
+const govLambda: Environment = { ...lambda, AWS_REGION: "us-gov-west-1" }
 
-/** A file that is there, and one that is not. */
+/** A file that exists, in place of the extension, and one that does not. */
 const installed = fileURLToPath(import.meta.url)
 const missing = `${installed}.missing`
 
-const within = <A, E, R>(effect: Effect.Effect<A, E, R>, environment: Environment, path = missing) =>
+const provideEnvironment = <A, E, R>(effect: Effect.Effect<A, E, R>, environment: Environment, path = missing) =>
   effect.pipe(
     Effect.provideService(ExtensionPath, path),
     Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(environment))))
   )
 
-/** The reporter, and what was logged while it was chosen. */
-const chosen = (environment: Environment, path?: string, minimum = LogLevel.Debug) =>
+/** The reporter that `Reporter.layerAuto` selects, and its log lines. */
+const select = (environment: Environment, path?: string, minimum = LogLevel.Debug) =>
   Effect.gen(function*() {
     const lines: Array<Line> = []
-    const reporter = yield* within(Effect.provide(Reporter.Reporter, Reporter.layerAuto), environment, path).pipe(
+    const reporter = yield* provideEnvironment(
+      Effect.provide(Reporter.Reporter, Reporter.layerAuto),
+      environment,
+      path
+    ).pipe(
       Logger.withMinimumLogLevel(minimum),
       Effect.provide(logsTo(lines))
     )
     return { reporter, lines }
   })
 
-const wayOf = ({ lines }: { readonly lines: ReadonlyArray<Line> }) =>
+/** Level and selected reporter of each log line. */
+const selectionsIn = (lines: ReadonlyArray<Line>) =>
   lines.map(({ level, message }) => `${level} ${/^Metrics leave by way of ([^:]+):/.exec(message)?.[1]}`)
 
-/** What was wrong with the settings. */
-const refusedBy = (exit: Exit.Exit<unknown, ConfigError.ConfigError>) => {
+const configErrorOf = (exit: Exit.Exit<unknown, ConfigError.ConfigError>) => {
   if (Exit.isSuccess(exit)) return assert.fail("it was built")
   const error = Option.getOrThrow(Cause.failureOption(exit.cause))
   assert.isTrue(ConfigError.isConfigError(error))
@@ -50,105 +56,102 @@ const refusedBy = (exit: Exit.Exit<unknown, ConfigError.ConfigError>) => {
 
 const event = [{ title: "t", text: "", tags: [] }]
 
-describe("layerAuto", () => {
-  const cases: ReadonlyArray<readonly [name: string, Environment, path: string, way: string]> = [
-    ["on Lambda with the extension", lambda, installed, "extension"],
+describe("Reporter.layerAuto", () => {
+  const cases: ReadonlyArray<readonly [condition: string, Environment, path: string, selection: string]> = [
+    ["the extension is installed on Lambda", lambda, installed, "extension"],
     [
-      "on Lambda with the extension and DD_FLUSH_TO_LOG",
+      "the extension is installed on Lambda and DD_FLUSH_TO_LOG is true",
       { ...lambda, DD_FLUSH_TO_LOG: "true" },
       installed,
       "extension"
     ],
-    ["on Lambda with DD_FLUSH_TO_LOG", { ...lambda, DD_FLUSH_TO_LOG: "True" }, missing, "log lines"],
-    ["on Lambda with DD_FLUSH_TO_LOG=false", { ...lambda, DD_FLUSH_TO_LOG: "false" }, missing, "HTTP"],
-    ["on Lambda with an empty DD_FLUSH_TO_LOG", { ...lambda, DD_FLUSH_TO_LOG: "" }, missing, "HTTP"],
-    ["on Lambda", lambda, missing, "HTTP"],
+    ["DD_FLUSH_TO_LOG is True on Lambda", { ...lambda, DD_FLUSH_TO_LOG: "True" }, missing, "log lines"],
+    ["DD_FLUSH_TO_LOG is false on Lambda", { ...lambda, DD_FLUSH_TO_LOG: "false" }, missing, "HTTP"],
+    ["DD_FLUSH_TO_LOG is empty on Lambda", { ...lambda, DD_FLUSH_TO_LOG: "" }, missing, "HTTP"],
+    ["Lambda has no other setting", lambda, missing, "HTTP"],
+    ["DD_AGENT_HOST is set on Lambda", { ...lambda, DD_AGENT_HOST: "localhost" }, missing, "HTTP"],
+    ["the extension is installed on Lambda in FIPS mode", govLambda, installed, "extension"],
+    ["DD_FLUSH_TO_LOG is 1 on Lambda in FIPS mode", { ...govLambda, DD_FLUSH_TO_LOG: "1" }, missing, "log lines"],
+    ["FIPS mode is off on Lambda in a gov region", { ...govLambda, DD_LAMBDA_FIPS_MODE: "false" }, missing, "HTTP"],
+    ["the environment has a key only", key, missing, "HTTP"],
+    ["the file of the extension exists outside Lambda", key, installed, "HTTP"],
+    ["the region is a gov region outside Lambda", { ...key, AWS_REGION: "us-gov-west-1" }, missing, "HTTP"],
+    ["DD_AGENT_HOST is set outside Lambda", { ...key, DD_AGENT_HOST: "127.0.0.1" }, missing, "agent"],
+    ["DD_DOGSTATSD_URL is set outside Lambda", { ...key, DD_DOGSTATSD_URL: "udp://127.0.0.1:1" }, missing, "agent"],
+    ["DD_AGENT_HOST is empty outside Lambda", { ...key, DD_AGENT_HOST: " " }, missing, "HTTP"],
     [
-      "on Lambda with an Agent's address for something else",
-      { ...lambda, DD_AGENT_HOST: "localhost" },
-      missing,
-      "HTTP"
-    ],
-    ["on Lambda in FIPS mode with the extension", inGov, installed, "extension"],
-    ["on Lambda in FIPS mode with DD_FLUSH_TO_LOG", { ...inGov, DD_FLUSH_TO_LOG: "1" }, missing, "log lines"],
-    ["on Lambda in a gov region without FIPS mode", { ...inGov, DD_LAMBDA_FIPS_MODE: "false" }, missing, "HTTP"],
-    ["elsewhere", key, missing, "HTTP"],
-    ["elsewhere, whatever the file says", key, installed, "HTTP"],
-    ["elsewhere in a gov region", { ...key, AWS_REGION: "us-gov-west-1" }, missing, "HTTP"],
-    ["elsewhere with DD_AGENT_HOST", { ...key, DD_AGENT_HOST: "127.0.0.1" }, missing, "agent"],
-    ["elsewhere with DD_DOGSTATSD_URL", { ...key, DD_DOGSTATSD_URL: "udp://127.0.0.1:1" }, missing, "agent"],
-    ["elsewhere with an empty DD_AGENT_HOST", { ...key, DD_AGENT_HOST: " " }, missing, "HTTP"],
-    [
-      "elsewhere with DD_FLUSH_TO_LOG",
+      "DD_FLUSH_TO_LOG is on outside Lambda",
       { ...key, DD_FLUSH_TO_LOG: "on", DD_AGENT_HOST: "127.0.0.1" },
       missing,
       "log lines"
     ]
   ]
-  for (const [name, environment, path, way] of cases) {
-    it.effect(`${name} chooses ${way}, and says so once at debug level`, () =>
+  for (const [condition, environment, path, selection] of cases) {
+    it.effect(`selects ${selection} and logs it once at debug level when ${condition}`, () =>
       Effect.gen(function*() {
-        const made = yield* chosen(environment, path)
-        assert.deepStrictEqual(wayOf(made), [`DEBUG ${way}`])
-        assert.deepStrictEqual((yield* chosen(environment, path, LogLevel.Info)).lines, [])
-        assert.strictEqual(made.reporter.temporality, way === "HTTP" ? "total" : "delta")
-        assert.strictEqual(made.reporter.flushSamples === undefined, way === "HTTP")
+        const { lines, reporter } = yield* select(environment, path)
+        assert.deepStrictEqual(selectionsIn(lines), [`DEBUG ${selection}`])
+        assert.deepStrictEqual((yield* select(environment, path, LogLevel.Info)).lines, [])
+        assert.strictEqual(reporter.temporality, selection === "HTTP" ? "total" : "delta")
+        assert.strictEqual(reporter.flushSamples === undefined, selection === "HTTP")
       }))
   }
 
-  it.effect("gives the extension its own profile, and log lines what they can say", () =>
+  it.effect("gives the extension its own profile, and writes log lines to standard output", () =>
     Effect.gen(function*() {
-      const extension = yield* Effect.flip((yield* chosen(lambda, installed)).reporter.flushEvents(event))
+      const extension = yield* Effect.flip((yield* select(lambda, installed)).reporter.flushEvents(event))
       assert.deepStrictEqual([extension.endpoint, extension.refused], ["udp://127.0.0.1:8125", event])
-      const log = yield* Effect.flip(
-        (yield* chosen({ ...lambda, DD_FLUSH_TO_LOG: "true" })).reporter.flushEvents(event)
-      )
+      const { reporter } = yield* select({ ...lambda, DD_FLUSH_TO_LOG: "true" })
+      const log = yield* Effect.flip(reporter.flushEvents(event))
       assert.deepStrictEqual([log.endpoint, log.refused], ["standard output", event])
     }))
 
-  it.effect("looks for the extension where Datadog's own libraries do", () =>
+  it.effect("reads the path of the extension that Datadog's libraries read", () =>
     Effect.map(ExtensionPath, (path) => assert.strictEqual(path, "/opt/extensions/datadog-agent")))
 
   for (
-    const [name, environment] of [
-      ["in a gov region", inGov],
-      ["where it is asked for", { ...lambda, DD_LAMBDA_FIPS_MODE: "true" }]
+    const [condition, environment] of [
+      ["in a gov region", govLambda],
+      ["when DD_LAMBDA_FIPS_MODE is true", { ...lambda, DD_LAMBDA_FIPS_MODE: "true" }]
     ] as const
   ) {
-    it.effect(`does not send over HTTP in FIPS mode, ${name}, and does not lose anything for it either`, () =>
+    it.effect(`fails with a ConfigError in place of HTTP ${condition}, unless the client is disabled`, () =>
       Effect.gen(function*() {
-        const message = refusedBy(yield* Effect.exit(chosen(environment)))
-        for (const way of ["DD_LAMBDA_FIPS_MODE", "extension", "DD_FLUSH_TO_LOG"]) assert.include(message, way)
-        // and in a disabled client there is nothing to lose
-        const disabled = yield* chosen({ ...environment, DD_THREADSTATS_DISABLED: "true" })
+        const message = configErrorOf(yield* Effect.exit(select(environment)))
+        for (const remedy of ["DD_LAMBDA_FIPS_MODE", "extension", "DD_FLUSH_TO_LOG"]) assert.include(message, remedy)
+        const disabled = yield* select({ ...environment, DD_THREADSTATS_DISABLED: "true" })
         assert.deepStrictEqual(disabled.lines, [])
         assert.strictEqual((yield* disabled.reporter.flushEvents(event)).items, 1)
       }))
   }
 
-  it.effect("names what is wrong with a setting that it needs", () =>
+  for (
+    const [variable, environment] of [
+      ["DD_FLUSH_TO_LOG", { ...lambda, DD_FLUSH_TO_LOG: "maybe" }],
+      ["DD_LAMBDA_FIPS_MODE", { ...lambda, DD_LAMBDA_FIPS_MODE: "2" }],
+      ["DATADOG_API_KEY", { AWS_LAMBDA_FUNCTION_NAME: "shop" }],
+      ["DD_DOGSTATSD_URL", { ...key, DD_DOGSTATSD_URL: "http://x" }],
+      ["DD_SITE", { ...key, DD_SITE: "not a site" }]
+    ] as const
+  ) {
+    it.effect(`fails with a ConfigError that names ${variable} when its value is invalid or absent`, () =>
+      Effect.gen(function*() {
+        assert.include(configErrorOf(yield* Effect.exit(select(environment))), variable)
+      }))
+  }
+
+  it.effect("needs no API key for the extension, log lines and an Agent", () =>
     Effect.gen(function*() {
-      for (
-        const [environment, path, variable] of [
-          [{ ...lambda, DD_FLUSH_TO_LOG: "maybe" }, missing, "DD_FLUSH_TO_LOG"],
-          [{ ...lambda, DD_LAMBDA_FIPS_MODE: "2" }, missing, "DD_LAMBDA_FIPS_MODE"],
-          [{ AWS_LAMBDA_FUNCTION_NAME: "shop" }, missing, "DATADOG_API_KEY"],
-          [{ ...key, DD_DOGSTATSD_URL: "http://x" }, missing, "DD_DOGSTATSD_URL"],
-          [{ ...key, DD_SITE: "not a site" }, missing, "DD_SITE"]
-        ] as const
-      ) {
-        assert.include(refusedBy(yield* Effect.exit(chosen(environment, path))), variable)
-      }
+      const { lines: extension } = yield* select({ AWS_LAMBDA_FUNCTION_NAME: "shop" }, installed)
+      const { lines: log } = yield* select({ AWS_LAMBDA_FUNCTION_NAME: "shop", DD_FLUSH_TO_LOG: "true" })
+      const { lines: agent } = yield* select({ DD_AGENT_HOST: "127.0.0.1" })
+      assert.deepStrictEqual(
+        selectionsIn([...extension, ...log, ...agent]),
+        ["DEBUG extension", "DEBUG log lines", "DEBUG agent"]
+      )
     }))
 
-  it.effect("needs no key where none is used", () =>
-    Effect.gen(function*() {
-      yield* chosen({ AWS_LAMBDA_FUNCTION_NAME: "shop" }, installed)
-      yield* chosen({ AWS_LAMBDA_FUNCTION_NAME: "shop", DD_FLUSH_TO_LOG: "true" })
-      yield* chosen({ DD_AGENT_HOST: "127.0.0.1" })
-    }))
-
-  it.effect("uses the HTTP client that is provided", () => {
+  it.effect("uses the HttpClient of its context", () => {
     const urls: Array<string> = []
     const client = HttpClient.make((request) =>
       Effect.sync(() => {
@@ -157,7 +160,7 @@ describe("layerAuto", () => {
       })
     )
     return Effect.gen(function*() {
-      const { reporter } = yield* Effect.provideService(chosen(lambda), HttpClient.HttpClient, client)
+      const { reporter } = yield* Effect.provideService(select(lambda), HttpClient.HttpClient, client)
       yield* reporter.flushEvents(event)
       assert.deepStrictEqual(urls, ["https://api.datadoghq.com/api/v1/events"])
     })
@@ -165,96 +168,68 @@ describe("layerAuto", () => {
 })
 
 describe("ThreadStats.layerAuto", () => {
-  it.live("delivers over HTTP on Lambda", () =>
+  it.effect("delivers counters as distributions over HTTP on Lambda", () =>
     Effect.gen(function*() {
       const intake = yield* LocalIntake.LocalIntake
-      yield* within(
+      yield* provideEnvironment(
         Effect.provide(ThreadStats.increment("orders", 3), ThreadStats.layerAuto),
         { ...lambda, DATADOG_HOST: intake.url }
       )
-      // counters travel as distributions there
       assert.deepStrictEqual((yield* intake.distributions).map(({ metric, points }) => [metric, points[0]?.[1]]), [
         ["orders", [3]]
       ])
-    }).pipe(Effect.provide(layerIntake())))
+    }).pipe(Effect.provide(layerInProcess())))
 
-  it.live("takes options, which beat the environment", () =>
+  it.effect("writes log lines when DD_FLUSH_TO_LOG is true", () =>
     Effect.gen(function*() {
-      const intake = yield* LocalIntake.LocalIntake
-      const layer = ThreadStats.layerAutoWith({
-        apiUrl: intake.url,
-        apiKey: Redacted.make("fedcba9876543210"),
-        counters: "series",
-        namespace: "shop"
-      })
-      yield* within(Effect.provide(ThreadStats.increment("orders", 3), layer), { ...lambda, DATADOG_HOST: "http://x" })
-      assert.deepStrictEqual((yield* intake.series).map(({ metric }) => metric), ["shop.orders"])
-    }).pipe(Effect.provide(layerIntake())))
-
-  it.live("delivers to an Agent where there is one", () =>
-    Effect.gen(function*() {
-      const received: Array<string> = []
-      const socket = yield* Effect.acquireRelease(
-        Effect.async<ReturnType<typeof createSocket>>((resume) => {
-          const socket = createSocket("udp4", (message) => received.push(String(message)))
-          socket.bind(0, "127.0.0.1", () => resume(Effect.succeed(socket)))
-        }),
-        (socket) => Effect.sync(() => socket.close())
-      )
-      const { port } = socket.address() as AddressInfo
-      yield* within(
-        Effect.provide(ThreadStats.increment("orders", 3), ThreadStats.layerAuto),
-        { DD_DOGSTATSD_URL: `udp://127.0.0.1:${port}`, DD_ORIGIN_DETECTION_ENABLED: "false" }
-      )
-      while (received.length === 0) yield* Effect.sleep("5 millis")
-      assert.deepStrictEqual(received.join("").trim().split("\n"), ["orders:3|c"])
-    }).pipe(Effect.scoped))
-
-  it.live("writes log lines where that is asked for", () =>
-    Effect.gen(function*() {
-      const { write } = process.stdout
       const texts: Array<string> = []
       yield* Effect.acquireUseRelease(
-        Effect.sync(() => {
-          process.stdout.write = ((text: string, callback: () => void) => {
-            texts.push(text)
-            callback()
+        Effect.sync(() =>
+          vi.spyOn(process.stdout, "write").mockImplementation((...args: Array<unknown>) => {
+            texts.push(String(args[0]))
+            ;(args[1] as () => void)()
             return true
-          }) as typeof write
-        }),
+          })
+        ),
         () =>
-          within(
-            Effect.provide(ThreadStats.increment("orders", 3, { timestamp: new Date() }), ThreadStats.layerAuto),
+          provideEnvironment(
+            Effect.provide(ThreadStats.increment("orders", 3), ThreadStats.layerAuto),
             { ...lambda, DD_FLUSH_TO_LOG: "true" }
           ),
-        () =>
-          Effect.sync(() => {
-            process.stdout.write = write
-          })
+        (spy) => Effect.sync(() => spy.mockRestore())
       )
       const { m, t, v } = JSON.parse(texts.join(""))
       assert.deepStrictEqual([m, v, t], ["orders", 3, []])
     }))
 
-  it.live("works in a bundle of one file, as functions are deployed", () =>
-    Effect.gen(function*() {
-      const path = yield* Effect.promise(() => bundle("test/log/auto.ts"))
-      const child = yield* node([path], { AWS_LAMBDA_FUNCTION_NAME: "shop", DD_FLUSH_TO_LOG: "true", DD_ENV: "test" })
-      const { code, stderr, stdout } = yield* child.ended
-      assert.deepStrictEqual([code, stderr], [0, ""])
-      assert.deepInclude(JSON.parse(stdout), { m: "orders", v: 3, t: ["shop:eu", "env:test"] })
-    }).pipe(Effect.scoped), 60_000)
-
-  it.effect("is one client with one choice, however often it is provided", () =>
+  it.effect("builds one client and selects once when it is provided twice", () =>
     Effect.gen(function*() {
       const lines: Array<Line> = []
-      yield* within(
+      yield* provideEnvironment(
         Effect.all([ThreadStats.ThreadStats, ThreadStats.ThreadStats]).pipe(
           Effect.provide(Layer.provideMerge(ThreadStats.layerAuto, ThreadStats.layerAuto))
         ),
         lambda,
         installed
       ).pipe(Logger.withMinimumLogLevel(LogLevel.Debug), Effect.provide(logsTo(lines)))
-      assert.deepStrictEqual(wayOf({ lines }), ["DEBUG extension"])
+      assert.deepStrictEqual(selectionsIn(lines), ["DEBUG extension"])
     }))
+})
+
+describe("ThreadStats.layerAutoWith", () => {
+  it.effect("uses its options before the environment", () =>
+    Effect.gen(function*() {
+      const intake = yield* LocalIntake.LocalIntake
+      const layer = ThreadStats.layerAutoWith({
+        apiUrl: intake.url,
+        apiKey: Redacted.make(otherKey),
+        counters: "series",
+        namespace: "shop"
+      })
+      yield* provideEnvironment(
+        Effect.provide(ThreadStats.increment("orders", 3), layer),
+        { ...lambda, DATADOG_HOST: "http://x" }
+      )
+      assert.deepStrictEqual((yield* intake.series).map(({ metric }) => metric), ["shop.orders"])
+    }).pipe(Effect.provide(layerInProcess())))
 })

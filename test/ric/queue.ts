@@ -1,4 +1,4 @@
-/** A function for a queue: it fails for the messages that say so, or as a whole. */
+/** A function for a queue: it reports the messages `bad` as failed, and fails as a whole for a message `poison`. */
 import type { Context, SQSBatchResponse, SQSEvent } from "aws-lambda"
 import * as Lambda from "effect-threadstats/Lambda"
 import * as ThreadStats from "effect-threadstats/ThreadStats"

@@ -1,4 +1,4 @@
-/** AWS's own runtime interface client: `npm run test:ric` installs it, in this folder. */
+/** Tests under AWS's own runtime interface client, which `npm run test:ric` installs in this folder. */
 import { assert, describe, it } from "@effect/vitest"
 import * as LocalIntake from "effect-threadstats/LocalIntake"
 import * as Effect from "effect/Effect"
@@ -8,40 +8,40 @@ import { createServer } from "node:http"
 import { fileURLToPath } from "node:url"
 import {
   arrived,
-  building,
+  buildAll,
   built,
   type Client,
+  kindsOf,
   layerIntake,
-  ofFreeze,
-  ofHandler,
-  ofManaged,
-  ofStream,
-  ofThreads,
-  scenario,
   start,
-  whats
+  testFreeze,
+  testHandler,
+  testManagedInstance,
+  testScenario,
+  testStream,
+  testWorkerThreads
 } from "../emulator/scenarios.js"
-import { run } from "../support/childProcess.js"
-import { layerIntake as layerQuick } from "../support/intake.js"
+import { type Child, run } from "../support/childProcess.js"
+import { layerIntake as layerFastIntake } from "../support/intake.js"
+import { apiKey } from "../support/keySweep.js"
 import * as RuntimeApi from "../support/runtimeApi.js"
-
-const key = "0123456789abcdef0123456789abcdef"
+import { eventually } from "../support/wait.js"
 
 const module = (path: string): string => fileURLToPath(new URL(`node_modules/${path}`, import.meta.url))
 
-building("emulator", "function", "program", "../ric/queue", "../ric/stream", "../ric/callback")
+buildAll("emulator", "function", "program", "../ric/queue", "../ric/stream", "../ric/callback")
 
-/** The handler as a function's settings name it: path, file without its extension, export. */
+/** Returns the handler in the form of a function's settings: path, file without its extension, export. */
 const handlerOf = (name: string) => built[name]!.replace(/mjs$/, "handler")
 
-/** What a client runs a function with, by the name of its file. */
-type Of = (name: string) => Client
+/** Returns the client that runs the function of a file. */
+type ClientOf = (name: string) => Client
 
-/** As it is in AWS's images for Node.js 20. */
-const client3: Of = (name) => () => [process.execPath, module("aws-lambda-ric/bin/index.mjs"), handlerOf(name)]
+/** The client of AWS's images for Node.js 20. */
+const client3: ClientOf = (name) => () => [process.execPath, module("aws-lambda-ric/bin/index.mjs"), handlerOf(name)]
 
-/** As it is in those for Node.js 24. It alone can have several invocations at a time. */
-const client4: Of = (name) => () => [
+/** The client of AWS's images for Node.js 24. Only this one supports concurrent invocations. */
+const client4: ClientOf = (name) => () => [
   "env",
   `_HANDLER=${handlerOf(name)}`,
   "LAMBDA_TASK_ROOT=/",
@@ -49,74 +49,89 @@ const client4: Of = (name) => () => [
   module("aws-lambda-ric-4/index.mjs")
 ]
 
-const clients = [[", with AWS's runtime client 3", client3], [", with AWS's runtime client 4", client4]] as const
+const clients = [["AWS's runtime client 3", client3], ["AWS's runtime client 4", client4]] as const
 
-/** The library's own runtime, beside which the clients are frozen. */
-const own: Client = () => [process.execPath, built["program"]!]
+/** The function in the library's own runtime. */
+const ownRuntime: Client = () => [process.execPath, built["program"]!]
 
-const minutes = "150 seconds"
+const freeze = "150 seconds"
 
-// They wait for most of the time, and go first so that the others can run meanwhile.
-for (const [title, of] of clients) {
-  ofFreeze(of("function"), ["before-response"], ["resetAndDestroy"], minutes, title)
-  ofFreeze(of("function"), ["after-response"], ["destroy"], minutes, title)
+// The tests of the freeze wait most of the time. They start first, so that the others run meanwhile.
+for (const [title, clientOf] of clients) {
+  testFreeze(
+    `Lambda.makeHandler under ${title}`,
+    clientOf("function"),
+    ["before-response"],
+    ["resetAndDestroy"],
+    freeze
+  )
+  testFreeze(`Lambda.makeHandler under ${title}`, clientOf("function"), ["after-response"], ["destroy"], freeze)
 }
-ofFreeze(own, ["after-response"], ["destroy", "resetAndDestroy"], minutes, ", with the library's own runtime")
+testFreeze("LambdaRuntime.run", ownRuntime, ["after-response"], ["destroy", "resetAndDestroy"], freeze)
 
-for (const [title, of] of clients) {
-  ofHandler(of("function"), title, 2500)
-  ofStream(of("../ric/stream"), title)
+for (const [title, clientOf] of clients) {
+  testHandler(`Lambda.makeHandler under ${title}`, clientOf("function"))
+  testStream(`Lambda.streamHandler under ${title}`, clientOf("../ric/stream"))
 }
 
 const oneThread = { variables: { AWS_LAMBDA_NODEJS_WORKER_COUNT: "1" } }
-ofManaged(client4("function"), true, oneThread, clients[1][0])
-ofThreads(client4("function"), clients[1][0])
+testManagedInstance(`Lambda.makeHandler under ${clients[1][0]}`, client4("function"), true, oneThread)
+testWorkerThreads(`Lambda.makeHandler under ${clients[1][0]}`, client4("function"))
 
-describe.concurrent("a Managed Instance with more worker threads than Node has in its pool", () => {
+describe.concurrent("a Managed Instance with more worker threads than the thread pool of Node.js", () => {
   const threads = 8
   let connections = 0
-  const server = () => createServer({ keepAliveTimeout: 100 }).on("connection", () => connections++)
+  let open = 0
+  const server = () =>
+    createServer({ keepAliveTimeout: 100 }).on("connection", (socket) => {
+      connections++
+      open++
+      socket.on("close", () => open--)
+    })
 
-  scenario("can look up the intake's name where UV_THREADPOOL_SIZE makes room for that", () =>
-    Effect.gen(function*() {
-      const { url } = yield* LocalIntake.LocalIntake
-      const emulator = yield* start(client4("function"), "before-response", {
-        concurrency: threads,
-        variables: {
-          AWS_LAMBDA_NODEJS_WORKER_COUNT: String(threads),
-          UV_THREADPOOL_SIZE: String(2 * threads),
-          DATADOG_HOST: url.replace("127.0.0.1", "localhost")
+  testScenario(
+    "resolves the intake's host name when UV_THREADPOOL_SIZE exceeds the number of threads",
+    () =>
+      Effect.gen(function*() {
+        const { url } = yield* LocalIntake.LocalIntake
+        const emulator = yield* start(client4("function"), "before-response", {
+          concurrency: threads,
+          variables: {
+            AWS_LAMBDA_NODEJS_WORKER_COUNT: String(threads),
+            UV_THREADPOOL_SIZE: String(2 * threads),
+            DATADOG_HOST: url.replace("127.0.0.1", "localhost")
+          }
+        })
+        yield* eventually(() => kindsOf(emulator.log).filter((kind) => kind === "runtime next").length === threads)
+        // The server closes the connections of the initialization: the next request resolves the name again.
+        yield* eventually(() => connections > 0 && open === 0)
+        const before = connections
+        for (const record of ["first", "second", "third"]) {
+          assert.strictEqual((yield* emulator.invoke({ record })).status, "response")
+          assert.include(yield* arrived, record)
         }
-      })
-      const waits = Effect.sync(() => whats(emulator.log).filter((what) => what === "runtime next").length === threads)
-      yield* Effect.repeat(Effect.delay(waits, 10), { until: (all) => all })
-      // For the connections they opened while they initialised to be closed.
-      yield* Effect.sleep("1500 millis")
-      const before = connections
-      for (const record of ["first", "second", "third"]) {
-        const { responseTime } = yield* emulator.invoke({ record })
-        assert.isBelow(responseTime, 2500)
-        assert.include(yield* arrived, record)
-      }
-      assert.isAbove(connections, before)
-    }), layerIntake(0, server))
+        assert.isAbove(connections, before)
+      }),
+    layerIntake(0, server)
+  )
 })
 
-/** A function under a client, with an API that keeps what is posted. */
-const running = (of: Of) =>
+/** Returns a function that registers a test of a function under a client, with a fake Runtime API that keeps the posts. */
+const testPosts = (clientOf: ClientOf) =>
 (
   title: string,
   name: string,
   test: (
     invoke: (event: unknown) => Effect.Effect<RuntimeApi.Posted>,
-    api: RuntimeApi.RuntimeApi & { readonly send: (event: unknown) => Effect.Effect<void> }
+    api: RuntimeApi.RuntimeApi & { readonly send: (event: unknown) => Effect.Effect<void> },
+    child: Child
   ) => Effect.Effect<void, unknown, LocalIntake.LocalIntake | Scope.Scope>
 ) =>
   it.live(title, () =>
     Effect.gen(function*() {
       const api = yield* RuntimeApi.make
       const intake = yield* LocalIntake.LocalIntake
-      yield* run(of(name)(), {
+      const child = yield* run(clientOf(name)(), {
         AWS_LAMBDA_RUNTIME_API: api.address,
         AWS_LAMBDA_FUNCTION_NAME: "orders",
         AWS_LAMBDA_FUNCTION_VERSION: "$LATEST",
@@ -124,12 +139,12 @@ const running = (of: Of) =>
         AWS_LAMBDA_LOG_GROUP_NAME: "/aws/lambda/orders",
         AWS_LAMBDA_LOG_STREAM_NAME: "orders",
         DATADOG_HOST: intake.url,
-        DD_API_KEY: key
+        DD_API_KEY: apiKey
       })
-      // Its client reads the content type of an event, and crashes where there is none.
+      // AWS's client crashes on an event without a content type.
       const send = (event: unknown) => api.next({ event, headers: { "content-type": "application/json" } })
-      yield* test((event) => Effect.zipRight(send(event), api.posted), { ...api, send })
-    }).pipe(Effect.scoped, Effect.provide(layerQuick({ apiKey: Redacted.make(key) }))), 30_000)
+      yield* test((event) => Effect.zipRight(send(event), api.posted), { ...api, send }, child)
+    }).pipe(Effect.scoped, Effect.provide(layerFastIntake({ apiKey: Redacted.make(apiKey) }))))
 
 const total = (name: string) =>
   Effect.flatMap(LocalIntake.LocalIntake, (intake) => intake.distributions).pipe(
@@ -141,23 +156,23 @@ const total = (name: string) =>
     )
   )
 
-for (const [title, of] of clients) {
-  const test = running(of)
+for (const [title, clientOf] of clients) {
+  const test = testPosts(clientOf)
 
-  describe.concurrent(`a handler of two parameters, from an ES module${title}`, () => {
+  describe.concurrent(`Lambda.makeHandler with two parameters, from an ES module, under ${title}`, () => {
     const messages = (...bodies: ReadonlyArray<string>) => ({
       Records: bodies.map((body, index) => ({ messageId: `message.${index}`, body }))
     })
 
     test(
-      "has its partial batch result passed on untouched, and its counts delivered",
+      "posts a partial batch result unchanged and delivers the counts",
       "../ric/queue",
       (invoke) =>
         Effect.gen(function*() {
-          const some = yield* invoke(messages("good", "bad", "good", "bad"))
-          assert.strictEqual(some.path, "invocation/1/response")
+          const partial = yield* invoke(messages("good", "bad", "good", "bad"))
+          assert.strictEqual(partial.path, "invocation/1/response")
           assert.strictEqual(
-            some.text,
+            partial.text,
             "{\"batchItemFailures\":[{\"itemIdentifier\":\"message.1\"},{\"itemIdentifier\":\"message.3\"}]}"
           )
           assert.strictEqual(yield* total("messages"), 4)
@@ -166,28 +181,33 @@ for (const [title, of] of clients) {
         })
     )
 
-    test("fails with its own error: name, message and stack", "../ric/queue", (invoke) =>
-      Effect.gen(function*() {
-        const { json, path } = yield* invoke(messages("good", "poison"))
-        assert.strictEqual(path, "invocation/1/error")
-        assert.strictEqual(json.errorType, "OutOfStock")
-        assert.strictEqual(json.errorMessage, "no stock for orders")
-        assert.strictEqual(json.trace[0], "OutOfStock: no stock for orders")
-        assert.match(json.trace[1], /^ {4}at .*queue\.mjs/)
-        assert.strictEqual(yield* total("poisoned"), 1)
-        assert.strictEqual((yield* invoke(messages())).path, "invocation/2/response")
-      }))
+    test(
+      "posts name, message and stack of the handler's own error",
+      "../ric/queue",
+      (invoke) =>
+        Effect.gen(function*() {
+          const { json, path } = yield* invoke(messages("good", "poison"))
+          assert.strictEqual(path, "invocation/1/error")
+          assert.strictEqual(json.errorType, "OutOfStock")
+          assert.strictEqual(json.errorMessage, "no stock for orders")
+          assert.strictEqual(json.trace[0], "OutOfStock: no stock for orders")
+          assert.match(json.trace[1], /^ {4}at .*queue\.mjs/)
+          assert.strictEqual(yield* total("poisoned"), 1)
+          assert.strictEqual((yield* invoke(messages())).path, "invocation/2/response")
+        })
+    )
   })
 
-  describe.concurrent(`a handler that streams${title}`, () => {
+  describe.concurrent(`Lambda.streamHandler under ${title}`, () => {
     test(
-      "is known as one, and its pieces leave as they come",
+      "sends each chunk at once, with the headers of a streamed response",
       "../ric/stream",
-      (invoke, api) =>
+      (invoke, api, child) =>
         Effect.gen(function*() {
-          yield* api.send({ record: "first", pieces: ["one ", "two ", "żółw"], wait: 500 })
-          yield* Effect.repeat(Effect.sleep(5), { until: () => api.partial.has("invocation/1/response") })
+          yield* api.send({ record: "first", pieces: ["one ", "two ", "żółw"], hold: true })
+          yield* api.until(() => api.partial.has("invocation/1/response"))
           assert.strictEqual(api.partial.get("invocation/1/response"), "one ")
+          yield* child.kill("SIGUSR2")
           const post = yield* api.posted
           assert.strictEqual(post.text, "one two żółw")
           assert.strictEqual(post.headers["lambda-runtime-function-response-mode"], "streaming")
@@ -202,7 +222,7 @@ for (const [title, of] of clients) {
         })
     )
 
-    test("has status, headers and cookies in front", "../ric/stream", (invoke) =>
+    test("sends status, headers and cookies before the body", "../ric/stream", (invoke) =>
       Effect.gen(function*() {
         const options = { statusCode: 201, headers: { "content-type": "text/html" }, cookies: ["a=1"] }
         for (const pieces of [["<p>", "</p>"], []]) {
@@ -214,9 +234,9 @@ for (const [title, of] of clients) {
         }
       }))
 
-    for (const pieces of [["a", null], [null]]) {
+    for (const [moment, pieces] of [["after one chunk", ["a", null]], ["before its first chunk", [null]]] as const) {
       test(
-        `tells its own error in the trailers when it fails after ${pieces.length - 1}`,
+        `reports the stream's own error in trailers when it fails ${moment}`,
         "../ric/stream",
         (invoke) =>
           Effect.gen(function*() {
@@ -238,14 +258,11 @@ for (const [title, of] of clients) {
   })
 }
 
-describe.concurrent("a handler of three parameters", () => {
-  scenario(
-    "is refused by AWS's runtime client 4, which takes all that this library makes",
-    () =>
-      Effect.gen(function*() {
-        const emulator = yield* start(client4("../ric/callback"), "before-response")
-        const { detail } = yield* emulator.until("init error")
-        assert.include(detail, "Runtime.CallbackHandlerDeprecated")
-      })
-  )
+describe.concurrent("AWS's runtime client 4", () => {
+  testScenario("refuses a handler with three parameters", () =>
+    Effect.gen(function*() {
+      const emulator = yield* start(client4("../ric/callback"), "before-response")
+      const { detail } = yield* emulator.until("init error")
+      assert.include(detail, "Runtime.CallbackHandlerDeprecated")
+    }))
 })

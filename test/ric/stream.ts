@@ -7,12 +7,12 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 
 interface Event {
-  /** Recorded with the first piece. */
+  /** Name of the distribution that is recorded with the first chunk. */
   readonly record: string
-  /** The pieces; at `null` it fails. */
+  /** Chunks of the response. The stream fails at `null`. */
   readonly pieces: ReadonlyArray<string | null>
-  /** Milliseconds before each. */
-  readonly wait?: number
+  /** True if the chunks after the first one wait for SIGUSR2. */
+  readonly hold?: boolean
   readonly options?: LambdaStream.Options
 }
 
@@ -20,13 +20,20 @@ class Torn extends Error {
   override readonly name = "Torn"
 }
 
+const signaled = new Promise<void>((resolve) => {
+  process.once("SIGUSR2", () => resolve())
+})
+
 export const handler = Lambda.streamHandler({
   flush: process.env["FLUSH"] === "after-response" ? LambdaExtension.afterResponse : "before-response",
-  handler: ({ options, pieces, record, wait }: Event) =>
+  handler: ({ hold, options, pieces, record }: Event) =>
     LambdaStream.make(
-      Stream.fromIterable(pieces).pipe(
-        Stream.mapEffect((piece) =>
-          Effect.delay(piece === null ? Effect.fail(new Torn("on its way")) : Effect.succeed(piece), wait ?? 0)
+      Stream.fromIterable(pieces.entries()).pipe(
+        Stream.mapEffect(([index, piece]) =>
+          Effect.zipRight(
+            hold === true && index > 0 ? Effect.promise(() => signaled) : Effect.void,
+            piece === null ? Effect.fail(new Torn("on its way")) : Effect.succeed(piece)
+          )
         ),
         Stream.onStart(ThreadStats.distribution(record, 1))
       ),

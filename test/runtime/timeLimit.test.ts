@@ -1,98 +1,160 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, TestClock } from "effect"
+import { Clock, Context, DefaultServices, Deferred, Effect, Exit, Fiber, TestClock } from "effect"
 import { ThreadStats } from "effect-threadstats"
-import { createHook } from "node:async_hooks"
+import { within } from "../../src/internal/within.js"
 import * as scripted from "../support/scripted.js"
+import { watchTimers } from "../support/timers.js"
 
-interface Timer {
-  readonly hasRef: () => boolean
-  readonly _idleTimeout: number
-  readonly _destroyed: boolean
+const liveClock = Context.get(DefaultServices.liveServices, Clock.Clock)
+
+/** An effect that never ends, and the number of its interruptions. */
+const makeHanging = () => {
+  let interruptions = 0
+  return {
+    effect: Effect.onInterrupt(Effect.async<never>(() => {}), () => Effect.sync(() => interruptions++)),
+    interruptions: () => interruptions
+  }
 }
 
-/** The timers of half a minute and more that are started until the scope is closed. */
-const longTimers = Effect.map(
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const all: Array<Timer> = []
-      const hook = createHook({
-        init: (_, type, __, resource) => {
-          if (type === "Timeout") all.push(resource as Timer)
-        }
-      })
-      return { all, hook: hook.enable() }
-    }),
-    ({ hook }) => Effect.sync(() => hook.disable())
-  ),
-  ({ all }) => () => all.filter(({ _idleTimeout }) => _idleTimeout > 30_000)
-)
+const onTimeout = () => Effect.succeed("late")
 
-const later = Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+describe("within", () => {
+  it.effect("ends as the effect does when the effect ends in time", () =>
+    Effect.gen(function*() {
+      const exitOf = (effect: Effect.Effect<string, string>) => Effect.exit(within(effect, 1000, onTimeout))
+      assert.deepStrictEqual(yield* exitOf(Effect.succeed("result")), Exit.succeed("result"))
+      assert.deepStrictEqual(yield* exitOf(Effect.fail("failure")), Exit.fail("failure"))
+      assert.deepStrictEqual(yield* exitOf(Effect.die("defect")), Exit.die("defect"))
+      assert.isTrue(Exit.isInterrupted(yield* exitOf(Effect.interrupt)))
+    }))
 
-describe("the time that a delivery has", () => {
-  it.scopedLive("is one timer, which holds the process, and is cleared when the delivery is over", () => {
-    const reporter = scripted.make()
-    return Effect.gen(function*() {
-      const timers = yield* longTimers
-      let during: ReadonlyArray<boolean> = []
-      reporter.answer = ({ batch }) =>
-        Effect.zipRight(
-          Effect.tap(later, () => {
-            during = timers().map((timer) => timer.hasRef())
-          }),
-          scripted.accept(batch)
-        )
-      yield* ThreadStats.gauge("x", 1)
-      const { metrics } = yield* ThreadStats.flush()
-      assert.strictEqual(metrics.delivered, 1)
-      assert.deepStrictEqual(during, [true])
-      // a timer that was cleared has no time any more
-      assert.deepStrictEqual(timers(), [])
-    }).pipe(Effect.provide(scripted.client(reporter, { flushTimeout: "1 minute" })))
-  })
+  it.effect("interrupts the effect and ends with the alternative when the limit has passed", () =>
+    Effect.gen(function*() {
+      const hanging = makeHanging()
+      const fiber = yield* Effect.fork(within(hanging.effect, 1000, onTimeout))
+      yield* TestClock.adjust(999)
+      assert.isNull(fiber.unsafePoll())
+      assert.strictEqual(hanging.interruptions(), 0)
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(fiber.unsafePoll(), Exit.succeed("late"))
+      assert.strictEqual(hanging.interruptions(), 1)
+    }))
 
-  for (
-    const [how, isInterruptible] of [["and the delivery interrupted,", true], [
-      "though the delivery goes on,",
-      false
-    ]] as const
-  ) {
-    it.scopedLive(`is cleared, ${how} when the flush is interrupted`, () => {
+  it.effect("ends at the limit when the effect cannot be interrupted", () =>
+    Effect.gen(function*() {
+      const fiber = yield* Effect.fork(within(Effect.uninterruptible(Effect.never), 1000, onTimeout))
+      yield* TestClock.adjust(1000)
+      assert.deepStrictEqual(fiber.unsafePoll(), Exit.succeed("late"))
+    }))
+
+  it.effect("interrupts the effect at the limit when its caller cannot be interrupted", () =>
+    Effect.gen(function*() {
+      const hanging = makeHanging()
+      const interruptible = Effect.interruptible(hanging.effect)
+      const fiber = yield* Effect.fork(Effect.uninterruptible(within(interruptible, 1000, onTimeout)))
+      yield* TestClock.adjust(1000)
+      assert.deepStrictEqual(fiber.unsafePoll(), Exit.succeed("late"))
+      assert.strictEqual(hanging.interruptions(), 1)
+    }))
+
+  it.effect("interrupts the effect when its caller is interrupted", () =>
+    Effect.gen(function*() {
+      const hanging = makeHanging()
+      const started = yield* Deferred.make<void>()
+      const effect = Effect.zipRight(Deferred.succeed(started, undefined), hanging.effect)
+      const fiber = yield* Effect.fork(within(effect, 1000, onTimeout))
+      yield* Deferred.await(started)
+      assert.isTrue(Exit.isInterrupted(yield* Fiber.interrupt(fiber)))
+      yield* TestClock.adjust(1000)
+      assert.strictEqual(hanging.interruptions(), 1)
+    }))
+
+  it.effect("does not wait for an uninterruptible effect when its caller is interrupted", () =>
+    Effect.gen(function*() {
+      const started = yield* Deferred.make<void>()
+      const effect = Effect.uninterruptible(Effect.zipRight(Deferred.succeed(started, undefined), Effect.never))
+      const fiber = yield* Effect.fork(within(effect, 1000, onTimeout))
+      yield* Deferred.await(started)
+      assert.isTrue(Exit.isInterrupted(yield* Fiber.interrupt(fiber)))
+    }))
+
+  describe("on the machine's clock", () => {
+    /** A limit of 20 days. No other code sets timers of more than 19 days. */
+    const limit = 20 * 86_400_000
+    const watchLongTimers = watchTimers((millis) => millis > limit - 86_400_000 && millis <= limit)
+
+    it.scoped("sets one timer that keeps the process alive, and clears it when the effect has ended", () =>
+      Effect.gen(function*() {
+        const timers = yield* watchLongTimers
+        const gate = yield* Deferred.make<void>()
+        const started = yield* Deferred.make<void>()
+        const effect = Effect.zipRight(Deferred.succeed(started, undefined), Deferred.await(gate))
+        const fiber = yield* Effect.fork(Effect.withClock(within(effect, limit, onTimeout), liveClock))
+        yield* Deferred.await(started)
+        assert.deepStrictEqual(timers.pending().map((timer) => timer.hasRef()), [true])
+        yield* Deferred.succeed(gate, undefined)
+        yield* fiber
+        assert.strictEqual(timers.started(), 1)
+        assert.lengthOf(timers.pending(), 0)
+      }))
+
+    for (
+      const [kind, change] of [["interruptible", Effect.interruptible], [
+        "uninterruptible",
+        Effect.uninterruptible
+      ]] as const
+    ) {
+      it.scoped(`clears its timer when its caller is interrupted during an ${kind} effect`, () =>
+        Effect.gen(function*() {
+          const timers = yield* watchLongTimers
+          const started = yield* Deferred.make<void>()
+          const effect = change(Effect.zipRight(Deferred.succeed(started, undefined), Effect.never))
+          const fiber = yield* Effect.fork(Effect.withClock(within(effect, limit, onTimeout), liveClock))
+          yield* Deferred.await(started)
+          assert.lengthOf(timers.pending(), 1)
+          yield* Fiber.interrupt(fiber)
+          assert.lengthOf(timers.pending(), 0)
+        }))
+    }
+
+    it.scoped("sets one timer for the delivery of a flush, and clears it when the delivery has ended", () => {
       const reporter = scripted.make()
       return Effect.gen(function*() {
-        const timers = yield* longTimers
-        let interrupted = 0
-        const hanging = Effect.onInterrupt(Effect.async<never>(() => {}), () => Effect.sync(() => interrupted++))
-        reporter.answer = () => isInterruptible ? hanging : Effect.uninterruptible(hanging)
+        const timers = yield* watchLongTimers
+        let duringDelivery: ReadonlyArray<boolean> = []
+        reporter.answer = ({ batch }) =>
+          Effect.suspend(() => {
+            duringDelivery = timers.pending().map((timer) => timer.hasRef())
+            return scripted.accept(batch)
+          })
         yield* ThreadStats.gauge("x", 1)
-        const fiber = yield* Effect.fork(ThreadStats.flush())
-        while (reporter.calls.length === 0) yield* later
-        const during = timers().length
-        yield* Fiber.interrupt(fiber)
-        // for the last flush
-        reporter.answer = ({ batch }) => scripted.accept(batch)
-        yield* later
-        assert.strictEqual(during, 1)
-        assert.strictEqual(interrupted, isInterruptible ? 1 : 0)
-        assert.deepStrictEqual(timers(), [])
-      }).pipe(Effect.provide(scripted.client(reporter, { flushTimeout: "1 minute" })))
+        const { metrics } = yield* ThreadStats.flush()
+        assert.strictEqual(metrics.delivered, 1)
+        assert.deepStrictEqual(duringDelivery, [true])
+        assert.lengthOf(timers.pending(), 0)
+      }).pipe(
+        Effect.provide(scripted.client(reporter, { flushTimeout: limit })),
+        Effect.withClock(liveClock)
+      )
     })
-  }
+  })
+})
 
-  it.effect("ends with the delivery interrupted where that can be", () => {
+describe("flush", () => {
+  it.effect("interrupts the delivery and reports a time-out when `flushTimeout` has passed", () => {
     const reporter = scripted.make()
     return Effect.gen(function*() {
-      let interrupted = 0
-      reporter.answer = () => Effect.onInterrupt(Effect.async<never>(() => {}), () => Effect.sync(() => interrupted++))
+      const hanging = makeHanging()
+      reporter.answer = () => hanging.effect
       yield* ThreadStats.gauge("x", 1)
       const fiber = yield* Effect.fork(ThreadStats.flush())
       yield* TestClock.adjust(9_999)
-      assert.strictEqual(interrupted, 0)
+      assert.strictEqual(hanging.interruptions(), 0)
       yield* TestClock.adjust(1)
       reporter.answer = ({ batch }) => scripted.accept(batch)
       const { errors } = yield* fiber
       assert.deepStrictEqual(errors.map(({ reason }) => reason), ["Timeout"])
-      assert.strictEqual(interrupted, 1)
+      assert.strictEqual(hanging.interruptions(), 1)
     }).pipe(Effect.provide(scripted.client(reporter, { flushTimeout: "10 seconds" })))
   })
 })

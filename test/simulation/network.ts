@@ -11,33 +11,33 @@ import { isPoison } from "./oracle.js"
 import type { Plan } from "./plan.js"
 import type { Draw } from "./random.js"
 
-/** What a run is made of. */
+/** Parts of a run that the network, the reporter and the oracle share. */
 export interface World {
   readonly plan: Plan
   readonly draw: Draw
   readonly oracle: Oracle
-  /** The simulated clock, in milliseconds, which times are measured with. */
+  /** Time of the simulated clock, in milliseconds. Durations are measured with it. */
   readonly elapsed: () => number
-  /** What the client takes for the time: ahead of the simulated clock after a freeze, in milliseconds. */
+  /** Time of day of the client, in milliseconds. It is ahead of the simulated clock after a freeze. */
   readonly now: () => number
   readonly trace: (what: string) => void
   weather: Weather
-  /** How many processes there were before this one; those are cut off from everything. */
+  /** Number of earlier processes. They have no connection any more. */
   generation: number
-  /** When this process began, in its own time, in milliseconds. */
+  /** Start of this process by its own time, in milliseconds. */
   bornAt: number
-  /** From here on everything is answered as it should be. */
-  well: boolean
+  /** Whether every request is answered correctly from now on. */
+  healthy: boolean
 }
 
 export const currentFlush: FiberRef.FiberRef<Flush | undefined> = FiberRef.unsafeMake<Flush | undefined>(undefined)
 
-/** Never ends; other than `Effect.never` it does not keep the process. */
+/** Never ends. Unlike `Effect.never` it does not keep the process alive. */
 export const silence = Effect.async<never>(() => {})
 
 export type Weather = keyof typeof weathers
 
-/** How often what happens. */
+/** Weights of the faults in each weather. */
 const weathers = {
   calm: { ok: 12, slow: 1, late: 1, busy: 1, reset: 1 },
   storm: {
@@ -63,18 +63,18 @@ const lossy = { gone: 2, liar: 2 } as const
 
 type Fault = keyof typeof weathers.storm | keyof typeof lossy
 
-/** After these the client knows whether its request arrived. */
+/** Faults after which the client knows whether its request arrived. */
 const clear: ReadonlySet<Fault> = new Set<Fault>(["ok", "unauthorized", "body", "twice", "odd", "gone", "liar"])
 
 export const weatherNames = Object.keys(weathers) as ReadonlyArray<Weather>
 
 const encoder = new TextEncoder()
 
-/** Answers after which nothing in the body may be sent again in the same flush as it was. */
+/** Answers after which the same body must not be sent again in the same flush. */
 const isFinal = (status: number): boolean =>
   (status >= 300 && status < 500 && status !== 408 && status !== 429) || status === 413
 
-/** After this many answers that ask for halves in one flush, the client may stop looking. */
+/** Number of answers that ask for halves in one flush, after which the client may give up. */
 const splitLimit = 120
 
 export const make = (world: World): HttpClient.HttpClient => {
@@ -162,12 +162,12 @@ export const make = (world: World): HttpClient.HttpClient => {
     const delivery: Delivery = { flush, at: world.elapsed(), answered: false }
 
     if (request.headers["dd-api-key"] !== "simulated") oracle.fault("a request without the key")
-    oracle.seen(batch, flush, now)
+    oracle.checkSent(batch, flush, now)
     for (const other of active.values()) {
       if (other !== flush) oracle.fault("requests of two flushes at the same time")
     }
     if (flush !== undefined) {
-      // Others may share it who came until it began, and have as much time.
+      // Callers that join before it begins share it, and have as much time.
       if (flush.endedAt !== undefined && !flush.interrupted) oracle.fault("a request of a flush that was over")
       if (world.elapsed() > flush.startedAt + 2 * plan.flushTimeout) oracle.fault("a request after its flush's time")
       if (ended.get(flush)?.has(text) === true) oracle.fault("sent again what was refused for good")
@@ -192,7 +192,7 @@ export const make = (world: World): HttpClient.HttpClient => {
       return respond(request, status, headers, body)
     }
 
-    /** What an intake that works does with it. */
+    /** Answers as a working intake does. */
     const honest = (
       headers?: Record<string, string>,
       body?: Effect.Effect<string> | "breaks"
@@ -214,7 +214,7 @@ export const make = (world: World): HttpClient.HttpClient => {
     const takes = statusOf(batch, text.length) === 202
 
     const handle = (): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError> => {
-      const fault: Fault = world.well
+      const fault: Fault = world.healthy
         ? "ok"
         : plan.lossy && draw.chance(0.1)
         ? draw.weighted(lossy)
@@ -241,7 +241,7 @@ export const make = (world: World): HttpClient.HttpClient => {
           return silence
         case "busy": {
           const status = draw.pick([408, 429, 429, 500, 502, 503, 504])
-          // A gateway that gave up on an intake that did not.
+          // A gateway gave up, and the intake accepted the request.
           if (takes && status >= 500 && draw.chance(0.3)) accept()
           const { headers, pause } = headersOf(now)
           if (pause !== undefined && flush !== undefined) {
@@ -253,7 +253,7 @@ export const make = (world: World): HttpClient.HttpClient => {
             headers,
             draw.chance(0.1) ? "breaks" : Effect.succeed("{\"errors\":[\"busy\"]}")
           )
-          // A client may have been told to fail on such statuses on its own.
+          // An HTTP client may be configured to fail on such statuses itself.
           return draw.chance(0.1)
             ? Effect.fail(new HttpClientError.ResponseError({ request, response, reason: "StatusCode" }))
             : Effect.succeed(response)
@@ -274,7 +274,7 @@ export const make = (world: World): HttpClient.HttpClient => {
         case "body":
           return honest({ "content-length": "100" }, draw.chance(0.5) ? "breaks" : silence)
         case "twice":
-          // Series do not mind; what adds up is the network's own doing, and the client's neither loss nor gain.
+          // A repeated series has no effect. Repeated values are a fault of the network, so the oracle ignores them.
           if (takes && url.pathname.endsWith("/series")) accept()
           return honest()
         case "odd":

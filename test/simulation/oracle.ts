@@ -1,5 +1,5 @@
 /**
- * What was recorded, what arrived, and whether the one agrees with the other and with the client's books.
+ * Compares the recorded data with the data that arrived and with the client's counters.
  *
  * The intake keeps what Datadog would: of a series the last value of each timestamp, of distributions every value, and
  * every event. Each value that arrives is looked up among the totals its series has had: a value that never was a total,
@@ -8,15 +8,15 @@
 import type { Event, MetricsAggregator, Reporter, RetainedStore, RollUp, Series, ThreadStats } from "effect-threadstats"
 import type { Plan } from "./plan.js"
 
-/** One call of `flush`, and what is known of it. Flushes that the client starts on its own have none. */
+/** One call of `flush`. Flushes that the client starts itself have none. */
 export interface Flush {
   readonly id: number
   /** Only buckets before this one, in seconds. */
   readonly before: number
-  /** Of the simulated clock, in milliseconds. */
+  /** Time of the simulated clock, in milliseconds. */
   readonly startedAt: number
   endedAt: number | undefined
-  /** Its caller gave up, and so the client may not know what arrived. */
+  /** Whether its caller gave up, so that the client may not know which items arrived. */
   interrupted: boolean
   readonly values: Set<number>
   readonly contexts: Set<string>
@@ -24,22 +24,22 @@ export interface Flush {
   lastEvent: number
 }
 
-/** One batch that the intake took. */
+/** One batch that the intake accepted. */
 export interface Delivery {
   readonly flush: Flush | undefined
-  /** Of the simulated clock, in milliseconds. */
+  /** Time of the simulated clock, in milliseconds. */
   readonly at: number
-  /** The client has the answer. */
+  /** Whether the client has the answer. */
   answered: boolean
 }
 
-/** The client knows that it arrived; where it does not, it has to send it again. */
+/** Whether the client knows that it arrived. Otherwise the client must send it again. */
 const isCertain = ({ answered, flush }: Delivery): boolean => answered && flush?.interrupted !== true
 
 export interface Verdict {
   readonly lost: number
   readonly duplicated: number
-  /** How many series and timestamps were held against their exact total. */
+  /** Number of series and timestamps that were compared with their exact total. */
   readonly exact: number
   readonly faults: ReadonlyArray<string>
 }
@@ -52,24 +52,24 @@ interface Context {
   /** In seconds. */
   readonly bucket: number
   readonly values: Array<Value>
-  /** How many of the values are at least, and at most, in what the intake holds. */
+  /** Smallest and largest number of the values that the intake can hold. */
   low: number
   high: number
-  /** The last value of each suffix. */
+  /** Last value of each suffix. */
   readonly held: Map<string, number>
   readonly deliveries: Set<Delivery>
-  /** What arrived of a counter, where values add up. */
+  /** Values of a counter that arrived, if the receiver adds values up. */
   readonly deltas: Array<{ readonly value: number; readonly delivery: Delivery }>
-  /** The client may have been told never to send it again. */
+  /** Whether an answer may have made the client give it up. */
   refusable: boolean
-  /** A part of it arrived without the others. */
+  /** Whether a part of it arrived without the others. */
   torn: boolean
-  /** How many of the values have been delivered or are in the store. */
+  /** Number of the values that were delivered or are in the store. */
   safe: number
 }
 
 interface Mark {
-  /** What happened when it was recorded, in milliseconds. */
+  /** Time after which the client drops it, in milliseconds. */
   readonly expiresAt: number
   readonly arrivals: Array<Delivery>
   refusable: boolean
@@ -92,7 +92,7 @@ const hour = 3_600_000
 
 export const isPoison = (name: string): boolean => name.includes("poison")
 
-/** Reasons that have nothing to do with what happens after a point was taken. */
+/** Drop reasons that are decided when a point is recorded. */
 const early = new Set([
   "InvalidValue",
   "InvalidName",
@@ -122,14 +122,14 @@ export const make = (plan: Plan) => {
   const predicted = { metrics: new Map<string, number>(), events: new Map<string, number>() }
   const recorded = { metrics: 0, events: 0 }
   const faults: Array<string> = []
-  /** What arrived lately: a process that is killed may not have taken note of its answers. */
+  /** Recent deliveries. A killed process may not have processed their answers. */
   let recent: Array<Delivery> = []
-  /** What earlier processes of this run did. `gone`: dropped, or held when they were killed and in no store. */
+  /** Counters of earlier processes. `gone` counts drops, and pending data that was not in the store at the kill. */
   const past = {
     metrics: { received: 0, gone: 0, dropped: new Map<string, number>() },
     events: { received: 0, gone: 0, dropped: new Map<string, number>() }
   }
-  /** Points of series that were recorded after the store was written for the last time. */
+  /** Number of points that were recorded after the last write of the store. */
   let cutOff = 0
   const suffixes = [
     ...plan.aggregates,
@@ -145,7 +145,7 @@ export const make = (plan: Plan) => {
   const keyOf = (name: string, host: string | null | undefined, tags: ReadonlyArray<string>, bucket: number) =>
     `${name}|${host ?? ""}|${tags.filter((tag) => tag !== plan.constantTag).sort().join(",")}|${bucket}`
 
-  /** Which numbers of values, in order of recording, have this as their total. */
+  /** Returns the numbers of first values that have this total. */
   const candidates = (context: Context, suffix: string, value: number): ReadonlyArray<number> => {
     const found: Array<number> = []
     const recorded = context.values
@@ -176,7 +176,7 @@ export const make = (plan: Plan) => {
     }
   }
 
-  /** What the intake has to hold once all of it arrived. */
+  /** Returns the values that the intake must hold once all points arrived. */
   const finalOf = (context: Context): ReadonlyArray<readonly [suffix: string, value: number]> => {
     const numbers = context.values as ReadonlyArray<number>
     const sum = numbers.reduce((a, b) => a + b, 0)
@@ -219,7 +219,7 @@ export const make = (plan: Plan) => {
     }
   }
 
-  /** Whether the intake holds all of it. */
+  /** Whether the intake holds all points. */
   const isWhole = (context: Context): boolean =>
     finalOf(context).every(([suffix, value]) => context.held.get(suffix) === value)
 
@@ -233,11 +233,10 @@ export const make = (plan: Plan) => {
 
   const isEvent = (item: Reporter.Item): item is Event.Event => "title" in item
 
-  /** Looks at a batch when it is sent, whatever becomes of it. */
-  /** A receiver of series is handed no samples. */
+  /** An item of a batch. A receiver of series gets no samples. */
   type Sent = Exclude<Reporter.Item, Series.SampleSeries>
 
-  const seen = (batch: ReadonlyArray<Reporter.Item>, flush: Flush | undefined, now: number) => {
+  const checkSent = (batch: ReadonlyArray<Reporter.Item>, flush: Flush | undefined, now: number) => {
     const batchContexts = new Set<string>()
     let batchValues = 0
     for (const item of batch as ReadonlyArray<Sent>) {
@@ -278,7 +277,7 @@ export const make = (plan: Plan) => {
 
   const isDistribution = (kind: RollUp.Kind) => kind === "distribution" || (distributions && kind === "counter")
 
-  /** Of a counter, where values add up. */
+  /** Adds a value of a counter that the receiver adds up. */
   const acceptSum = (context: Context, value: number, delivery: Delivery) => {
     context.deliveries.add(delivery)
     context.high = context.values.length
@@ -344,7 +343,7 @@ export const make = (plan: Plan) => {
     }
   }
 
-  /** The client may drop these for good. */
+  /** Marks items that the client may drop. */
   const refuse = (batch: ReadonlyArray<Reporter.Item>, onlyWhatAddsUp = false) => {
     for (const item of batch as ReadonlyArray<Sent>) {
       if (isEvent(item)) {
@@ -376,7 +375,7 @@ export const make = (plan: Plan) => {
       ? candidates(context, "", (state as ReadonlyArray<Value>).length)
       : candidates(context, "count", (state as { readonly count: number }).count / seconds)
 
-  /** The process is killed, and its store holds this. */
+  /** Takes over the counters of a process that was killed and left this in its store. */
   const kill = (stats: ThreadStats.Stats, held: RetainedStore.Loaded, since: number, now: number) => {
     for (const delivery of recent) if (delivery.at >= since) delivery.answered = false
     recent = []
@@ -403,7 +402,7 @@ export const make = (plan: Plan) => {
         const isSafe = context.high >= context.safe && (context.safe < context.values.length || isWhole(context))
         const isOwed = !context.refusable && !isPoison(context.key) && context.bucket * 1000 >= now - hour
         if (!isSafe && isOwed) fault(`${context.key} is not in the store`)
-        // Recorded since, or sent since and of its series only some arrived.
+        // It was recorded later, or a part of its series arrived later.
         if (context.high < context.values.length || !isWhole(context)) context.refusable = true
         continue
       }
@@ -429,7 +428,7 @@ export const make = (plan: Plan) => {
     }
   }
 
-  /** What is recorded by now; the result says that it is safe. */
+  /** Remembers the recorded points. The returned function marks them as stored. */
   const keeping = (): () => void => {
     if (plan.restarts === 0) return () => {}
     const numbers = Array.from(contexts.values(), (context) => [context, context.values.length] as const)
@@ -451,14 +450,14 @@ export const make = (plan: Plan) => {
     }
   }
 
-  /** Arrivals after one that the client knows of. */
+  /** Counts arrivals after the first one that the client knows of. */
   const duplicates = ({ arrivals }: Mark) => {
     if (plan.atMostOnce) return Math.max(0, arrivals.length - 1)
     const first = arrivals.findIndex(isCertain)
     return first < 0 ? 0 : arrivals.length - 1 - first
   }
 
-  /** Whether the total is what arrived for certain and some of what arrived in doubt. */
+  /** Whether the certain arrivals and some of the uncertain ones add up to the total. */
   const addsUp = (context: Context): boolean => {
     let sums = new Set([0])
     for (const { delivery, value } of context.deltas) {
@@ -471,15 +470,15 @@ export const make = (plan: Plan) => {
     return sums.has(wanted)
   }
 
-  /** Holds everything against everything, at the end. `now` is the latest time there was, in milliseconds. */
+  /** Compares everything at the end of a run. `now` is the latest time, in milliseconds. */
   const verdict = (stats: ThreadStats.Stats, now: number, flushes: ReadonlyArray<Flush>): Verdict => {
-    // A flush that is interrupted gives up all of its batch, also what it never sent.
+    // An interrupted flush gives up its whole batch, also items that it did not send.
     const spent = plan.atMostOnce && flushes.some(({ interrupted }) => interrupted)
     const gone = {
       metrics: sumOf(stats.metrics.dropped) + stats.metrics.held + past.metrics.gone,
       events: sumOf(stats.events.dropped) + stats.events.held + past.events.gone
     }
-    /** What did not arrive at least, and at most, and what may have arrived although the books say otherwise. */
+    /** Least and largest number of points that did not arrive, and points whose arrival is uncertain. */
     let least = cutOff
     let most = cutOff
     let slack = 0
@@ -573,19 +572,19 @@ export const make = (plan: Plan) => {
     return { lost, duplicated, exact, faults }
   }
 
-  /** At any moment. */
+  /** Checks the counters and limits at any moment. */
   const balance = ({ contexts, events, metrics }: ThreadStats.Stats) => {
     for (const [what, counts] of [["metrics", metrics], ["events", events]] as const) {
       const dropped = Object.values(counts.dropped).reduce((a, b) => a + b, 0)
       if (counts.received !== counts.delivered + counts.held + dropped) fault(`${what} do not add up`)
     }
     if (contexts > plan.maxContexts) fault(`${contexts} contexts are held`)
-    // What is in a running flush is held besides.
+    // The events of a running flush count as well.
     if (events.held > 2 * plan.maxEvents) fault(`${events.held} events are held`)
   }
 
   return {
-    /** A point the client takes, at a time in milliseconds. */
+    /** Records a valid point, at a time in milliseconds. */
     point(name: string, value: Value, time: number, host: string | null, tags: ReadonlyArray<string>) {
       recorded.metrics++
       const bucket = Math.floor(time / plan.interval) * seconds
@@ -624,19 +623,19 @@ export const make = (plan: Plan) => {
       recorded.events++
       events.set(sequence, { expiresAt: time + 18 * hour, arrivals: [], refusable: poison })
     },
-    /** A point or event the client has to drop when it is recorded. */
+    /** Records a point or event that the client must drop at once. */
     invalid(what: "metrics" | "events", reason: string) {
       recorded[what]++
       count(predicted[what], reason)
     },
-    /** Nobody knows whether this arrived, and so the client may give it up. */
+    /** Marks items whose arrival the client does not know, so that it may give them up. */
     doubt(batch: ReadonlyArray<Reporter.Item>) {
       if (plan.atMostOnce) refuse(batch, true)
     },
     kill,
     keeping,
     recorded,
-    seen,
+    checkSent,
     accept,
     refuse,
     fault,

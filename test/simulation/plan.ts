@@ -1,5 +1,5 @@
 /**
- * What a seed is about, drawn once at its start.
+ * The plan of a run, drawn from its seed at the start.
  */
 import { Redacted } from "effect"
 import type { ThreadStatsConfig } from "effect-threadstats"
@@ -8,30 +8,30 @@ import type { Draw } from "./random.js"
 export type Mode = "http" | "total" | "delta"
 
 export interface Plan {
-  /** `http`: the client's own reporter over a simulated network. Else a simulated reporter of that temporality. */
+  /** `http` uses the HTTP reporter over a simulated network. The others use a simulated reporter of that temporality. */
   readonly mode: Mode
-  /** Whether drops by bounds can occur; then the books are held against what arrived by their totals only. */
+  /** Whether limits may drop points. If they may, only the totals are compared. */
   readonly bounded: boolean
-  /** Whether answers occur that make the client drop what is in the request. */
+  /** Whether answers occur that make the client drop the items of a request. */
   readonly lossy: boolean
-  /** Whether what may have arrived is never sent again. */
+  /** Whether items that may have arrived are never sent again. */
   readonly atMostOnce: boolean
-  /** How often the process is killed, to start again with what its store holds. */
+  /** Number of times that the process is killed and restarted with its store. */
   readonly restarts: number
-  /** Whether there are names that the intake refuses. */
+  /** Whether the intake refuses some names. */
   readonly poison: boolean
-  /** Above this a body is answered with 413, in bytes. */
+  /** Size of a body above which the intake answers 413, in bytes. */
   readonly bodyLimit: number
-  /** Whether the intake is given time to get well before the scope closes. */
+  /** Whether the intake recovers before the scope closes. */
   readonly waits: boolean
   readonly steps: number
-  /** How many names there are of each kind, and how many sets of tags. */
+  /** Number of names of each kind, and number of sets of tags. */
   readonly names: number
   readonly tagSets: number
   readonly aggregates: ReadonlyArray<ThreadStatsConfig.Aggregate>
   readonly percentiles: ReadonlyArray<number>
   readonly sampleSize: number
-  /** With `distributions`, counters, histograms and timings arrive as values that add up. */
+  /** With `distributions`, the receiver adds up the values of counters, histograms and timings. */
   readonly counters: ThreadStatsConfig.CounterTransport
   readonly prefix: string
   readonly constantTag: string | undefined
@@ -48,7 +48,7 @@ export interface Plan {
   readonly options: ThreadStatsConfig.Options
 }
 
-/** `later` draws what was not thought of at first, so that a seed's other choices stay as they were. */
+/** Draws a plan. `later` draws the choices that were added later, so that the older choices of a seed stay the same. */
 export const make = (draw: Draw, later: Draw): Plan => {
   const mode = draw.weighted<Mode>({ http: 6.5, total: 1.5, delta: 2 })
   const bounded = draw.chance(0.18)

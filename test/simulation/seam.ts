@@ -1,5 +1,5 @@
 /**
- * A reporter that takes, fails in part, dies, hangs where nobody can interrupt it, and leaves its caller in doubt.
+ * A reporter that accepts, fails in part, dies, hangs without being interruptible, and leaves delivery uncertain.
  */
 import { Deferred, Effect, FiberId, FiberRef } from "effect"
 import { Reporter } from "effect-threadstats"
@@ -8,13 +8,13 @@ import { type Delivery, isPoison } from "./oracle.js"
 
 const name = (item: Reporter.Item) => "title" in item ? item.title : item.metric
 
-/** Where values add up, the series of one histogram are taken or not together: the client gives back the whole of it. */
+/** Groups the series of one histogram if the receiver adds values up: the client restores them together. */
 const idOf = (item: Reporter.Item, plan: World["plan"]) =>
   plan.mode === "total" || "title" in item
     ? undefined
     : JSON.stringify([item.metric.slice(plan.prefix.length).split(".")[0], item.host, item.tags, item.points[0]![0]])
 
-/** Ends everything that hangs where it cannot be interrupted. */
+/** A reporter, and the effect that ends its uninterruptible calls. */
 export interface Seam {
   readonly reporter: Reporter.Reporter["Type"]
   readonly release: Effect.Effect<void>
@@ -30,7 +30,7 @@ export const make = (world: World): Seam => {
       if (world.generation !== generation) return silence
       const delivery: Delivery = { flush, at: world.elapsed(), answered: false }
       const id = calls++
-      oracle.seen(batch, flush, world.now())
+      oracle.checkSent(batch, flush, world.now())
       if (batch.length === 0) oracle.fault("an empty batch")
 
       const take = (items: ReadonlyArray<Reporter.Item>) => {
@@ -48,7 +48,7 @@ export const make = (world: World): Seam => {
           return decision
         })
       }
-      /** What becomes of the batch when `items` of it are tried. */
+      /** Ends a report in which `items` of the batch were tried. */
       const end = (items: ReadonlyArray<Reporter.Item>, arriving = items, reason: Reporter.Reason = "ServerError") => {
         if (world.generation !== generation) return silence
         const accepted = take(arriving)
@@ -70,7 +70,7 @@ export const make = (world: World): Seam => {
             })
           )
       }
-      const fault = world.well ? "ok" : draw.weighted(faults[world.weather])
+      const fault = world.healthy ? "ok" : draw.weighted(faults[world.weather])
       world.trace(`${id} ${flush?.id} ${world.elapsed()} ${fault} ${JSON.stringify(batch)}`)
       switch (fault) {
         case "ok":
@@ -123,7 +123,7 @@ export const make = (world: World): Seam => {
           if (draw.chance(0.3)) take(batch)
           return Effect.interrupt
         case "slow":
-          // Arrives at once, and its caller may not wait so long for the answer.
+          // It arrives at once, and its caller may give up before the answer.
           oracle.doubt(batch)
           take(batch)
           return Effect.zipRight(Effect.sleep(draw.upTo(8000)), Effect.suspend(() => end(batch, [])))

@@ -1,8 +1,8 @@
 /**
  * A whole client on a simulated clock, against an intake that answers late, never, twice, in part, or with anything else.
  *
- * Everything that happens is drawn from a seed, and happens again with the same seed. In the end what the intake holds is
- * compared with what was recorded and with the client's books: see `oracle.ts`.
+ * A seed decides everything that happens. At the end the data in the intake is compared with the recorded points and with the
+ * client's counters: see `oracle.ts`.
  */
 import { HttpClient, KeyValueStore } from "@effect/platform"
 import {
@@ -25,6 +25,8 @@ import {
 } from "effect"
 import { EventsAggregator, MetricsAggregator, Reporter, RetainedStore, ThreadStats } from "effect-threadstats"
 import { createHash } from "node:crypto"
+import { quicken } from "../support/quickClock.js"
+import { nextTurn } from "../support/wait.js"
 import * as Network from "./network.js"
 import * as Oracle from "./oracle.js"
 import * as Plan from "./plan.js"
@@ -36,35 +38,24 @@ const emptyEnvironment = ConfigProvider.fromMap(new Map())
 export interface Outcome {
   readonly seed: number
   readonly mode: Plan.Mode
-  /** Points and events recorded. */
+  /** Number of recorded points and events. */
   readonly points: number
-  /** Neither delivered nor held nor counted as dropped. */
+  /** Number of points and events that are neither delivered nor pending nor dropped. */
   readonly lost: number
-  /** Arrived again although the client had been told that they had arrived. */
+  /** Number of arrivals after the client knew of an earlier one. */
   readonly duplicated: number
-  /** How many series and timestamps, and values, were held against exactly what they should be. */
+  /** Number of series, timestamps and values that were compared with their exact total. */
   readonly exact: number
-  /** Everything that is not as it should be, losses and duplicates included. */
+  /** Descriptions of all broken promises, losses and duplicates included. */
   readonly faults: ReadonlyArray<string>
-  /** A hash of everything that happened. */
+  /** Hash of all steps and answers. */
   readonly digest: string
 }
 
 const start = 1_700_000_000_000
 const minute = 60_000
 
-/**
- * `TestClock` finds out that everything is at rest by looking at it four times, a millisecond apart. Here nothing is ever
- * under way but microtasks, and those are done when the event loop comes round.
- */
-const atRest = Effect.async<void>((resume) => {
-  setImmediate(() => resume(Effect.void))
-})
-
-const hasten = (clock: TestClock.TestClock): TestClock.TestClock =>
-  Object.assign(clock, { awaitSuspended: () => atRest })
-
-/** The clock, but that `ahead` says how long the process was frozen: what sleeps sleeps on, and the time of day is later. */
+/** A clock whose time of day is ahead by the time that the process was frozen. Sleeping fibers do not notice it. */
 const thawed = (clock: TestClock.TestClock, freeze: Freeze): Clock.Clock => {
   const millis = () => clock.unsafeCurrentTimeMillis() + freeze.ahead
   const nanos = () => BigInt(Math.floor(millis() * 1_000_000))
@@ -78,7 +69,7 @@ const thawed = (clock: TestClock.TestClock, freeze: Freeze): Clock.Clock => {
   }
 }
 
-/** Knows which fibers have not ended. */
+/** Collects the fibers that have not ended. */
 class Running extends Supervisor.AbstractSupervisor<ReadonlySet<Fiber.RuntimeFiber<unknown, unknown>>> {
   readonly fibers = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
   override value = Effect.sync(() => this.fibers)
@@ -95,7 +86,7 @@ class Running extends Supervisor.AbstractSupervisor<ReadonlySet<Fiber.RuntimeFib
   }
 }
 
-/** What outlives a process. One that was killed can neither read nor write it any more. */
+/** A store that outlives a process. A killed process can neither read nor write it. */
 const storeLayer = (memory: Map<string, string>, isAlive: () => boolean) => {
   const alive = <A>(f: () => A, otherwise: A) => Effect.sync(() => isAlive() ? f() : otherwise)
   return Layer.provide(
@@ -144,7 +135,7 @@ const tagSets: ReadonlyArray<ReadonlyArray<ThreadStats.Tags | undefined>> = [
 ]
 const tagsOf = [[], ["a:1", "b:2"], ["name:größe"]]
 
-/** Ages of 50 minutes and more become such that a point turns too old in one of the flushes to come. */
+/** Moves ages above 50 minutes close to the hour, so that the points become too old in a later flush. */
 const nearTheHour = (age: number): number => age < 50 * minute ? age : 60 * minute - (60 * minute - age) / 15
 
 const makeRecorder = (world: Network.World, clientOf: () => Client) => {
@@ -240,7 +231,7 @@ const makeRecorder = (world: Network.World, clientOf: () => Client) => {
       : draw.chance(0.03)
       ? draw.upTo(10 * minute)
       : 0
-    // A process that starts again knows nothing of the buckets before, nor of those it wrote ahead of its time.
+    // A restarted process has no data of earlier buckets, nor of buckets in its future.
     const time = plan.restarts === 0 ? now + shift : Math.max(world.bornAt, now + Math.min(0, shift))
     const options = {
       tags: draw.pick(tagSets[tags]!),
@@ -270,7 +261,7 @@ const makeRecorder = (world: Network.World, clientOf: () => Client) => {
   }
 }
 
-/** What happens in one step, and how often. */
+/** Weights of the steps. */
 const steps = {
   record: 9,
   recorder: 2,
@@ -282,7 +273,7 @@ const steps = {
   weather: 3
 }
 
-/** How far the time of day is ahead of the simulated clock, in milliseconds. */
+/** Time by which the time of day is ahead of the simulated clock, in milliseconds. */
 interface Freeze {
   ahead: number
 }
@@ -305,7 +296,7 @@ const simulate = Effect.fnUntraced(function*(seed: number, testClock: TestClock.
     weather: "calm",
     generation: 0,
     bornAt: 0,
-    well: false
+    healthy: false
   }
   const memory = new Map<string, string>()
   const seams: Array<Seam.Seam> = []
@@ -313,7 +304,7 @@ const simulate = Effect.fnUntraced(function*(seed: number, testClock: TestClock.
   const flushes: Array<{ readonly flush: Oracle.Flush; readonly fiber: Fiber.RuntimeFiber<unknown> }> = []
   const recorders: Array<Fiber.RuntimeFiber<unknown>> = []
 
-  const born = Effect.gen(function*() {
+  const startClient = Effect.gen(function*() {
     const seam = plan.mode === "http" ? undefined : Seam.make(world)
     if (seam !== undefined) seams.push(seam)
     const scope = yield* Scope.make()
@@ -321,7 +312,7 @@ const simulate = Effect.fnUntraced(function*(seed: number, testClock: TestClock.
     const context = yield* Layer.buildWithScope(clientLayer(world, seam, memory), scope).pipe(Effect.orDie)
     return Context.get(context, ThreadStats.ThreadStats)
   })
-  let client = yield* born
+  let client = yield* startClient
   const record = makeRecorder(world, () => client)
 
   const check = Effect.tap(Effect.suspend(() => client.stats), (stats) =>
@@ -347,7 +338,7 @@ const simulate = Effect.fnUntraced(function*(seed: number, testClock: TestClock.
     const { generation } = world
     const ended = (exit: Exit.Exit<ThreadStats.FlushReceipt>) => {
       flush.endedAt = world.elapsed()
-      // Its caller's time is over; it may go on for others who share it.
+      // Its caller ran out of time. It may go on for other callers that share it.
       if (flush.endedAt - flush.startedAt >= plan.flushTimeout) flush.interrupted = true
       const incomplete = Exit.isSuccess(exit) &&
         (exit.value.skipped || exit.value.metrics.kept + exit.value.events.kept > 0)
@@ -374,10 +365,10 @@ const simulate = Effect.fnUntraced(function*(seed: number, testClock: TestClock.
     { discard: true }
   )
 
-  /** As `kill -9` does: nobody is told, nothing is closed, and what is under way comes to nothing. */
+  /** Kills the process as `kill -9` does: no finalizer runs, and running flushes have no effect any more. */
   const kill = Effect.gen(function*() {
     yield* Fiber.interruptAll(recorders.splice(0))
-    yield* atRest
+    yield* nextTurn
     const stats = yield* check
     for (const { flush } of flushes) if (flush.endedAt === undefined) flush.interrupted = true
     world.generation++
@@ -388,7 +379,7 @@ const simulate = Effect.fnUntraced(function*(seed: number, testClock: TestClock.
     oracle.kill(stats, held, world.elapsed() - plan.flushTimeout, world.now())
     freeze.ahead += plan.interval - (world.now() % plan.interval) + draw.upTo(minute)
     world.bornAt = Math.floor(world.now() / plan.interval) * plan.interval
-    client = yield* born
+    client = yield* startClient
     const adopted = yield* check
     if (adopted.events.received !== held.events.length) oracle.fault("not all events of the store were taken over")
     const points = held.metrics.reduce((sum, { recorded }) => sum + recorded, 0)
@@ -412,7 +403,7 @@ const simulate = Effect.fnUntraced(function*(seed: number, testClock: TestClock.
       case "flush":
         yield* flush
         if (draw.chance(0.5)) {
-          // More for what has just been taken out.
+          // More points for the buckets that were just drained.
           yield* testClock.adjust(draw.pick([0, 0, 100]))
           for (let i = draw.upTo(8); i >= 0; i--) record()
         }
@@ -453,24 +444,24 @@ const simulate = Effect.fnUntraced(function*(seed: number, testClock: TestClock.
       yield* Fiber.await(fiber)
       const stats = yield* check
       if (stats.metrics.held + stats.events.held === 0 && i > 0) {
-        // Where all that was held has expired, there was nothing to try with.
+        // If all pending data expired, no flush could close the breaker.
         if (stats.breaker !== "closed" && delivered(stats) > before) {
-          oracle.fault(`the breaker is ${stats.breaker} with a well intake`)
+          oracle.fault(`the breaker is ${stats.breaker} with a healthy intake`)
         }
         return
       }
       freeze.ahead += 5 * minute
     }
-    oracle.fault("a well intake was not given everything")
+    oracle.fault("a healthy intake was not given everything")
   })
 
   if (plan.waits) {
-    world.well = true
-    // What is asleep wakes up, and recorders end.
+    world.healthy = true
+    // Sleeping fibers wake up, and recorders end.
     yield* testClock.adjust(Math.max(20_000, plan.flushTimeout))
     yield* allEnded
     yield* settle()
-    // The last flush is for these.
+    // The last flush delivers these.
     for (let i = draw.upTo(8); i > 0; i--) record()
   }
 
@@ -483,16 +474,16 @@ const simulate = Effect.fnUntraced(function*(seed: number, testClock: TestClock.
   )
   yield* testClock.adjust(plan.flushTimeout)
   if ((yield* Fiber.poll(closing))._tag === "None") oracle.fault("closing took more than its time")
-  // Recorders may go on for a while; what they record near a bound may even start another flush.
+  // Recorders may go on for a while. A point near a limit may start another flush.
   yield* testClock.adjust(20_000 + plan.flushTimeout)
   yield* allEnded
   for (const { fiber, flush } of flushes) {
     if ((yield* Fiber.poll(fiber))._tag === "None") oracle.fault(`flush ${flush.id} did not end`)
   }
   yield* Effect.forEach(seams, ({ release }) => release, { discard: true })
-  yield* atRest
+  yield* nextTurn
   const stats = yield* check
-  if (world.well && stats.metrics.held + stats.events.held > 0) oracle.fault("the end of the scope did not deliver")
+  if (world.healthy && stats.metrics.held + stats.events.held > 0) oracle.fault("the end of the scope did not deliver")
   const verdict = oracle.verdict(stats, world.now(), flushes.map((one) => one.flush))
   for (const scope of scopes.slice(0, -1)) {
     const ending = yield* Effect.fork(Scope.close(scope, Exit.void))
@@ -508,10 +499,10 @@ const clockLayer = Layer.provide(
   Layer.succeedContext(TestServices.liveServices)
 )
 
-/** One run. */
+/** Runs the simulation of a seed. */
 export const run = (seed: number): Effect.Effect<Outcome> =>
   Effect.gen(function*() {
-    const testClock = hasten(yield* TestClock.TestClock)
+    const testClock = quicken(yield* TestClock.TestClock)
     yield* testClock.adjust(0)
     const freeze = { ahead: 0 }
     const running = new Running()
@@ -521,7 +512,7 @@ export const run = (seed: number): Effect.Effect<Outcome> =>
       Effect.withRandom(Random.make(seed)),
       Effect.withConfigProvider(emptyEnvironment)
     )
-    yield* atRest
+    yield* nextTurn
     const left = running.fibers.size
     return {
       seed,

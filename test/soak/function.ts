@@ -1,4 +1,4 @@
-/** The function of the soak, and of the worker threads. */
+/** The function of the soak test and of the worker threads. */
 import * as Lambda from "effect-threadstats/Lambda"
 import * as LambdaExtension from "effect-threadstats/LambdaExtension"
 import * as ThreadStats from "effect-threadstats/ThreadStats"

@@ -4,14 +4,14 @@ import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { gunzipSync, inflateSync } from "node:zlib"
 
-/** An intake that adds up what arrives, and does nothing else with it. */
+/** An intake that only adds up the values that arrive. */
 export interface CountingIntake {
   readonly url: string
-  /** The sum of all values of all points, by metric. */
+  /** Sums of the values of all points, by metric. */
   readonly sums: Readonly<Record<string, number>>
-  /** Requests that carried metrics. */
+  /** Number of requests with metrics. */
   readonly posts: () => number
-  /** Connections that were opened. */
+  /** Number of connections that were opened. */
   readonly connections: () => number
 }
 

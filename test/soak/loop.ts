@@ -1,8 +1,10 @@
 /**
- * Invokes the function that its first argument names as often as its second one says, some at a time, and prints what the
- * process holds after a quarter of it and at the end.
+ * Invokes a function many times and prints the memory, handles and listeners of the process after a quarter of the invocations and
+ * at the end. Arguments: path of the function, number of invocations, number of concurrent invocations.
  */
 import type { Lambda } from "effect-threadstats"
+import * as Effect from "effect/Effect"
+import { nextTurn } from "../support/wait.js"
 import type { Sample } from "./protocol.js"
 
 const [, , path, invocations, together] = process.argv
@@ -11,10 +13,10 @@ const { handler } = await import(path!) as {
 }
 
 const sample = async (): Promise<Sample> => {
-  // What is let go of with a timer or a socket is let go of in a later turn.
-  for (let turn = 0; turn < 3; turn++) {
-    await new Promise((resume) => setTimeout(resume, 20))
-    gc!()
+  // Objects of timers and sockets become unreachable in a later turn of the event loop.
+  for (let turn = 0; turn < 100; turn++) {
+    await Effect.runPromise(nextTurn)
+    if (turn % 25 === 24) gc!()
   }
   const resources: Record<string, number> = {}
   for (const name of process.getActiveResourcesInfo()) resources[name] = (resources[name] ?? 0) + 1

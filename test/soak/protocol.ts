@@ -1,9 +1,9 @@
-/** What a process holds. */
+/** Resources of a process. */
 export interface Sample {
-  /** Bytes in use after a collection. */
+  /** Bytes in use after a garbage collection. */
   readonly heap: number
-  /** What keeps the event loop busy, by kind. */
+  /** Numbers of resources that keep the event loop alive, by kind. */
   readonly resources: Readonly<Record<string, number>>
-  /** Listeners of the process's own events. */
+  /** Numbers of listeners, by event of the process. */
   readonly listeners: Readonly<Record<string, number>>
 }

@@ -1,4 +1,4 @@
-/** A worker thread with an environment of its own: invokes the function, and has nothing to do then. */
+/** A worker thread that builds its own layer, invokes the function 25 times, and then ends by itself. */
 import { parentPort, threadId } from "node:worker_threads"
 import { handler } from "./function.js"
 
@@ -9,7 +9,7 @@ for (let count = 0; count < 25; count++) {
     invokedFunctionArn: "arn:aws:lambda:eu-west-1:123456789012:function:soak",
     memoryLimitInMB: "128",
     awsRequestId: `${threadId}.${count}`,
-    getRemainingTimeInMillis: () => 10_000
+    getRemainingTimeInMillis: () => 60_000
   })
 }
 parentPort!.postMessage("invoked")

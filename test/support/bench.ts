@@ -1,17 +1,17 @@
-/** Groups of the benchmark that take no time. */
-import type { Function, Group, Program, Row, Run } from "../../bench/groups.js"
+/** Groups of the benchmark that take little time. */
+import type { Function as FunctionRun, Group, Program, Row, Run } from "../../bench/groups.js"
 
-/** Ten times as much in a full run. */
+/** Arguments of each child in a quick run. */
 export const argsOf = {
   record: { contexts: 10, calls: 1000 },
-  // its last call is a count
+  // The last of 43 calls is a count.
   allocation: { calls: 43 },
   distribution: { values: 400 },
   outage: { isDown: false, contexts: 10, calls: 10, held: { contexts: 10, values: 10 } },
   warm: { before: 100, millis: 1 }
 }
 
-/** A child with the yardstick, or with what a module in this folder exports. */
+/** A child that runs the yardstick, or an export of a module in this folder. */
 export const programOf = (child: keyof typeof argsOf, value: string, module = "benchSubject"): Program => ({
   _tag: "Program",
   child,
@@ -21,7 +21,10 @@ export const programOf = (child: keyof typeof argsOf, value: string, module = "b
   node: ["--expose-gc"]
 })
 
-export const runOf = (id: string, spawn: Program | Function, peer = false): Run => ({
+/** A function that is loaded and invoked in a process of its own. */
+export const functionOf = (name: string, posts: boolean): FunctionRun => ({ _tag: "Function", name, posts })
+
+export const runOf = (id: string, spawn: Program | FunctionRun, peer = false): Run => ({
   id,
   title: id === "bare" ? "the yardstick" : `a ${id} client`,
   peer,
@@ -29,7 +32,7 @@ export const runOf = (id: string, spawn: Program | Function, peer = false): Run 
 })
 
 export const groupOf = (
-  clients: { readonly [id: string]: Program | Function },
+  clients: { readonly [id: string]: Program | FunctionRun },
   rows: ReadonlyArray<Row> = [],
   peers: ReadonlyArray<Run> = []
 ): Group => ({

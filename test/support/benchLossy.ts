@@ -1,4 +1,4 @@
-/** The command of the benchmark, for the client that is named first: `benchLossy.ts CLIENT [--quick …]`. */
+/** The command of the benchmark for one client: `benchLossy.ts CLIENT [--quick …]`. */
 import { main } from "../../bench/main.js"
 import { groupOf, programOf } from "./bench.js"
 

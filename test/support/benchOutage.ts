@@ -1,4 +1,4 @@
-/** The client of this project, but for the last call of every workload. */
+/** The client of this project, which loses the last call of every workload. */
 import { recordUnsafe } from "../../bench/subjects/threadstats.js"
 
 export const lossy: typeof recordUnsafe = (client) => {

@@ -6,8 +6,8 @@ export interface Certificate {
 }
 
 /**
- * A new self-signed certificate for 127.0.0.1, which nobody knows. Node.js reads certificates but issues none; this is the
- * least of RFC 5280 that a TLS client accepts.
+ * Creates a self-signed certificate for 127.0.0.1, which no client trusts by default. Node.js issues no certificates; this is the
+ * smallest form of RFC 5280 that a TLS client accepts.
  */
 export const selfSigned = (): Certificate => {
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "prime256v1" })
@@ -31,7 +31,7 @@ export const selfSigned = (): Certificate => {
   }
 }
 
-/** Tag, length, content: the whole of DER. */
+/** Encodes a value in DER: tag, length, content. */
 const der = (tag: number, ...content: ReadonlyArray<Buffer>): Buffer => {
   const body = Buffer.concat(content)
   const length = body.length < 0x80

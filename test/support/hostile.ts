@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { PCGRandom } from "effect/Utils"
 
-/** A lie to the type checker, as a caller without types would tell it. */
+/** Hides the type of a value, as a caller without types does. */
 export const lie = <A>(value: unknown): A => value as A
 
 export interface Random {
@@ -22,12 +22,12 @@ export const random = (seed: number): Random => {
   return { int, pick: (from) => from[int(from.length)]!, chance: (percent) => int(100) < percent }
 }
 
-/** What a hostile value says when it is asked anything. */
+/** Throws, in place of any operation on a hostile value. */
 const boo = (): never => {
   throw new Error("boo")
 }
 
-/** Throws on every trap there is. */
+/** A proxy whose every trap throws. */
 export const trap = (target: object = {}): object =>
   new Proxy(
     target,
@@ -40,7 +40,7 @@ const revoked = (target: object): object => {
   return proxy
 }
 
-/** Another answer each time: first what is valid, then what is not. */
+/** Returns another answer each time: valid ones first, then an invalid one. */
 const flapping = (...answers: ReadonlyArray<unknown>) => {
   let turn = 0
   return () => answers[Math.min(turn++, answers.length - 1)]
@@ -55,7 +55,7 @@ const cyclic = (): object => {
 
 const withProto = (proto: object | null, properties: object): object => Object.assign(Object.create(proto), properties)
 
-/** An array whose length is a lie. */
+/** An array with a wrong length. */
 export const lyingArray = (target: ReadonlyArray<unknown>, length: unknown): ReadonlyArray<unknown> =>
   new Proxy(target, { get: (array, key) => key === "length" ? length : Reflect.get(array, key) })
 
@@ -235,19 +235,19 @@ export const draw = (from: Random, values: ReadonlyArray<Named> = pool): readonl
 
 const mutators = ["set", "defineProperty", "deleteProperty", "setPrototypeOf", "preventExtensions"] as const
 
-/** Tells on who changes it. */
-export const spied = <A extends object>(target: A, seen: Array<string>): A => {
+/** A proxy that records attempts to change it. */
+export const spied = <A extends object>(target: A, mutations: Array<string>): A => {
   const handler: ProxyHandler<A> = {}
   for (const name of mutators) {
     handler[name] = () => {
-      seen.push(name)
+      mutations.push(name)
       return true
     }
   }
   return new Proxy(target, handler)
 }
 
-/** The names of one sort of options, one to three of which get a hostile value, by a property or by a getter. */
+/** Draws options of which one to three have a hostile value, in a property or a getter. */
 export const options = (
   from: Random,
   names: ReadonlyArray<string>,
@@ -273,7 +273,7 @@ export const options = (
 
 const string = (text: string): boolean => Buffer.from(text).toString() === text
 
-/** Every string in it is Unicode, and every number is one: what a JSON parser of any language takes. */
+/** Whether every string is valid Unicode and every number is finite, so that any JSON parser accepts it. */
 export const isInterchangeable = (value: unknown): boolean =>
   typeof value === "string"
     ? string(value)

@@ -1,4 +1,4 @@
-/** Looks for keys in everything that a test prints, logs or traces. Suites that handle a key take their `it` from here. */
+/** Searches the prints, logs and spans of a test for keys. Suites that handle a key take their `it` from here. */
 import { it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -29,40 +29,38 @@ const methods = ["log", "info", "warn", "error", "debug", "trace", "group", "dir
 const render = (value: unknown): string =>
   typeof value === "string" ? value : inspect(value, { depth: 8, maxArrayLength: 200, breakLength: Infinity })
 
-/**
- * Returns an `it` whose tests fail if one of the keys is in their output, in any of its encodings. The output is what the
- * process prints, what Effect programs log (with the default logger replaced, too), and the spans of Effect programs.
- */
-export const sweepKeys = (...keys: readonly [string, ...ReadonlyArray<string>]): SweptIt => {
-  let texts: Array<() => string> = []
-  let restore: Array<() => void> = []
+/** Collects everything that a test prints, logs or traces, from its start until {@link OutputWatch.stop}. */
+export interface OutputWatch {
+  /** Adds a logger and a tracer to an Effect program. The logger stays when the program replaces the default logger. */
+  readonly observe: <A, E, R>(program: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** Renders the output. */
+  readonly texts: () => ReadonlyArray<string>
+  /** Restores the console and the streams of the process. */
+  readonly stop: () => void
+}
 
-  beforeEach(() => {
-    texts = []
-    for (const method of methods) {
-      const print = console[method].bind(console) as (...args: Array<unknown>) => void
-      const spy = vi.spyOn(console, method).mockImplementation((...args: Array<unknown>) => {
-        texts.push(() => args.map(render).join(" "))
-        print(...args)
-      })
-      restore.push(() => spy.mockRestore())
-    }
-    for (const stream of [process.stdout, process.stderr]) {
-      const write = stream.write.bind(stream) as (...args: Array<unknown>) => boolean
-      const spy = vi.spyOn(stream, "write").mockImplementation((...args: Array<unknown>) => {
-        const [chunk] = args
-        texts.push(() => typeof chunk === "string" ? chunk : Buffer.from(chunk as Uint8Array).toString())
-        return write(...args)
-      })
-      restore.push(() => spy.mockRestore())
-    }
-  })
+/** Starts to collect output. Only one watch may be active at a time. */
+export const watchOutput = (): OutputWatch => {
+  const texts: Array<() => string> = []
+  const restore: Array<() => void> = []
 
-  afterEach(() => {
-    for (const undo of restore) undo()
-    restore = []
-    assertHidden(texts.map((text) => text()), keys)
-  })
+  for (const method of methods) {
+    const print = console[method].bind(console) as (...args: Array<unknown>) => void
+    const spy = vi.spyOn(console, method).mockImplementation((...args: Array<unknown>) => {
+      texts.push(() => args.map(render).join(" "))
+      print(...args)
+    })
+    restore.push(() => spy.mockRestore())
+  }
+  for (const stream of [process.stdout, process.stderr]) {
+    const write = stream.write.bind(stream) as (...args: Array<unknown>) => boolean
+    const spy = vi.spyOn(stream, "write").mockImplementation((...args: Array<unknown>) => {
+      const [chunk] = args
+      texts.push(() => typeof chunk === "string" ? chunk : Buffer.from(chunk as Uint8Array).toString())
+      return write(...args)
+    })
+    restore.push(() => spy.mockRestore())
+  }
 
   const logger = Logger.make<unknown, void>((options) => {
     texts.push(() => `${Logger.logfmtLogger.log(options)} ${render(options.message)} ${render(options.cause)}`)
@@ -76,8 +74,34 @@ export const sweepKeys = (...keys: readonly [string, ...ReadonlyArray<string>]):
     )
     return Layer.setTracer(tracer)
   }))
+
+  return {
+    observe: (program) => Effect.provide(program, Layer.merge(Logger.add(logger), tracer)),
+    texts: () => texts.map((text) => text()),
+    stop: () => {
+      for (const undo of restore.splice(0)) undo()
+    }
+  }
+}
+
+/**
+ * Returns an `it` whose tests fail if one of the keys is in their output, in any of its encodings. The output consists
+ * of the prints of the process, and the logs and spans of Effect programs, also when a program replaces the default logger.
+ */
+export const sweepKeys = (...keys: readonly [string, ...ReadonlyArray<string>]): SweptIt => {
+  let watch: OutputWatch
+
+  beforeEach(() => {
+    watch = watchOutput()
+  })
+
+  afterEach(() => {
+    watch.stop()
+    assertHidden(watch.texts(), keys)
+  })
+
   const watched = <A, E, R>(test: () => Effect.Effect<A, E, R>) => () =>
-    Effect.provide(Effect.suspend(test), Layer.merge(Logger.add(logger), tracer))
+    Effect.suspend(() => watch.observe(Effect.suspend(test)))
 
   return Object.assign(
     (name: string, test: () => void | Promise<void>, options?: number | TestOptions) =>

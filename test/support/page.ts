@@ -1,48 +1,29 @@
 /**
- * The page of the local intake in a browser, the intake itself, and a server in its place that tests have in their hands: it
- * tells the page whatever a test wants told, which may be what no intake would.
+ * The page of the local intake in a browser, and two servers for it: the intake, and a scripted server that sends any message
+ * to the page.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as LocalIntake from "effect-threadstats/LocalIntake"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Schedule from "effect/Schedule"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import { createHash } from "node:crypto"
-import { existsSync, readFileSync } from "node:fs"
+import { readFileSync } from "node:fs"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
-import { delimiter, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { type Browser, type BrowserContext, chromium, type Locator, type Page } from "playwright-core"
-import {
-  gamma,
-  type Hello,
-  type Messages,
-  noHealth,
-  type SeriesRow,
-  type Update
-} from "../../src/internal/intakeFeed.js"
-
-const executable = [
-  process.env["CHROMIUM_PATH"] ?? "",
-  ...(process.env["PATH"] ?? "").split(delimiter).flatMap((folder) =>
-    ["chromium", "chromium-browser", "google-chrome"].map((name) => join(folder, name))
-  )
-].find((path) => path !== "" && existsSync(path))
-
-export const installed: boolean = executable !== undefined
-
-export const notInstalled = "chromium is not installed (Debian package chromium, or CHROMIUM_PATH); skipped"
+import type { Hello, Messages, SeriesRow, Update } from "../../src/internal/intakeFeed.js"
+import { executable } from "./chromium.js"
+import { noUpdate, sketchOf } from "./pageState.js"
 
 export class PageError extends Data.TaggedError("PageError")<{ readonly cause: unknown }> {
-  override readonly message = `The browser did not do it: ${this.cause}`
+  override readonly message = `The browser failed: ${this.cause}`
 }
 
-/** What a browser does, as an effect. */
+/** Runs an action of Playwright as an effect. */
 export const act = <A>(run: () => Promise<A>): Effect.Effect<A, PageError> =>
   Effect.tryPromise({ try: run, catch: (cause) => new PageError({ cause }) })
 
@@ -50,6 +31,8 @@ export const browser: Effect.Effect<Browser, PageError, Scope.Scope> = Effect.ac
   act(() =>
     chromium.launch({
       executablePath: executable!,
+      // The time limit of the test bounds every wait for the browser.
+      timeout: 0,
       args: [
         "--no-sandbox",
         "--disable-gpu",
@@ -75,29 +58,40 @@ export const context = (
     (context) => Effect.promise(() => context.close())
   )
 
-/** Runs in the page; a text, as the tests are compiled without its types. */
+/** Evaluates an expression in the page. It is a string because the tests are compiled without the types of the page. */
 export const evaluate = <A>(page: Page, script: string): Effect.Effect<A, PageError> =>
   act(() => page.evaluate<A>(script))
 
 const file = fileURLToPath(new URL("../../src/internal/intakePage.html", import.meta.url))
 
-/** Waits until it holds in the page. */
-export const until = (page: Page, script: string): Effect.Effect<void, PageError> =>
-  evaluate<boolean>(page, `Boolean(${script})`).pipe(
-    Effect.repeat({ until: (holds) => holds, schedule: Schedule.spaced("30 millis") }),
-    Effect.timeoutFail({
-      duration: "10 seconds",
-      onTimeout: () => new PageError({ cause: `it never held: ${script}` })
-    })
+/** Waits until the expression is true. It is evaluated in each frame of the page, since the page draws in frames. */
+export const until = (page: Page, expression: string): Effect.Effect<void, PageError> =>
+  evaluate(
+    page,
+    `new Promise((resolve, reject) => {
+      const check = () => {
+        try {
+          if (${expression}) resolve()
+          else requestAnimationFrame(check)
+        } catch (error) {
+          reject(error)
+        }
+      }
+      check()
+    })`
   )
+
+/** Waits until the page has drawn the effects of earlier input. */
+export const nextFrame = (page: Page): Effect.Effect<void, PageError> =>
+  evaluate(page, "new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => resolve())))")
 
 export const option = (page: Page, name: string): Locator => page.getByRole("option", { name, exact: false })
 
-/** Of the metrics in the list. */
+/** Returns the names of the metrics in the list. */
 export const names = (page: Page): Effect.Effect<ReadonlyArray<string>, PageError> =>
   evaluate(page, `[...document.querySelectorAll(".row:not([hidden]) .name")].map((e) => e.textContent)`)
 
-/** How many pixels of the plot have a colour. */
+/** Returns the number of pixels of a canvas that are not transparent. */
 export const inked = (page: Page, selector: string): Effect.Effect<number, PageError> =>
   evaluate(
     page,
@@ -110,7 +104,7 @@ export const inked = (page: Page, selector: string): Effect.Effect<number, PageE
     })()`
   )
 
-/** The cells of its rows. */
+/** Returns the texts of the legend, row by row. */
 export const legend = (page: Page): Effect.Effect<ReadonlyArray<ReadonlyArray<string>>, PageError> =>
   evaluate(
     page,
@@ -119,12 +113,12 @@ export const legend = (page: Page): Effect.Effect<ReadonlyArray<ReadonlyArray<st
 
 export interface Opened {
   readonly page: Page
-  /** What went wrong in it, such as a script or a connection that the policy forbids. */
-  readonly wrong: ReadonlyArray<string>
+  /** Errors of scripts, errors on the console and violations of the content security policy. */
+  readonly errors: ReadonlyArray<string>
   readonly context: BrowserContext
 }
 
-/** The page at this address, once it is connected. */
+/** Opens the page at this address, and waits until it is connected to its feed. */
 export const openPage = (
   browser: Browser,
   url: string,
@@ -132,26 +126,26 @@ export const openPage = (
 ): Effect.Effect<Opened, PageError, Scope.Scope> =>
   Effect.gen(function*() {
     const opened = yield* context(browser, options)
-    const wrong: Array<string> = []
-    yield* act(() => opened.exposeFunction("toldOfViolation", (what: string) => wrong.push(what)))
+    const errors: Array<string> = []
+    yield* act(() => opened.exposeFunction("reportViolation", (violation: string) => errors.push(violation)))
     yield* act(() =>
       opened.addInitScript(
-        `addEventListener("securitypolicyviolation", (e) => toldOfViolation(e.violatedDirective + " " + e.blockedURI))`
+        `addEventListener("securitypolicyviolation", (e) => reportViolation(e.violatedDirective + " " + e.blockedURI))`
       )
     )
     const page = yield* act(() => opened.newPage())
-    page.setDefaultTimeout(15_000)
-    page.on("pageerror", (error) => wrong.push(String(error)))
+    page.setDefaultTimeout(0)
+    page.on("pageerror", (error) => errors.push(String(error)))
     page.on("console", (message) => {
-      // A browser reports an intake that is not there, too.
-      if (message.type() === "error" && !message.text().includes("net::")) wrong.push(message.text())
+      // The browser also logs that the intake is unreachable, which some tests cause on purpose.
+      if (message.type() === "error" && !message.text().includes("net::")) errors.push(message.text())
     })
     yield* act(() => page.goto(url))
     yield* act(() => page.getByText("Live", { exact: true }).waitFor())
-    return { page, wrong, context: opened }
+    return { page, errors, context: opened }
   })
 
-/** The page, and the policy under which it has to work. */
+/** Returns the page, and the content security policy that the intake sends with it. */
 export const html = (): { readonly body: string; readonly policy: string } => {
   const body = readFileSync(file, "utf8")
   const hash = (tag: string) => {
@@ -167,22 +161,26 @@ export const html = (): { readonly body: string; readonly policy: string } => {
 
 export interface Intake {
   readonly url: string
-  /** Takes a payload, as Datadog does, or it is the test's mistake. */
+  /** Sends a payload, and fails unless it is accepted. */
   readonly post: (path: string, body: unknown) => Effect.Effect<void, PageError>
-  /** Ends all connections, and takes none until {@link Intake.start}. */
-  readonly stop: Effect.Effect<void>
-  /** With nothing known, as another instance. */
-  readonly start: Effect.Effect<void>
-  /** In seconds. */
+  /**
+   * The time at which the server was started, in seconds. It stays the same during a test, so that points that are sent one after
+   * the other fall into one step of the plot, however long sending takes.
+   */
   readonly now: () => number
 }
 
+/** A server that sends any message to the page. */
 export interface Server extends Intake {
   readonly send: <Name extends keyof Messages>(name: Name, data: Messages[Name]) => Effect.Effect<void>
-  /** What a page is told first; the current contents by default. */
+  /** Adds to the contents, and sends the addition as one update. A page that connects later receives all contents. */
   readonly update: (part: Partial<Update>) => Effect.Effect<void>
-  /** How many pages listen. */
+  /** The number of pages that are connected to the feed. */
   readonly listeners: Effect.Effect<number>
+  /** Closes all connections, and refuses new ones until {@link Server.start}. It keeps the port. */
+  readonly stop: Effect.Effect<void>
+  /** Accepts connections again, as another instance without contents. */
+  readonly start: Effect.Effect<void>
 }
 
 const postTo = (url: string) => (path: string, body: unknown): Effect.Effect<void, PageError> =>
@@ -195,89 +193,30 @@ const postTo = (url: string) => (path: string, body: unknown): Effect.Effect<voi
     if (status !== 202) throw new Error(`${path} was answered ${status}`)
   })
 
-/** The intake of this library, on a port that it keeps. */
+/** Serves the intake of this library. */
 export const serveIntake = (
   options: LocalIntake.Options = {}
 ): Effect.Effect<Intake & { readonly dogstatsd: string }, never, Scope.Scope> =>
   Effect.gen(function*() {
-    let port = 0
-    let close: Effect.Effect<void> = Effect.void
-    const listen = Effect.gen(function*() {
-      const server = createServer()
-      const scope = yield* Scope.make()
-      const services = yield* Layer.buildWithScope(
-        LocalIntake.layer(options).pipe(
-          Layer.provideMerge(LocalIntake.layerDatagrams({ port: 0 })),
-          Layer.provide(NodeHttpServer.layer(() => server, { port, host: "127.0.0.1" })),
-          Layer.orDie
-        ),
-        scope
+    const server = createServer()
+    const services = yield* Layer.build(
+      LocalIntake.layer(options).pipe(
+        Layer.provideMerge(LocalIntake.layerDatagrams({ port: 0 })),
+        Layer.provide(NodeHttpServer.layer(() => server, { port: 0, host: "127.0.0.1" })),
+        Layer.orDie
       )
-      port = (server.address() as AddressInfo).port
-      close = Effect.gen(function*() {
-        // A browser keeps its connections, and makes new ones for as long as it can.
-        const cutting = setInterval(() => server.closeAllConnections(), 20)
-        yield* Scope.close(scope, Exit.void)
-        clearInterval(cutting)
+    )
+    // A server does not close while a browser keeps connections, and opens new ones.
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        server.on("connection", (socket) => socket.destroy())
+        server.closeAllConnections()
       })
-      return services
-    })
-    const stop = Effect.suspend(() => {
-      const closing = close
-      close = Effect.void
-      return closing
-    })
-    yield* Effect.addFinalizer(() => stop)
-    const services = yield* listen
+    )
     const { url } = Context.get(services, LocalIntake.LocalIntake)
-    return {
-      url,
-      dogstatsd: Context.get(services, LocalIntake.Datagrams).url,
-      post: postTo(url),
-      stop,
-      start: Effect.asVoid(listen),
-      now: () => Math.floor(Date.now() / 1000)
-    }
+    const now = Math.floor(Date.now() / 1000)
+    return { url, dogstatsd: Context.get(services, LocalIntake.Datagrams).url, post: postTo(url), now: () => now }
   })
-
-export const noUpdate: Update = {
-  now: 0,
-  series: [],
-  points: [],
-  distributions: [],
-  events: [],
-  requests: [],
-  health: noHealth,
-  forgotten: []
-}
-
-/** The bins of some values. */
-export const sketchOf = (
-  series: number,
-  timestamp: number,
-  values: ReadonlyArray<number>
-): Update["distributions"][number] => {
-  const bins = (sign: number) => {
-    const counts = new Map<number, number>()
-    for (const value of values) {
-      if (value * sign <= 0) continue
-      const bin = Math.floor(Math.log(value * sign) / Math.log(gamma))
-      counts.set(bin, (counts.get(bin) ?? 0) + 1)
-    }
-    return [...counts].sort(([a], [b]) => a - b)
-  }
-  return {
-    series,
-    timestamp,
-    count: values.length,
-    sum: values.reduce((a, b) => a + b, 0),
-    min: Math.min(...values),
-    max: Math.max(...values),
-    zeros: values.filter((value) => value === 0).length,
-    positive: bins(1),
-    negative: bins(-1)
-  }
-}
 
 interface Payload {
   readonly series?: ReadonlyArray<{
@@ -301,9 +240,17 @@ const bodyOf = async (request: IncomingMessage): Promise<string> => {
   return Buffer.concat(chunks).toString()
 }
 
-export const serve = (options: { readonly limits?: Hello["limits"] } = {}): Effect.Effect<Server, never, Scope.Scope> =>
+/** Serves the page and a scripted feed. */
+export const serve = (
+  options: {
+    readonly limits?: Hello["limits"]
+    /** Sends nothing on the feed. */
+    readonly isFeedSilent?: boolean
+  } = {}
+): Effect.Effect<Server, never, Scope.Scope> =>
   Effect.gen(function*() {
     let instance = 1
+    let isStopped = false
     let port = 0
     let contents: Update = noUpdate
     const ids = new Map<string, number>()
@@ -313,7 +260,7 @@ export const serve = (options: { readonly limits?: Hello["limits"] } = {}): Effe
     const write = (response: ServerResponse, name: string, data: unknown) =>
       response.write(`event: ${name}\ndata: ${JSON.stringify(data)}\n\n`)
 
-    const tell = (part: Partial<Update>) => {
+    const update = (part: Partial<Update>) => {
       const at = part.now ?? now()
       contents = {
         now: at,
@@ -333,7 +280,7 @@ export const serve = (options: { readonly limits?: Hello["limits"] } = {}): Effe
       ids.clear()
     }
 
-    const take = (target: string, body: string) => {
+    const accept = (target: string, body: string) => {
       const payload: Payload = JSON.parse(body)
       const series: Array<SeriesRow> = []
       const points: Array<Update["points"][number]> = []
@@ -365,7 +312,7 @@ export const serve = (options: { readonly limits?: Hello["limits"] } = {}): Effe
         host: "",
         verdicts: []
       }]
-      tell({
+      update({
         series,
         points,
         distributions,
@@ -409,6 +356,8 @@ export const serve = (options: { readonly limits?: Hello["limits"] } = {}): Effe
         response.end(body)
       } else if (path === "/feed") {
         response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" })
+        response.flushHeaders()
+        if (options.isFeedSilent) return
         const hello: Hello = {
           instance: String(instance),
           version: "0.1.0",
@@ -428,39 +377,46 @@ export const serve = (options: { readonly limits?: Hello["limits"] } = {}): Effe
         for (const feed of feeds) write(feed, "clear", { now: now() })
         response.writeHead(204).end()
       } else if (path.startsWith("/api/v1/")) {
-        take(path, await bodyOf(request))
+        accept(path, await bodyOf(request))
         response.writeHead(202).end()
       } else response.writeHead(404).end()
     }
 
     const server = createServer((request, response) => void answer(request, response))
+    server.on("connection", (socket) => {
+      if (isStopped) socket.destroy()
+    })
     const listen = Effect.async<void>((resume) => {
-      server.listen(port, "127.0.0.1", () => {
+      server.listen(0, "127.0.0.1", () => {
         port = (server.address() as AddressInfo).port
         resume(Effect.void)
       })
     })
-    const stop = Effect.async<void>((resume) => {
+    const close = Effect.async<void>((resume) => {
       server.close(() => resume(Effect.void))
       server.closeAllConnections()
     })
-    yield* Effect.acquireRelease(listen, () => server.listening ? stop : Effect.void)
+    yield* Effect.acquireRelease(listen, () => close)
     const url = `http://127.0.0.1:${port}`
+    const started = Math.floor(now() / 1000)
     return {
       url,
       send: (name, data) =>
         Effect.sync(() => {
           for (const feed of feeds) write(feed, name, data)
         }),
-      update: (part) => Effect.sync(() => tell(part)),
+      update: (part) => Effect.sync(() => update(part)),
       post: postTo(url),
-      stop,
-      start: Effect.suspend(() => {
+      stop: Effect.sync(() => {
+        isStopped = true
+        server.closeAllConnections()
+      }),
+      start: Effect.sync(() => {
         instance++
         forget()
-        return listen
+        isStopped = false
       }),
       listeners: Effect.sync(() => feeds.size),
-      now: () => Math.floor(now() / 1000)
+      now: () => started
     }
   })

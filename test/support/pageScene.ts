@@ -1,6 +1,4 @@
-/**
- * A shop's afternoon, as a local intake would have seen it: the same each time, but for when it is.
- */
+/** Data of a shop during twenty minutes, the same for every run. */
 import {
   type EventRow,
   noHealth,
@@ -10,11 +8,11 @@ import {
   type Verdict
 } from "../../src/internal/intakeFeed.js"
 import { random } from "./hostile.js"
-import { sketchOf } from "./page.js"
+import { sketchOf } from "./pageState.js"
 
 const interval = 10
 
-/** The twenty minutes before `now`, in seconds. */
+/** Returns the messages of the twenty minutes before `now`, a time in seconds. */
 export const scene = (now: number): Partial<Update> => {
   const { chance, int } = random(7)
   const uniform = () => (int(10_000) + 0.5) / 10_000

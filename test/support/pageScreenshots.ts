@@ -1,5 +1,5 @@
 /**
- * Takes the pictures of the page in docs/: `npm run screenshots`, or into another folder that is named.
+ * Takes the screenshots of the page for docs/ (`npm run screenshots`), or for the folder that is the first argument.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Effect from "effect/Effect"

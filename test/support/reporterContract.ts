@@ -75,40 +75,41 @@ export const samples: ReadonlyArray<SampleSeries> = freeze([
   }
 ])
 
-/** What arrived at the far side, in JSON's terms. */
+/** The items that the receiver holds, as JSON values. */
 export interface Arrived {
   readonly metrics: ReadonlyArray<unknown>
   readonly distributions: ReadonlyArray<unknown>
   readonly events: ReadonlyArray<unknown>
 }
 
-const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
+const toJson = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
 
-/** Whatever the order, of the items and of their keys. */
-const unordered = (items: ReadonlyArray<unknown>) =>
-  items.map((item) => JSON.stringify(Object.entries(plain(item) as object).sort(([a], [b]) => a < b ? -1 : 1))).sort()
+/** Makes items comparable regardless of their order and the order of their keys. */
+const sorted = (items: ReadonlyArray<unknown>) =>
+  items.map((item) => JSON.stringify(Object.entries(toJson(item) as object).sort(([a], [b]) => a < b ? -1 : 1))).sort()
 
 const errorOf = (outcome: Either.Either<Reporter.Receipt, Reporter.ReporterError>) =>
   Either.isLeft(outcome) ? outcome.left : undefined
 
-/** What a reporter's batches look like where they arrive, and what it cannot do; all else it has to do. */
+/** The differences that a reporter may have from the full contract. */
 export interface Declaration<R> {
-  /** How to look at the far side. Without it there is none. */
+  /** Reads the items that the receiver holds. Absent if the reporter has no receiver. */
   readonly arrived?: Effect.Effect<Arrived, never, R>
-  /** What the batches of metrics look like where they arrive. Default: as they were handed over. */
+  /** The metrics as the receiver holds them. Default: the batch itself. */
   readonly metrics?: Arrived["metrics"]
-  /** The same of distributions and of events, where the receiver knows less of them than was handed over. */
+  /** The distributions as the receiver holds them. Default: the batch itself. */
   readonly distributions?: Arrived["distributions"]
+  /** The events as the receiver holds them. Default: the batch itself. */
   readonly events?: Arrived["events"]
-  /** The same of samples, where the reporter takes them: among which of the three they are, and what they look like. */
+  /** The samples as the receiver holds them, by the kind of item it takes them for. Absent if the reporter takes no samples. */
   readonly samples?: Partial<Arrived>
-  /** A sort of batch that its receiver has no way to say: it is refused for good, whole, for this reason. */
-  readonly cannot?: { readonly [Sort in keyof Arrived]?: Reporter.Reason }
-  /** The same reporter, with nothing at the far side. */
+  /** The reason with which the reporter refuses every batch of a kind that its receiver does not support. */
+  readonly cannot?: { readonly [Kind in keyof Arrived]?: Reporter.Reason }
+  /** The same reporter with a receiver that cannot be reached. */
   readonly dead?: Layer.Layer<Reporter.Reporter>
 }
 
-/** What every reporter owes its caller, wherever it delivers to. */
+/** Tests the contract of every reporter. */
 export const reporterContract = <R, E>(
   layer: Layer.Layer<Reporter.Reporter | R, E>,
   options: Declaration<R>
@@ -120,25 +121,25 @@ export const reporterContract = <R, E>(
     events: cannot.events === undefined ? options.events ?? events : []
   }
 
-  /** Hands over a batch of each sort, and gives back how it ended. */
-  const all = (reporter: Reporter.Reporter["Type"]) =>
+  /** Delivers a batch of each kind, and returns the outcomes. */
+  const deliverAll = (reporter: Reporter.Reporter["Type"]) =>
     Effect.all({
       metrics: Effect.either(reporter.flushMetrics(metrics)),
       distributions: Effect.either(reporter.flushDistributions(distributions)),
       events: Effect.either(reporter.flushEvents(events))
     }, { concurrency: "unbounded" })
 
-  /** Delivered whole, or refused whole, as declared. */
-  const isAsDeclared = (outcomes: Effect.Effect.Success<ReturnType<typeof all>>) => {
-    for (const [sort, batch] of Object.entries({ metrics, distributions, events })) {
-      const outcome = outcomes[sort as keyof Arrived]
-      const reason = cannot[sort as keyof Arrived]
+  /** Checks that each batch was delivered whole, or refused whole if declared so. */
+  const assertAsDeclared = (outcomes: Effect.Effect.Success<ReturnType<typeof deliverAll>>) => {
+    for (const [kind, batch] of Object.entries({ metrics, distributions, events })) {
+      const outcome = outcomes[kind as keyof Arrived]
+      const reason = cannot[kind as keyof Arrived]
       if (reason === undefined) {
-        assert.isUndefined(errorOf(outcome), sort)
+        assert.isUndefined(errorOf(outcome), kind)
         assert.strictEqual(Either.getOrThrow(outcome).items, batch.length)
       } else {
         const error = errorOf(outcome)
-        if (error === undefined) return assert.fail(`${sort} were delivered`)
+        if (error === undefined) return assert.fail(`${kind} were delivered`)
         assert.strictEqual(error.reason, reason)
         assert.deepStrictEqual(error.refused, batch)
         assert.deepStrictEqual([error.undelivered, error.ambiguous, error.receipt.items], [[], [], 0])
@@ -146,57 +147,57 @@ export const reporterContract = <R, E>(
     }
   }
 
-  it.effect("delivers a batch of each sort, whole and as it was handed over", () =>
+  it.effect("delivers a whole batch of metrics, of distributions and of events", () =>
     Effect.gen(function*() {
-      isAsDeclared(yield* Effect.flatMap(Reporter.Reporter, all))
+      assertAsDeclared(yield* Effect.flatMap(Reporter.Reporter, deliverAll))
       if (options.arrived !== undefined) {
         const arrived = yield* options.arrived
-        assert.deepStrictEqual(plain(arrived.metrics), plain(expected.metrics))
-        assert.deepStrictEqual(plain(arrived.distributions), plain(expected.distributions))
-        assert.deepStrictEqual(unordered(arrived.events), unordered(expected.events))
+        assert.deepStrictEqual(toJson(arrived.metrics), toJson(expected.metrics))
+        assert.deepStrictEqual(toJson(arrived.distributions), toJson(expected.distributions))
+        assert.deepStrictEqual(sorted(arrived.events), sorted(expected.events))
       }
     }).pipe(Effect.provide(layer)))
 
-  it.effect("delivers samples, if it takes them at all", () =>
+  it.effect("delivers samples if it takes samples", () =>
     Effect.gen(function*() {
       const { flushSamples } = yield* Reporter.Reporter
       if (flushSamples === undefined) return assert.isUndefined(options.samples)
       assert.strictEqual((yield* flushSamples(samples)).items, samples.length)
       if (options.arrived !== undefined && options.samples !== undefined) {
         assert.deepStrictEqual(
-          plain(yield* options.arrived),
-          plain({ metrics: [], distributions: [], events: [], ...options.samples })
+          toJson(yield* options.arrived),
+          toJson({ metrics: [], distributions: [], events: [], ...options.samples })
         )
       }
     }).pipe(Effect.provide(layer)))
 
-  it.effect("takes flushes that overlap", () =>
+  it.effect("delivers concurrent batches", () =>
     Effect.gen(function*() {
       const reporter = yield* Reporter.Reporter
-      const outcomes = yield* Effect.forEach(Array.from({ length: 5 }), () => all(reporter), {
+      const outcomes = yield* Effect.forEach(Array.from({ length: 5 }), () => deliverAll(reporter), {
         concurrency: "unbounded"
       })
-      outcomes.forEach(isAsDeclared)
+      outcomes.forEach(assertAsDeclared)
       if (options.arrived !== undefined) {
         const arrived = yield* options.arrived
-        const many = (items: ReadonlyArray<unknown>) => Array.from({ length: 5 }, () => items).flat()
-        assert.deepStrictEqual(unordered(arrived.metrics), unordered(many(expected.metrics)))
-        assert.deepStrictEqual(unordered(arrived.distributions), unordered(many(expected.distributions)))
-        assert.deepStrictEqual(unordered(arrived.events), unordered(many(expected.events)))
+        const fiveTimes = (items: ReadonlyArray<unknown>) => Array.from({ length: 5 }, () => items).flat()
+        assert.deepStrictEqual(sorted(arrived.metrics), sorted(fiveTimes(expected.metrics)))
+        assert.deepStrictEqual(sorted(arrived.distributions), sorted(fiveTimes(expected.distributions)))
+        assert.deepStrictEqual(sorted(arrived.events), sorted(fiveTimes(expected.events)))
       }
     }).pipe(Effect.provide(layer)))
 
-  it.effect("warms without sending anything, and works where it cannot be interrupted", () =>
+  it.effect("sends nothing when it is warmed, and delivers in an uninterruptible region", () =>
     Effect.gen(function*() {
       const reporter = yield* Reporter.Reporter
       yield* reporter.warm
       if (options.arrived !== undefined) {
         assert.deepStrictEqual(yield* options.arrived, { metrics: [], distributions: [], events: [] })
       }
-      isAsDeclared(yield* Effect.uninterruptible(all(reporter)))
+      assertAsDeclared(yield* Effect.uninterruptible(deliverAll(reporter)))
     }).pipe(Effect.provide(layer)))
 
-  it.effect("declares a temporality, and needs nothing but itself to work", () =>
+  it.effect("declares a temporality, and delivers when its methods are called unbound", () =>
     Effect.gen(function*() {
       const reporter = yield* Reporter.Reporter
       assert.include(["total", "delta"], reporter.temporality)
@@ -206,16 +207,16 @@ export const reporterContract = <R, E>(
 
   const { dead } = options
   if (dead !== undefined) {
-    it.effect("with nothing at the far side, says what was not delivered, and fails in no other way", () =>
+    it.effect("fails with the undelivered items when the receiver cannot be reached", () =>
       Effect.gen(function*() {
         const reporter = yield* Reporter.Reporter
         yield* reporter.warm
-        const outcomes = yield* all(reporter)
-        for (const [sort, batch] of Object.entries({ metrics, distributions, events })) {
-          if (cannot[sort as keyof Arrived] !== undefined) continue
-          const error = errorOf(outcomes[sort as keyof Arrived])
-          if (error === undefined) return assert.fail(`${sort} were delivered`)
-          // the very objects, and each once
+        const outcomes = yield* deliverAll(reporter)
+        for (const [kind, batch] of Object.entries({ metrics, distributions, events })) {
+          if (cannot[kind as keyof Arrived] !== undefined) continue
+          const error = errorOf(outcomes[kind as keyof Arrived])
+          if (error === undefined) return assert.fail(`${kind} were delivered`)
+          // The error holds the identical objects, each once.
           assert.strictEqual(error.undelivered.length, batch.length)
           assert.deepStrictEqual(new Set(error.undelivered), new Set<Reporter.Item>(batch))
           assert.isTrue(error.undelivered.every((item) => (batch as ReadonlyArray<Reporter.Item>).includes(item)))

@@ -1,29 +1,30 @@
+/** A fake of the Lambda Runtime API, over a loopback socket, that announces each of its events. */
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import type { AddressInfo, Socket } from "node:net"
 
-/** What `invocation/next` is answered with: an invocation, or anything else. */
+/** The answer to a request for the next invocation: an invocation, or a function that writes another answer. */
 export type Next = Invocation | ((response: ServerResponse, request: IncomingMessage) => void)
 
 export interface Invocation {
   readonly id?: string
-  /** As it is when it is a text, else as JSON. Default: `{}`. */
+  /** The event: a string is sent unchanged, other values as JSON. Default: `{}`. */
   readonly event?: unknown
-  /** Milliseconds from now. Default: 10 seconds. */
+  /** Milliseconds from now until the deadline, by the test's clock. Default: 10 seconds. */
   readonly time?: number
-  /** Instead of, or beside, those above. `undefined` leaves one out. */
+  /** Headers that replace or extend the usual ones. `undefined` removes a header. */
   readonly headers?: Readonly<Record<string, string | undefined>>
 }
 
-/** A request to the API other than `next`. */
+/** A request other than `next` whose body has arrived in full. */
 export interface Posted {
-  /** Behind the version: `invocation/1/response`. */
+  /** The path after the version: `invocation/1/response`. */
   readonly path: string
   readonly headers: IncomingMessage["headers"]
-  /** As text, and as JSON if it is. */
   readonly text: string
+  /** The text parsed as JSON, or undefined if it is not JSON. */
   readonly json: any
   readonly trailers: IncomingMessage["trailers"]
 }
@@ -33,32 +34,37 @@ export interface Reply {
   readonly body?: string
 }
 
-/** A stand-in for the Runtime API of one execution environment, on the loopback interface. */
 export interface RuntimeApi {
-  /** For `AWS_LAMBDA_RUNTIME_API`. */
+  /** Value for `AWS_LAMBDA_RUNTIME_API`. */
   readonly address: string
-  /** Answers a request for the next invocation, the one that waits or the one to come. Ids are `1`, `2`, … unless given. */
+  /** Answers the waiting or coming requests for the next invocation, in order. The default ids are `1`, `2`, … */
   readonly next: (...answers: ReadonlyArray<Next>) => Effect.Effect<void>
   /** Waits for the next post that has arrived in full. */
   readonly posted: Effect.Effect<Posted>
-  /** Waits until a request for an invocation is open with nothing to answer it. */
+  /** Waits until a request for an invocation waits for its answer. */
   readonly idle: Effect.Effect<void>
-  /** What happened, in order: `next`, the paths of posts that arrived in full, and `gone` when a request for the next was given up. */
+  /** Waits until the condition holds. Each event of this API and each note evaluates it again. */
+  readonly until: (holds: () => boolean) => Effect.Effect<void>
+  /** Events in order: `next`, the paths of posts that arrived in full, `gone` for a request for the next invocation that was given up, and notes. */
   readonly log: Array<string>
+  /** Appends an entry of the test to the log. */
+  readonly note: (entry: string) => void
   /** The headers of all requests. */
   readonly headers: Array<IncomingMessage["headers"]>
-  /** The first chunks of a body that is under way, by path. */
+  /** The first chunks of each body, by path. */
   readonly partial: Map<string, string>
-  /** How posts are answered. Default: 202. `destroy` breaks the connection. */
+  /** Returns the reply to a post. Default: 202. `destroy` breaks the connection. */
   reply: (path: string) => Reply | "destroy"
-  /** Whether an upload is answered before its end, with the connection left open: with its first bytes, or at once when paused. */
+  /** True if the first bytes of a post's body bring about its reply. The connection stays open. */
   early: boolean
-  /** Whether bodies are left unread, until `resume`. */
+  /** True if the bodies of new posts stay unread until `resume`. */
   paused: boolean
   readonly resume: () => void
-  /** Connections that were opened. */
+  /** Replies to the paused posts although their bodies are unread. */
+  readonly replyUnread: () => void
+  /** Number of connections that were opened. */
   readonly connections: () => number
-  /** Requests for the next invocation that wait, now and at most. */
+  /** Number of requests for the next invocation that wait: now, and the maximum. */
   readonly waiting: () => { readonly now: number; readonly most: number }
 }
 
@@ -72,10 +78,23 @@ const parse = (text: string): unknown => {
   }
 }
 
+const post = (request: IncomingMessage, path: string, body: Buffer): Posted => ({
+  path,
+  headers: request.headers,
+  trailers: request.trailers,
+  get text() {
+    return body.toString("utf8")
+  },
+  get json() {
+    return parse(this.text)
+  }
+})
+
 export const make: Effect.Effect<RuntimeApi, never, Scope.Scope> = Effect.gen(function*() {
+  const clock = yield* Effect.clock
   const answers: Array<Next> = []
   const waiters: Array<{ readonly request: IncomingMessage; readonly response: ServerResponse }> = []
-  const onIdle: Array<() => void> = []
+  const watchers = new Set<() => void>()
   const posts = yield* Queue.unbounded<Posted>()
   const log: Array<string> = []
   const headers: Array<IncomingMessage["headers"]> = []
@@ -84,6 +103,25 @@ export const make: Effect.Effect<RuntimeApi, never, Scope.Scope> = Effect.gen(fu
   let connections = 0
   let most = 0
   let count = 0
+
+  const announce = () => {
+    for (const watch of watchers) watch()
+  }
+  const note = (entry: string) => {
+    log.push(entry)
+    announce()
+  }
+  const until = (holds: () => boolean): Effect.Effect<void> =>
+    Effect.async<void>((resume) => {
+      const watch = () => {
+        if (!holds()) return
+        watchers.delete(watch)
+        resume(Effect.void)
+      }
+      watchers.add(watch)
+      watch()
+      return Effect.sync(() => watchers.delete(watch))
+    })
 
   const serve = () => {
     while (answers.length > 0 && waiters.length > 0) {
@@ -96,43 +134,43 @@ export const make: Effect.Effect<RuntimeApi, never, Scope.Scope> = Effect.gen(fu
       const event = answer.event ?? {}
       const all = {
         "Lambda-Runtime-Aws-Request-Id": answer.id ?? String(++count),
-        "Lambda-Runtime-Deadline-Ms": String(Date.now() + (answer.time ?? 10_000)),
+        "Lambda-Runtime-Deadline-Ms": String(clock.unsafeCurrentTimeMillis() + (answer.time ?? 10_000)),
         "Lambda-Runtime-Invoked-Function-Arn": "arn:aws:lambda:eu-west-1:123456789012:function:orders",
         ...answer.headers
       }
       for (const [name, value] of Object.entries(all)) if (value !== undefined) response.setHeader(name, value)
-      // Before a text, Node would write the headers in its encoding.
+      // Node.js writes the headers in the encoding of the body if the body is a string.
       response.end(Buffer.from(typeof event === "string" ? event : JSON.stringify(event)))
     }
-    if (waiters.length > 0) { for (const resume of onIdle.splice(0)) resume() }
+    announce()
   }
 
-  const api = {
+  const settings = {
     reply: (_path: string): Reply | "destroy" => ({ status: 202, body: "{\"status\":\"OK\"}" }),
     early: false,
     paused: false
   }
-  const onResume: Array<() => void> = []
+  const unread: Array<{ readonly request: IncomingMessage; readonly answer: () => void }> = []
 
   const server = createServer({ requestTimeout: 0 }, (request, response) => {
     headers.push(request.headers)
     const [prefix, rest] = (request.url ?? "").split(version)
     const path = prefix === "" ? rest! : `${prefix} ${rest}`
     if (request.method === "GET" && path === "invocation/next") {
-      log.push("next")
+      note("next")
       const waiter = { request, response }
       waiters.push(waiter)
       most = Math.max(most, waiters.length)
       response.on("close", () => {
-        const at = waiters.indexOf(waiter)
-        if (at === -1) return
-        waiters.splice(at, 1)
-        log.push("gone")
+        const index = waiters.indexOf(waiter)
+        if (index === -1) return
+        waiters.splice(index, 1)
+        note("gone")
       })
       return serve()
     }
     const answer = () => {
-      const reply = self.reply(path)
+      const reply = api.reply(path)
       if (reply === "destroy") return request.socket.destroy()
       response.shouldKeepAlive = true
       return response.writeHead(reply.status, { "content-type": "application/json" }).end(reply.body)
@@ -141,20 +179,20 @@ export const make: Effect.Effect<RuntimeApi, never, Scope.Scope> = Effect.gen(fu
     request.on("data", (chunk) => {
       chunks.push(chunk)
       if (chunks.length <= 10) partial.set(path, Buffer.concat(chunks).toString("utf8"))
-      if (self.early && chunks.length === 1) answer()
+      if (api.early && chunks.length === 1) answer()
+      announce()
     })
-    if (self.paused) {
+    if (api.paused) {
       request.pause()
-      onResume.push(() => request.resume())
-      if (self.early) setTimeout(answer, 20)
+      unread.push({ request, answer })
     }
-    request.on("error", () => log.push(`cut ${path}`))
+    request.on("error", () => note(`cut ${path}`))
     request.on("end", () => {
-      const text = Buffer.concat(chunks).toString("utf8")
-      log.push(path)
-      Queue.unsafeOffer(posts, { path, headers: request.headers, text, json: parse(text), trailers: request.trailers })
-      if (!self.early) answer()
+      note(path)
+      Queue.unsafeOffer(posts, post(request, path, Buffer.concat(chunks)))
+      if (!api.early) answer()
     })
+    announce()
   })
   server.on("connection", (socket) => {
     connections++
@@ -173,7 +211,7 @@ export const make: Effect.Effect<RuntimeApi, never, Scope.Scope> = Effect.gen(fu
       })
   )
 
-  const self: RuntimeApi = Object.assign(api, {
+  const api: RuntimeApi = Object.assign(settings, {
     address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
     next: (...more: ReadonlyArray<Next>) =>
       Effect.sync(() => {
@@ -181,19 +219,21 @@ export const make: Effect.Effect<RuntimeApi, never, Scope.Scope> = Effect.gen(fu
         serve()
       }),
     posted: Queue.take(posts),
-    idle: Effect.async<void>((resume) => {
-      if (waiters.length > 0) return resume(Effect.void)
-      onIdle.push(() => resume(Effect.void))
-    }),
+    idle: until(() => waiters.length > 0),
+    until,
     resume: () => {
-      self.paused = false
-      for (const resume of onResume.splice(0)) resume()
+      api.paused = false
+      for (const { request } of unread.splice(0)) request.resume()
+    },
+    replyUnread: () => {
+      for (const { answer } of unread) answer()
     },
     log,
+    note,
     headers,
     partial,
     connections: () => connections,
     waiting: () => ({ now: waiters.length, most })
   })
-  return self
+  return api
 })

@@ -3,7 +3,7 @@ import * as Exit from "effect/Exit"
 import * as Inspectable from "effect/Inspectable"
 import { inspect } from "node:util"
 
-/** A key as it is, and as it is written inside of an address, a header, JSON or markup. */
+/** Returns a key as it is, and in the encodings of addresses, headers and JSON. */
 export const formsOf = (key: string): ReadonlyArray<string> =>
   Array.from(
     new Set([
@@ -21,12 +21,12 @@ const attempt = (render: () => unknown): string => {
   try {
     return String(render())
   } catch {
-    // what cannot be rendered shows nothing
+    // A value that cannot be rendered exposes nothing.
     return ""
   }
 }
 
-/** Every way in which somebody may come to print it. */
+/** Renders a value in every way in which a program may print it. */
 export const renderings = (value: unknown, depth = 0): ReadonlyArray<string> => {
   if (typeof value === "string") return [value]
   const parts: Array<string> = [

@@ -1,6 +1,6 @@
 /**
- * VictoriaMetrics, a server that this project did not write: it takes Datadog's v1 series and shows what it stored.
- * The binary is the Debian package's (1.79); on a machine without it, `installed` is false.
+ * VictoriaMetrics, a server of another project. It accepts Datadog's v1 series and returns the stored values.
+ * The binary comes from the Debian package victoria-metrics (1.79). `installed` is false on a machine without it.
  */
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
@@ -17,12 +17,12 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { existsSync } from "node:fs"
 import { createServer } from "node:http"
 import { delimiter, join } from "node:path"
+import { eventuallyEffect } from "./wait.js"
 
 const binary = "victoria-metrics"
 
@@ -30,9 +30,10 @@ export const installed: boolean = (process.env["PATH"] ?? "")
   .split(delimiter)
   .some((folder) => folder !== "" && existsSync(join(folder, binary)))
 
-export const notInstalled = "victoria-metrics is not installed (Debian package victoria-metrics); skipped"
+export const notInstalled =
+  "VictoriaMetrics tests skipped: victoria-metrics is not installed (Debian package victoria-metrics)"
 
-/** One stored value; `labels` are without the name. */
+/** A stored value. The labels do not contain the name. */
 export interface Sample {
   readonly name: string
   readonly labels: Readonly<Record<string, string>>
@@ -48,9 +49,9 @@ const ExportLine = Schema.parseJson(Schema.Struct({
 }))
 
 export class Victoria extends Context.Tag("test/Victoria")<Victoria, {
-  /** Without the prefix of its Datadog routes. */
+  /** Address without the prefix of the Datadog routes. */
   readonly origin: string
-  /** Everything stored. It keeps every value, also of the same series and timestamp, and in no order. */
+  /** All stored values, in no order. The server keeps every value of a series and timestamp. */
   readonly samples: Effect.Effect<ReadonlyArray<Sample>>
 }>() {}
 
@@ -83,10 +84,7 @@ const start = Effect.gen(function*() {
     Effect.zip(server.exitCode),
     Effect.flatMap(([output, code]) => Effect.fail(new VictoriaEnded({ code, output })))
   )
-  const healthy = client.get(`${origin}/health`).pipe(
-    Effect.retry(Schedule.spaced("30 millis")),
-    Effect.timeout("30 seconds")
-  )
+  const healthy = eventuallyEffect(Effect.isSuccess(client.get(`${origin}/health`)))
   yield* Effect.raceFirst(healthy, ended)
 
   return Victoria.of({
@@ -106,22 +104,25 @@ const start = Effect.gen(function*() {
   })
 })
 
-/** A server on a free loopback port, with a storage of its own. Somebody else may take the port first. */
+/**
+ * A server on a free loopback port, with a storage of its own. It cannot choose a free port itself: if another process takes the
+ * port meanwhile, the server ends, and another port is tried.
+ */
 export const layerVictoria: Layer.Layer<Victoria> = Layer.scoped(
   Victoria,
   Effect.retry(start, { times: 2, while: ({ _tag }) => _tag === "VictoriaEnded" })
 ).pipe(Layer.provide([NodeContext.layer, FetchHttpClient.layer]), Layer.orDie)
 
-/** What goes wrong with one request: it does not arrive, or it does and the answer says that it did not. */
+/** Fault of a request: it does not arrive, or it arrives and the answer denies it. */
 export type Fault = "NotArrived" | "AnswerLost"
 
 /**
- * Stands before VictoriaMetrics and hands requests on as they are. Every value gets the label `arrival`, with the number
- * of its request, so that one can tell the last value of a series and timestamp, which is the one that Datadog keeps.
+ * Forwards requests to VictoriaMetrics. It adds the label `arrival`, with the number of the request, to every value. The highest
+ * arrival of a series and timestamp marks the value that Datadog would keep.
  */
 export class Relay extends Context.Tag("test/Relay")<Relay, {
   readonly origin: string
-  /** The fate of the next requests, one each. */
+  /** Sets the faults of the next requests, one for each. */
   readonly script: (faults: ReadonlyArray<Fault>) => Effect.Effect<void>
 }>() {}
 

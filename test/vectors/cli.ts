@@ -1,5 +1,5 @@
 /**
- * `npm run vectors -- FILE`: runs a file of vectors, plain or .gz, and prints how many differ.
+ * `npm run vectors -- FILE` replays a file of vectors, plain or gzip, and prints the number of mismatches.
  */
 import { Effect } from "effect"
 import { readFileSync } from "node:fs"

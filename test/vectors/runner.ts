@@ -1,9 +1,9 @@
 /**
- * Runs test vectors that the reference produced through the public API, and compares.
+ * Replays test vectors of the reference through the public API, and compares the results.
  *
- * A vector is one client: its settings, the calls made on it, and what each flush handed to the reporter.
+ * A vector describes one client: its settings, the calls made on it, and the batches that each flush gave to the reporter.
  */
-import { Array as Arr, ConfigProvider, Effect, Layer, TestClock, TestContext } from "effect"
+import { Array as Arr, Clock, ConfigProvider, Effect, Layer } from "effect"
 import { EventsAggregator, MetricsAggregator, Reporter, ThreadStats } from "effect-threadstats"
 import type { Event, Series, ThreadStatsConfig } from "effect-threadstats"
 
@@ -83,7 +83,30 @@ const recordEvent = Effect.fnUntraced(function*(call: EventCall) {
   })
 })
 
-/** What the client handed to its reporter at each flush of the vector. */
+/**
+ * A clock that shows the time it is set to; its sleeps never end. `TestClock` waits for the timers of the machine whenever it is
+ * set, which takes a thousand times longer than the calls of a vector.
+ */
+const makeClock = () => {
+  let millis = 0
+  const clock: Clock.Clock = {
+    [Clock.ClockTypeId]: Clock.ClockTypeId,
+    unsafeCurrentTimeMillis: () => millis,
+    unsafeCurrentTimeNanos: () => BigInt(millis) * 1_000_000n,
+    currentTimeMillis: Effect.sync(() => millis),
+    currentTimeNanos: Effect.sync(() => BigInt(millis) * 1_000_000n),
+    sleep: () => Effect.never
+  }
+  return {
+    clock,
+    setTime: (next: number) =>
+      Effect.sync(() => {
+        millis = Math.floor(next)
+      })
+  }
+}
+
+/** Returns the batches that the client gave to its reporter, one element for each flush of the vector. */
 export const run = (vector: Vector, temporality: Reporter.Temporality): Effect.Effect<ReadonlyArray<Flushed>> => {
   const options: ThreadStatsConfig.Options = {
     namespace: vector.config.namespace,
@@ -102,13 +125,14 @@ export const run = (vector: Vector, temporality: Reporter.Temporality): Effect.E
     Layer.provide(Layer.setConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(vector.config.env))))),
     Layer.orDie
   )
+  const { clock, setTime } = makeClock()
   return Effect.gen(function*() {
     const memory = yield* Reporter.MemoryReporter
     const flushes: Array<Flushed> = []
     for (const call of vector.calls) {
       if (call.op === "event") yield* recordEvent(call)
       else {
-        yield* TestClock.setTime(call.timestamp * 1000)
+        yield* setTime(call.timestamp * 1000)
         if (call.op !== "flush") yield* record(call)
         else {
           yield* ThreadStats.flush({ upTo: call.timestamp * 1000 })
@@ -122,7 +146,7 @@ export const run = (vector: Vector, temporality: Reporter.Temporality): Effect.E
       }
     }
     return flushes
-  }).pipe(Effect.provide(Layer.provideMerge(layer, TestContext.TestContext)))
+  }).pipe(Effect.provide(layer), Effect.withClock(clock))
 }
 
 const close = (a: unknown, b: unknown): boolean =>
@@ -164,8 +188,8 @@ const compareMetrics = (expected: ReadonlyArray<Metric>, actual: ReadonlyArray<M
 }
 
 /**
- * A deliberate difference (`docs/parity.md`): an event without a date is dated when it is recorded. The caller says when
- * that was, and everything else has to be the same.
+ * Compares events. Deliberate difference (`docs/parity.md`): an event without a date gets the time of its recording, which
+ * `recordedAt` has for each event. Everything else must be equal.
  */
 const compareEvents = (
   expected: ReadonlyArray<Event.Event>,
@@ -185,7 +209,7 @@ const compareEvents = (
   }).flat()
 }
 
-/** For every flush of the vector, when each of its events was recorded, in whole seconds. */
+/** Returns the recording times of the events of every flush, in whole seconds. */
 const eventTimes = (vector: Vector): ReadonlyArray<ReadonlyArray<number>> => {
   const flushes: Array<Array<number>> = []
   let now = 0
@@ -203,7 +227,7 @@ const eventTimes = (vector: Vector): ReadonlyArray<ReadonlyArray<number>> => {
   return flushes
 }
 
-/** What differs between the reference and this client, in words. Empty where they agree. */
+/** Describes every difference between the reference and this client. The list is empty if they agree. */
 export const compare = (vector: Vector, actual: ReadonlyArray<Flushed>): ReadonlyArray<string> => {
   const times = eventTimes(vector)
   return vector.flushes.flatMap((expected, i) => {
@@ -218,9 +242,9 @@ export const compare = (vector: Vector, actual: ReadonlyArray<Flushed>): Readonl
 }
 
 /**
- * Whether something is recorded for a bucket and context that a flush has taken out before. The reference then sends
- * only what is new, which overwrites what it sent first; so does a client whose reporter asks for deltas. A client whose
- * reporter asks for totals sends the total again, which is a deliberate difference.
+ * Returns true if a call records into a bucket and series that an earlier flush has drained. The reference then sends the new
+ * points alone, which overwrite the first ones; a client with temporality `delta` does the same. A client with temporality `total`
+ * sends the total again, which is a deliberate difference.
  */
 export const reopens = (vector: Vector): boolean => {
   const width = vector.config.rollUpInterval
@@ -246,7 +270,7 @@ export const reopens = (vector: Vector): boolean => {
   return false
 }
 
-/** Both temporalities have to agree with the reference, but for what {@link reopens} says. */
+/** Compares both temporalities with the reference; temporality `delta` alone if the vector {@link reopens} a bucket. */
 export const check = (vector: Vector): Effect.Effect<ReadonlyArray<string>> =>
   Effect.map(
     Effect.forEach(
@@ -260,7 +284,7 @@ export const check = (vector: Vector): Effect.Effect<ReadonlyArray<string>> =>
       faults.flat()
   )
 
-/** How many points the reference reported for the vector. */
+/** Counts the points that the reference reported for the vector. */
 export const points = (vector: Vector): number =>
   vector.flushes
     .flatMap(({ distributions, metrics }) => [...metrics, ...distributions])

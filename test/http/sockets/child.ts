@@ -1,10 +1,10 @@
 /**
- * Records for every address it is given, has it flushed when the layer closes, and says when it is over. Nothing here ends
- * the process: `node child.mjs <http client> <address>…`
+ * Records for every address, and flushes when the layer closes. Then it prints the number of timers that still hold the process.
+ * Nothing here ends the process: `node child.mjs <transport> <address>…`
  */
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
-import { client, type ClientName, record, transports } from "./client.js"
+import { makeClient, record, type TransportName, transports } from "./client.js"
 
 for (const event of ["uncaughtException", "unhandledRejection"]) {
   process.on(event, (fault: unknown) => {
@@ -17,10 +17,11 @@ const [name, ...addresses] = process.argv.slice(2)
 
 const program = Effect.forEach(
   addresses,
-  (address) => Effect.provide(record, client(address, transports[name as ClientName])),
+  (address) => Effect.provide(record, makeClient(address, transports[name as TransportName], "1 second")),
   { concurrency: 8, discard: true }
 )
 
 void Effect.runPromise(Effect.provide(program, Logger.remove(Logger.defaultLogger))).then(() => {
-  console.log("over")
+  const timers = process.getActiveResourcesInfo().filter((resource) => resource === "Timeout")
+  console.log(`finished, ${timers.length} timers`)
 })

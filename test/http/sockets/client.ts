@@ -3,14 +3,15 @@ import * as HttpReporter from "effect-threadstats/HttpReporter"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
 import type * as ThreadStatsConfig from "effect-threadstats/ThreadStatsConfig"
 import type { ConfigError } from "effect/ConfigError"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 
-type Transport = (options: ThreadStatsConfig.Options) => Layer.Layer<ThreadStats.ThreadStats, ConfigError>
+export type Transport = (options: ThreadStatsConfig.Options) => Layer.Layer<ThreadStats.ThreadStats, ConfigError>
 
-/** What a client may send over. The first is the library's own. */
+/** The transports of a client. The first is the library's own. */
 export const transports: {
   readonly [Name in "node" | "fetch" | "node:http" | "undici"]: Transport
 } = {
@@ -20,34 +21,26 @@ export const transports: {
   undici: (options) => Layer.provide(ThreadStats.layerHttpWith(options), NodeHttpClient.layerUndici)
 }
 
-export type ClientName = keyof typeof transports
+export type TransportName = keyof typeof transports
 
-export const clientNames = Object.keys(transports) as ReadonlyArray<ClientName>
+export const transportNames = Object.keys(transports) as ReadonlyArray<TransportName>
 
 export const apiKey = "0123456789abcdef0123456789abcdef"
 
-/** In milliseconds. */
-export const flushTimeout = 1_200
-export const requestTimeout = 400
-
 /**
- * Pauses are as long as they get. Then the last try of a flush has time enough left to fail for a reason of its own, and
- * not for the end of the flush.
+ * Makes the pause before a retry longer than the shortest flush of these tests. Such a flush sends every body once, or twice if the
+ * connection broke.
  */
 const longPauses = Layer.setRandom(Random.fixed([0.96]))
 
-export const client = (
-  apiUrl: string,
-  transport: Transport,
-  options: ThreadStatsConfig.Options = {}
-) =>
+/** A client whose requests may take as long as its flushes. */
+export const makeClient = (apiUrl: string, transport: Transport, limit: Duration.DurationInput = "100 millis") =>
   transport({
     apiUrl,
     apiKey: Redacted.make(apiKey),
     periodicFlush: false,
-    flushTimeout,
-    requestTimeout,
-    ...options
+    flushTimeout: limit,
+    requestTimeout: limit
   }).pipe(Layer.provideMerge(longPauses), Layer.orDie)
 
 export const record = Effect.gen(function*() {

@@ -1,0 +1,174 @@
+import { NodeContext } from "@effect/platform-node"
+import { assert, describe } from "@effect/vitest"
+import { Context, Effect, Layer, Redacted, Scope } from "effect"
+import { LocalIntake, RetainedStore, ThreadStats } from "effect-threadstats"
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import { createServer, type Server } from "node:http"
+import type { AddressInfo } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { beforeAll } from "vitest"
+import { allDelivered, checkedCounts, failingReporter, titlesOf } from "./retained/disk.js"
+import { bundle, node } from "./support/childProcess.js"
+import { layerIntake } from "./support/intake.js"
+import { apiKey, sweepKeys } from "./support/keySweep.js"
+import * as Scripted from "./support/scripted.js"
+import { type Line, logsTo } from "./support/scripted.js"
+import { nextTurn } from "./support/wait.js"
+
+const it = sweepKeys(apiKey)
+
+const temporaryDirectory = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "threadstats-"))),
+  (directory) => Effect.sync(() => rmSync(directory, { recursive: true }))
+)
+
+const layerStore = (directory: string) =>
+  RetainedStore.layerFileSystem(directory).pipe(Layer.provide(NodeContext.layer))
+
+/** Starts a client whose flushes leave the store all the time that a busy machine needs. */
+const startIn = (directory: string, reporter: Scripted.Scripted) =>
+  Effect.gen(function*() {
+    const layer = Layer.provide(Scripted.client(reporter, { flushTimeout: "5 minutes" }), layerStore(directory))
+    return Context.get(yield* Layer.buildWithScope(layer, yield* Scope.make()), ThreadStats.ThreadStats)
+  })
+
+describe("RetainedStore.layerFileSystem", () => {
+  it.scopedLive("creates a missing directory and delivers its data after a restart", () =>
+    Effect.gen(function*() {
+      const directory = join(yield* temporaryDirectory, "not", "yet there")
+      const client = yield* startIn(directory, failingReporter())
+      assert.deepStrictEqual(readdirSync(directory), [])
+      client.unsafeSet("s", "\ud800ü\u{1f600}")
+      client.unsafeIncrement("c", 1)
+      client.unsafeEvent("ü\u{1f600}", "\udc00")
+      const reporter = Scripted.make()
+      yield* client.flush()
+      assert.strictEqual(readdirSync(directory).length, 3)
+      const next = yield* startIn(directory, reporter)
+      yield* next.flush()
+      assert.deepStrictEqual(yield* checkedCounts(next), allDelivered(2, 1))
+      assert.deepStrictEqual(reporter.events().map(({ text, title }) => [title, text]), [["ü\u{1f600}", "\udc00"]])
+      assert.isFalse(readdirSync(directory).some((name) => name.includes("page")))
+    }))
+
+  it.scopedLive("fails with the path when the directory is a file or below one", () =>
+    Effect.gen(function*() {
+      const file = join(yield* temporaryDirectory, "file")
+      writeFileSync(file, "")
+      for (const path of [file, join(file, "below")]) {
+        const error = yield* Effect.flip(Effect.scoped(Layer.build(layerStore(path))))
+        assert.strictEqual(error._tag, "SystemError")
+        assert.include(error.message, path)
+      }
+    }))
+
+  it.scopedLive("skips and counts entries that are directories, and delivers the rest", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporaryDirectory
+      const client = yield* startIn(directory, failingReporter())
+      client.unsafeIncrement("c", 1)
+      client.unsafeEvent("e", "")
+      yield* client.flush()
+      for (const name of ["threadstats-page-0", "threadstats-index-0"]) {
+        rmSync(join(directory, name), { force: true })
+        mkdirSync(join(directory, name))
+      }
+      const lines: Array<Line> = []
+      const reporter = Scripted.make()
+      const next = yield* Effect.provide(startIn(directory, reporter), logsTo(lines))
+      assert.deepStrictEqual(lines.map(({ message }) => message), ["Skipped 2 unreadable entries of the store"])
+      yield* Effect.provide(next.flush(), logsTo(lines))
+      assert.deepStrictEqual(titlesOf(reporter), ["e"])
+      assert.deepStrictEqual((yield* checkedCounts(next)).metrics.dropped, { Corrupt: 1 })
+    }))
+})
+
+describe("RetainedStore after kill -9", () => {
+  let survivor: string
+
+  beforeAll(async () => {
+    survivor = await bundle("test/retained/survivor.ts")
+  })
+
+  const run = (mode: "record" | "deliver", directory: string, url: string, run: number, key = apiKey) =>
+    node([survivor, mode, directory, url, key, String(run)], {})
+
+  /**
+   * The address of a server that answers every request with 503. It asks for a pause that is longer than the flush, so that
+   * the flush ends at once and leaves the store its time.
+   */
+  const unavailableServer = Effect.acquireRelease(
+    Effect.async<Server>((resume) => {
+      const server = createServer((_, response) => response.writeHead(503, { "retry-after": "3600" }).end())
+      server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+    }),
+    (server) => Effect.sync(() => [server.close(), server.closeAllConnections()])
+  ).pipe(Effect.map((server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}`))
+
+  /** The contents of the intake, with the last value of each series. */
+  const arrived = Effect.gen(function*() {
+    const intake = yield* LocalIntake.LocalIntake
+    const totals = new Map((yield* intake.series).map(({ points }) => [points[0]![0], Math.round(points[0]![1] * 10)]))
+    return {
+      counted: Array.from(totals.values()).reduce((sum, total) => sum + total, 0),
+      values: (yield* intake.distributions).flatMap(({ points }) => points[0]![1]),
+      titles: (yield* intake.events).map(({ title }) => title)
+    }
+  })
+
+  /** Kills the process and returns the numbers of the flushes that it acknowledged. */
+  const kill = (child: Effect.Effect.Success<ReturnType<typeof node>>) =>
+    Effect.gen(function*() {
+      yield* child.kill("SIGKILL")
+      const { signal, stderr, stdout } = yield* child.ended
+      assert.deepStrictEqual([signal, stderr], ["SIGKILL", ""])
+      return stdout.split("\n").filter((line) => line !== "").map(Number)
+    })
+
+  it.scopedLive("delivers everything that was flushed before a kill between two flushes", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporaryDirectory
+      const intake = yield* LocalIntake.LocalIntake
+      const child = yield* run("record", directory, yield* unavailableServer, 1)
+      assert.strictEqual(yield* child.line, "1")
+      const acknowledged = yield* kill(child)
+
+      const next = yield* run("deliver", directory, intake.url, 2)
+      const stats = JSON.parse(yield* next.line)
+      const { counted, titles, values } = yield* arrived
+      assert.isAtLeast(counted, acknowledged.length)
+      assert.deepStrictEqual([values[0], titles[0]], [100_001, "1/1"])
+      assert.deepStrictEqual([stats.metrics.held, stats.events.held, stats.metrics.dropped], [0, 0, {}])
+      assert.deepStrictEqual(readdirSync(directory).filter((name) => name.includes("page")), [])
+    }).pipe(Effect.provide(layerIntake({ apiKey: Redacted.make(apiKey) }))))
+
+  it.scopedLive("neither loses nor doubles flushed data when processes are killed at any moment", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporaryDirectory
+      const intake = yield* LocalIntake.LocalIntake
+      const runs = 8
+      const flushed: Array<number> = []
+      for (let i = 1; i <= runs; i++) {
+        const child = yield* run("record", directory, intake.url, i, "f".repeat(32))
+        yield* Effect.repeat(child.line, { times: 1 + i % 2 })
+        // Each run is killed after another number of turns, so at another moment of its next flush.
+        yield* Effect.repeatN(nextTurn, 50 * (i * 7 % 20))
+        flushed.push(...(yield* kill(child)).map((n) => i * 100_000 + n))
+      }
+      assert.isAtLeast(flushed.length, 2 * runs)
+      yield* intake.clear
+      const next = yield* run("deliver", directory, intake.url, runs + 1)
+      const stats = JSON.parse(yield* next.line)
+      const { counted, titles, values } = yield* arrived
+      assert.includeMembers([...values], flushed)
+      assert.includeMembers([...titles], Array.from({ length: runs }, (_, i) => `${i + 1}/1`))
+      // The intake accepted every request, and no time limit could cut an answer off: nothing is sent again.
+      assert.strictEqual(stats.retries, 0)
+      assert.deepStrictEqual([new Set(values).size, new Set(titles).size], [values.length, titles.length])
+      // Each run may have stored one more flush than it acknowledged.
+      assert.isAtMost(values.length, flushed.length + runs)
+      assert.strictEqual(counted, values.length)
+      assert.deepStrictEqual([stats.metrics.held, stats.metrics.dropped, stats.events.dropped], [0, {}, {}])
+    }).pipe(Effect.provide(layerIntake({ apiKey: Redacted.make(apiKey) }))))
+})

@@ -1,0 +1,193 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Either, Random } from "effect"
+import type { Event, Reporter, Series } from "effect-threadstats"
+import { broken, reply, reporter as scripted } from "../support/scriptedHttp.js"
+import { batch, run } from "./deliveryRun.js"
+
+describe("retryPolicy", () => {
+  for (const status of [408, 429, 500, 502, 503, 504]) {
+    it.effect(`sends a payload again when the status is ${status}`, () =>
+      Effect.gen(function*() {
+        const { result, times } = yield* run((_, i) => reply(i < 2 ? status : 202), { budget: 5000, pass: 1000 })
+        assert.isTrue(Either.isRight(result))
+        assert.strictEqual(times.length, 3)
+      }))
+  }
+
+  for (const status of [400, 401, 403, 404, 413]) {
+    it.effect(`does not send a payload again when the status is ${status}`, () =>
+      Effect.gen(function*() {
+        const { result, times } = yield* run(() => reply(status), { budget: 5000, pass: 0 })
+        assert.isTrue(Either.isLeft(result))
+        assert.strictEqual(times.length, 1)
+      }))
+  }
+
+  it.effect("sends a payload again when the connection was refused", () =>
+    Effect.gen(function*() {
+      const { result, times } = yield* run(
+        (_, i) => i === 0 ? broken("ECONNREFUSED") : reply(202),
+        { budget: 5000, pass: 200 }
+      )
+      assert.isTrue(Either.isRight(result))
+      assert.strictEqual(times.length, 2)
+    }))
+
+  it.effect("sends a payload again at once, one time, when the connection broke", () =>
+    Effect.gen(function*() {
+      for (const code of ["ECONNRESET", "EPIPE", "UND_ERR_SOCKET"]) {
+        const recovered = yield* run((_, i) => i === 0 ? broken(code) : reply(202), { budget: 5000, pass: 0 })
+        assert.isTrue(Either.isRight(recovered.result))
+        assert.deepStrictEqual(recovered.times, [0, 0])
+      }
+      const failed = yield* run(() => broken("ECONNRESET"), { budget: 300, pass: 300 })
+      assert.deepStrictEqual(failed.times.slice(0, 2), [0, 0])
+      assert.isTrue(failed.times.slice(2).every((at) => at > 0))
+      assert.isTrue(Either.isLeft(failed.result))
+    }))
+
+  it.effect("draws the pauses between retries from a growing range", () =>
+    Effect.gen(function*() {
+      const always = (random: number) => Effect.withRandom(Random.fixed([random]))
+      const longest = yield* run(() => reply(503), { budget: 7000, pass: 7000 }).pipe(always(1))
+      assert.deepStrictEqual(longest.times, [0, 200, 600, 1400, 3000, 6200])
+      const half = yield* run(() => reply(503), { budget: 1500, pass: 1500 }).pipe(always(0.5))
+      assert.deepStrictEqual(half.times, [0, 100, 300, 700])
+    }))
+
+  it.effect("waits as long as Retry-After or X-RateLimit-Reset requests", () =>
+    Effect.gen(function*() {
+      const cases: ReadonlyArray<Record<string, string>> = [
+        { "retry-after": "2" },
+        { "retry-after": new Date(1_002_000).toUTCString() },
+        { "x-ratelimit-reset": "2" },
+        { "retry-after": "1", "x-ratelimit-reset": "2" }
+      ]
+      for (const headers of cases) {
+        const { result, times } = yield* run(
+          (_, i) => i === 0 ? reply(429, headers) : reply(202),
+          { budget: 5000, pass: 2000 }
+        )
+        assert.isTrue(Either.isRight(result))
+        assert.deepStrictEqual(times, [0, 2000], JSON.stringify(headers))
+      }
+    }))
+
+  it.effect("ignores a Retry-After that is invalid or in the past", () =>
+    Effect.gen(function*() {
+      for (const after of ["later", "-5", "", new Date(0).toUTCString()]) {
+        const { result } = yield* run(
+          (_, i) => i === 0 ? reply(503, { "retry-after": after }) : reply(202),
+          { budget: 5000, pass: 200 }
+        )
+        assert.isTrue(Either.isRight(result), after)
+      }
+    }))
+
+  it.effect("fails at once when the requested pause is longer than the flush", () =>
+    Effect.gen(function*() {
+      const { result, times } = yield* run(() => reply(429, { "retry-after": "60" }), { budget: 5000, pass: 0 })
+      const error = Either.getOrThrow(Either.flip(result))
+      assert.deepStrictEqual([error.reason, error.undelivered, times], ["RateLimited", batch, [0]])
+    }))
+
+  it.effect("ends at the deadline with Timeout when the server does not answer", () =>
+    Effect.gen(function*() {
+      const { result, times } = yield* run(() => Effect.never, { budget: 5000, pass: 5000 })
+      const error = Either.getOrThrow(Either.flip(result))
+      assert.strictEqual(error.reason, "Timeout")
+      assert.deepStrictEqual(error.undelivered, batch)
+      assert.isAtLeast(times.length, 2)
+      assert.strictEqual(times[0], 0)
+    }))
+
+  it.effect("fails with the reason of the attempts before when the deadline cuts the last one short", () =>
+    Effect.gen(function*() {
+      const answers = [reply(503), reply(503), Effect.never]
+      const { result } = yield* run((_, i) => answers[i]!, { budget: 1000, pass: 1000 })
+      const error = Either.getOrThrow(Either.flip(result))
+      assert.deepInclude(error, { reason: "ServerError", status: 503 })
+      assert.deepStrictEqual(error.ambiguous, batch)
+    }))
+
+  it.effect("sends a payload once when the flush has no deadline", () =>
+    Effect.gen(function*() {
+      const { reporter, requests } = yield* scripted(() => reply(503))
+      yield* Effect.flip(reporter.flushMetrics(batch))
+      assert.strictEqual(requests.length, 1)
+    }))
+
+  it.effect("counts retries in the receipt of a delivery and of a failure", () =>
+    Effect.gen(function*() {
+      const recovered = yield* run((_, i) => reply(i < 2 ? 503 : 202), { budget: 5000, pass: 1000 })
+      assert.deepInclude(Either.getOrThrow(recovered.result), { items: 1, payloads: 1, retries: 2 })
+      const failed = yield* run(() => reply(503), { budget: 3000, pass: 3000 })
+      const error = Either.getOrThrow(Either.flip(failed.result))
+      assert.strictEqual(error.receipt.retries, failed.times.length - 1)
+      assert.isAbove(error.receipt.retries, 0)
+    }))
+})
+
+describe("retryPolicy with the delivery option", () => {
+  const events: ReadonlyArray<Event.Event> = [{ title: "e", text: "", tags: [] }]
+  const distributions: ReadonlyArray<Series.DistributionSeries> = [{
+    metric: "d",
+    points: [[1_700_000_000, [1]]],
+    type: "distribution",
+    tags: [],
+    interval: 10
+  }]
+  const once = { delivery: "at-most-once" } as const
+  const deliveries = {
+    series: (to: Reporter.Reporter["Type"]) => to.flushMetrics(batch),
+    distributions: (to: Reporter.Reporter["Type"]) => to.flushDistributions(distributions),
+    events: (to: Reporter.Reporter["Type"]) => to.flushEvents(events)
+  }
+  /** Failures after which a payload may have arrived. */
+  const ambiguous = {
+    "status 500": () => reply(500),
+    "status 502": () => reply(502),
+    "status 503": () => reply(503),
+    "status 504": () => reply(504),
+    "a reset": () => broken("ECONNRESET"),
+    "an unknown failure": () => broken("EWHATEVER"),
+    "no answer": () => Effect.never
+  }
+  /** Failures that prove that a payload did not arrive. */
+  const certain = {
+    "status 408": () => reply(408),
+    "status 429": () => reply(429),
+    "a closed port": () => broken("ECONNREFUSED"),
+    "an unknown host": () => broken("ENOTFOUND"),
+    "a bad certificate": () => broken("DEPTH_ZERO_SELF_SIGNED_CERT")
+  }
+  for (const [name, answer] of Object.entries(ambiguous)) {
+    it.effect(`sends only series again after ${name} when delivery is at-most-once`, () =>
+      Effect.gen(function*() {
+        for (const part of ["series", "distributions", "events"] as const) {
+          const deliver = deliveries[part]
+          const repeated = yield* run(answer, { budget: 5000, pass: 5000, deliver })
+          assert.isAbove(repeated.times.length, 1, part)
+          const strict = yield* run(answer, { budget: 5000, pass: 5000, deliver, settings: once })
+          const error = Either.getOrThrow(Either.flip(strict.result))
+          assert.strictEqual(strict.times.length > 1, part === "series", part)
+          assert.deepStrictEqual([error.ambiguous.length, error.undelivered.length], [1, 1], part)
+        }
+      }))
+  }
+  for (const [name, answer] of Object.entries(certain)) {
+    it.effect(`sends everything again after ${name} when delivery is at-most-once`, () =>
+      Effect.gen(function*() {
+        for (const part of ["series", "distributions", "events"] as const) {
+          const { result, times } = yield* run(answer, {
+            budget: 5000,
+            pass: 5000,
+            deliver: deliveries[part],
+            settings: once
+          })
+          assert.isAbove(times.length, 1, part)
+          assert.deepStrictEqual(Either.getOrThrow(Either.flip(result)).ambiguous, [], part)
+        }
+      }))
+  }
+})

@@ -1,0 +1,104 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as FastCheck from "effect/FastCheck"
+import { parse } from "../../../src/internal/dogstatsdParser.js"
+
+const parseMetric = (line: string) => {
+  const parsed = parse(line)
+  return parsed._tag === "Metric" ? parsed : assert.fail(JSON.stringify(parsed))
+}
+
+/** Outcome and code of each finding about a metric. */
+const findingsOf = (line: string) => parseMetric(line).verdicts.map(({ code, outcome }) => `${outcome} ${code}`)
+
+describe("DogStatsD parser", () => {
+  for (const type of ["c", "g", "ms", "h", "d"] as const) {
+    it(`reads one or more values of the type "${type}"`, () => {
+      assert.deepInclude(parseMetric(`a.b:1|${type}`), {
+        name: "a.b",
+        type,
+        values: [1],
+        rate: 1,
+        tags: [],
+        verdicts: []
+      })
+      assert.deepInclude(parseMetric(`a:1:-2.5:3e2::.5|${type}`), { values: [1, -2.5, 300, 0.5] })
+    })
+  }
+
+  it("reads the whole value of a set as one member", () => {
+    assert.deepInclude(parseMetric("a:x:y|s"), { type: "s", values: ["x:y"] })
+  })
+
+  it("reads fields in any order, and ignores unknown fields and empty tags", () => {
+    assert.deepInclude(
+      parseMetric("a:1|c|T1700000000|e:it-false,cn-x|@0.5|card:low|#k:v,b,,|c:ci-1|z:unknown"),
+      {
+        rate: 0.5,
+        timestamp: 1_700_000_000,
+        tags: ["k:v", "b"],
+        container: "ci-1",
+        externalData: "it-false,cn-x",
+        cardinality: "low"
+      }
+    )
+  })
+
+  it("reads host and device from their tags, and removes these and the entity id from the tags", () => {
+    assert.deepInclude(parseMetric("a:1|c|#host:h,x,device:d,dd.internal.entity_id:e"), {
+      host: "h",
+      device: "d",
+      tags: ["x"]
+    })
+  })
+
+  for (
+    const [line, reason] of [
+      ["a", /no name/],
+      [":1|c", /no name/],
+      ["a:1", /no type/],
+      ["a:1|x", /no type/],
+      ["a:|c", /no value/],
+      ["a:one|c", /no number/],
+      ["a:0x10|g", /no number/],
+      ["a:1|c|@2", /no sample rate/],
+      ["a:1|c|@0", /no sample rate/],
+      ["a:1|c|T0", /no time/],
+      ["a:1|g|T1.5", /no time/],
+      ["_e{1}:a|b", /no lengths/],
+      ["_e{1,9}:a|b", /wrong lengths/],
+      ["_e{2,1}:a|b", /wrong lengths/],
+      ["_e{0,1}:|b", /no title/],
+      ["_sc|a|4", /no status/],
+      ["_sc||1", /no name/]
+    ] as const
+  ) {
+    it(`drops the line "${line}" with its reason and text`, () => {
+      const parsed = parse(line)
+      if (parsed._tag !== "Fault") return assert.fail(JSON.stringify(parsed))
+      assert.deepInclude(parsed.verdict, { outcome: "dropped", code: "BadLine" })
+      assert.match(parsed.verdict.message, reason)
+      assert.include(parsed.verdict.message, JSON.stringify(line))
+    })
+  }
+
+  it("drops values that are not finite", () => {
+    assert.deepStrictEqual(findingsOf("a:NaN:1:+inf|g"), ["dropped NotFinite", "dropped NotFinite"])
+    assert.deepStrictEqual(findingsOf("a:1e999|g"), ["dropped NotFinite"])
+  })
+
+  it("warns of a sample rate and of a time that the type does not have", () => {
+    assert.deepStrictEqual(findingsOf("a:1|g|@0.5"), ["warning RateIgnored"])
+    assert.deepStrictEqual(findingsOf("a:1|d|T5"), ["warning TimeIgnored"])
+  })
+
+  it("returns finite values and a rate above 0, or a fault, for any line", () => {
+    const unit = FastCheck.constantFrom(..."_escghmd{}:|#@T,.-0123456789\\n é🚀", "NaN")
+    FastCheck.assert(FastCheck.property(FastCheck.string({ unit, maxLength: 40 }), (line) => {
+      const parsed = parse(line)
+      if (parsed._tag === "Metric") {
+        assert.isTrue(parsed.rate > 0 && parsed.rate <= 1)
+        assert.isTrue(parsed.values.every((value) => typeof value === "string" || Number.isFinite(value)))
+      }
+    }))
+  })
+})

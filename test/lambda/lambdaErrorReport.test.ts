@@ -1,0 +1,98 @@
+/** The form in which the Runtime API takes an error; `lambdaError.test.ts` has the errors with which a handler rejects. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as ConfigError from "effect/ConfigError"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as lambdaError from "../../src/internal/lambdaError.js"
+
+class OutOfStock extends Data.TaggedError("OutOfStock")<{ readonly item: string }> {
+  override get message(): string {
+    return `no ${this.item} left`
+  }
+}
+
+class Interrupted extends Data.TaggedError("Interrupted")<{}> {
+  override readonly message = "interrupted"
+}
+
+const reportOf = (effect: Effect.Effect<unknown, unknown>) =>
+  Effect.map(Effect.exit(effect), (exit) => {
+    const cause = Exit.isFailure(exit) ? exit.cause : assert.fail("the effect succeeded")
+    return lambdaError.report(lambdaError.rejection(cause, () => new Interrupted()))
+  })
+
+describe("lambdaError.rejection and report", () => {
+  const tagged = new OutOfStock({ item: "tea" })
+  const cases: ReadonlyArray<readonly [string, Effect.Effect<unknown, unknown>, string, string]> = [
+    ["a tagged error", tagged, "OutOfStock", "no tea left"],
+    ["a tagged error inside a span", Effect.withSpan(tagged, "span"), "OutOfStock", "no tea left"],
+    ["an Error", Effect.failSync((): unknown => new RangeError("too much")), "RangeError", "too much"],
+    ["a defect", Effect.die(new TypeError("a bug")), "TypeError", "a bug"],
+    ["a string", Effect.fail("no stock"), "string", "no stock"],
+    [
+      "a tagged value that is not an Error",
+      Effect.fail({ _tag: "OutOfStock", item: "tea" }),
+      "OutOfStock",
+      "{\"_tag\":\"OutOfStock\",\"item\":\"tea\"}"
+    ],
+    ["undefined", Effect.fail(undefined), "undefined", "undefined"],
+    ["an interruption", Effect.interrupt, "Interrupted", "interrupted"],
+    [
+      "a ConfigError",
+      Effect.fail(ConfigError.MissingData(["SHOP"], "not set")),
+      "ConfigError",
+      "(Missing data at SHOP: \"not set\")"
+    ]
+  ]
+  for (const [failure, effect, errorType, errorMessage] of cases) {
+    it.effect(`reports type and message of ${failure}`, () =>
+      Effect.map(reportOf(effect), (report) => {
+        assert.deepInclude(report, { errorType, errorMessage })
+      }))
+  }
+
+  it.effect("reports the failure of a cause that has a defect as well", () =>
+    Effect.map(
+      reportOf(Effect.failCause(Cause.sequential(Cause.die(new Error("a bug")), Cause.fail("no stock")))),
+      (report) => assert.strictEqual(report.errorMessage, "no stock")
+    ))
+})
+
+describe("lambdaError.report", () => {
+  it("reports the lines of the stack", () => {
+    const { stackTrace } = lambdaError.report(new Error("a bug"))
+    assert.strictEqual(stackTrace[0], "Error: a bug")
+    assert.match(stackTrace[1]!, /^ {4}at .*lambdaErrorReport\.test/)
+  })
+
+  it("shortens a message and a stack of megabytes", () => {
+    const report = lambdaError.report(new Error("x".repeat(3_000_000)))
+    assert.isBelow(JSON.stringify(report).length, 250_000)
+  })
+
+  it("reports an error whose properties throw", () => {
+    const unreadable = new Proxy({}, { get: () => assert.fail("unreadable") })
+    assert.deepStrictEqual(lambdaError.report(unreadable), {
+      errorType: "object",
+      errorMessage: "the error could not be read",
+      stackTrace: []
+    })
+  })
+})
+
+describe("lambdaError.headerValue", () => {
+  for (
+    const [content, errorType, value] of [
+      ["is printable ASCII", "Runtime.MarshalError", "Runtime.MarshalError"],
+      ["has line breaks and other characters", "Bad\r\nNäme: 1", "Bad__N_me:_1"],
+      ["is empty", "", "Error"],
+      ["is longer than 200 characters", "x".repeat(300), "x".repeat(200)]
+    ] as const
+  ) {
+    it(`returns a valid header value when the error's type ${content}`, () => {
+      assert.strictEqual(lambdaError.headerValue(errorType), value)
+    })
+  }
+})

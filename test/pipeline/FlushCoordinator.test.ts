@@ -1,0 +1,207 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Duration, Effect, Fiber, Option, TestClock } from "effect"
+import { ThreadStats } from "effect-threadstats"
+import { assertAllAccounted, metricValues, untyped } from "../support/clientAssertions.js"
+import * as scripted from "../support/scripted.js"
+
+describe("flush", () => {
+  /** A reporter that accepts every batch after a second. */
+  const makeSlowReporter = () => {
+    const reporter = scripted.make()
+    reporter.answer = ({ batch }) => Effect.delay(scripted.accept(batch), "1 second")
+    return reporter
+  }
+  /** Forks a flush, and returns when it is under way. */
+  const startFlush = (effect: Effect.Effect<ThreadStats.FlushReceipt, never, ThreadStats.ThreadStats>) =>
+    Effect.zipLeft(Effect.fork(effect), TestClock.adjust("1 millis"))
+
+  it.effect("runs one flush at a time, and answers each caller after the points of that caller were sent", () => {
+    const reporter = scripted.make()
+    return Effect.gen(function*() {
+      const gates = [yield* Deferred.make<void>(), yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      let running = 0
+      let mostRunning = 0
+      reporter.answer = ({ batch }) =>
+        Effect.gen(function*() {
+          mostRunning = Math.max(mostRunning, ++running)
+          yield* Deferred.await(gates[reporter.calls.length - 1]!)
+          running--
+          return yield* scripted.accept(batch)
+        })
+      const answered: Array<string> = []
+      const caller = (name: string) =>
+        ThreadStats.gauge(name, 1).pipe(
+          Effect.zipRight(ThreadStats.flush()),
+          Effect.tap(() => Effect.sync(() => answered.push(name))),
+          Effect.fork
+        )
+      yield* caller("a")
+      yield* Effect.yieldNow()
+      yield* caller("b")
+      yield* caller("c")
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(metricValues(reporter.series()), [["a", 1]])
+      yield* Deferred.succeed(gates[0]!, undefined)
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(answered, ["a"])
+      assert.deepStrictEqual(metricValues(reporter.series()), [["a", 1], ["b", 1], ["c", 1]])
+      yield* Deferred.succeed(gates[1]!, undefined)
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(answered, ["a", "b", "c"])
+      assert.strictEqual(mostRunning, 1)
+    }).pipe(Effect.provide(scripted.client(reporter)))
+  })
+
+  it.effect("merges all flushes requested during a flush into one, with one receipt", () => {
+    const reporter = makeSlowReporter()
+    return Effect.gen(function*() {
+      yield* ThreadStats.gauge("a", 1)
+      const first = yield* startFlush(ThreadStats.flush())
+      const others: Array<Fiber.RuntimeFiber<ThreadStats.FlushReceipt>> = []
+      for (let i = 0; i < 20; i++) {
+        yield* ThreadStats.gauge(`b${i}`, 1)
+        others.push(yield* startFlush(ThreadStats.flush()))
+      }
+      yield* TestClock.adjust("980 millis")
+      assert.strictEqual((yield* first).metrics.delivered, 1)
+      yield* TestClock.adjust("1 seconds")
+      for (const other of others) assert.strictEqual((yield* other).metrics.delivered, 20)
+      assert.deepStrictEqual(reporter.calls.map(({ batch }) => batch.length), [1, 20])
+      assert.strictEqual((yield* ThreadStats.stats).flushes, 2)
+    }).pipe(Effect.provide(scripted.client(reporter)))
+  })
+
+  it.effect("waits for the flush under way when nothing else is pending", () => {
+    const reporter = makeSlowReporter()
+    return Effect.gen(function*() {
+      yield* ThreadStats.gauge("a", 1)
+      const first = yield* startFlush(ThreadStats.flush())
+      const second = yield* startFlush(ThreadStats.flush())
+      yield* TestClock.adjust("997 millis")
+      assert.isTrue(Option.isNone(yield* Fiber.poll(second)))
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual((yield* first).metrics.delivered, 1)
+      assert.strictEqual((yield* second).metrics.delivered, 0)
+    }).pipe(Effect.provide(scripted.client(reporter)))
+  })
+
+  it.effect("runs a flush of closed buckets apart from a requested flush of all buckets", () => {
+    const reporter = makeSlowReporter()
+    return Effect.gen(function*() {
+      yield* TestClock.adjust("15 seconds")
+      yield* ThreadStats.gauge("now", 1)
+      const first = yield* startFlush(ThreadStats.flush())
+      yield* ThreadStats.gauge("old", 1, { timestamp: 5000 })
+      yield* ThreadStats.gauge("now", 2)
+      const closed = yield* startFlush(ThreadStats.flush({ upTo: 15_000 }))
+      const everything = yield* startFlush(ThreadStats.flush())
+      const closedAgain = yield* startFlush(ThreadStats.flush({ upTo: 15_000 }))
+      yield* TestClock.adjust("3 seconds")
+      const delivered = (yield* Effect.all([first, closed, everything, closedAgain].map(Fiber.join)))
+        .map(({ metrics }) => metrics.delivered)
+      assert.deepStrictEqual(delivered, [1, 1, 1, 1])
+      assert.deepStrictEqual(reporter.calls.map(({ batch }) => metricValues(batch as never)), [
+        [["now", 1]],
+        [["old", 1]],
+        [["now", 2]]
+      ])
+    }).pipe(Effect.provide(scripted.client(reporter)))
+  })
+
+  it.effect("continues a shared flush when one of its callers is interrupted", () => {
+    const reporter = makeSlowReporter()
+    return Effect.gen(function*() {
+      yield* ThreadStats.gauge("a", 1)
+      yield* startFlush(ThreadStats.flush())
+      yield* ThreadStats.gauge("b", 1)
+      const [interrupted, joined] = [yield* startFlush(ThreadStats.flush()), yield* startFlush(ThreadStats.flush())]
+      yield* Fiber.interrupt(interrupted)
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual((yield* joined).metrics.delivered, 1)
+      yield* assertAllAccounted
+    }).pipe(Effect.provide(scripted.client(reporter)))
+  })
+
+  it.effect("interrupts a requested flush when all of its callers are interrupted", () => {
+    const reporter = makeSlowReporter()
+    return Effect.gen(function*() {
+      yield* ThreadStats.gauge("a", 1)
+      const first = yield* startFlush(ThreadStats.flush())
+      const sharing = [yield* startFlush(ThreadStats.flush()), yield* startFlush(ThreadStats.flush())]
+      yield* ThreadStats.gauge("b", 1)
+      yield* Fiber.interruptAll(sharing)
+      yield* TestClock.adjust("999 millis")
+      assert.strictEqual((yield* first).metrics.delivered, 1)
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual((yield* ThreadStats.stats).metrics.held, 1)
+      assert.strictEqual(reporter.calls.length, 1)
+      yield* assertAllAccounted
+      reporter.answer = ({ batch }) => scripted.accept(batch)
+    }).pipe(Effect.provide(scripted.client(reporter)))
+  })
+
+  it.effect("answers each caller of a shared flush by that caller's own deadline", () => {
+    const reporter = scripted.make()
+    return Effect.gen(function*() {
+      reporter.answer = () => Effect.never
+      yield* ThreadStats.gauge("a", 1)
+      const first = yield* startFlush(ThreadStats.flush())
+      yield* ThreadStats.gauge("b", 1)
+      const urgent = yield* startFlush(ThreadStats.flush({ timeout: "1 second" }))
+      const patient = yield* startFlush(ThreadStats.flush())
+      yield* TestClock.adjust(997)
+      assert.strictEqual((yield* Fiber.poll(urgent))._tag, "None")
+      yield* TestClock.adjust(1)
+      assert.strictEqual((yield* urgent).metrics.delivered, 0)
+      assert.strictEqual((yield* Fiber.poll(patient))._tag, "None")
+      reporter.answer = ({ batch }) => scripted.accept(batch)
+      yield* TestClock.adjust("4 seconds")
+      assert.strictEqual((yield* first).metrics.kept, 1)
+      assert.strictEqual((yield* patient).metrics.delivered, 2)
+    }).pipe(Effect.provide(scripted.client(reporter)))
+  })
+
+  it.effect("ends a flush by its `timeout` or by `flushTimeout`, whichever comes first", () => {
+    const reporter = scripted.make()
+    return Effect.gen(function*() {
+      reporter.answer = () => Effect.never
+      yield* ThreadStats.gauge("a", 1)
+      for (
+        const [timeout, takes] of [
+          ["2 seconds", 2000],
+          ["1 hour", 5000],
+          [untyped<string>("soon"), 5000],
+          [undefined, 5000]
+        ] as const
+      ) {
+        const fiber = yield* Effect.fork(
+          ThreadStats.flush({ timeout: timeout as Duration.DurationInput | undefined })
+        )
+        yield* TestClock.adjust(takes - 1)
+        assert.strictEqual((yield* Fiber.poll(fiber))._tag, "None")
+        yield* TestClock.adjust(1)
+        assert.strictEqual((yield* fiber).metrics.kept, 1)
+        yield* TestClock.adjust("10 minutes")
+      }
+      assert.strictEqual((yield* ThreadStats.flush({ timeout: 0 })).metrics.kept, 0)
+      reporter.answer = ({ batch }) => scripted.accept(batch)
+    }).pipe(Effect.provide(scripted.client(reporter)))
+  })
+
+  it.effect("ends a flush that waited for another one within its own time budget", () => {
+    const reporter = scripted.make()
+    return Effect.gen(function*() {
+      reporter.answer = () => Effect.never
+      yield* ThreadStats.increment("c")
+      const first = yield* Effect.fork(ThreadStats.flush())
+      yield* TestClock.adjust("2 seconds")
+      const second = yield* Effect.fork(ThreadStats.flush())
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual((yield* first).errors[0]?.reason, "Timeout")
+      assert.isTrue(Option.isNone(yield* Fiber.poll(second)))
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual((yield* second).errors[0]?.reason, "Timeout")
+      reporter.answer = ({ batch }) => scripted.accept(batch)
+    }).pipe(Effect.provide(scripted.client(reporter)))
+  })
+})

@@ -1,0 +1,55 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, TestClock } from "effect"
+import { ThreadStats } from "effect-threadstats"
+import { assertAllAccounted } from "../support/clientAssertions.js"
+import * as scripted from "../support/scripted.js"
+
+describe("high-water mark", () => {
+  it.effect("starts a flush at 80 % of a limit, before anything is dropped", () => {
+    const reporter = scripted.make()
+    return Effect.gen(function*() {
+      for (let i = 0; i < 7; i++) yield* ThreadStats.event(`e${i}`, "")
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(reporter.calls.length, 0)
+      yield* ThreadStats.event("e7", "")
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(reporter.events().length, 8)
+      yield* TestClock.adjust("5 seconds")
+      for (let i = 0; i < 8; i++) yield* ThreadStats.gauge(`g${i}`, 1)
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(reporter.series().length, 8)
+      yield* TestClock.adjust("5 seconds")
+      for (let i = 0; i < 8; i++) (yield* ThreadStats.ThreadStats).unsafeDistribution("d", i)
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(reporter.distributions().length, 1)
+      assert.deepStrictEqual((yield* ThreadStats.stats).metrics.dropped, {})
+    }).pipe(Effect.provide(scripted.client(reporter, { maxEvents: 10, maxContexts: 10, maxValues: 10 })))
+  })
+
+  it.effect("starts one early flush per time budget and exceeds no limit while flushes fail", () => {
+    const reporter = scripted.make()
+    return Effect.gen(function*() {
+      reporter.answer = ({ batch }) => scripted.fail("ServerError", { undelivered: batch })
+      for (let i = 0; i < 1000; i++) {
+        yield* ThreadStats.gauge(`g${i}`, i)
+        yield* ThreadStats.event(`e${i}`, "")
+      }
+      const eventBatches = () => reporter.calls.filter(({ endpoint }) => endpoint === "events").length
+      yield* TestClock.adjust("4 seconds")
+      yield* ThreadStats.gauge("more", 1)
+      yield* TestClock.adjust("500 millis")
+      assert.strictEqual(eventBatches(), 1)
+      yield* TestClock.adjust("500 millis")
+      yield* ThreadStats.gauge("more", 1)
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(eventBatches(), 2)
+      const { contexts, events, metrics } = yield* ThreadStats.stats
+      assert.isAtMost(contexts, 10)
+      assert.isAtMost(events.held, 10)
+      assert.isAbove(metrics.dropped.TooManyContexts ?? 0, 900)
+      assert.isAbove(events.dropped.TooManyEvents ?? 0, 900)
+      yield* assertAllAccounted
+      reporter.answer = ({ batch }) => scripted.accept(batch)
+    }).pipe(Effect.provide(scripted.client(reporter, { maxEvents: 10, maxContexts: 10 })))
+  })
+})

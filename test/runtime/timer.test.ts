@@ -1,0 +1,104 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Context, DefaultServices, Deferred, Effect, TestClock } from "effect"
+import * as timer from "../../src/internal/alarm.js"
+import { watchTimers } from "../support/timers.js"
+
+/** A duration that no other code uses. */
+const interval = 123_459
+
+const liveClock = Context.get(DefaultServices.liveServices, Clock.Clock)
+
+describe("timer.set", () => {
+  it.effect("runs the task once when the clock has reached the time", () =>
+    Effect.gen(function*() {
+      let runs = 0
+      timer.set(yield* Effect.clock, yield* Effect.runtime(), 1000, () => runs++, { unref: false })
+      yield* TestClock.adjust(999)
+      assert.strictEqual(runs, 0)
+      yield* TestClock.adjust(1)
+      assert.strictEqual(runs, 1)
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(runs, 1)
+    }))
+
+  it.effect("does not run the task when it was canceled", () =>
+    Effect.gen(function*() {
+      let runs = 0
+      const cancel = timer.set(yield* Effect.clock, yield* Effect.runtime(), 1000, () => runs++, { unref: false })
+      cancel()
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(runs, 0)
+    }))
+
+  for (const unref of [true, false]) {
+    it.scoped(`${unref ? "does not keep" : "keeps"} the process alive on the machine's clock when \`unref\` is ${unref}`, () =>
+      Effect.gen(function*() {
+        const timers = yield* watchTimers((millis) => millis === interval)
+        const cancel = timer.set(liveClock, yield* Effect.runtime(), interval, () => {}, { unref })
+        assert.deepStrictEqual(timers.pending().map((timer) => timer.hasRef()), [!unref])
+        cancel()
+        assert.lengthOf(timers.pending(), 0)
+      }))
+  }
+
+  it.scoped("limits the time to the longest that a timer of the machine supports", () =>
+    Effect.gen(function*() {
+      const timers = yield* watchTimers((millis) => millis === 2 ** 31 - 1)
+      const cancel = timer.set(liveClock, yield* Effect.runtime(), Infinity, () => {}, { unref: true })
+      assert.strictEqual(timers.started(), 1)
+      cancel()
+    }))
+})
+
+describe("timer.every", () => {
+  it.effect("runs the effect again one interval after each run has ended", () =>
+    Effect.gen(function*() {
+      const starts: Array<number> = []
+      const clock = yield* Effect.clock
+      const effect = Effect.zipRight(
+        Effect.sync(() => starts.push(clock.unsafeCurrentTimeMillis())),
+        Effect.sleep(500)
+      )
+      const stop = timer.every(clock, yield* Effect.runtime(), 1000, effect)
+      yield* TestClock.adjust(4000)
+      assert.deepStrictEqual(starts, [1000, 2500, 4000])
+      stop()
+      yield* TestClock.adjust("1 minute")
+      assert.lengthOf(starts, 3)
+    }))
+
+  it.effect("continues after a run that died", () =>
+    Effect.gen(function*() {
+      let runs = 0
+      const effect = Effect.zipRight(Effect.sync(() => runs++), Effect.die("defect"))
+      const stop = timer.every(yield* Effect.clock, yield* Effect.runtime(), 1000, effect)
+      yield* TestClock.adjust(3000)
+      assert.strictEqual(runs, 3)
+      stop()
+    }))
+
+  it.effect("finishes the run under way when it is stopped, and starts no other", () =>
+    Effect.gen(function*() {
+      let starts = 0
+      const ended = yield* Deferred.make<void>()
+      const effect = Effect.sync(() => starts++).pipe(
+        Effect.zipRight(Effect.sleep(500)),
+        Effect.zipRight(Deferred.succeed(ended, undefined))
+      )
+      const stop = timer.every(yield* Effect.clock, yield* Effect.runtime(), 1000, effect)
+      yield* TestClock.adjust(1000)
+      stop()
+      yield* TestClock.adjust("1 minute")
+      yield* Deferred.await(ended)
+      assert.strictEqual(starts, 1)
+    }))
+
+  it.scoped("sets a timer that does not keep the process alive on the machine's clock", () =>
+    Effect.gen(function*() {
+      const timers = yield* watchTimers((millis) => millis === interval)
+      const stop = timer.every(liveClock, yield* Effect.runtime(), interval, Effect.void)
+      assert.deepStrictEqual(timers.pending().map((timer) => timer.hasRef()), [false])
+      stop()
+      assert.lengthOf(timers.pending(), 0)
+    }))
+})

@@ -1,0 +1,42 @@
+/** A `MetricsAggregator` for tests, and the calls that they make of it at one fixed time. */
+import { it } from "@effect/vitest"
+import { Effect } from "effect"
+import { MetricsAggregator } from "effect-threadstats"
+import type { Reporter, RollUp } from "effect-threadstats"
+
+/** The time of every point and drain that names no other, in milliseconds: the middle of a bucket. */
+export const now = 1_700_000_005_000
+
+export const minute = 60_000
+
+export const drain = (temporality: Reporter.Temporality = "total", upTo?: number, at = now) =>
+  Effect.flatMap(MetricsAggregator.MetricsAggregator, (self) => self.flush({ temporality, now: at, upTo }))
+
+export const add = (
+  kind: RollUp.Kind,
+  name: string,
+  value: RollUp.Value,
+  context?: MetricsAggregator.PointContext,
+  time = now
+) => Effect.flatMap(MetricsAggregator.MetricsAggregator, (self) => self.add(kind, name, value, time, context))
+
+export const restore = (items: ReadonlyArray<MetricsAggregator.RolledUp>) =>
+  Effect.flatMap(MetricsAggregator.MetricsAggregator, (self) => self.restore(items))
+
+export const stats = Effect.flatMap(MetricsAggregator.MetricsAggregator, (self) => self.stats)
+
+/** Name, start and first value of each aggregated series. */
+export const firstValues = (items: ReadonlyArray<MetricsAggregator.RolledUp>) =>
+  items.map(({ name, points, timestamp }) => [name, timestamp, points[0]?.value] as const)
+
+/** Registers a test that runs with an aggregator of its own. */
+export const itAggregates = <E>(
+  name: string,
+  test: () => Effect.Effect<void, E, MetricsAggregator.MetricsAggregator>,
+  options?: MetricsAggregator.Options
+) =>
+  it.effect(name, () =>
+    Effect.provide(
+      test(),
+      options === undefined ? MetricsAggregator.layerDefault : MetricsAggregator.layer(options)
+    ))
