@@ -39,6 +39,13 @@ const signaled = new Promise<void>((resolve) => {
   process.once("SIGUSR2", () => resolve())
 })
 
+/** Waits for SIGUSR2. The listener does not keep the process alive while nothing else is pending; the interval does. */
+const awaitSignal = Effect.acquireUseRelease(
+  Effect.sync(() => setInterval(() => {}, 60_000)),
+  () => Effect.promise(() => signaled),
+  (interval) => Effect.sync(() => clearInterval(interval))
+)
+
 let begun = 0
 let underWay = 0
 let most = 0
@@ -74,7 +81,7 @@ export const work = (event: Event) =>
     yield* client.distribution(record, 1)
     const number = begin()
     if (event.until === "never") yield* Effect.uninterruptible(Effect.never)
-    if (event.until === "SIGUSR2") yield* Effect.promise(() => signaled)
+    if (event.until === "SIGUSR2") yield* awaitSignal
     yield* until(() => most >= together)
     for (let turn = 0; turn < turns; turn++) {
       const { awsRequestId } = yield* Lambda.LambdaContext
