@@ -1,4 +1,7 @@
-import { describe, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
+import { ConfigProvider, Effect } from "effect"
+import { ThreadStatsConfig } from "effect-threadstats"
+import { cpuMillis } from "./cpuTime.js"
 import {
   checkArrays,
   checkOption,
@@ -33,4 +36,26 @@ describe("ThreadStats with hostile options", () => {
 
   it.effect("records and sends valid payloads with every accepted value in place of the options", () =>
     checkOptions(makeCheck(all)))
+})
+
+describe("ThreadStatsConfig.make", () => {
+  it("takes time in proportion to the length of a variable", () => {
+    const textsOf = (length: number): ReadonlyArray<readonly [string, string]> => [
+      ["DD_THREADSTATS_NAMESPACE", `a${".".repeat(length)}x`],
+      ["DATADOG_HOST", `http://a${"/".repeat(length)}x`],
+      ["DD_SITE", `a${"/".repeat(length)}\nx`],
+      ["DATADOG_TAGS", Array.from({ length: length / 5 }, (_, i) => `t${i}`).join(",")],
+      ["DD_THREADSTATS_PERCENTILES", Array.from({ length: length / 25 }, (_, i) => `0.${i + 10_000}`).join(",")]
+    ]
+    const resolve = (name: string, text: string) => () =>
+      Effect.runSyncExit(
+        Effect.withConfigProvider(ThreadStatsConfig.make(), ConfigProvider.fromMap(new Map([[name, text]])))
+      )
+    const [short, long] = [textsOf(10_000), textsOf(80_000)]
+    for (const [i, [name, text]] of short.entries()) {
+      // Eight times the text takes 8 times as long if time is linear, and 64 times if it is quadratic.
+      const limit = 24 * Math.max(1, cpuMillis(resolve(name, text)))
+      assert.isBelow(cpuMillis(resolve(name, long[i]![1])), limit, name)
+    }
+  })
 })
