@@ -53,6 +53,29 @@ const cut = (text: string, length: number): string => {
   return text.slice(0, last >= 0xd800 && last <= 0xdbff ? length - 1 : length)
 }
 
+/** Reads each option once: a getter may return another value the next time. */
+const readOptions = ({
+  aggregationKey,
+  alertType,
+  dateHappened,
+  deviceName,
+  host,
+  priority,
+  relatedEventId,
+  sourceTypeName,
+  tags
+}: EventOptions): EventOptions => ({
+  aggregationKey,
+  alertType,
+  dateHappened,
+  deviceName,
+  host,
+  priority,
+  relatedEventId,
+  sourceTypeName,
+  tags
+})
+
 /** The event for the wire, or why it cannot be taken. Over-long texts are cut. */
 export const make = (
   config: Pick<ThreadStatsConfig, "tags" | "host" | "timestamps">,
@@ -61,8 +84,7 @@ export const make = (
   text: string,
   input: EventOptions
 ): Event | EventFault => {
-  // a getter may say something else the next time; a text would be spread into its characters
-  const options: EventOptions = typeof input === "string" ? {} : { ...input }
+  const options = readOptions(input ?? {})
   if (!isValid(title, text, options)) return "InvalidEvent"
   const tags = fromInput(options.tags)
   if (typeof tags === "string") return tags
