@@ -3,8 +3,9 @@
  * `@effect/platform`.
  *
  * A client that is built with a {@link RetainedStore} around it writes down all that it holds after every flush that did not
- * deliver everything, and takes it over when it is built again: what was recorded before the last such flush survives even
- * `kill -9`. While everything is delivered, nothing is written.
+ * deliver everything, and takes it over when it is built again: points that were recorded before the last such flush survive
+ * `kill -9`. If the store needs longer than the flush has, the client logs a warning and ends the write later. While everything
+ * is delivered, nothing is written.
  *
  * One client, one store: two processes must not share a directory.
  *
