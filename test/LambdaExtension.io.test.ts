@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import { beforeAll } from "vitest"
-import { type Answer, type ExtensionsApi, json, makeServer } from "./lambda/extensionsApi.js"
+import { type ExtensionsApi, failedRegistrations, json, makeServer } from "./lambda/extensionsApi.js"
 import { bundle, node } from "./support/childProcess.js"
 import { eventuallyEffect } from "./support/wait.js"
 
@@ -43,15 +43,7 @@ describe("LambdaExtension.make over a socket", () => {
       })
   )
 
-  const registrations: ReadonlyArray<
-    readonly [string, LambdaExtension.LambdaExtensionError["reason"], number | undefined, Answer]
-  > = [
-    ["Lambda refuses the registration", "Refused", 403, json(403, { errorType: "Extension.RegistrationClosed" })],
-    ["the registration has no identifier", "Malformed", undefined, json(200, {})],
-    ["the connection breaks before the answer", "Connection", undefined, "broken connection"],
-    ["the answer breaks off", "Truncated", undefined, "truncated body"]
-  ]
-  for (const [condition, reason, status, answer] of registrations) {
+  for (const [condition, reason, status, answer] of failedRegistrations) {
     testWithServer(`fails with the reason ${reason} when ${condition}`, (api) =>
       Effect.gen(function*() {
         api.register = () => answer

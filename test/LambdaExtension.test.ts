@@ -13,7 +13,7 @@ import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
-import { type Answer, type ExtensionsApi, json, makeInProcess } from "./lambda/extensionsApi.js"
+import { type Answer, type ExtensionsApi, failedRegistrations, json, makeInProcess } from "./lambda/extensionsApi.js"
 
 class Logs extends Context.Tag("test/Logs")<Logs, Array<string>>() {}
 
@@ -76,15 +76,7 @@ describe("LambdaExtension.make", () => {
       })
   )
 
-  const registrations: ReadonlyArray<
-    readonly [string, LambdaExtension.LambdaExtensionError["reason"], number | undefined, Answer]
-  > = [
-    ["Lambda refuses the registration", "Refused", 403, json(403, { errorType: "Extension.RegistrationClosed" })],
-    ["the registration has no identifier", "Malformed", undefined, json(200, {})],
-    ["the connection breaks before the answer", "Connection", undefined, "broken connection"],
-    ["the answer breaks off", "Truncated", undefined, "truncated body"]
-  ]
-  for (const [condition, reason, status, answer] of registrations) {
+  for (const [condition, reason, status, answer] of failedRegistrations) {
     testWithApi(`fails with the reason ${reason} when ${condition}`, (api) =>
       Effect.gen(function*() {
         api.register = () => answer

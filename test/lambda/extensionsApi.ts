@@ -1,4 +1,5 @@
 /** A fake of Lambda's Extensions API: in process, or on a loopback port. */
+import type * as LambdaExtension from "effect-threadstats/LambdaExtension"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { EventEmitter } from "node:events"
@@ -185,3 +186,18 @@ export const makeServer: Effect.Effect<ExtensionsApi, never, Scope.Scope> = Effe
   receive = served.receive
   return served.api
 })
+
+/** Answers to a registration that fail it: condition, reason and status of the error, answer. */
+export const failedRegistrations: ReadonlyArray<
+  readonly [
+    condition: string,
+    reason: LambdaExtension.LambdaExtensionError["reason"],
+    status: number | undefined,
+    answer: Answer
+  ]
+> = [
+  ["Lambda refuses the registration", "Refused", 403, json(403, { errorType: "Extension.RegistrationClosed" })],
+  ["the registration has no identifier", "Malformed", undefined, json(200, {})],
+  ["the connection breaks before the answer", "Connection", undefined, "broken connection"],
+  ["the answer breaks off", "Truncated", undefined, "truncated body"]
+]
