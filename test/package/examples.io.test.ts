@@ -145,7 +145,7 @@ describe("examples of the README", () => {
   it.live("handler.ts delivers its metrics before it answers", () =>
     withIntake((intake, env) =>
       Effect.gen(function*() {
-        const child = yield* tsx(["test/lambda/executionEnvironment.ts", "../../examples/handler.ts"], {
+        const child = yield* tsx(["test/lambda/environment.ts", "../../examples/handler.ts"], {
           ...env,
           AWS_LAMBDA_FUNCTION_NAME: "orders"
         })
