@@ -13,7 +13,7 @@ describe("DogStatsDReporter without the package unix-dgram", () => {
 
   it.scopedLive("fails at the start with an error that names the package when the URL begins with unixgram://", () =>
     Effect.gen(function*() {
-      const child = yield* run("unixgram:///tmp/x")
+      const child = yield* run("unixgram:///run/dsd.socket")
       const { code, stderr } = yield* child.ended
       assert.strictEqual(code, 1)
       assert.include(stderr, "unixgram:// needs the package unix-dgram, which cannot be loaded")
