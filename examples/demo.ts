@@ -96,7 +96,7 @@ const program = Effect.gen(function*() {
     if (!json) process.stdout.write("\nTo look at it in a browser: npm run demo -- --serve\n")
     return
   }
-  yield* Effect.promise(() => import("../src/page/build.js"))
+  yield* Effect.promise(() => import("../src/intake/page/build.js"))
   process.stdout.write(`\nThe page is at ${intake.url}, until ctrl-c; the function is invoked every second.\n`)
   const some = Effect.forEach(
     ["queue", "http", "stock", "stock-unreadable"] as const,

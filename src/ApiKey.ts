@@ -19,9 +19,9 @@ import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import { ApiKey, ApiKeyError, isUsable, make, variable, vaultVariables } from "./internal/apiKey.js"
-import * as Aws from "./internal/apiKeyAws.js"
-import * as Flag from "./internal/flag.js"
+import * as Aws from "./internal/apiKey/awsSources.js"
+import { ApiKey, ApiKeyError, isUsable, make, variable, vaultVariables } from "./internal/apiKey/sources.js"
+import * as Flag from "./internal/config/decoders.js"
 
 export {
   /**
@@ -49,7 +49,7 @@ export {
    * @category constructors
    */
   make
-} from "./internal/apiKey.js"
+} from "./internal/apiKey/sources.js"
 
 /**
  * How AWS is asked. Credentials are what the SDK finds: on Lambda, those of the function's role.

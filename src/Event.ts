@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
-import * as limits from "./internal/limits.js"
+import * as limits from "./internal/model/limits.js"
 
 /**
  * How an event is marked in Datadog's event explorer.

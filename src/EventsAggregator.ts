@@ -8,8 +8,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Event } from "./Event.js"
-import * as Ledger from "./internal/ledger.js"
-import { eventWindow, nearlyFull } from "./internal/limits.js"
+import * as Ledger from "./internal/model/DropCounters.js"
+import { eventWindow, nearlyFull } from "./internal/model/limits.js"
 import * as ThreadStatsConfig from "./ThreadStatsConfig.js"
 
 /**

@@ -20,11 +20,11 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as WorkerThreads from "node:worker_threads"
-import * as Internal from "./internal/afterResponse.js"
-import * as lambdaApi from "./internal/lambdaApi.js"
-import { oneTurn } from "./internal/oneTurn.js"
-import * as unrefClock from "./internal/unrefClock.js"
-import { within } from "./internal/within.js"
+import * as Internal from "./internal/lambda/afterResponse.js"
+import * as lambdaApi from "./internal/lambda/runtimeApi.js"
+import { oneTurn } from "./internal/runtime/eventLoop.js"
+import { within } from "./internal/runtime/timeLimit.js"
+import * as unrefClock from "./internal/runtime/unrefClock.js"
 
 /**
  * Does work after the response.

@@ -26,8 +26,8 @@ import * as Either from "effect/Either"
 import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type { Event } from "./Event.js"
-import * as LineWriter from "./internal/lineWriter.js"
-import { fits, type LogItem, maxLineBytes, type Piece, pieces } from "./internal/logLines.js"
+import { fits, type LogItem, maxLineBytes, type Piece, pieces } from "./internal/log/lines.js"
+import * as LineWriter from "./internal/log/writer.js"
 import { Deadline, emptyReceipt, type Item, type Reason, type Receipt, Reporter, ReporterError } from "./Reporter.js"
 
 /**

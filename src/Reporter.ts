@@ -13,10 +13,10 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import type { Event } from "./Event.js"
-import * as auto from "./internal/auto.js"
-import * as Branches from "./internal/branches.js"
-import * as noop from "./internal/noop.js"
-import { addReceipts, emptyReceipt } from "./internal/receipt.js"
+import { addReceipts, emptyReceipt } from "./internal/model/receipt.js"
+import * as Branches from "./internal/pipeline/fanOut.js"
+import * as auto from "./internal/reporters/autoSelect.js"
+import * as noop from "./internal/reporters/noop.js"
 import type { DistributionSeries, SampleSeries, Series } from "./Series.js"
 import type { Options } from "./ThreadStatsConfig.js"
 
@@ -162,7 +162,7 @@ export {
    * @category receipts
    */
   emptyReceipt
-} from "./internal/receipt.js"
+} from "./internal/model/receipt.js"
 
 /**
  * Delivers everything to each of several reporters: to mirror it, or to move from one way to another.

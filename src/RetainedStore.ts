@@ -25,7 +25,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { Event } from "./Event.js"
 import { EventPayload } from "./Event.js"
-import * as Retention from "./internal/retention.js"
+import * as Retention from "./internal/pipeline/RetentionManager.js"
 import type { Retained, Snapshot } from "./MetricsAggregator.js"
 
 /**

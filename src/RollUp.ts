@@ -5,8 +5,8 @@
  */
 import * as Duration from "effect/Duration"
 import type { PCGRandom } from "effect/Utils"
-import { finite } from "./internal/limits.js"
-import { percentileIndex, percentileSuffix } from "./internal/percentile.js"
+import { finite } from "./internal/model/limits.js"
+import { percentileIndex, percentileSuffix } from "./internal/model/percentile.js"
 import type { SeriesType } from "./Series.js"
 import type { Aggregate, CounterTransport } from "./ThreadStatsConfig.js"
 

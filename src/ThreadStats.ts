@@ -23,23 +23,23 @@ import * as DogStatsDReporter from "./DogStatsDReporter.js"
 import type { Event } from "./Event.js"
 import * as EventsAggregator from "./EventsAggregator.js"
 import * as HttpReporter from "./HttpReporter.js"
-import * as alarm from "./internal/alarm.js"
-import * as auto from "./internal/auto.js"
-import { flushBeforeExit } from "./internal/beforeExit.js"
-import * as Branch from "./internal/branch.js"
-import type { BreakerState } from "./internal/breaker.js"
-import * as makeEvent from "./internal/event.js"
-import * as http from "./internal/http.js"
-import * as Ledger from "./internal/ledger.js"
-import * as limits from "./internal/limits.js"
-import * as NodeTransport from "./internal/nodeTransport.js"
-import * as noop from "./internal/noop.js"
-import { wayTo } from "./internal/outlet.js"
-import { BoundRecording, PointRecording, Recorder } from "./internal/recording.js"
-import * as RecordingClock from "./internal/recordingClock.js"
-import type { Tags } from "./internal/tags.js"
-import { type TimeInput, toMillis, windowFault } from "./internal/time.js"
-import * as unrefClock from "./internal/unrefClock.js"
+import * as RecordingClock from "./internal/aggregation/coarseClock.js"
+import { BoundRecording, PointRecording, Recorder } from "./internal/aggregation/recordEffect.js"
+import * as http from "./internal/http/HttpExporter.js"
+import * as NodeTransport from "./internal/http/nodeTransport.js"
+import * as Ledger from "./internal/model/DropCounters.js"
+import * as makeEvent from "./internal/model/eventBuilder.js"
+import * as limits from "./internal/model/limits.js"
+import type { Tags } from "./internal/model/tags.js"
+import { type TimeInput, toMillis, windowFault } from "./internal/model/time.js"
+import { flushBeforeExit } from "./internal/pipeline/beforeExit.js"
+import type { BreakerState } from "./internal/pipeline/CircuitBreaker.js"
+import * as Branch from "./internal/pipeline/Pipeline.js"
+import { wayTo } from "./internal/pipeline/reporterExporter.js"
+import * as auto from "./internal/reporters/autoSelect.js"
+import * as noop from "./internal/reporters/noop.js"
+import * as alarm from "./internal/runtime/timer.js"
+import * as unrefClock from "./internal/runtime/unrefClock.js"
 import * as MetricsAggregator from "./MetricsAggregator.js"
 import * as Reporter from "./Reporter.js"
 import { RetainedStore } from "./RetainedStore.js"
@@ -54,7 +54,7 @@ export type {
    * @category models
    */
   EventOptions
-} from "./internal/event.js"
+} from "./internal/model/eventBuilder.js"
 
 export type {
   /**
@@ -65,7 +65,7 @@ export type {
    * @category models
    */
   Tags
-} from "./internal/tags.js"
+} from "./internal/model/tags.js"
 
 export type {
   /**
@@ -75,7 +75,7 @@ export type {
    * @category models
    */
   TimeInput
-} from "./internal/time.js"
+} from "./internal/model/time.js"
 
 /**
  * The settings of one recorded point.

@@ -12,12 +12,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import { isUsable } from "./internal/apiKey.js"
-import * as Environment from "./internal/environment.js"
-import * as Flag from "./internal/flag.js"
-import { hostLength, nameLength } from "./internal/limits.js"
-import { percentileSuffix } from "./internal/percentile.js"
-import { fromInput, type Tags } from "./internal/tags.js"
+import { isUsable } from "./internal/apiKey/sources.js"
+import * as Flag from "./internal/config/decoders.js"
+import * as Environment from "./internal/config/environment.js"
+import { hostLength, nameLength } from "./internal/model/limits.js"
+import { percentileSuffix } from "./internal/model/percentile.js"
+import { fromInput, type Tags } from "./internal/model/tags.js"
 
 /**
  * What a histogram or timing reports besides its percentiles. `count` is a rate per second, the others are gauges.

@@ -2,7 +2,7 @@
  * What a call cannot cost less than: the values go where they have to, and nothing else is done with them. No clock, no
  * interval, no limit, no count, no check, no flush.
  */
-import * as Contexts from "../../src/internal/contexts.js"
+import * as Contexts from "../../src/internal/aggregation/seriesIndex.js"
 import { type Context, recordAll, type Workload } from "../children/workload.js"
 import { Counter, Distribution, Gauge, Histogram, type Metric } from "./bare.js"
 import type { MakeSubject } from "./subject.js"

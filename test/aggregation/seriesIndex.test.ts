@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { MetricsAggregator } from "effect-threadstats"
 import type { RollUp } from "effect-threadstats"
 import * as Effect from "effect/Effect"
-import { type Context, make } from "../../src/internal/contexts.js"
+import { type Context, make } from "../../src/internal/aggregation/seriesIndex.js"
 import { add, drain, itAggregates, now } from "../support/aggregator.js"
 import { identitiesDiffer, tagOrderIsIrrelevant } from "./properties.js"
 

@@ -8,7 +8,7 @@ import type * as ThreadStatsConfig from "effect-threadstats/ThreadStatsConfig"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Encoder from "../../src/internal/dogstatsdEncoder.js"
+import * as Encoder from "../../src/internal/dogstatsd/encoder.js"
 import { parse } from "./lineParser.js"
 
 /** Format for an Agent over UDP, without times. */

@@ -3,7 +3,7 @@ import type { Series } from "effect-threadstats/Series"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
 import * as Effect from "effect/Effect"
 import * as TestClock from "effect/TestClock"
-import type { Format } from "../../src/internal/dogstatsdEncoder.js"
+import type { Format } from "../../src/internal/dogstatsd/encoder.js"
 import wire from "../fixtures/wire.json" with { type: "json" }
 import { encodeLines, extensionFormat, layerClient, linesIn, makeEncoder, sample } from "./encoding.js"
 

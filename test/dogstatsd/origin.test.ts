@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
-import { container } from "../../src/internal/dogstatsdOrigin.js"
+import { container } from "../../src/internal/dogstatsd/origin.js"
 
 const id = "0123456789abcdef".repeat(4)
 

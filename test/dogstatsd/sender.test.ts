@@ -5,9 +5,9 @@ import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
 import * as TestClock from "effect/TestClock"
-import type { Packet, Refused } from "../../src/internal/dogstatsdEncoder.js"
-import * as Sender from "../../src/internal/dogstatsdSender.js"
-import type { UnixDatagrams } from "../../src/internal/dogstatsdSocket.js"
+import type { Packet, Refused } from "../../src/internal/dogstatsd/encoder.js"
+import * as Sender from "../../src/internal/dogstatsd/sender.js"
+import type { UnixDatagrams } from "../../src/internal/dogstatsd/socket.js"
 
 /** Answer of a fake socket: the packet leaves, the system returns an error code, or the callback never runs. */
 type Answer = "sent" | "silent" | { readonly code: string }

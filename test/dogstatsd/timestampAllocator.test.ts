@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { SampleSeries } from "effect-threadstats/Series"
-import type { Format } from "../../src/internal/dogstatsdEncoder.js"
+import type { Format } from "../../src/internal/dogstatsd/encoder.js"
 import { makeEncoder, sample } from "./encoding.js"
 
 const base = 1_700_000_000

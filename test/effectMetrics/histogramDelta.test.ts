@@ -5,7 +5,7 @@ import * as Metric from "effect/Metric"
 import * as MetricBoundaries from "effect/MetricBoundaries"
 import * as MetricState from "effect/MetricState"
 import * as TestClock from "effect/TestClock"
-import * as HistogramWindow from "../../src/internal/histogramWindow.js"
+import * as HistogramWindow from "../../src/internal/effectMetrics/histogramDelta.js"
 import { bucketsOf, indexes, layerRecorded, only, sumOf, takeRecorded } from "../support/effectMetrics.js"
 import { histogramsKeepCounts } from "./properties.js"
 

@@ -4,10 +4,10 @@ import { Effect, FastCheck as fc } from "effect"
 import { MetricsAggregator } from "effect-threadstats"
 import type { Reporter, RollUp, Series } from "effect-threadstats"
 import { inflateSync } from "node:zlib"
-import { countOf, encode, type Encoded, groupBySize, makeWriter } from "../../src/internal/encoder.js"
-import { distributionPoints, type EnvelopedEndpoint, series, seriesV2 } from "../../src/internal/endpoints.js"
-import { type Dress, lineWriter, sorted, syntax, toDistribution, toSeries } from "../../src/internal/series.js"
-import { syntaxV2, toV2 } from "../../src/internal/seriesV2.js"
+import { countOf, encode, type Encoded, groupBySize, makeWriter } from "../../src/internal/http/encoder.js"
+import { distributionPoints, type EnvelopedEndpoint, series, seriesV2 } from "../../src/internal/http/endpoints.js"
+import { type Dress, lineWriter, sorted, syntax, toDistribution, toSeries } from "../../src/internal/http/seriesV1.js"
+import { syntaxV2, toV2 } from "../../src/internal/http/seriesV2.js"
 
 const start = 1_700_000_000_000
 

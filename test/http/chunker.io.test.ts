@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { LocalIntake } from "effect-threadstats"
-import { seriesV2 } from "../../src/internal/endpoints.js"
+import { seriesV2 } from "../../src/internal/http/endpoints.js"
 import { layerInProcess } from "../support/intake.js"
 import { sized, testLimits } from "./chunkerLimits.js"
 import { gauge } from "./deliveryRun.js"

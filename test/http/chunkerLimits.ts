@@ -3,9 +3,9 @@ import { assert, it } from "@effect/vitest"
 import { Effect, FastCheck as fc } from "effect"
 import type { Series } from "effect-threadstats"
 import * as zlib from "node:zlib"
-import { encode, type Encoded, groupBySize, hasZstd } from "../../src/internal/encoder.js"
-import type { EnvelopedEndpoint } from "../../src/internal/endpoints.js"
-import { toV2 } from "../../src/internal/seriesV2.js"
+import { encode, type Encoded, groupBySize, hasZstd } from "../../src/internal/http/encoder.js"
+import type { EnvelopedEndpoint } from "../../src/internal/http/endpoints.js"
+import { toV2 } from "../../src/internal/http/seriesV2.js"
 import { gauge } from "./deliveryRun.js"
 
 const { zstdDecompressSync } = zlib as unknown as { readonly zstdDecompressSync?: typeof zlib.inflateSync }

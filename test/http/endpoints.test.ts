@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { distributionPoints, events, series, seriesV2 } from "../../src/internal/endpoints.js"
+import { distributionPoints, events, series, seriesV2 } from "../../src/internal/http/endpoints.js"
 
 describe("endpoints", () => {
   it("have the limits that Datadog documents", () => {

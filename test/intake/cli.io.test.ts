@@ -17,7 +17,7 @@ const folder = mkdtempSync(join(tmpdir(), "intake-"))
 let command = ""
 
 beforeAll(async () => {
-  command = await bundle("src/bin/effect-threadstats.ts")
+  command = await bundle("src/intake/cli/effect-threadstats.ts")
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 

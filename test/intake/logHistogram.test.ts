@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { gamma } from "../../src/internal/intakeFeed.js"
-import * as LogHistogram from "../../src/internal/sketch.js"
+import { gamma } from "../../src/intake/feedProtocol.js"
+import * as LogHistogram from "../../src/intake/logHistogram.js"
 
 describe("LogHistogram.add", () => {
   it("keeps at most 1,024 bins of each sign, and the exact count, minimum, maximum and zeros", () => {

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
-import type { Verdict } from "../../src/internal/intakeFeed.js"
-import * as Validate from "../../src/internal/judge.js"
+import type { Verdict } from "../../src/intake/feedProtocol.js"
+import * as Validate from "../../src/intake/validate.js"
 import type { AcceptedDistribution, AcceptedSeries } from "../../src/LocalIntake.js"
 
 const now = 1_700_000_000_000

@@ -5,7 +5,7 @@ import * as ConfigError from "effect/ConfigError"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as lambdaError from "../../src/internal/lambdaError.js"
+import * as lambdaError from "../../src/internal/lambda/lambdaError.js"
 
 class OutOfStock extends Data.TaggedError("OutOfStock")<{ readonly item: string }> {
   override get message(): string {

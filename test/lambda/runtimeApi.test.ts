@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
-import * as lambdaApi from "../../src/internal/lambdaApi.js"
+import * as lambdaApi from "../../src/internal/lambda/runtimeApi.js"
 
 describe("lambdaApi.address", () => {
   const read = (value: string) =>

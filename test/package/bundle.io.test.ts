@@ -69,16 +69,26 @@ const bundleOf = async (contents: string, options?: { readonly minify: boolean }
 const modulesIn = async (contents: string): Promise<ReadonlyArray<string>> => (await bundleOf(contents)).modules
 
 /** Modules for flushes after the response. */
-const extension = ["LambdaExtension", "internal/lambdaApi"]
+const extension = ["LambdaExtension", "internal/lambda/runtimeApi"]
 
 /** Modules for clients over any reporter, a combined one, or a store. */
-const others = ["HttpReporter", "internal/outlet", "internal/branches", "internal/noop"]
+const others = [
+  "HttpReporter",
+  "internal/pipeline/reporterExporter",
+  "internal/pipeline/fanOut",
+  "internal/reporters/noop"
+]
 
 /** Modules of each reporter. */
 const reporters = {
-  http: ["internal/http", "internal/encoder", "internal/transport", "internal/nodeTransport"],
-  dogstatsd: ["DogStatsDReporter", "internal/dogstatsdEncoder", "internal/dogstatsdSocket"],
-  log: ["LogReporter", "internal/logLines", "internal/lineWriter"]
+  http: [
+    "internal/http/HttpExporter",
+    "internal/http/encoder",
+    "internal/http/transport",
+    "internal/http/nodeTransport"
+  ],
+  dogstatsd: ["DogStatsDReporter", "internal/dogstatsd/encoder", "internal/dogstatsd/socket"],
+  log: ["LogReporter", "internal/log/lines", "internal/log/writer"]
 }
 
 const bothOf = (reporter: string, layer: string) => `
@@ -99,7 +109,7 @@ describe("bundle", () => {
         layer: ThreadStats.layerNode
       })
     `)
-    assert.includeMembers([...modules], ["ThreadStats", "internal/http", "Lambda"])
+    assert.includeMembers([...modules], ["ThreadStats", "internal/http/HttpExporter", "Lambda"])
     for (
       const absent of [
         "Series",
@@ -107,7 +117,7 @@ describe("bundle", () => {
         "LocalIntake",
         "LambdaStream",
         "LambdaRuntime",
-        "internal/unpack",
+        "intake/decompress",
         ...extension,
         ...others
       ]
@@ -153,7 +163,7 @@ describe("bundle", () => {
         import * as ThreadStats from "effect-threadstats/ThreadStats"
         console.log(ThreadStats.layer(), ${value === "layerNode" ? `HttpReporter.${value}` : `Reporter.${value}`})
       `)
-      assert.strictEqual(modules.includes("internal/branches"), isThere)
+      assert.strictEqual(modules.includes("internal/pipeline/fanOut"), isThere)
     }
   })
 
@@ -169,15 +179,15 @@ describe("bundle", () => {
           layer: ThreadStats.${layer}
         })
       `)
-      const http = reporters.http.filter((module) => layer === "layerNode" || module !== "internal/nodeTransport")
+      const http = reporters.http.filter((module) => layer === "layerNode" || module !== "internal/http/nodeTransport")
       assert.includeMembers([...bundle.modules], http)
       const others = [
         ...reporters.dogstatsd,
         ...reporters.log,
         "EffectMetrics",
         "testing",
-        "internal/auto",
-        "internal/apiKeyAws"
+        "internal/reporters/autoSelect",
+        "internal/apiKey/awsSources"
       ]
       assert.deepStrictEqual(bundle.modules.filter((name) => others.includes(name) || /dogstatsd/i.test(name)), [])
       assert.sameMembers([...bundle.packages], [...packages])

@@ -101,7 +101,10 @@ describe("the package in plain Node.js", () => {
     const compile = (entryPoints: Array<string>, outdir: string) =>
       build({ entryPoints, outdir, format: "esm", platform: "node", target: "node20", logLevel: "error" })
     await Promise.all([
-      compile(filesIn("src").filter((file) => !file.startsWith(join(root, "src/page/"))), join(installed, "dist")),
+      compile(
+        filesIn("src").filter((file) => !file.startsWith(join(root, "src/intake/page/"))),
+        join(installed, "dist")
+      ),
       compile(["handler", "documents"].map((name) => join(root, `examples/orders/${name}.ts`)), folder)
     ])
     cpSync(join(root, "package.json"), join(installed, "package.json"))

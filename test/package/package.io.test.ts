@@ -113,7 +113,7 @@ describe("npm pack", () => {
 
   it("packs the build, the sources and the documents", () => {
     const sources = list(join(root, "src"))
-      .filter((path) => path.endsWith(".ts") && !path.startsWith("bin/") && !path.startsWith("page/"))
+      .filter((path) => path.endsWith(".ts") && !path.startsWith("intake/cli/") && !path.startsWith("intake/page/"))
       .map((path) => path.slice(0, -".ts".length))
     const expected = [
       "CHANGELOG.md",
@@ -125,20 +125,20 @@ describe("npm pack", () => {
         ...[".d.ts", ".d.ts.map", ".js", ".js.map"].map((extension) => `dist/${path}${extension}`)
       ])
     ]
-    const page = "dist/internal/intakePage.html"
+    const page = "dist/intake/intakePage.html"
     assert.deepStrictEqual(
-      list(installed).filter((path) => !path.startsWith("dist/bin/") && path !== page),
+      list(installed).filter((path) => !path.startsWith("dist/intake/cli/") && path !== page),
       expected.sort()
     )
   })
 
   it("packs a command that runs without installed packages", async () => {
-    assert.deepStrictEqual(manifest.bin, { "effect-threadstats": "dist/bin/effect-threadstats.js" })
-    const command = list(join(installed, "dist/bin"))
+    assert.deepStrictEqual(manifest.bin, { "effect-threadstats": "dist/intake/cli/effect-threadstats.js" })
+    const command = list(join(installed, "dist/intake/cli"))
     assert.includeMembers([...command], ["effect-threadstats.js", "LICENSES.txt"])
     assert.deepStrictEqual(command.filter((path) => !/\.(?:js|txt)$/.test(path)), [])
     for (const name of ["effect", "@effect/cli", "undici"]) {
-      assert.match(read(installed, "dist/bin/LICENSES.txt"), new RegExp(`^${name}\\n`, "m"))
+      assert.match(read(installed, "dist/intake/cli/LICENSES.txt"), new RegExp(`^${name}\\n`, "m"))
     }
     const alone = join(temporary, "alone")
     cpSync(join(installed, "dist"), join(alone, "dist"), { recursive: true })
@@ -200,12 +200,12 @@ describe("npm pack", () => {
       return Array.from(code.matchAll(/(?:from|import\()\s*"([^".][^"]*)"/g), ([, specifier = ""]) => specifier)
     }
     const foreign = list(join(installed, "dist"))
-      .filter((path) => /\.(js|d\.ts)$/.test(path) && !path.startsWith("bin/"))
+      .filter((path) => /\.(js|d\.ts)$/.test(path) && !path.startsWith("intake/cli/"))
       .flatMap((path) => imports(path).filter((name) => !ours(name)).map((name) => `${path} imports ${name}`))
     // The sources of API keys load these optional peers with `import()`.
     assert.deepStrictEqual(
       foreign.sort(),
-      ["kms", "secrets-manager", "ssm"].map((name) => `internal/apiKeyAws.js imports @aws-sdk/client-${name}`)
+      ["kms", "secrets-manager", "ssm"].map((name) => `internal/apiKey/awsSources.js imports @aws-sdk/client-${name}`)
     )
   })
 

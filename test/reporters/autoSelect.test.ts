@@ -4,7 +4,7 @@ import { Cause, ConfigError, ConfigProvider, Effect, Exit, Layer, Logger, LogLev
 import { LocalIntake, Reporter, ThreadStats } from "effect-threadstats"
 import { fileURLToPath } from "node:url"
 import { vi } from "vitest"
-import { ExtensionPath } from "../../src/internal/auto.js"
+import { ExtensionPath } from "../../src/internal/reporters/autoSelect.js"
 import { layerInProcess } from "../support/intake.js"
 import { apiKey, sweepKeys } from "../support/keySweep.js"
 import { type Line, logsTo } from "../support/scripted.js"

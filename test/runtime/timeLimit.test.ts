@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Context, DefaultServices, Deferred, Effect, Exit, Fiber, TestClock } from "effect"
 import { ThreadStats } from "effect-threadstats"
-import { within } from "../../src/internal/within.js"
+import { within } from "../../src/internal/runtime/timeLimit.js"
 import * as scripted from "../support/scripted.js"
 import { watchTimers } from "../support/timers.js"
 

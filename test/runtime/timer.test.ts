@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Context, DefaultServices, Deferred, Effect, TestClock } from "effect"
-import * as timer from "../../src/internal/alarm.js"
+import * as timer from "../../src/internal/runtime/timer.js"
 import { watchTimers } from "../support/timers.js"
 
 /** A duration that no other code uses. */

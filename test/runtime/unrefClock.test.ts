@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Context, DefaultServices, Effect, Fiber } from "effect"
-import * as unrefClock from "../../src/internal/unrefClock.js"
+import * as unrefClock from "../../src/internal/runtime/unrefClock.js"
 import { watchTimers } from "../support/timers.js"
 
 const liveClock = Context.get(DefaultServices.liveServices, Clock.Clock)

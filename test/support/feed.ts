@@ -1,7 +1,7 @@
 /** Reads the feed of a local intake, as its page does. */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import type { Messages } from "../../src/internal/intakeFeed.js"
+import type { Messages } from "../../src/intake/feedProtocol.js"
 import { Handler } from "./intake.js"
 import { requestOf } from "./intakeClient.js"
 

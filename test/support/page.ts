@@ -15,7 +15,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net"
 import { fileURLToPath } from "node:url"
 import { type Browser, type BrowserContext, chromium, type Locator, type Page } from "playwright-core"
-import type { Hello, Messages, SeriesRow, Update } from "../../src/internal/intakeFeed.js"
+import type { Hello, Messages, SeriesRow, Update } from "../../src/intake/feedProtocol.js"
 import { executable } from "./chromium.js"
 import { noUpdate, sketchOf } from "./pageState.js"
 
@@ -62,7 +62,7 @@ export const context = (
 export const evaluate = <A>(page: Page, script: string): Effect.Effect<A, PageError> =>
   act(() => page.evaluate<A>(script))
 
-const file = fileURLToPath(new URL("../../src/internal/intakePage.html", import.meta.url))
+const file = fileURLToPath(new URL("../../src/intake/intakePage.html", import.meta.url))
 
 /** Waits until the expression is true. It is evaluated in each frame of the page, since the page draws in frames. */
 export const until = (page: Page, expression: string): Effect.Effect<void, PageError> =>

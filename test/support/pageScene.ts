@@ -6,7 +6,7 @@ import {
   type SeriesRow,
   type Update,
   type Verdict
-} from "../../src/internal/intakeFeed.js"
+} from "../../src/intake/feedProtocol.js"
 import { random } from "./hostile.js"
 import { sketchOf } from "./pageState.js"
 

@@ -6,7 +6,7 @@ import { installed, notInstalled } from "./chromium.js"
 
 const src = fileURLToPath(new URL("../../src", import.meta.url))
 
-const page = join(src, "internal/intakePage.html")
+const page = join(src, "intake/intakePage.html")
 
 const changedAt = (path: string): number => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
 
@@ -21,6 +21,6 @@ const isUpToDate = (): boolean => {
 
 /** Builds the page of the local intake before the tests, and reports that its tests are skipped if Chromium is missing. */
 export const setup = async (project: TestProject): Promise<void> => {
-  if (!isUpToDate()) await import("../../src/page/build.js")
+  if (!isUpToDate()) await import("../../src/intake/page/build.js")
   if (!installed && project.vite.config.mode !== "test") console.warn(notInstalled)
 }

@@ -1,6 +1,6 @@
 /** Messages of the feed, and the state that the page builds from them. */
-import { gamma, type Hello, noHealth, type SeriesRow, type Update } from "../../src/internal/intakeFeed.js"
-import * as Store from "../../src/page/store.js"
+import { gamma, type Hello, noHealth, type SeriesRow, type Update } from "../../src/intake/feedProtocol.js"
+import * as Store from "../../src/intake/page/store.js"
 
 /** An update without a change. */
 export const noUpdate: Update = {

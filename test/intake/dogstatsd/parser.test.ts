@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
-import { parse } from "../../../src/internal/dogstatsdParser.js"
+import { parse } from "../../../src/intake/dogstatsd/parser.js"
 
 const parseMetric = (line: string) => {
   const parsed = parse(line)

@@ -19,14 +19,14 @@ class Command extends Context.Tag("test/Command")<Command, string>() {}
 const layerCommand = Layer.effect(
   Command,
   Effect.promise(async () => {
-    const bundled = await bundle("src/bin/effect-threadstats.ts")
+    const bundled = await bundle("src/intake/cli/effect-threadstats.ts")
     // The tests of the command without the page use the folder of the bundle.
-    const folder = join(dirname(bundled), "../../with-page/bin")
-    for (const path of [folder, join(folder, "../internal")]) mkdirSync(path, { recursive: true })
+    const folder = join(dirname(bundled), "../../with-page/cli")
+    mkdirSync(folder, { recursive: true })
     const command = join(folder, "effect-threadstats.mjs")
     copyFileSync(bundled, command)
-    const page = fileURLToPath(new URL("../../../src/internal/intakePage.html", import.meta.url))
-    copyFileSync(page, join(folder, "../internal/intakePage.html"))
+    const page = fileURLToPath(new URL("../../../src/intake/intakePage.html", import.meta.url))
+    copyFileSync(page, join(folder, "../intakePage.html"))
     return command
   })
 )

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "effect/FastCheck"
-import * as Format from "../../../src/page/format.js"
+import * as Format from "../../../src/intake/page/format.js"
 
 describe("page format", () => {
   const value = (n: number | null, unit: string | null = null) => Format.joined(Format.value(n, unit))

@@ -1,6 +1,6 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { noHealth } from "../../../src/internal/intakeFeed.js"
+import { noHealth } from "../../../src/intake/feedProtocol.js"
 import { act, evaluate, names, until } from "../../support/page.js"
 import { assertFitsWidth, describePage, openScripted, postSeries, requestOf } from "../../support/pageTests.js"
 

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "effect/FastCheck"
-import type { SeriesRow } from "../../../src/internal/intakeFeed.js"
-import * as Lines from "../../../src/page/lines.js"
-import * as Store from "../../../src/page/store.js"
+import type { SeriesRow } from "../../../src/intake/feedProtocol.js"
+import * as Lines from "../../../src/intake/page/lines.js"
+import * as Store from "../../../src/intake/page/store.js"
 import { metricOf, noUpdate, seriesRow, sketchOf, stateWith } from "../../support/pageState.js"
 
 describe("page lines", () => {

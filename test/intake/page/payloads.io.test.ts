@@ -1,6 +1,6 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { noHealth } from "../../../src/internal/intakeFeed.js"
+import { noHealth } from "../../../src/intake/feedProtocol.js"
 import { act, evaluate, until } from "../../support/page.js"
 import { describePage, openScripted, requestOf, verdict } from "../../support/pageTests.js"
 

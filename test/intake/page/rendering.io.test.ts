@@ -5,7 +5,7 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type { Page } from "playwright-core"
-import type { SeriesRow } from "../../../src/internal/intakeFeed.js"
+import type { SeriesRow } from "../../../src/intake/feedProtocol.js"
 import { act, context, evaluate, html, serve, type Server, until } from "../../support/page.js"
 import { scene } from "../../support/pageScene.js"
 import { noUpdate, sketchOf } from "../../support/pageState.js"

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "effect/FastCheck"
-import { gamma } from "../../../src/internal/intakeFeed.js"
-import * as Sketch from "../../../src/page/sketch.js"
+import { gamma } from "../../../src/intake/feedProtocol.js"
+import * as Sketch from "../../../src/intake/page/sketch.js"
 import { sketchOf } from "../../support/pageState.js"
 
 const values = fc.array(

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "effect/FastCheck"
-import { noHealth } from "../../../src/internal/intakeFeed.js"
-import * as Store from "../../../src/page/store.js"
+import { noHealth } from "../../../src/intake/feedProtocol.js"
+import * as Store from "../../../src/intake/page/store.js"
 import { metricOf, noUpdate, seriesRow, sketchOf, stateWith } from "../../support/pageState.js"
 
 const event = (id: number) => ({

@@ -1,0 +1,47 @@
+#!/usr/bin/env node
+import * as Command from "@effect/cli/Command"
+import * as ValidationError from "@effect/cli/ValidationError"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
+import * as Cause from "effect/Cause"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import { version } from "../../internal/runtime/version.js"
+import { Failed, make } from "./intake.js"
+
+const main = (): void => {
+  let code = 0
+
+  /** What goes wrong is said in one line; only what nobody thought of has a stack. */
+  const report = <A, R>(effect: Effect.Effect<A, Failed | ValidationError.ValidationError, R>) =>
+    Effect.catchAllCause(effect, (cause) => {
+      if (Cause.isInterruptedOnly(cause)) return Effect.failCause(cause as Cause.Cause<never>)
+      code = 1
+      const error = Cause.squash(cause)
+      // @effect/cli has printed what it found wrong
+      return ValidationError.isValidationError(error)
+        ? Effect.void
+        : Console.error(`effect-threadstats: ${error instanceof Failed ? error.message : Cause.pretty(cause)}`)
+    })
+
+  const command = Command.make("effect-threadstats").pipe(
+    Command.withDescription("Tools for what effect-threadstats sends."),
+    Command.withSubcommands([make(report)])
+  )
+
+  Command.run(command, { name: "effect-threadstats", version })(process.argv).pipe(
+    report,
+    Effect.provide(Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer)),
+    (program) =>
+      NodeRuntime.runMain(program, {
+        disableErrorReporting: true,
+        teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) || Cause.isInterruptedOnly(exit.cause) ? code : 1)
+      })
+  )
+}
+
+main()

@@ -1,0 +1,194 @@
+import type { RolledUp } from "../../MetricsAggregator.js"
+import type { DistributionSeries, SampleSeries, Series, SeriesType } from "../../Series.js"
+import type { ThreadStatsConfig } from "../../ThreadStatsConfig.js"
+import { withConstant } from "../model/tags.js"
+import { stringify, type Writer } from "./encoder.js"
+
+/** What the client adds to what was rolled up. */
+export interface Dress {
+  readonly prefix: string
+  readonly tags: ReadonlyArray<string>
+  readonly host: string | undefined
+  readonly attachHost: boolean
+  readonly device: string | undefined
+  /** In seconds. */
+  readonly interval: number
+}
+
+export const dress = (
+  config: Pick<ThreadStatsConfig, "namespace" | "tags" | "host" | "attachHost" | "device">,
+  interval: number
+): Dress => ({
+  prefix: config.namespace === "" ? "" : `${config.namespace}.`,
+  tags: config.tags,
+  host: config.host,
+  attachHost: config.attachHost,
+  device: config.device,
+  interval
+})
+
+const hostOf = (self: Dress, { host }: RolledUp): string | null =>
+  host === "" || (host === null && self.attachHost) ? self.host ?? host : host
+
+const common = (self: Dress, item: RolledUp) => {
+  const host = hostOf(self, item)
+  return {
+    ...(host === null ? undefined : { host }),
+    ...(self.device === undefined ? undefined : { device: self.device }),
+    tags: withConstant(item.tags, self.tags),
+    interval: self.interval
+  }
+}
+
+/** Datadog's own names stand without a namespace. */
+const nameOf = (self: Dress, name: string): string =>
+  self.prefix === "" || name.startsWith(ownPrefix) ? name : `${self.prefix}${name}`
+
+const ownPrefix = "aws.lambda.enhanced."
+
+export const toSeries = (self: Dress, item: RolledUp): ReadonlyArray<Series> => {
+  const shared = common(self, item)
+  const name = nameOf(self, item.name)
+  return item.points.map(({ suffix, type, value }) => ({
+    metric: suffix === "" ? name : `${name}.${suffix}`,
+    points: [[item.timestamp, value]],
+    type,
+    ...shared
+  }))
+}
+
+export const toDistribution = (self: Dress, item: RolledUp): DistributionSeries => ({
+  metric: nameOf(self, item.name),
+  points: [[item.timestamp, item.values]],
+  type: "distribution",
+  ...common(self, item)
+})
+
+export const toSamples = (self: Dress, item: RolledUp): SampleSeries => ({
+  metric: nameOf(self, item.name),
+  points: [[item.timestamp, item.samples!.values]],
+  weight: item.samples!.weight,
+  type: item.kind as SampleSeries["type"],
+  ...common(self, item)
+})
+
+/** From so many values on sorting saves more, in packing, than it takes. */
+const worthSorting = 50
+
+/** A distribution's values as they travel: their order means nothing to the receiver, and in order they pack far better. */
+export const wireValues = (values: ReadonlyArray<number>): ReadonlyArray<number> =>
+  values.length < worthSorting ? values : Array.from(Float64Array.from(values).sort())
+
+/** As {@link wireValues} has the values. The item itself keeps the order of recording. */
+export const sorted = (item: DistributionSeries): DistributionSeries =>
+  item.points.every(([, values]) => values.length < worthSorting)
+    ? item
+    : { ...item, points: item.points.map(([time, values]) => [time, wireValues(values)]) }
+
+/** How a line is written around its value: before it, behind it, what its context adds, and what its metric does. */
+export interface Syntax {
+  readonly before: (metric: string, type: SeriesType | "distribution", timestamp: number) => string
+  readonly after: (type: SeriesType | "distribution") => string
+  readonly context: (self: Dress, host: string | null, tags: ReadonlyArray<string>) => string
+  readonly end: (metric: string) => string
+}
+
+/** Text that is in JSON as it is, which is nearly all that names and tags are made of. */
+const isPlain = /^[ !#-[\]-~]*$/
+
+export const quote = (text: string): string => isPlain.test(text) ? `"${text}"` : stringify(text)
+
+export const quoteAll = (texts: ReadonlyArray<string>): string => {
+  for (const text of texts) {
+    if (!isPlain.test(text)) return `[${texts.map(quote).join()}]`
+  }
+  return texts.length === 0 ? "[]" : `["${texts.join("\",\"")}"]`
+}
+
+/** As `JSON.stringify` has the items. */
+export const syntax: Syntax = {
+  before: (metric, _, timestamp) => `{"metric":${quote(metric)},"points":[[${timestamp},`,
+  after: (type) => `]],"type":"${type}"`,
+  context: ({ device, interval }, host, tags) => {
+    const from = host === null ? "" : `,"host":${quote(host)}`
+    const on = device === undefined ? "" : `,"device":${quote(device)}`
+    return `${from}${on},"tags":${quoteAll(tags)},"interval":${interval}`
+  },
+  end: () => "}"
+}
+
+/** What is the same in all lines of one metric and time. */
+interface Head {
+  readonly suffix: string
+  readonly type: SeriesType | "distribution"
+  readonly timestamp: number
+  readonly before: string
+  readonly bytes: number
+  /** What stands around the context behind the value, and which of such pairs it is. */
+  readonly after: string
+  readonly end: string
+  readonly pair: number
+}
+
+const numberText = (value: number): string => Number.isFinite(value) ? `${value}` : "null"
+
+/**
+ * Writes rolled-up items as lines: the same as the JSON of what {@link toSeries} or {@link toDistribution} makes of them.
+ * Says how many values went into them.
+ */
+export const lineWriter = (self: Dress, { after, before, context, end }: Syntax, writer: Writer<RolledUp>) => {
+  /** By the place of a point among those of its item. */
+  const byName = new Map<string, Array<Head>>()
+  const pairs = new Map<string, number>()
+  /** What follows the value in the lines of the item at hand, by pair, and its bytes. */
+  const tails: Array<string | undefined> = []
+  const tailBytes: Array<number> = []
+
+  const headOf = (
+    heads: Array<Head>,
+    i: number,
+    name: string,
+    suffix: string,
+    type: Head["type"],
+    timestamp: number
+  ) => {
+    const known = heads[i]
+    if (known?.timestamp === timestamp && known.suffix === suffix && known.type === type) return known
+    const metric = suffix === "" ? nameOf(self, name) : `${nameOf(self, name)}.${suffix}`
+    const parts = { before: before(metric, type, timestamp), after: after(type), end: end(metric) }
+    const key = JSON.stringify([parts.after, parts.end])
+    const pair = pairs.get(key) ?? pairs.size
+    pairs.set(key, pair)
+    const head = { suffix, type, timestamp, ...parts, bytes: Buffer.byteLength(parts.before), pair }
+    return heads[i] = head
+  }
+
+  const add = (item: RolledUp, { after, before, bytes, end, pair }: Head, context: string, value: string) => {
+    let tail = tails[pair]
+    if (tail === undefined) {
+      // asking for its bytes also makes it one piece
+      tail = tails[pair] = after + context + end
+      tailBytes[pair] = Buffer.byteLength(tail)
+    }
+    writer.add(item, item.timestamp, before + value + tail, bytes + value.length + tailBytes[pair]!)
+  }
+
+  return (item: RolledUp, isDistribution: boolean): number => {
+    const { name, timestamp } = item
+    let heads = byName.get(name)
+    if (heads === undefined) byName.set(name, heads = [])
+    const shared = context(self, hostOf(self, item), withConstant(item.tags, self.tags))
+    for (let i = 0; i < tails.length; i++) tails[i] = undefined
+    if (isDistribution) {
+      const values = wireValues(item.values)
+      add(item, headOf(heads, 0, name, "", "distribution", timestamp), shared, JSON.stringify(values))
+      return values.length
+    }
+    const points = item.points
+    for (let i = 0; i < points.length; i++) {
+      const { suffix, type, value } = points[i]!
+      add(item, headOf(heads, i, name, suffix, type, timestamp), shared, numberText(value))
+    }
+    return points.length
+  }
+}

@@ -1,0 +1,73 @@
+import type { AcceptedSeries } from "../../LocalIntake.js"
+import type { Series, SeriesV2, SeriesV2Payload } from "../../Series.js"
+import { quote, quoteAll, type Syntax } from "./seriesV1.js"
+
+/** Datadog's Lambda extension counts from zero, against the reference. */
+const types = { count: 1, rate: 2, gauge: 3 } as const
+
+/** What a histogram adds to its name for values in its own unit; its `count` has none. */
+const inSameUnit = /\.(?:avg|max|median|min|sum|\d+(?:\.\d+)?percentile)$/
+
+const unitsOf = (units: Readonly<Record<string, string>>) => {
+  const byMetric = new Map(Object.entries(units))
+  return (metric: string) =>
+    byMetric.size === 0 ? undefined : byMetric.get(metric) ?? byMetric.get(metric.replace(inSameUnit, ""))
+}
+
+const resourcesOf = (host: string | null | undefined, device: string | null | undefined) =>
+  Object.entries({ host, device }).flatMap(([type, name]) => name ? [{ type, name }] : [])
+
+/** The form in which v2 takes a series, with the unit of its metric if there is one. */
+export const toV2 = (units: Readonly<Record<string, string>> = {}) => {
+  const unitOf = unitsOf(units)
+
+  return ({ device, host, interval, metric, points, tags, type }: Series): SeriesV2 => {
+    const resources = resourcesOf(host, device)
+    return {
+      metric,
+      type: types[type],
+      points: points.map(([timestamp, value]) => ({ timestamp: Math.floor(timestamp), value })),
+      ...(resources.length === 0 ? undefined : { resources }),
+      tags,
+      interval,
+      unit: unitOf(metric)
+    }
+  }
+}
+
+/** {@link toV2} as lines are written. */
+export const syntaxV2 = (units: Readonly<Record<string, string>> = {}): Syntax => {
+  const unitOf = unitsOf(units)
+  return {
+    before: (metric, type, timestamp) =>
+      `{"metric":${quote(metric)},"type":${types[type as keyof typeof types]},"points":[{"timestamp":${
+        Math.floor(timestamp)
+      },"value":`,
+    after: () => "}]",
+    context: ({ device, interval }, host, tags) => {
+      const resources = resourcesOf(host, device).map(({ name, type }) => `{"type":"${type}","name":${quote(name)}}`)
+      const list = resources.length === 0 ? "" : `,"resources":[${resources.join()}]`
+      return `${list},"tags":${quoteAll(tags)},"interval":${interval}`
+    },
+    end: (metric) => {
+      const unit = unitOf(metric)
+      return unit === undefined ? "}" : `,"unit":${quote(unit)}}`
+    }
+  }
+}
+
+/** The same as v1 has it, but for resources that are neither host nor device. */
+export const fromV2 = (
+  { points, resources, type, ...rest }: typeof SeriesV2Payload.Type["series"][number]
+): AcceptedSeries => {
+  const resource = (type: string) => resources?.find((candidate) => candidate.type === type)?.name
+  const host = resource("host")
+  const device = resource("device")
+  return {
+    ...rest,
+    points: points.map(({ timestamp, value }) => [timestamp, value]),
+    type: (["", "count", "rate", "gauge"] as const)[type ?? 0],
+    ...(host === undefined ? undefined : { host }),
+    ...(device === undefined ? undefined : { device })
+  }
+}
