@@ -154,7 +154,7 @@ const isFiberCount = ({ name }: MetricKey.MetricKey.Untyped): boolean => name ==
 
 type Trouble = "Failed" | "ShareName"
 
-const describe = ({ count, names, reason }: Ledger.News<Trouble>): string =>
+const describe = ({ count, names, reason }: Ledger.UnreportedDrops<Trouble>): string =>
   reason === "Failed"
     ? `Left out ${count} of Effect's metrics, on which an option failed (${names.join(", ")})`
     : `Reported ${count} of Effect's metrics under a name that another one has (${names.join(", ")})`
@@ -358,7 +358,7 @@ export const make: (options?: Options) => Effect.Effect<void, never, ThreadStats
     }
 
     const warn = () => {
-      const news = ledger.takeNews()
+      const news = ledger.drainUnreported()
       if (news.length === 0) return
       const cause = lastCause
       lastCause = undefined

@@ -50,22 +50,22 @@ interface Service {
   readonly unsafeAdd: (event: Event) => void
   readonly add: (event: Event) => Effect.Effect<void>
   /** Takes out all events, in order of recording. `now` (milliseconds since the epoch) tells which are too old. */
-  readonly flush: (now: number) => Effect.Effect<ReadonlyArray<Event>>
+  readonly drain: (now: number) => Effect.Effect<ReadonlyArray<Event>>
   /** Puts back events that were taken out and not delivered, before those recorded since. */
   readonly restore: (events: ReadonlyArray<Event>) => Effect.Effect<void>
   /** What waits now, in order. */
   readonly snapshot: Effect.Effect<ReadonlyArray<Event>>
   /** Takes over what another aggregator held, before everything recorded here. */
-  readonly adopt: (events: ReadonlyArray<Event>) => Effect.Effect<void>
+  readonly load: (events: ReadonlyArray<Event>) => Effect.Effect<void>
   /** Another one with the same settings, which holds nothing. */
-  readonly fork: Effect.Effect<Service>
+  readonly clone: Effect.Effect<Service>
   /** Whether a limit is near, so that it is time to flush. */
-  readonly isNearlyFull: () => boolean
+  readonly isAboveHighWaterMark: () => boolean
   /** Whether there is nothing to do at a flush: nothing to take out or to warn of. */
   readonly isIdle: () => boolean
   readonly stats: Effect.Effect<Stats>
   /** What was dropped since the last call. */
-  readonly takeNews: Effect.Effect<ReadonlyArray<Ledger.News<DropReason>>>
+  readonly drainWarnings: Effect.Effect<ReadonlyArray<Ledger.UnreportedDrops<DropReason>>>
 }
 
 /**
@@ -117,7 +117,7 @@ const unsafeMake = (
   return {
     unsafeAdd,
     add: (event) => Effect.sync(() => unsafeAdd(event)),
-    flush: (now) =>
+    drain: (now) =>
       Effect.sync(() => {
         const oldest = (now - maxAge) / 1000
         const taken: Array<Event> = []
@@ -131,16 +131,16 @@ const unsafeMake = (
       }),
     restore: (events) => Effect.sync(() => putBack(events)),
     snapshot: Effect.sync(() => buffer.slice()),
-    adopt: (events) =>
+    load: (events) =>
       Effect.sync(() => {
         received += events.length
         putBack(events)
       }),
-    fork: fromConfig(config),
-    isNearlyFull: () => buffer.length >= config.maxEvents * nearlyFull || bytes >= config.maxBytes * nearlyFull,
-    isIdle: () => buffer.length === 0 && !ledger.hasNews(),
+    clone: fromConfig(config),
+    isAboveHighWaterMark: () => buffer.length >= config.maxEvents * nearlyFull || bytes >= config.maxBytes * nearlyFull,
+    isIdle: () => buffer.length === 0 && !ledger.hasUnreported(),
     stats: Effect.sync(() => ({ received, held: buffer.length, dropped: ledger.totals() })),
-    takeNews: Effect.sync(() => ledger.takeNews())
+    drainWarnings: Effect.sync(() => ledger.drainUnreported())
   }
 }
 

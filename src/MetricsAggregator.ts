@@ -69,7 +69,7 @@ export interface PointContext {
  * @since 0.1.0
  * @category models
  */
-export interface RolledUp {
+export interface AggregatedSeries {
   readonly kind: RollUp.Kind
   readonly name: string
   readonly host: string | null
@@ -92,7 +92,7 @@ export interface RolledUp {
  * @since 0.1.0
  * @category models
  */
-export interface Retained {
+export interface SerializedSeries {
   readonly kind: RollUp.Kind
   readonly name: string
   readonly host: string | null
@@ -110,10 +110,10 @@ export interface Retained {
  * @since 0.1.0
  * @category models
  */
-export interface Snapshot {
+export interface BucketSnapshot {
   readonly start: number
   readonly version: number
-  readonly contexts: ReadonlyArray<Retained> | undefined
+  readonly contexts: ReadonlyArray<SerializedSeries> | undefined
 }
 
 /**
@@ -138,8 +138,8 @@ export interface Stats {
  * @since 0.1.0
  * @category models
  */
-export interface News {
-  readonly dropped: ReadonlyArray<Ledger.News<DropReason>>
+export interface AggregatorWarnings {
+  readonly dropped: ReadonlyArray<Ledger.UnreportedDrops<DropReason>>
   readonly conflicts: ReadonlyArray<string>
 }
 
@@ -187,7 +187,7 @@ interface Service {
     kind: RollUp.Kind,
     name: string,
     context: PointContext | undefined,
-    options: { readonly now: () => number; readonly relieve: (now: number) => void }
+    options: { readonly now: () => number; readonly onHighWaterMark: (now: number) => void }
   ) => (value?: RollUp.Value) => void
   /**
    * Takes out what is to be reported: all of it or, with `upTo` (milliseconds since the epoch), only what is in buckets
@@ -195,37 +195,37 @@ interface Service {
    * handed out as its total or as what is new; `now` (milliseconds since the epoch) tells which bucket is still open.
    * With `samples`, what does not travel as a distribution is handed out as recorded, not as points.
    */
-  readonly flush: (options: {
+  readonly drain: (options: {
     readonly temporality: Temporality
     readonly samples?: boolean | undefined
     readonly now: number
     readonly upTo?: number | undefined
-  }) => Effect.Effect<ReadonlyArray<RolledUp>>
+  }) => Effect.Effect<ReadonlyArray<AggregatedSeries>>
   /**
-   * {@link flush}, one context at a time: what waits now is to be taken out, and is held until a call takes it out, as it is at
+   * {@link drain}, one context at a time: what waits now is to be taken out, and is held until a call takes it out, as it is at
    * that call. Nothing comes out when all is; what came to wait in between is left for the next flush. What was handed out
-   * is to be looked at before anything is recorded: unlike {@link flush}, it makes no copy.
+   * is to be looked at before anything is recorded: unlike {@link drain}, it makes no copy.
    */
-  readonly flushEach: (options: {
+  readonly drainEach: (options: {
     readonly temporality: Temporality
     readonly samples?: boolean | undefined
     readonly now: number
     readonly upTo?: number | undefined
-  }) => Effect.Effect<() => ReadonlyArray<RolledUp> | undefined>
+  }) => Effect.Effect<() => ReadonlyArray<AggregatedSeries> | undefined>
   /** Puts back what was taken out and not delivered, under what was recorded since. */
-  readonly restore: (items: ReadonlyArray<RolledUp>) => Effect.Effect<void>
+  readonly restore: (items: ReadonlyArray<AggregatedSeries>) => Effect.Effect<void>
   /** What waits now, bucket by bucket. `known` holds the versions, by start, that the caller has already. */
-  readonly snapshot: (known: ReadonlyMap<number, number>) => Effect.Effect<ReadonlyArray<Snapshot>>
+  readonly snapshot: (known: ReadonlyMap<number, number>) => Effect.Effect<ReadonlyArray<BucketSnapshot>>
   /** Takes over what another aggregator held, as if it had been recorded here before everything else. */
-  readonly adopt: (items: ReadonlyArray<Retained>) => Effect.Effect<void>
+  readonly load: (items: ReadonlyArray<SerializedSeries>) => Effect.Effect<void>
   /** Another one with the same settings, which holds nothing. */
-  readonly fork: Effect.Effect<Service>
+  readonly clone: Effect.Effect<Service>
   /** Whether a limit is near, so that it is time to flush. */
-  readonly isNearlyFull: () => boolean
+  readonly isAboveHighWaterMark: () => boolean
   /** Whether there is nothing to do at a flush: nothing to take out, to warn of, or to forget. */
   readonly isIdle: () => boolean
   readonly stats: Effect.Effect<Stats>
-  readonly takeNews: Effect.Effect<News>
+  readonly drainWarnings: Effect.Effect<AggregatorWarnings>
 }
 
 /**
@@ -372,7 +372,7 @@ class Waiting {
 const isPending = ({ pending }: Entry): boolean => pending > 0
 
 /** What it reports is worked out when it is looked at. */
-class Taken implements RolledUp {
+class Taken implements AggregatedSeries {
   readonly entry: Entry
   readonly rollUp: RollUp.RollUp
   readonly from: Bucket
@@ -860,7 +860,7 @@ const unsafeMake = (
     return bound.context?.latest
   }
 
-  const bind: MetricsAggregator["Type"]["bind"] = (kind, name, point, { now, relieve }) => {
+  const bind: MetricsAggregator["Type"]["bind"] = (kind, name, point, { now, onHighWaterMark: relieve }) => {
     const bound = new Bound(kind, name, point)
     let entry: Entry | undefined
     // apart by kind, and each of them whole: a call is hardly more than what it has to look up
@@ -912,7 +912,7 @@ const unsafeMake = (
     entry: Entry,
     temporality: Temporality,
     asSamples: boolean,
-    into: Array<RolledUp>,
+    into: Array<AggregatedSeries>,
     isLive: boolean
   ): void => {
     const distributed = addsUp(entry.context.kind)
@@ -955,7 +955,7 @@ const unsafeMake = (
 
   /** Takes out what waits now, context by context. `isLive`: for somebody who looks before anything is recorded. */
   const each = (
-    { now, samples = false, temporality, upTo }: Parameters<MetricsAggregator["Type"]["flush"]>[0],
+    { now, samples = false, temporality, upTo }: Parameters<MetricsAggregator["Type"]["drain"]>[0],
     isLive: boolean
   ) => {
     const limit = upTo === undefined ? Infinity : startOf(upTo)
@@ -966,7 +966,7 @@ const unsafeMake = (
       for (; next < due.length; next++) {
         const bucket = due[next]!
         for (let entry = bucket.dirty.shiftDue(); entry !== undefined; entry = bucket.dirty.shiftDue()) {
-          const taken: Array<RolledUp> = []
+          const taken: Array<AggregatedSeries> = []
           if (isDistribution(entry.context.kind)) bucket.valued.pass(entry)
           if (bucket.start < now - maxAge) drop("Expired", bucket, entry)
           else takeOut(bucket, entry, temporality, samples, taken, isLive)
@@ -980,10 +980,10 @@ const unsafeMake = (
     }
   }
 
-  const flush: MetricsAggregator["Type"]["flush"] = (options) =>
+  const flush: MetricsAggregator["Type"]["drain"] = (options) =>
     Effect.sync(() => {
       const next = each(options, false)
-      const all: Array<RolledUp> = []
+      const all: Array<AggregatedSeries> = []
       for (let taken = next(); taken !== undefined; taken = next()) all.push(...taken)
       return all
     })
@@ -1038,7 +1038,7 @@ const unsafeMake = (
       enforceBounds()
     })
 
-  const adopt: MetricsAggregator["Type"]["adopt"] = (items) =>
+  const adopt: MetricsAggregator["Type"]["load"] = (items) =>
     Effect.sync(() => {
       for (const { host, kind, name, recorded, start, state, tags } of items) {
         const context = contexts.intern(kind, name, tags, host) as Identity
@@ -1049,7 +1049,7 @@ const unsafeMake = (
       enforceBounds()
     })
 
-  const retainedOf = (start: number) => (entry: Entry): Retained => {
+  const retainedOf = (start: number) => (entry: Entry): SerializedSeries => {
     const { context: { host, kind, name, tags }, pending } = entry
     return {
       kind,
@@ -1064,7 +1064,7 @@ const unsafeMake = (
 
   const snapshot: MetricsAggregator["Type"]["snapshot"] = (known) =>
     Effect.sync(() => {
-      const snapshots: Array<Snapshot> = []
+      const snapshots: Array<BucketSnapshot> = []
       for (const bucket of buckets.values()) {
         const { dirty, start } = bucket
         if (dirty.length === 0) continue
@@ -1085,20 +1085,20 @@ const unsafeMake = (
     unsafeAdd,
     bind,
     add: (kind, name, value, time, context) => Effect.sync(() => void unsafeAdd(kind, name, value, time, context)),
-    flush,
-    flushEach: (options) => Effect.sync(() => each(options, true)),
+    drain: flush,
+    drainEach: (options) => Effect.sync(() => each(options, true)),
     restore,
-    adopt,
+    load: adopt,
     snapshot,
-    fork: fromConfig(config),
-    isNearlyFull: () => isNearlyFull,
-    isIdle: () => pending === 0 && conflicts.size === 0 && keptBytes <= maxKeptBytes && !ledger.hasNews(),
+    clone: fromConfig(config),
+    isAboveHighWaterMark: () => isNearlyFull,
+    isIdle: () => pending === 0 && conflicts.size === 0 && keptBytes <= maxKeptBytes && !ledger.hasUnreported(),
     stats: Effect.sync((): Stats => {
       const received = held + out + ledger.total()
       return { received, held, contexts: pending, bytes, dropped: ledger.totals() }
     }),
-    takeNews: Effect.sync((): News => {
-      const news = { dropped: ledger.takeNews(), conflicts: Array.from(conflicts) }
+    drainWarnings: Effect.sync((): AggregatorWarnings => {
+      const news = { dropped: ledger.drainUnreported(), conflicts: Array.from(conflicts) }
       conflicts = new Set()
       return news
     })

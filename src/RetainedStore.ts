@@ -26,7 +26,7 @@ import * as Schema from "effect/Schema"
 import type { Event } from "./Event.js"
 import { EventPayload } from "./Event.js"
 import * as Retention from "./internal/pipeline/RetentionManager.js"
-import type { Retained, Snapshot } from "./MetricsAggregator.js"
+import type { BucketSnapshot, SerializedSeries } from "./MetricsAggregator.js"
 
 /**
  * What an earlier process left.
@@ -35,7 +35,7 @@ import type { Retained, Snapshot } from "./MetricsAggregator.js"
  * @category models
  */
 export interface Loaded {
-  readonly metrics: ReadonlyArray<Retained>
+  readonly metrics: ReadonlyArray<SerializedSeries>
   readonly events: ReadonlyArray<Event>
   /** Entries that could not be read, and were skipped. */
   readonly skipped: number
@@ -50,7 +50,7 @@ export interface Loaded {
  * @category models
  */
 export interface Held {
-  readonly metrics: ReadonlyArray<Snapshot>
+  readonly metrics: ReadonlyArray<BucketSnapshot>
   readonly events: ReadonlyArray<Event>
 }
 
@@ -243,7 +243,7 @@ const unsafeMake = (store: KeyValueStore.KeyValueStore): RetainedStore["Type"] =
   const load = Effect.gen(function*(): Effect.fn.Return<Loaded, PlatformError> {
     const { older, skipped: skippedIndexes } = yield* readIndexes
     let skipped = skippedIndexes
-    const metrics: Array<Retained> = []
+    const metrics: Array<SerializedSeries> = []
     const events: Array<Event> = []
     const lost = { points: 0, events: 0 }
     for (const { count, slot, start } of pages) {

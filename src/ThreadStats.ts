@@ -551,7 +551,7 @@ export const fromConfig = (
 /** The same, with its own way to where it sends. */
 const over = <E, R>(
   config: ThreadStatsConfig.ThreadStatsConfig,
-  makeWay: (shared: Branch.Shared) => Effect.Effect<Branch.Branch, E, R>
+  makeWay: (shared: Branch.Shared) => Effect.Effect<Branch.Pipeline, E, R>
 ): Effect.Effect<
   Service,
   E,
@@ -569,7 +569,7 @@ const over = <E, R>(
     const maxNameLength = nameLengths(config)
     const shortest = Math.min(...Object.values(maxNameLength))
     const pointWindow = config.timestamps === "any" ? undefined : limits.pointWindow
-    const front: Branch.Front = {
+    const front: Branch.PreAggregationDrops = {
       received: { metrics: 0, events: 0 },
       metricDrops: Ledger.make<MetricDropReason>(),
       eventDrops: Ledger.make<EventDropReason>()
@@ -666,15 +666,15 @@ const over = <E, R>(
         } catch {
           // no moment: everything
         }
-        return way.take(Branch.wish(config, now, { upTo, timeout }))
+        return way.flush(Branch.wish(config, now, { upTo, timeout }))
       })
 
     /** There is no later one, so it tries in any case. */
     const lastFlush = Effect.suspend(() =>
-      way.take(Branch.wish(config, clock.unsafeCurrentTimeMillis(), { last: true }))
+      way.flush(Branch.wish(config, clock.unsafeCurrentTimeMillis(), { last: true }))
     )
 
-    yield* way.adopt
+    yield* way.load
 
     // The last flush is registered before the loops are forked: finalizers run last-in first-out.
     yield* Effect.addFinalizer(() => lastFlush)

@@ -11,8 +11,8 @@ describe("EventsAggregator", () => {
       yield* aggregator.add(event("a"))
       aggregator.unsafeAdd(event("b"))
       assert.deepStrictEqual(yield* aggregator.stats, { received: 2, held: 2, dropped: {} })
-      assert.deepStrictEqual((yield* aggregator.flush(0)).map(({ title }) => title), ["a", "b"])
-      assert.deepStrictEqual(yield* aggregator.flush(0), [])
+      assert.deepStrictEqual((yield* aggregator.drain(0)).map(({ title }) => title), ["a", "b"])
+      assert.deepStrictEqual(yield* aggregator.drain(0), [])
       assert.deepStrictEqual(yield* aggregator.stats, { received: 2, held: 0, dropped: {} })
     }).pipe(Effect.provide(EventsAggregator.layer)))
 
@@ -20,27 +20,27 @@ describe("EventsAggregator", () => {
     Effect.gen(function*() {
       const aggregator = yield* EventsAggregator.EventsAggregator
       yield* aggregator.add(event("a"))
-      const drained = yield* aggregator.flush(0)
+      const drained = yield* aggregator.drain(0)
       yield* aggregator.add(event("b"))
       yield* aggregator.restore(drained)
       assert.deepStrictEqual(yield* aggregator.stats, { received: 2, held: 2, dropped: {} })
-      assert.deepStrictEqual((yield* aggregator.flush(0)).map(({ title }) => title), ["a", "b"])
+      assert.deepStrictEqual((yield* aggregator.drain(0)).map(({ title }) => title), ["a", "b"])
     }).pipe(Effect.provide(EventsAggregator.layer)))
 
   it.effect("drops and counts the oldest event when the aggregator holds more than `maxEvents`", () =>
     Effect.gen(function*() {
       const aggregator = yield* EventsAggregator.EventsAggregator
       for (const title of ["a", "b", "c"]) yield* aggregator.add(event(title))
-      assert.isFalse(aggregator.isNearlyFull())
+      assert.isFalse(aggregator.isAboveHighWaterMark())
       for (const title of ["d", "e"]) yield* aggregator.add(event(title))
-      assert.isTrue(aggregator.isNearlyFull())
-      const drained = yield* aggregator.flush(0)
+      assert.isTrue(aggregator.isAboveHighWaterMark())
+      const drained = yield* aggregator.drain(0)
       assert.deepStrictEqual(drained.map(({ title }) => title), ["a", "b", "c", "d", "e"])
       yield* aggregator.add(event("f"))
       yield* aggregator.restore(drained)
-      assert.deepStrictEqual((yield* aggregator.flush(0)).map(({ title }) => title), ["b", "c", "d", "e", "f"])
+      assert.deepStrictEqual((yield* aggregator.drain(0)).map(({ title }) => title), ["b", "c", "d", "e", "f"])
       assert.deepStrictEqual(yield* aggregator.stats, { received: 6, held: 0, dropped: { TooManyEvents: 1 } })
-      assert.deepStrictEqual(yield* aggregator.takeNews, [{ reason: "TooManyEvents", count: 1, names: ["a"] }])
+      assert.deepStrictEqual(yield* aggregator.drainWarnings, [{ reason: "TooManyEvents", count: 1, names: ["a"] }])
     }).pipe(Effect.provide(EventsAggregator.layerWith({ maxEvents: 5 }))))
 
   it.effect("drops events that have become too old for Datadog when the aggregator is drained", () =>
@@ -49,7 +49,7 @@ describe("EventsAggregator", () => {
       const hour = 3600
       yield* aggregator.add({ ...event("old"), date_happened: 81 * hour })
       yield* aggregator.add({ ...event("edge"), date_happened: 82 * hour })
-      assert.deepStrictEqual((yield* aggregator.flush(100 * hour * 1000)).map(({ title }) => title), ["edge"])
+      assert.deepStrictEqual((yield* aggregator.drain(100 * hour * 1000)).map(({ title }) => title), ["edge"])
       assert.deepStrictEqual(yield* aggregator.stats, { received: 2, held: 0, dropped: { Expired: 1 } })
     }).pipe(Effect.provide(EventsAggregator.layer)))
 
@@ -58,15 +58,15 @@ describe("EventsAggregator", () => {
       const aggregator = yield* EventsAggregator.EventsAggregator
       const large = (title: string) => ({ title, text: "x".repeat(2000), tags: ["t".repeat(100)] })
       for (const title of ["a", "b", "c"]) yield* aggregator.add(large(title))
-      assert.isFalse(aggregator.isNearlyFull())
+      assert.isFalse(aggregator.isAboveHighWaterMark())
       yield* aggregator.add(large("d"))
-      assert.isTrue(aggregator.isNearlyFull())
+      assert.isTrue(aggregator.isAboveHighWaterMark())
       yield* aggregator.add({ ...large("e"), title: "e".repeat(3000) })
       assert.deepStrictEqual(yield* aggregator.stats, { received: 5, held: 3, dropped: { TooManyBytes: 2 } })
-      const drained = yield* aggregator.flush(0)
+      const drained = yield* aggregator.drain(0)
       yield* aggregator.add(large("f"))
       yield* aggregator.restore(drained)
-      assert.deepStrictEqual((yield* aggregator.flush(0)).map(({ title }) => title[0]), ["d", "e", "f"])
-      assert.isFalse(aggregator.isNearlyFull())
+      assert.deepStrictEqual((yield* aggregator.drain(0)).map(({ title }) => title[0]), ["d", "e", "f"])
+      assert.isFalse(aggregator.isAboveHighWaterMark())
     }).pipe(Effect.provide(EventsAggregator.layerWith({ maxBytes: 12_000 }))))
 })

@@ -11,7 +11,7 @@ describe("MetricsAggregator layers", () => {
       const first = yield* Effect.provide(Aggregator, MetricsAggregator.layerDefault)
       const second = yield* Effect.provide(Aggregator, MetricsAggregator.layerDefault)
       yield* first.add("gauge", "x", 1, now)
-      assert.deepStrictEqual(yield* second.flush({ temporality: "total", now }), [])
+      assert.deepStrictEqual(yield* second.drain({ temporality: "total", now }), [])
       assert.deepInclude(yield* second.stats, { received: 0 })
     }))
 
@@ -41,17 +41,17 @@ describe("MetricsAggregator isIdle", () => {
     () =>
       Effect.gen(function*() {
         const self = yield* Aggregator
-        const flush = (at: number) => self.flush({ temporality: "total", now: at })
+        const flush = (at: number) => self.drain({ temporality: "total", now: at })
         assert.isTrue(self.isIdle())
         yield* add("gauge", "x", Number.NaN)
         assert.isFalse(self.isIdle())
-        yield* self.takeNews
+        yield* self.drainWarnings
         assert.isTrue(self.isIdle())
         yield* add("gauge", "x", 1)
         yield* add("counter", "x", 1)
         yield* flush(now)
         assert.isFalse(self.isIdle())
-        yield* self.takeNews
+        yield* self.drainWarnings
         assert.isTrue(self.isIdle())
         // The aggregator keeps the members of a reported set for its next total until the interval closes.
         for (let i = 0; i < 20_000; i++) self.unsafeAdd("set", "visitors", `${i} ${"v".repeat(150)}`, now)
@@ -71,10 +71,10 @@ describe("MetricsAggregator takeNews", () => {
       yield* add("gauge", "x", 1)
       yield* add("counter", "x", 1)
       yield* add("counter", "x", 1)
-      assert.deepStrictEqual(yield* self.takeNews, {
+      assert.deepStrictEqual(yield* self.drainWarnings, {
         dropped: [{ reason: "InvalidValue", count: 5, names: ["a", "b", "c"] }],
         conflicts: ["x"]
       })
-      assert.deepStrictEqual(yield* self.takeNews, { dropped: [], conflicts: [] })
+      assert.deepStrictEqual(yield* self.drainWarnings, { dropped: [], conflicts: [] })
     }))
 })

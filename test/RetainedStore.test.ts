@@ -24,7 +24,7 @@ import {
 import * as Scripted from "./support/scripted.js"
 import { type Line, logsTo } from "./support/scripted.js"
 
-const storedPoint = (name: string, start = now): MetricsAggregator.Retained => ({
+const storedPoint = (name: string, start = now): MetricsAggregator.SerializedSeries => ({
   kind: "counter",
   name,
   host: null,
@@ -35,7 +35,7 @@ const storedPoint = (name: string, start = now): MetricsAggregator.Retained => (
 })
 
 /** A bucket with so many series that it takes more than one page. */
-const bucketOf = (version: number, start = now): MetricsAggregator.Snapshot => ({
+const bucketOf = (version: number, start = now): MetricsAggregator.BucketSnapshot => ({
   start,
   version,
   contexts: Array.from({ length: 501 }, (_, i) => storedPoint(`v${version}.${i}`, start))
@@ -44,7 +44,7 @@ const bucketOf = (version: number, start = now): MetricsAggregator.Snapshot => (
 const eventOf = (title: string): Event.Event => ({ title, text: "", tags: [] })
 
 const stateOf = (
-  metrics: ReadonlyArray<MetricsAggregator.Snapshot>,
+  metrics: ReadonlyArray<MetricsAggregator.BucketSnapshot>,
   events: ReadonlyArray<Event.Event>
 ): RetainedStore.Held => ({ metrics, events })
 

@@ -10,8 +10,8 @@ describe("bound series", () => {
   it.effect("share a series with calls that name it after the series was evicted", () =>
     Effect.gen(function*() {
       const self = yield* MetricsAggregator.MetricsAggregator
-      const flush = self.flush({ temporality: "delta", now })
-      const clock = { now: () => now, relieve: () => {} }
+      const flush = self.drain({ temporality: "delta", now })
+      const clock = { now: () => now, onHighWaterMark: () => {} }
       const record = self.bind("counter", "c", { tags: ["a:1", "b:2"] }, clock)
       record()
       assert.deepStrictEqual((yield* flush).map(({ recorded }) => recorded), [1])

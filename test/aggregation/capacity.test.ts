@@ -52,7 +52,7 @@ describe("MetricsAggregator maxContexts", () => {
     () =>
       Effect.gen(function*() {
         const self = yield* MetricsAggregator.MetricsAggregator
-        const droppedNames = Effect.map(self.takeNews, ({ dropped }) => dropped.map(({ names }) => names))
+        const droppedNames = Effect.map(self.drainWarnings, ({ dropped }) => dropped.map(({ names }) => names))
         yield* add("counter", "kept", 1, undefined, now - 9 * minute)
         yield* drain("total")
         yield* add("distribution", "lost", 1, undefined, now - 8 * minute)
@@ -95,9 +95,9 @@ describe("MetricsAggregator maxBytes", () => {
       const self = yield* MetricsAggregator.MetricsAggregator
       yield* add("histogram", "old", 1, undefined, now - minute)
       yield* add("counter", "kept", 1)
-      assert.isFalse(self.isNearlyFull())
+      assert.isFalse(self.isAboveHighWaterMark())
       for (let i = 0; i < 79; i++) yield* add("set", "s", `${i}${"x".repeat(1000)}`)
-      assert.isTrue(self.isNearlyFull())
+      assert.isTrue(self.isAboveHighWaterMark())
       for (let i = 0; i < 79; i++) yield* add("set", "s", `${i}${"x".repeat(1000)}`)
       assert.deepStrictEqual((yield* stats).dropped, {})
       for (let i = 100; i < 200; i++) yield* add("set", "s", `${i}${"x".repeat(1000)}`)
@@ -133,7 +133,7 @@ describe("MetricsAggregator eviction", () => {
       addTo(self, "distribution", 4, -1)
       const { dropped } = yield* self.stats
       assert.deepStrictEqual(dropped, { TooManyContexts: 1, TooManyValues: 2 })
-      const items = yield* self.flush({ temporality: "delta", now })
+      const items = yield* self.drain({ temporality: "delta", now })
       assert.deepStrictEqual(items.map(({ kind, tags }) => [kind, tags[0]]), [
         ["counter", "i:2"],
         ["distribution", "i:4"]
@@ -155,7 +155,7 @@ describe("MetricsAggregator eviction", () => {
       const { dropped, held, received } = yield* self.stats
       assert.strictEqual(received, 2000)
       assert.strictEqual(held + (dropped.TooManyContexts ?? 0) + (dropped.TooManyValues ?? 0), 2000)
-      const items = yield* self.flush({ temporality: "delta", now })
+      const items = yield* self.drain({ temporality: "delta", now })
       assert.strictEqual(items.reduce((sum, { recorded }) => sum + recorded, 0), held)
       assert.isAtMost(items.length, 300)
       assert.isAtMost(items.filter(({ kind }) => kind === "distribution").length, 100)
@@ -172,14 +172,14 @@ describe("MetricsAggregator isNearlyFull", () => {
     Effect.gen(function*() {
       const self = yield* MetricsAggregator.MetricsAggregator
       for (let i = 0; i < 7; i++) yield* add("gauge", `g${i}`, 1)
-      assert.isFalse(self.isNearlyFull())
+      assert.isFalse(self.isAboveHighWaterMark())
       yield* add("gauge", "g", 1)
-      assert.isTrue(self.isNearlyFull())
+      assert.isTrue(self.isAboveHighWaterMark())
       yield* drain()
-      assert.isFalse(self.isNearlyFull())
+      assert.isFalse(self.isAboveHighWaterMark())
       for (let i = 0; i < 8; i++) yield* add("distribution", "d", 1)
-      assert.isTrue(self.isNearlyFull())
+      assert.isTrue(self.isAboveHighWaterMark())
       yield* drain()
-      assert.isFalse(self.isNearlyFull())
+      assert.isFalse(self.isAboveHighWaterMark())
     }), { maxContexts: 10, maxValues: 10 })
 })

@@ -4,7 +4,8 @@ import { MetricsAggregator } from "effect-threadstats"
 import { add, drain, firstValues, itAggregates, now, restore, stats } from "../support/aggregator.js"
 import { pointsNeverUndercut } from "./properties.js"
 
-const onlyValues = (items: ReadonlyArray<MetricsAggregator.RolledUp>) => firstValues(items).map(([, , value]) => value)
+const onlyValues = (items: ReadonlyArray<MetricsAggregator.AggregatedSeries>) =>
+  firstValues(items).map(([, , value]) => value)
 
 describe("MetricsAggregator flush", () => {
   pointsNeverUndercut(50)
@@ -150,7 +151,7 @@ describe("MetricsAggregator flushEach", () => {
       Effect.gen(function*() {
         const self = yield* MetricsAggregator.MetricsAggregator
         for (const name of ["a", "b", "c"]) yield* add("distribution", name, 1)
-        const pull = yield* self.flushEach({ temporality: "total", now })
+        const pull = yield* self.drainEach({ temporality: "total", now })
         const names = () => pull()?.map(({ name }) => name)
         assert.deepStrictEqual(names(), ["a"])
         assert.deepInclude(yield* stats, { held: 2 })

@@ -92,7 +92,7 @@ export const memoryIsExact = (numRuns: number): void =>
     ({ steps, temporality }) =>
       withAggregator(Effect.gen(function*() {
         const self = yield* MetricsAggregator.MetricsAggregator
-        let undelivered: ReadonlyArray<MetricsAggregator.RolledUp> = []
+        let undelivered: ReadonlyArray<MetricsAggregator.AggregatedSeries> = []
         const restoreAll = Effect.suspend(() => {
           const items = undelivered
           undelivered = []
@@ -103,16 +103,16 @@ export const memoryIsExact = (numRuns: number): void =>
           else {
             yield* restoreAll
             if (action === "restore") continue
-            undelivered = yield* self.flush({ temporality, now, upTo: action === "drain" ? undefined : now })
+            undelivered = yield* self.drain({ temporality, now, upTo: action === "drain" ? undefined : now })
           }
         }
         yield* restoreAll
         const { bytes } = yield* self.stats
         const copy = yield* MetricsAggregator.make()
         const snapshots = yield* self.snapshot(new Map())
-        yield* copy.adopt(snapshots.flatMap(({ contexts }) => contexts ?? []))
+        yield* copy.load(snapshots.flatMap(({ contexts }) => contexts ?? []))
         assert.strictEqual((yield* copy.stats).bytes, bytes)
-        yield* self.flush({ temporality, now })
+        yield* self.drain({ temporality, now })
         assert.strictEqual((yield* self.stats).bytes, 0)
       })),
     runs(numRuns)
@@ -142,7 +142,7 @@ export const pointsNeverUndercut = (numRuns: number): void =>
         const self = yield* MetricsAggregator.make({ maxContexts: 100, counters: "series" })
         const recorded = new Map<string, number>()
         const received = new Map<string, number>()
-        const deliver = (items: ReadonlyArray<MetricsAggregator.RolledUp>) => {
+        const deliver = (items: ReadonlyArray<MetricsAggregator.AggregatedSeries>) => {
           for (const { name, points, timestamp } of items) {
             const key = `${name} ${timestamp}`
             const before = received.get(key) ?? 0
@@ -159,13 +159,13 @@ export const pointsNeverUndercut = (numRuns: number): void =>
             yield* self.add("counter", name, value, now - 10_000 * bucketsAgo)
             continue
           }
-          const items = yield* self.flush({ temporality, now })
+          const items = yield* self.drain({ temporality, now })
           const isDelivered = (_: unknown, i: number) =>
             action === "deliver" || (action === "fail in part" && i % 2 === 1)
           deliver(items.filter(isDelivered))
           yield* self.restore(items.filter((item, i) => !isDelivered(item, i)))
         }
-        deliver(yield* self.flush({ temporality, now }))
+        deliver(yield* self.drain({ temporality, now }))
         assert.deepStrictEqual(new Map([...received].sort()), new Map([...recorded].sort()))
         assert.deepInclude(yield* self.stats, { held: 0, dropped: {} })
       })),

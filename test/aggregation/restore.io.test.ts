@@ -9,11 +9,11 @@ describe("MetricsAggregator restore", () => {
       const restored = Effect.fnUntraced(function*(count: number) {
         const self = yield* MetricsAggregator.make({ maxValues: 2_000_000 })
         for (let i = 0; i < count; i++) self.unsafeAdd("distribution", "d", i, now)
-        const items = yield* self.flush({ temporality: "total", now })
+        const items = yield* self.drain({ temporality: "total", now })
         const before = process.cpuUsage()
         yield* self.restore(items)
         const { system, user } = process.cpuUsage(before)
-        const again = yield* self.flush({ temporality: "total", now })
+        const again = yield* self.drain({ temporality: "total", now })
         assert.strictEqual(again.reduce((sum, { recorded }) => sum + recorded, 0), count)
         return (user + system) / 1000
       })

@@ -14,7 +14,7 @@ describe("seriesIndex", () => {
           for (const one of tags) self.unsafeAdd("counter", "a", 1, now, { tags: one })
         }
         const { system, user } = process.cpuUsage(before)
-        assert.lengthOf(yield* self.flush({ temporality: "total", now }), count)
+        assert.lengthOf(yield* self.drain({ temporality: "total", now }), count)
         return (user + system) / 1000
       })
       yield* recorded(1000)

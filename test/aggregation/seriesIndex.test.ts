@@ -207,7 +207,7 @@ describe("seriesIndex identity", () => {
         for (let round = 0; round < 2; round++) {
           for (const tag of tags) self.unsafeAdd("counter", "a", 1, now, { tags: [tag] })
         }
-        const items = yield* self.flush({ temporality: "total", now })
+        const items = yield* self.drain({ temporality: "total", now })
         assert.deepStrictEqual(items.map((item) => item.tags), tags.map((tag) => [tag]))
         assert.isTrue(items.every(({ recorded }) => recorded === 2))
       }))
@@ -235,12 +235,12 @@ describe("seriesIndex eviction", () => {
   it.effect("keeps one series for bound and unbound points when the series returns with another order of tags", () =>
     Effect.gen(function*() {
       const aggregator = yield* MetricsAggregator.make()
-      const flush = aggregator.flush({ temporality: "delta", now })
+      const flush = aggregator.drain({ temporality: "delta", now })
       const count = (...tags: ReadonlyArray<string>) =>
         aggregator.unsafeAdd("counter", "shop.orders", 10, now, { tags })
       const bound = aggregator.bind("counter", "shop.orders", { tags: ["red", "large"] }, {
         now: () => now,
-        relieve: () => {}
+        onHighWaterMark: () => {}
       })
 
       for (let round = 0; round < 3; round++) {

@@ -103,10 +103,10 @@ describe("ThreadStats arguments", () => {
         }
       }
       record(Number.MAX_VALUE)
-      const drained = yield* self.flush({ temporality: "delta", now: 0 })
+      const drained = yield* self.drain({ temporality: "delta", now: 0 })
       record(-Number.MAX_VALUE)
       yield* self.restore(drained)
-      const again = yield* self.flush({ temporality: "delta", now: 0 })
+      const again = yield* self.drain({ temporality: "delta", now: 0 })
       assert.strictEqual(again.length, 5)
       for (const { name, points, values } of again) {
         for (const { suffix, value } of points) assert.isTrue(Number.isFinite(value), `${name}.${suffix}: ${value}`)

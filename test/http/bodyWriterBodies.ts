@@ -49,7 +49,7 @@ export const testEqualBodies = (runs: number) => {
       for (const { at, host, kind, many, name, tags, value } of points) {
         for (let i = 0; i < many; i++) aggregator.unsafeAdd(kind, name, value - i, start + at, { tags, host })
       }
-      const items = yield* aggregator.flush({ temporality: "total", now: start + 30_000 })
+      const items = yield* aggregator.drain({ temporality: "total", now: start + 30_000 })
       const dress: Dress = { ...enrichment, interval: 10 }
       const endpoints = [
         [series, syntax, undefined, false],
@@ -60,7 +60,7 @@ export const testEqualBodies = (runs: number) => {
         const own = items.filter(({ kind }) => (kind === "distribution") === isDistribution)
         const endpoint: EnvelopedEndpoint = { ...full, limits: { bytes, unpackedBytes } }
         const encoding = compress ? "deflate" : "identity"
-        const writer = makeWriter<MetricsAggregator.RolledUp>(endpoint, encoding)
+        const writer = makeWriter<MetricsAggregator.AggregatedSeries>(endpoint, encoding)
         const write = lineWriter(dress, written, writer)
         for (const item of own) write(item, isDistribution)
         const streamed = yield* writer.end

@@ -293,9 +293,9 @@ describe("RetentionManager after a restart", () => {
       aggregator.unsafeAdd("histogram", "h", 100, now)
       const state = { min: 1, max: 10, sum: 55, count: 10, sample: [2, 4, 6] }
       const item = { kind: "histogram", name: "h", host: null, tags: [], start: now, recorded: 10, state } as const
-      yield* aggregator.adopt([item])
-      const [{ points }] = yield* aggregator.flush({ temporality: "total", now }) as Effect.Effect<
-        readonly [MetricsAggregator.RolledUp]
+      yield* aggregator.load([item])
+      const [{ points }] = yield* aggregator.drain({ temporality: "total", now }) as Effect.Effect<
+        readonly [MetricsAggregator.AggregatedSeries]
       >
       for (const { value } of points) assert.isTrue(Number.isFinite(value))
     }))

@@ -94,7 +94,7 @@ describe("flush", () => {
       (context) =>
         Context.make(MetricsAggregator.MetricsAggregator, {
           ...Context.get(context, MetricsAggregator.MetricsAggregator),
-          flushEach: () => Effect.die("broken aggregator")
+          drainEach: () => Effect.die("broken aggregator")
         })
     )
     const layer = ThreadStats.layer({ periodicFlush: false }).pipe(

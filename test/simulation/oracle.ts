@@ -366,7 +366,7 @@ export const make = (plan: Plan) => {
   const wireHost = (host: string | null) =>
     host === "" || (host === null && plan.attachHost) ? plan.ownHost ?? host : host
 
-  const prefixesOf = (context: Context, { kind, state }: MetricsAggregator.Retained): ReadonlyArray<number> =>
+  const prefixesOf = (context: Context, { kind, state }: MetricsAggregator.SerializedSeries): ReadonlyArray<number> =>
     kind === "counter"
       ? candidates(context, "", (state as number) / seconds)
       : kind === "gauge"
@@ -379,7 +379,7 @@ export const make = (plan: Plan) => {
   const kill = (stats: ThreadStats.Stats, held: RetainedStore.Loaded, since: number, now: number) => {
     for (const delivery of recent) if (delivery.at >= since) delivery.answered = false
     recent = []
-    const stored = new Map<Context, MetricsAggregator.Retained>()
+    const stored = new Map<Context, MetricsAggregator.SerializedSeries>()
     const storedValues = new Set<number>()
     for (const item of held.metrics) {
       const context = contexts.get(keyOf(item.name, wireHost(item.host), item.tags, item.start / 1000))

@@ -10,7 +10,7 @@ export const now = 1_700_000_005_000
 export const minute = 60_000
 
 export const drain = (temporality: Reporter.Temporality = "total", upTo?: number, at = now) =>
-  Effect.flatMap(MetricsAggregator.MetricsAggregator, (self) => self.flush({ temporality, now: at, upTo }))
+  Effect.flatMap(MetricsAggregator.MetricsAggregator, (self) => self.drain({ temporality, now: at, upTo }))
 
 export const add = (
   kind: RollUp.Kind,
@@ -20,13 +20,13 @@ export const add = (
   time = now
 ) => Effect.flatMap(MetricsAggregator.MetricsAggregator, (self) => self.add(kind, name, value, time, context))
 
-export const restore = (items: ReadonlyArray<MetricsAggregator.RolledUp>) =>
+export const restore = (items: ReadonlyArray<MetricsAggregator.AggregatedSeries>) =>
   Effect.flatMap(MetricsAggregator.MetricsAggregator, (self) => self.restore(items))
 
 export const stats = Effect.flatMap(MetricsAggregator.MetricsAggregator, (self) => self.stats)
 
 /** Name, start and first value of each aggregated series. */
-export const firstValues = (items: ReadonlyArray<MetricsAggregator.RolledUp>) =>
+export const firstValues = (items: ReadonlyArray<MetricsAggregator.AggregatedSeries>) =>
   items.map(({ name, points, timestamp }) => [name, timestamp, points[0]?.value] as const)
 
 /** Registers a test that runs with an aggregator of its own. */

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Event } from "../../Event.js"
 import type { Settings } from "../../HttpReporter.js"
-import type { RolledUp } from "../../MetricsAggregator.js"
+import type { AggregatedSeries } from "../../MetricsAggregator.js"
 import type { Item, Receipt } from "../../Reporter.js"
 import { Deadline, ReporterError } from "../../Reporter.js"
 import type { Series } from "../../Series.js"
@@ -54,7 +54,7 @@ export const make = Effect.fnUntraced(
     if (!v2) yield* withoutZstd("of Datadog's endpoints only series v2 takes it (option series, DD_THREADSTATS_SERIES)")
     else if (!hasZstd()) yield* withoutZstd("this Node.js has none, 22.15 and 23.8 are the first that have")
 
-    const send = <A extends Item | RolledUp>(
+    const send = <A extends Item | AggregatedSeries>(
       endpoint: Endpoint,
       encoded: Effect.Effect<Encoded<A>>
     ): Effect.Effect<Receipt, Failure<A>> =>
@@ -90,7 +90,7 @@ export const make = Effect.fnUntraced(
     const stream =
       (endpoint: EnvelopedEndpoint, syntax: Syntax, isDistribution: boolean, read: (json: string) => Item) =>
       (dress: Dress): Stream => {
-        const writer = makeWriter<RolledUp>(endpoint, encodingOf(endpoint, compress))
+        const writer = makeWriter<AggregatedSeries>(endpoint, encodingOf(endpoint, compress))
         const write = lineWriter(dress, syntax, writer)
         return {
           write: (item) => write(item, isDistribution),
@@ -98,7 +98,7 @@ export const make = Effect.fnUntraced(
           settle: writer.settle,
           close: writer.close,
           end: (batch) => {
-            let chunks: ReadonlyArray<Chunk<RolledUp>> = []
+            let chunks: ReadonlyArray<Chunk<AggregatedSeries>> = []
             const encoded = Effect.tap(writer.end, (all) => {
               chunks = all.chunks
             })

@@ -7,7 +7,7 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import type { ApiKey, ApiKeyError } from "../../ApiKey.js"
-import type { RolledUp } from "../../MetricsAggregator.js"
+import type { AggregatedSeries } from "../../MetricsAggregator.js"
 import type { Item } from "../../Reporter.js"
 import { within } from "../runtime/timeLimit.js"
 import type { Chunk, Entry, Unencodable } from "./encoder.js"
@@ -82,7 +82,7 @@ class Overdue extends /*#__PURE__*/ Data.TaggedError("Overdue")<{
  * is refused as too large or as malformed is halved until what is wrong with it stands alone, within a bounded number of
  * requests. Nothing is given up for being in zstd: it is sent once more in what every receiver knows.
  */
-export const deliver = <A extends Item | RolledUp>(
+export const deliver = <A extends Item | AggregatedSeries>(
   transport: Transport,
   keys: ApiKey["Type"],
   encoded: Encoder.Encoded<A>,

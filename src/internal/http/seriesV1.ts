@@ -1,4 +1,4 @@
-import type { RolledUp } from "../../MetricsAggregator.js"
+import type { AggregatedSeries } from "../../MetricsAggregator.js"
 import type { DistributionSeries, SampleSeries, Series, SeriesType } from "../../Series.js"
 import type { ThreadStatsConfig } from "../../ThreadStatsConfig.js"
 import { withConstant } from "../model/tags.js"
@@ -27,10 +27,10 @@ export const dress = (
   interval
 })
 
-const hostOf = (self: Dress, { host }: RolledUp): string | null =>
+const hostOf = (self: Dress, { host }: AggregatedSeries): string | null =>
   host === "" || (host === null && self.attachHost) ? self.host ?? host : host
 
-const common = (self: Dress, item: RolledUp) => {
+const common = (self: Dress, item: AggregatedSeries) => {
   const host = hostOf(self, item)
   return {
     ...(host === null ? undefined : { host }),
@@ -46,7 +46,7 @@ const nameOf = (self: Dress, name: string): string =>
 
 const ownPrefix = "aws.lambda.enhanced."
 
-export const toSeries = (self: Dress, item: RolledUp): ReadonlyArray<Series> => {
+export const toSeries = (self: Dress, item: AggregatedSeries): ReadonlyArray<Series> => {
   const shared = common(self, item)
   const name = nameOf(self, item.name)
   return item.points.map(({ suffix, type, value }) => ({
@@ -57,14 +57,14 @@ export const toSeries = (self: Dress, item: RolledUp): ReadonlyArray<Series> => 
   }))
 }
 
-export const toDistribution = (self: Dress, item: RolledUp): DistributionSeries => ({
+export const toDistribution = (self: Dress, item: AggregatedSeries): DistributionSeries => ({
   metric: nameOf(self, item.name),
   points: [[item.timestamp, item.values]],
   type: "distribution",
   ...common(self, item)
 })
 
-export const toSamples = (self: Dress, item: RolledUp): SampleSeries => ({
+export const toSamples = (self: Dress, item: AggregatedSeries): SampleSeries => ({
   metric: nameOf(self, item.name),
   points: [[item.timestamp, item.samples!.values]],
   weight: item.samples!.weight,
@@ -136,7 +136,7 @@ const numberText = (value: number): string => Number.isFinite(value) ? `${value}
  * Writes rolled-up items as lines: the same as the JSON of what {@link toSeries} or {@link toDistribution} makes of them.
  * Says how many values went into them.
  */
-export const lineWriter = (self: Dress, { after, before, context, end }: Syntax, writer: Writer<RolledUp>) => {
+export const lineWriter = (self: Dress, { after, before, context, end }: Syntax, writer: Writer<AggregatedSeries>) => {
   /** By the place of a point among those of its item. */
   const byName = new Map<string, Array<Head>>()
   const pairs = new Map<string, number>()
@@ -163,7 +163,7 @@ export const lineWriter = (self: Dress, { after, before, context, end }: Syntax,
     return heads[i] = head
   }
 
-  const add = (item: RolledUp, { after, before, bytes, end, pair }: Head, context: string, value: string) => {
+  const add = (item: AggregatedSeries, { after, before, bytes, end, pair }: Head, context: string, value: string) => {
     let tail = tails[pair]
     if (tail === undefined) {
       // asking for its bytes also makes it one piece
@@ -173,7 +173,7 @@ export const lineWriter = (self: Dress, { after, before, context, end }: Syntax,
     writer.add(item, item.timestamp, before + value + tail, bytes + value.length + tailBytes[pair]!)
   }
 
-  return (item: RolledUp, isDistribution: boolean): number => {
+  return (item: AggregatedSeries, isDistribution: boolean): number => {
     const { name, timestamp } = item
     let heads = byName.get(name)
     if (heads === undefined) byName.set(name, heads = [])

@@ -1,17 +1,17 @@
 /**
  * Counts what was dropped, by reason, and remembers for the next warning what has been dropped since the last.
  */
-export interface Ledger<Reason extends string> {
+export interface DropCounters<Reason extends string> {
   readonly count: (reason: Reason, name: unknown, times?: number) => void
   /** All reasons together. */
   readonly total: () => number
   readonly totals: () => { readonly [R in Reason]?: number }
-  readonly hasNews: () => boolean
+  readonly hasUnreported: () => boolean
   /** What was counted since the last call, with up to three names for each reason. */
-  readonly takeNews: () => ReadonlyArray<News<Reason>>
+  readonly drainUnreported: () => ReadonlyArray<UnreportedDrops<Reason>>
 }
 
-export interface News<Reason extends string> {
+export interface UnreportedDrops<Reason extends string> {
   readonly reason: Reason
   readonly count: number
   readonly names: ReadonlyArray<string>
@@ -25,7 +25,7 @@ const label = (name: unknown): string => {
   return text.length > shownLength ? `${text.slice(0, shownLength)}…` : text
 }
 
-export const make = <Reason extends string>(): Ledger<Reason> => {
+export const make = <Reason extends string>(): DropCounters<Reason> => {
   const totals = new Map<Reason, number>()
   let news = new Map<Reason, { count: number; readonly names: Set<string> }>()
   return {
@@ -45,8 +45,8 @@ export const make = <Reason extends string>(): Ledger<Reason> => {
       return sum
     },
     totals: () => Object.fromEntries(totals) as { [R in Reason]?: number },
-    hasNews: () => news.size > 0,
-    takeNews() {
+    hasUnreported: () => news.size > 0,
+    drainUnreported() {
       if (news.size === 0) return []
       const taken = Array.from(news, ([reason, { count, names }]) => ({ reason, count, names: Array.from(names) }))
       news = new Map()

@@ -1,5 +1,5 @@
 import type * as Effect from "effect/Effect"
-import type { RolledUp } from "../../MetricsAggregator.js"
+import type { AggregatedSeries } from "../../MetricsAggregator.js"
 import type { Reporter } from "../../Reporter.js"
 import type { Dress } from "../http/seriesV1.js"
 import type { Load } from "./exportBatch.js"
@@ -7,13 +7,13 @@ import type { Load } from "./exportBatch.js"
 /** What is rolled up, on its way out as it is taken out. */
 export interface Stream {
   /** Writes an item, and says how many values that were. */
-  readonly write: (item: RolledUp) => number
+  readonly write: (item: AggregatedSeries) => number
   /** Whether the receiver would count an item twice that it gets twice. */
-  readonly addsUp: (item: RolledUp) => boolean
+  readonly addsUp: (item: AggregatedSeries) => boolean
   /** Waits until packing has caught up, where it is behind. */
   readonly settle: Effect.Effect<void>
   /** All that was written, to be delivered. To be called once. */
-  readonly end: (batch: ReadonlyArray<RolledUp>) => Load<RolledUp>
+  readonly end: (batch: ReadonlyArray<AggregatedSeries>) => Load<AggregatedSeries>
   /** Gives up what has not ended. */
   readonly close: () => void
 }

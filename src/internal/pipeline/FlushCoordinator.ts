@@ -10,16 +10,16 @@ import * as RuntimeFlagsPatch from "effect/RuntimeFlagsPatch"
 import { within } from "../runtime/timeLimit.js"
 
 /** What one caller wants of a turn. */
-export interface Wish {
+export interface FlushRequest {
   /** In milliseconds since the epoch; without one, everything. */
   readonly upTo: number | undefined
   /** When its caller wants to be back, in milliseconds since the epoch. */
   readonly deadline: number
-  readonly last: boolean
+  readonly isFinal: boolean
 }
 
-interface Turn<A> {
-  wish: Wish
+interface ActiveFlush<A> {
+  wish: FlushRequest
   callers: number
   fiber: Fiber.RuntimeFiber<unknown> | undefined
   readonly end: Deferred.Deferred<A>
@@ -30,34 +30,34 @@ interface Turn<A> {
  * that each waits for two at most, however many they are, and it also does for those who want less. (Those are not many
  * when they come, or there is nothing to do for them: what they want becomes more once in a roll-up interval.)
  */
-export interface Turns<A> {
+export interface FlushCoordinator<A> {
   /** Ends when the turn does, or at the wish's own deadline. An interrupted caller ends its turn, if nobody shares it. */
-  readonly take: (wish: Wish) => Effect.Effect<A>
-  /** As {@link take}, but its turn goes on when the caller is interrupted. */
-  readonly takeUncut: (wish: Wish) => Effect.Effect<A>
+  readonly run: (wish: FlushRequest) => Effect.Effect<A>
+  /** As {@link run}, but its turn goes on when the caller is interrupted. */
+  readonly runDetached: (wish: FlushRequest) => Effect.Effect<A>
   /** Whether no turn is under way. */
   readonly isIdle: () => boolean
 }
 
 /** Everything, as `a` wants it, in time for both. */
-const both = (a: Wish, b: Wish): Wish => ({
+const both = (a: FlushRequest, b: FlushRequest): FlushRequest => ({
   upTo: a.upTo,
   deadline: Math.max(a.deadline, b.deadline),
-  last: a.last || b.last
+  isFinal: a.isFinal || b.isFinal
 })
 
 const withoutMetrics = /*#__PURE__*/ RuntimeFlagsPatch.disable(RuntimeFlags.RuntimeMetrics)
 
 export const make = <A>(options: {
-  readonly run: (wish: Wish) => Effect.Effect<A>
+  readonly run: (wish: FlushRequest) => Effect.Effect<A>
   /** What a caller gets whose time is over before the turn is. */
   readonly late: A
   /** What comes of a turn that died. */
   readonly failed: (cause: Cause.Cause<never>) => Effect.Effect<A>
-}): Turns<A> => {
+}): FlushCoordinator<A> => {
   const semaphore = Effect.unsafeMakeSemaphore(1)
   /** The turn for everything that waits, if there is one. */
-  let shared: Turn<A> | undefined
+  let shared: ActiveFlush<A> | undefined
   /** When the turn under way is over at the latest; undefined when there is none. */
   let until: number | undefined
 
@@ -65,7 +65,7 @@ export const make = <A>(options: {
    * On a fiber of its own: a turn must be able to end in time also where its caller cannot be interrupted (in a finalizer),
    * and to run where its caller was interrupted already.
    */
-  const begin = (turn: Turn<A>) =>
+  const begin = (turn: ActiveFlush<A>) =>
     semaphore.withPermits(1)(Effect.suspend(() => {
       if (shared === turn) shared = undefined
       until = turn.wish.deadline
@@ -95,21 +95,21 @@ export const make = <A>(options: {
       Effect.withRuntimeFlagsPatch(withoutMetrics)
     )
 
-  const join = (wish: Wish): Effect.Effect<Turn<A>> =>
+  const join = (wish: FlushRequest): Effect.Effect<ActiveFlush<A>> =>
     Effect.suspend(() => {
       if (shared !== undefined) {
         shared.wish = both(shared.wish, wish)
         shared.callers++
         return Effect.succeed(shared)
       }
-      const turn: Turn<A> = { wish, callers: 1, fiber: undefined, end: Deferred.unsafeMake(FiberId.none) }
+      const turn: ActiveFlush<A> = { wish, callers: 1, fiber: undefined, end: Deferred.unsafeMake(FiberId.none) }
       // one that begins at once is not shared: who came in between might have more time
       if (wish.upTo === undefined && until !== undefined) shared = turn
       return begin(turn)
     })
 
   /** A turn ends by the latest of its deadlines; a caller with an earlier one does not wait for that. */
-  const endOf = (turn: Turn<A>, { deadline }: Wish): Effect.Effect<A> =>
+  const endOf = (turn: ActiveFlush<A>, { deadline }: FlushRequest): Effect.Effect<A> =>
     Effect.flatMap(Clock.currentTimeMillis, (now) =>
       within(
         Effect.interruptible(Deferred.await(turn.end)),
@@ -120,7 +120,7 @@ export const make = <A>(options: {
             : Effect.interruptible(Deferred.await(turn.end))
       ))
 
-  const leave = (turn: Turn<A>) =>
+  const leave = (turn: ActiveFlush<A>) =>
     Effect.suspend(() => {
       turn.callers--
       if (turn.callers > 0 || turn.fiber === undefined) return Effect.void
@@ -128,7 +128,7 @@ export const make = <A>(options: {
       return Fiber.interrupt(turn.fiber)
     })
 
-  const taking = (wish: Wish, onInterrupt: (turn: Turn<A>) => Effect.Effect<unknown>) =>
+  const taking = (wish: FlushRequest, onInterrupt: (turn: ActiveFlush<A>) => Effect.Effect<unknown>) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.suspend(() => {
         const isAlone = shared === undefined && until === undefined
@@ -140,8 +140,8 @@ export const make = <A>(options: {
     )
 
   return {
-    take: (wish) => taking(wish, leave),
-    takeUncut: (wish) => taking(wish, () => Effect.void),
+    run: (wish) => taking(wish, leave),
+    runDetached: (wish) => taking(wish, () => Effect.void),
     isIdle: () => shared === undefined && until === undefined
   }
 }

@@ -6,7 +6,7 @@ import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import type { Event } from "../../Event.js"
 import type { EventsAggregator } from "../../EventsAggregator.js"
-import type { DropReason, MetricsAggregator, PointContext, RolledUp } from "../../MetricsAggregator.js"
+import type { AggregatedSeries, DropReason, MetricsAggregator, PointContext } from "../../MetricsAggregator.js"
 import type * as Reporter from "../../Reporter.js"
 import type { RetainedStore } from "../../RetainedStore.js"
 import * as RollUp from "../../RollUp.js"
@@ -52,14 +52,14 @@ export const noStats: Stats = {
 }
 
 /** What was dropped before an aggregator saw it. */
-export interface Front {
+export interface PreAggregationDrops {
   readonly received: { metrics: number; events: number }
-  readonly metricDrops: Ledger.Ledger<MetricDropReason>
-  readonly eventDrops: Ledger.Ledger<EventDropReason>
+  readonly metricDrops: Ledger.DropCounters<MetricDropReason>
+  readonly eventDrops: Ledger.DropCounters<EventDropReason>
 }
 
 /** The way from recording to one reporter, or to all of them. None of it fails. */
-export interface Branch {
+export interface Pipeline {
   /** Takes a point, and starts a flush where a limit is near. All times are in milliseconds since the epoch. */
   readonly unsafeAdd: (
     kind: RollUp.Kind,
@@ -78,13 +78,13 @@ export interface Branch {
   ) => (value?: RollUp.Value) => void
   /** The same for an event. */
   readonly unsafeAddEvent: (event: Event, now: number) => void
-  readonly take: (wish: Turns.Wish) => Effect.Effect<FlushReceipt>
+  readonly flush: (flushRequest: Turns.FlushRequest) => Effect.Effect<FlushReceipt>
   /** What a flush would give that has nothing to do, and none to wait for; else undefined. */
   readonly idle: (now: number) => FlushReceipt | undefined
   /** What is to be run on the interval, each by itself. */
   readonly periodic: ReadonlyArray<Effect.Effect<unknown>>
   /** Takes over what an earlier process left. */
-  readonly adopt: Effect.Effect<void>
+  readonly load: Effect.Effect<void>
   readonly stats: Effect.Effect<Stats>
   readonly warm: Effect.Effect<void>
 }
@@ -111,10 +111,10 @@ export const wish = (
     readonly last?: boolean | undefined
     readonly timeout?: Duration.Duration | undefined
   } = {}
-): Turns.Wish => ({
+): Turns.FlushRequest => ({
   upTo: options.upTo,
   deadline: now + Math.min(Duration.toMillis(options.timeout ?? flushTimeout), Duration.toMillis(flushTimeout)),
-  last: options.last ?? false
+  isFinal: options.last ?? false
 })
 
 /** Annotates an effect that logs. A logger that throws does not change how a flush ends. */
@@ -126,9 +126,9 @@ export const annotateLogs = <R>(self: Effect.Effect<void, never, R>): Effect.Eff
 
 /** One flush at a time; `late` is what comes of one that was not over in time, or died. */
 export const makeTurns = (
-  run: (wish: Turns.Wish) => Effect.Effect<FlushReceipt>,
+  run: (wish: Turns.FlushRequest) => Effect.Effect<FlushReceipt>,
   late: FlushReceipt
-): Turns.Turns<FlushReceipt> =>
+): Turns.FlushCoordinator<FlushReceipt> =>
   Turns.make({
     run,
     late,
@@ -136,7 +136,7 @@ export const makeTurns = (
   })
 
 /** Of what is there already. */
-const oneByOne = (items: ReadonlyArray<RolledUp>): () => ReadonlyArray<RolledUp> | undefined => {
+const oneByOne = (items: ReadonlyArray<AggregatedSeries>): () => ReadonlyArray<AggregatedSeries> | undefined => {
   let next = 0
   return () => next < items.length ? [items[next++]!] : undefined
 }
@@ -150,14 +150,14 @@ const lineWork = 8
 
 /** Takes items out and writes them, a slice at a time, and says whether that was all, in time. */
 const inSlices = (
-  next: () => ReadonlyArray<RolledUp> | undefined,
+  next: () => ReadonlyArray<AggregatedSeries> | undefined,
   { inTime, settle, stream }: {
-    readonly stream: (item: RolledUp) => number
+    readonly stream: (item: AggregatedSeries) => number
     readonly settle: Effect.Effect<void>
     readonly inTime: () => boolean
   }
 ): Effect.Effect<boolean> => {
-  let items: ReadonlyArray<RolledUp> = []
+  let items: ReadonlyArray<AggregatedSeries> = []
   let at = 0
   const isLast = () => {
     for (let left = sliceWork; left > 0; left -= lineWork) {
@@ -185,7 +185,7 @@ export interface Shared {
   readonly aggregator: MetricsAggregator["Type"]
   readonly eventsAggregator: EventsAggregator["Type"]
   readonly store: Option.Option<RetainedStore["Type"]>
-  readonly front: Front
+  readonly front: PreAggregationDrops
   /** Run at the beginning of every flush. */
   readonly before: Effect.Effect<void>
 }
@@ -197,7 +197,7 @@ export interface Options extends Shared {
 }
 
 /** Drains two aggregators into one outlet, and books what becomes of it. */
-export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<Branch> {
+export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<Pipeline> {
   const { aggregator, clock, config, eventsAggregator, front, index, outlet } = options
   const runtime = yield* Effect.runtime()
   const metricDrops = Ledger.make<MetricDropReason>()
@@ -221,20 +221,20 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     annotateLogs(annotate === undefined ? effect : annotate(effect))
 
   const warn = Effect.fnUntraced(function*(errors: ReadonlyArray<readonly [Reporter.ReporterError, FlushCounts]>) {
-    const news = yield* aggregator.takeNews
+    const news = yield* aggregator.drainWarnings
     const isFirst = index === undefined || index === 0
-    const describe = (what: string) => ({ count, names, reason }: Ledger.News<string>) =>
+    const describe = (what: string) => ({ count, names, reason }: Ledger.UnreportedDrops<string>) =>
       `Dropped ${count} ${what}: ${reason} (${names.join(", ")})`
     const warnings = [
       ...[
         ...(isFirst ? news.dropped : news.dropped.filter(({ reason }) => !inputFaults.has(reason))),
-        ...front.metricDrops.takeNews(),
-        ...metricDrops.takeNews()
+        ...front.metricDrops.drainUnreported(),
+        ...metricDrops.drainUnreported()
       ].map(describe("points")),
       ...[
-        ...(yield* eventsAggregator.takeNews),
-        ...front.eventDrops.takeNews(),
-        ...eventDrops.takeNews()
+        ...(yield* eventsAggregator.drainWarnings),
+        ...front.eventDrops.drainUnreported(),
+        ...eventDrops.drainUnreported()
       ].map(describe("events")),
       ...(isFirst ? news.conflicts : []).map((name) => `The name ${name} is used with more than one kind of metric`)
     ]
@@ -258,15 +258,15 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 
   /** Books a batch of rolled-up items: back into the aggregator, dropped, or delivered. */
   const settleMetrics = Effect.fnUntraced(function*(
-    items: ReadonlyArray<RolledUp>,
+    items: ReadonlyArray<AggregatedSeries>,
     { addsUp }: Stream,
-    outcome: delivery.Outcome<RolledUp>
+    outcome: delivery.Outcome<AggregatedSeries>
   ) {
-    const back: Array<RolledUp> = []
+    const back: Array<AggregatedSeries> = []
     let kept = 0
     let dropped = 0
     let delivered = 0
-    const drop = (reason: MetricDropReason, { name, recorded }: RolledUp) => {
+    const drop = (reason: MetricDropReason, { name, recorded }: AggregatedSeries) => {
       dropped += recorded
       metricDrops.count(reason, name, recorded)
     }
@@ -368,7 +368,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       reported = { stats: current, points: points.length }
     })
 
-  const flushOnce = ({ deadline, last, upTo }: Turns.Wish): Effect.Effect<FlushReceipt> =>
+  const flushOnce = ({ deadline, isFinal: last, upTo }: Turns.FlushRequest): Effect.Effect<FlushReceipt> =>
     Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
       const now = clock.unsafeCurrentTimeMillis()
       if (deadline <= now) return emptyFlush
@@ -380,11 +380,11 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       yield* options.before
       if (config.selfMetrics) yield* recordSelf(now)
       const taking = { temporality: outlet.temporality, samples: outlet.samples, now, upTo }
-      const rolledUp: Array<RolledUp> = []
-      const distributed: Array<RolledUp> = []
-      const isDistribution = ({ kind }: RolledUp) => RollUp.addsUp(kind, aggregator.counters)
+      const rolledUp: Array<AggregatedSeries> = []
+      const distributed: Array<AggregatedSeries> = []
+      const isDistribution = ({ kind }: AggregatedSeries) => RollUp.addsUp(kind, aggregator.counters)
       /** At once, so that it can be given back at every moment. */
-      const book = (items: ReadonlyArray<RolledUp>) => {
+      const book = (items: ReadonlyArray<AggregatedSeries>) => {
         for (const item of items) {
           counters.metrics.inFlight += item.recorded
           ;(isDistribution(item) ? distributed : rolledUp).push(item)
@@ -394,12 +394,12 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       const drain = Effect.zipWith(
         // with a store, all of it at the moment at which the store is brought up to date
         retained === undefined
-          ? Effect.map(aggregator.flushEach(taking), (next) => () => {
+          ? Effect.map(aggregator.drainEach(taking), (next) => () => {
             const items = next()
             return items === undefined ? undefined : book(items)
           })
-          : Effect.map(aggregator.flush(taking), (items) => oneByOne(book(items))),
-        eventsAggregator.flush(now),
+          : Effect.map(aggregator.drain(taking), (items) => oneByOne(book(items))),
+        eventsAggregator.drain(now),
         (next, events) => {
           counters.events.inFlight += events.length
           return { next, events }
@@ -408,7 +408,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       const { events, next } = yield* retained?.beforeSending(drain, now + (deadline - now) * storeShare) ?? drain
       const series = outlet.series(dress)
       const distributions = outlet.distributions(dress)
-      const stream = (item: RolledUp) => (isDistribution(item) ? distributions : series).write(item)
+      const stream = (item: AggregatedSeries) => (isDistribution(item) ? distributions : series).write(item)
       const settle = Effect.zipRight(series.settle, distributions.settle)
       const inTime = () => clock.unsafeCurrentTimeMillis() < deadline
       const written = yield* Effect.exit(restore(inSlices(next, { stream, settle, inTime })))
@@ -443,7 +443,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
           })
         }
       }
-      const metricsOf = (endpoint: string, items: ReadonlyArray<RolledUp>, stream: Stream) =>
+      const metricsOf = (endpoint: string, items: ReadonlyArray<AggregatedSeries>, stream: Stream) =>
         batchOf(endpoint, stream.end(items), (outcome) => settleMetrics(items, stream, outcome))
       const batches = [
         metricsOf("series", rolledUp, series),
@@ -496,38 +496,38 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 
   /** Whether something was dropped here, or before, that no warning has named. */
   const hasNews = () =>
-    [front.metricDrops, metricDrops, front.eventDrops, eventDrops].some((ledger) => ledger.hasNews())
+    [front.metricDrops, metricDrops, front.eventDrops, eventDrops].some((ledger) => ledger.hasUnreported())
 
   /** Near a limit, and not again before a whole flush could have run: where that does not help, the limit is what is left. */
   const flushEarly = (now: number) => {
     if (now < nextEarlyFlush) return
     nextEarlyFlush = now + Duration.toMillis(config.flushTimeout)
-    Runtime.runFork(runtime)(turns.take(wish(config, now)))
+    Runtime.runFork(runtime)(turns.run(wish(config, now)))
   }
 
   /** Not cut short when the loop is: the last flush waits for the one in flight. */
   const flushClosed = Effect.suspend(() => {
     const now = clock.unsafeCurrentTimeMillis()
-    return turns.takeUncut(wish(config, now, { upTo: now }))
+    return turns.runDetached(wish(config, now, { upTo: now }))
   })
 
   return {
     unsafeAdd(kind, name, value, time, now, context) {
       if (aggregator.unsafeAdd(kind, name, value, time, context)) flushEarly(now)
     },
-    bind: (kind, name, context, now) => aggregator.bind(kind, name, context, { now, relieve: flushEarly }),
+    bind: (kind, name, context, now) => aggregator.bind(kind, name, context, { now, onHighWaterMark: flushEarly }),
     unsafeAddEvent(event, now) {
       eventsAggregator.unsafeAdd(event)
-      if (eventsAggregator.isNearlyFull()) flushEarly(now)
+      if (eventsAggregator.isAboveHighWaterMark()) flushEarly(now)
     },
-    take: turns.take,
+    flush: turns.run,
     idle: (now) =>
       turns.isIdle() && aggregator.isIdle() && eventsAggregator.isIdle() && !hasNews() && !config.selfMetrics &&
         retained === undefined && breaker.state(now) !== "open"
         ? emptyFlush
         : undefined,
     periodic: [flushClosed],
-    adopt: Effect.suspend(() =>
+    load: Effect.suspend(() =>
       retain((self) => self.adopt(clock.unsafeCurrentTimeMillis() + Duration.toMillis(config.flushTimeout)))
     ),
     stats,

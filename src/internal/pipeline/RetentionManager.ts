@@ -5,7 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type { Event } from "../../Event.js"
-import type { Retained, Snapshot } from "../../MetricsAggregator.js"
+import type { BucketSnapshot, SerializedSeries } from "../../MetricsAggregator.js"
 import type { Held, RetainedStore, RetainedStoreError } from "../../RetainedStore.js"
 import * as RollUp from "../../RollUp.js"
 import { within } from "../runtime/timeLimit.js"
@@ -77,8 +77,8 @@ export const make: Make = (store, { aggregator: metrics, config, eventsAggregato
         adopted = true
         lose(loaded.lost.points, loaded.lost.events)
         return Effect.all([
-          metrics.adopt(loaded.metrics),
-          events.adopt(loaded.events),
+          metrics.load(loaded.metrics),
+          events.load(loaded.events),
           loaded.skipped > 0
             ? log(Effect.logWarning(`Skipped ${loaded.skipped} unreadable entries of the store`))
             : Effect.void
@@ -90,7 +90,7 @@ export const make: Make = (store, { aggregator: metrics, config, eventsAggregato
   const save = (take: Parameters<typeof store.save>[0]) =>
     Effect.zipRight(Effect.suspend(() => adopted ? Effect.void : adopt), store.save(take))
 
-  const hold = (buckets: Effect.Effect<ReadonlyArray<Snapshot>>, waiting: Effect.Effect<ReadonlyArray<Event>>) =>
+  const hold = (buckets: Effect.Effect<ReadonlyArray<BucketSnapshot>>, waiting: Effect.Effect<ReadonlyArray<Event>>) =>
     Effect.zipWith(buckets, waiting, (metrics, events): Held => ({ metrics, events }))
 
   const everything = (known: ReadonlyMap<number, number>) => hold(metrics.snapshot(known), events.snapshot)
@@ -102,7 +102,7 @@ export const make: Make = (store, { aggregator: metrics, config, eventsAggregato
     hold(Effect.map(metrics.snapshot(known), (buckets) => buckets.filter(({ start }) => known.has(start))), noEvents)
 
   /** What may arrive twice. */
-  const isRepeatable = ({ kind }: Retained) =>
+  const isRepeatable = ({ kind }: SerializedSeries) =>
     kind === "gauge" || (outlet.temporality === "total" && !RollUp.addsUp(kind, metrics.counters))
 
   const onlyRepeatable = () =>

@@ -4,7 +4,7 @@ import type { PointContext } from "../../MetricsAggregator.js"
 import type { Reporter } from "../../Reporter.js"
 import type { Counts, FlushCounts, FlushReceipt, Stats } from "../../ThreadStats.js"
 import * as Ledger from "../model/DropCounters.js"
-import type { Wish } from "./FlushCoordinator.js"
+import type { FlushRequest } from "./FlushCoordinator.js"
 import * as Branch from "./Pipeline.js"
 import { outletOf, withWay } from "./reporterExporter.js"
 
@@ -60,12 +60,12 @@ const once = (context: PointContext | undefined): PointContext | undefined => {
  * Several branches as one, each with aggregators, turns and books of its own: what one has delivered another may have to
  * keep. A flush of all is over when the last of them is; on the interval each goes by itself.
  */
-const together = (branches: ReadonlyArray<Branch.Branch>, before: Effect.Effect<void>): Branch.Branch => {
-  const flushAll = (wish: Wish) =>
+const together = (branches: ReadonlyArray<Branch.Pipeline>, before: Effect.Effect<void>): Branch.Pipeline => {
+  const flushAll = (wish: FlushRequest) =>
     Effect.zipRight(
       before,
       Effect.map(
-        Effect.forEach(branches, (branch) => branch.take(wish), { concurrency: "unbounded" }),
+        Effect.forEach(branches, (branch) => branch.flush(wish), { concurrency: "unbounded" }),
         (receipts): FlushReceipt => ({ ...receipts.reduce(addReceipts), branches: receipts })
       )
     )
@@ -89,10 +89,10 @@ const together = (branches: ReadonlyArray<Branch.Branch>, before: Effect.Effect<
     unsafeAddEvent(event, now) {
       for (const branch of branches) branch.unsafeAddEvent(event, now)
     },
-    take: turns.take,
+    flush: turns.run,
     idle: (now) => turns.isIdle() && branches.every((branch) => branch.idle(now) !== undefined) ? late : undefined,
     periodic: [before, ...branches.flatMap(({ periodic }) => periodic)],
-    adopt: Effect.forEach(branches, ({ adopt }) => adopt, { concurrency: "unbounded", discard: true }),
+    load: Effect.forEach(branches, ({ load: adopt }) => adopt, { concurrency: "unbounded", discard: true }),
     stats: Effect.map(
       Effect.forEach(branches, ({ stats }) => stats),
       (all): Stats => ({ ...all.reduce(addStats), branches: all })
@@ -113,7 +113,7 @@ const makeAll = ({ before, ...shared }: Branch.Shared, { branches = [] }: Report
       const own = { ...shared, outlet: outletOf(reporter), before: Effect.void, index }
       // what was given from outside is the first one's
       return index === 0 ? Branch.make(own) : Effect.flatMap(
-        Effect.zip(shared.aggregator.fork, shared.eventsAggregator.fork),
+        Effect.zip(shared.aggregator.clone, shared.eventsAggregator.clone),
         ([aggregator, eventsAggregator]) =>
           Branch.make({
             ...own,

@@ -3,7 +3,7 @@
  * brings its own.
  */
 import * as Effect from "effect/Effect"
-import type { RolledUp } from "../../MetricsAggregator.js"
+import type { AggregatedSeries } from "../../MetricsAggregator.js"
 import type { Item, Receipt, Reporter, ReporterError, Temporality } from "../../Reporter.js"
 import type { DistributionSeries, SampleSeries, Series } from "../../Series.js"
 import * as wire from "../http/seriesV1.js"
@@ -12,7 +12,7 @@ import { type Open, openOf, type Outlet } from "./Exporter.js"
 import * as Branch from "./Pipeline.js"
 import type { Shared } from "./Pipeline.js"
 
-type Make = (shared: Shared, reporter: Reporter["Type"]) => Effect.Effect<Branch.Branch>
+type Make = (shared: Shared, reporter: Reporter["Type"]) => Effect.Effect<Branch.Pipeline>
 
 const way = Symbol.for("effect-threadstats/internal/outlet")
 
@@ -21,7 +21,7 @@ export const withWay = (reporter: Reporter["Type"], make: Make): Reporter["Type"
   Object.assign(reporter, { [way]: make })
 
 /** The way to any reporter. */
-export const wayTo = (shared: Shared, reporter: Reporter["Type"]): Effect.Effect<Branch.Branch> => {
+export const wayTo = (shared: Shared, reporter: Reporter["Type"]): Effect.Effect<Branch.Pipeline> => {
   const make = (reporter as { readonly [way]?: Make })[way]
   return make === undefined ? Branch.make({ ...shared, outlet: outletOf(reporter) }) : make(shared, reporter)
 }
@@ -31,12 +31,12 @@ type Part = Series | SampleSeries | DistributionSeries
 /** Collects what an item becomes, in one piece or several, and hands all of it over as a batch. */
 const batched = <I extends Part>(
   flush: (batch: ReadonlyArray<I>) => Effect.Effect<Receipt, ReporterError>,
-  dressed: (dress: wire.Dress, item: RolledUp) => ReadonlyArray<I>,
+  dressed: (dress: wire.Dress, item: AggregatedSeries) => ReadonlyArray<I>,
   temporality: Temporality
 ): Open =>
 (dress) => {
-  const parts = new Map<RolledUp, ReadonlyArray<I>>()
-  const partsOf = (item: RolledUp) => parts.get(item) ?? []
+  const parts = new Map<AggregatedSeries, ReadonlyArray<I>>()
+  const partsOf = (item: AggregatedSeries) => parts.get(item) ?? []
   const addsUp = ({ type }: Part) => type === "distribution" || (temporality === "delta" && type !== "gauge")
   return {
     write(item) {
