@@ -65,8 +65,8 @@ const send = (message: Message): void => {
   if (process.connected) process.send!(message, () => {})
 }
 
-const log = (kind: Entry["kind"], detail?: string): void =>
-  send({ type: "log", entry: { at: performance.timeOrigin + performance.now(), kind, detail } })
+const log = (kind: Entry["kind"], detail?: string, at = performance.now()): void =>
+  send({ type: "log", entry: { at: performance.timeOrigin + at, kind, detail } })
 
 const killDelay = () => plan.killDelay ?? 0
 
@@ -253,9 +253,10 @@ const advance = (): void => {
   const frozenFor = self.frozenAt === undefined ? 0 : performance.now() - self.frozenAt
   if (queue.length > 0 && frozenFor >= queue[0]!.frozenFor) return handOut(self, queue.shift()!)
   if (self.frozenAt === undefined) {
-    self.frozenAt = performance.now()
     signal(self, "SIGSTOP")
-    log("freeze")
+    // One reading for the log and for the length of the freeze, which a test compares.
+    self.frozenAt = performance.now()
+    log("freeze", undefined, self.frozenAt)
   }
   if (queue.length > 0) {
     clearTimeout(self.thawTimer)
