@@ -19,7 +19,9 @@ import * as Encoder from "./internal/dogstatsd/encoder.js"
 import { container } from "./internal/dogstatsd/origin.js"
 import * as Sender from "./internal/dogstatsd/sender.js"
 import { addressOf, loadUnixDatagrams, type Target, type UnixDatagrams } from "./internal/dogstatsd/socket.js"
-import { Deadline, type Item, type Receipt, Reporter, ReporterError } from "./Reporter.js"
+import { distributionFromAggregated, samplesFromAggregated, type WireItem } from "./internal/model/wireForm.js"
+import { reportInWireForm, type WireFailure } from "./internal/reporters/wireReport.js"
+import { Deadline, type Receipt, Reporter, ReporterError } from "./Reporter.js"
 
 /**
  * Who receives.
@@ -142,28 +144,28 @@ export const make = (
     const seconds = Encoder.makeSeconds()
     const members = Encoder.makeMembers()
 
-    const deliver = (batch: ReadonlyArray<Item>): Effect.Effect<Receipt, ReporterError> =>
+    const deliver = <A extends WireItem>(items: ReadonlyArray<A>): Effect.Effect<Receipt, WireFailure<A>> =>
       Effect.gen(function*() {
         const deadline = yield* Deadline
         const now = Math.floor((yield* Clock.currentTimeMillis) / 1000)
-        const { packets, sent } = Encoder.encode(batch, { format, seconds, members, now })
-        const outcome = yield* sender.send(batch.length, packets, deadline)
-        batch.forEach((_, i) => {
+        const { packets, sent } = Encoder.encode(items, { format, seconds, members, now })
+        const outcome = yield* sender.send(items.length, packets, deadline)
+        items.forEach((_, i) => {
           const fate = outcome.fate(i)
           if (fate === "Delivered" || fate === "Doubtful") sent(i)
         })
         return outcome
       }).pipe(
         sender.exclusively,
-        Effect.flatMap((outcome) => settle(endpoint, batch, outcome))
+        Effect.flatMap((outcome) => settle(endpoint, items, outcome))
       )
 
     return Reporter.of({
       temporality: "delta",
-      flushMetrics: deliver,
-      flushSamples: deliver,
-      flushDistributions: deliver,
-      flushEvents: deliver,
+      samples: true,
+      reportSeries: (batch) => reportInWireForm(batch, samplesFromAggregated, deliver),
+      reportDistributions: (batch) => reportInWireForm(batch, distributionFromAggregated, deliver),
+      reportEvents: (events) => Effect.mapError(deliver(events), (failure) => new ReporterError(failure)),
       warm: sender.warm
     })
   })
@@ -194,34 +196,30 @@ export const layerConfig = (options: Config.Config.Wrap<Options>): Layer.Layer<R
  */
 export const layerDefault: Layer.Layer<Reporter, ConfigError.ConfigError> = /*#__PURE__*/ Layer.suspend(layer)
 
-const settle = (
+const settle = <A>(
   endpoint: string,
-  batch: ReadonlyArray<Item>,
+  items: ReadonlyArray<A>,
   { bytes, fate, payloads, retries, trouble, troubles }: Sender.Sent
-): Effect.Effect<Receipt, ReporterError> => {
-  const undelivered: Array<Item> = []
-  const refused: Array<Item> = []
-  const ambiguous: Array<Item> = []
-  batch.forEach((item, i) => {
+): Effect.Effect<Receipt, WireFailure<A>> => {
+  const undelivered: Array<A> = []
+  const refused: Array<A> = []
+  const ambiguous: Array<A> = []
+  items.forEach((item, i) => {
     const what = fate(i)
     if (what === "Refused") refused.push(item)
     if (what === "Undelivered" || what === "Doubtful") undelivered.push(item)
     if (what === "Doubtful") ambiguous.push(item)
   })
-  const receipt: Receipt = { items: batch.length - undelivered.length - refused.length, payloads, bytes, retries }
-  return trouble === undefined
-    ? Effect.succeed(receipt)
-    : Effect.fail(
-      new ReporterError({
-        reason: trouble.reason,
-        endpoint,
-        description: troubles === 1 ? trouble.description : `${trouble.description} (and ${troubles - 1} more)`,
-        undelivered,
-        refused,
-        ambiguous,
-        receipt
-      })
-    )
+  const receipt: Receipt = { items: items.length - undelivered.length - refused.length, payloads, bytes, retries }
+  return trouble === undefined ? Effect.succeed(receipt) : Effect.fail({
+    reason: trouble.reason,
+    endpoint,
+    description: troubles === 1 ? trouble.description : `${trouble.description} (and ${troubles - 1} more)`,
+    undelivered,
+    refused,
+    ambiguous,
+    receipt
+  })
 }
 
 const defaultHost = "localhost"

@@ -10,18 +10,12 @@ import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import { groupBySize as group } from "./internal/http/encoder.js"
-import * as endpoints from "./internal/http/endpoints.js"
 import * as HttpClientTransport from "./internal/http/httpClientTransport.js"
-import * as http from "./internal/http/HttpExporter.js"
+import * as HttpExporter from "./internal/http/HttpExporter.js"
 import * as NodeTransport from "./internal/http/nodeTransport.js"
-import { sorted } from "./internal/http/seriesV1.js"
-import { toV2 } from "./internal/http/seriesV2.js"
 import type * as Transport from "./internal/http/transport.js"
-import { withStream } from "./internal/pipeline/Exporter.js"
 import * as noop from "./internal/reporters/noop.js"
 import { Reporter } from "./Reporter.js"
-import type { Series } from "./Series.js"
 import * as ThreadStatsConfig from "./ThreadStatsConfig.js"
 
 /**
@@ -30,7 +24,7 @@ import * as ThreadStatsConfig from "./ThreadStatsConfig.js"
  * @since 0.1.0
  * @category models
  */
-export interface Settings extends
+export interface HttpReporterSettings extends
   Pick<
     ThreadStatsConfig.ThreadStatsConfig,
     "apiKey" | "apiUrl" | "compress" | "delivery" | "disabled" | "requestTimeout"
@@ -38,27 +32,11 @@ export interface Settings extends
   Partial<Pick<ThreadStatsConfig.ThreadStatsConfig, "series" | "timestamps" | "units">>
 {}
 
-/** One reporter, whatever it sends over. */
-const over = <R>(makeTransport: (settings: Settings) => Effect.Effect<Transport.Transport, never, R>): (
-  settings: Settings
-) => Effect.Effect<typeof Reporter.Service, ConfigError.ConfigError, R> =>
-(settings) =>
-  settings.disabled ? Effect.sync(noop.make) : Effect.map(
-    http.make(settings, makeTransport),
-    ({ deliver, distributions, flushEvents, series, temporality, warm }) =>
-      Reporter.of({
-        temporality,
-        flushMetrics: withStream(
-          settings.series === "v2"
-            ? deliver(endpoints.seriesV2, { form: toV2(settings.units), group })
-            : deliver<Series>(endpoints.series, { group }),
-          series
-        ),
-        flushDistributions: withStream(deliver(endpoints.distributionPoints, { form: sorted, group }), distributions),
-        flushEvents,
-        warm
-      })
-  )
+const makeWithTransport = <R>(
+  makeTransport: (settings: HttpReporterSettings) => Effect.Effect<Transport.Transport, never, R>
+) =>
+(settings: HttpReporterSettings): Effect.Effect<typeof Reporter.Service, ConfigError.ConfigError, R> =>
+  settings.disabled ? Effect.sync(noop.make) : HttpExporter.make(settings, makeTransport)
 
 /**
  * A reporter that posts series and distributions in as few requests as Datadog's limits allow, and every event in a
@@ -68,8 +46,7 @@ const over = <R>(makeTransport: (settings: Settings) => Effect.Effect<Transport.
  * flush, what is too large or malformed is halved (docs/delivery.md). Requests carry no spans or trace headers, and the
  * key travels in the `DD-API-KEY` header and is nowhere else: in no address, log, span or error.
  *
- * With `series: "v2"` series go to `/api/v2/series`; everything else is the same. What was to be compressed with zstd is
- * compressed with deflate, after one warning, where Node.js has no zstd or the receiver refuses it.
+ * With `series: "v2"` series go to `/api/v2/series`; everything else is the same.
  *
  * The key comes from the {@link ApiKey.ApiKey} service where there is one, else from the settings.
  *
@@ -77,10 +54,11 @@ const over = <R>(makeTransport: (settings: Settings) => Effect.Effect<Transport.
  * @category constructors
  */
 export const make: (
-  settings: Settings
-) => Effect.Effect<typeof Reporter.Service, ConfigError.ConfigError, HttpClient.HttpClient> = /*#__PURE__*/ over(
-  (settings) => Effect.map(HttpClient.HttpClient, (client) => HttpClientTransport.make(client, settings))
-)
+  settings: HttpReporterSettings
+) => Effect.Effect<typeof Reporter.Service, ConfigError.ConfigError, HttpClient.HttpClient> =
+  /*#__PURE__*/ makeWithTransport(
+    (settings) => Effect.map(HttpClient.HttpClient, (client) => HttpClientTransport.make(client, settings))
+  )
 
 /**
  * {@link make} over `node:http` and `node:https`, with a pool of connections that is closed with the scope.
@@ -92,8 +70,8 @@ export const make: (
  * @category constructors
  */
 export const makeNode: (
-  settings: Settings
-) => Effect.Effect<typeof Reporter.Service, ConfigError.ConfigError, Scope.Scope> = /*#__PURE__*/ over(
+  settings: HttpReporterSettings
+) => Effect.Effect<typeof Reporter.Service, ConfigError.ConfigError, Scope.Scope> = /*#__PURE__*/ makeWithTransport(
   NodeTransport.make
 )
 

@@ -28,7 +28,9 @@ import * as Layer from "effect/Layer"
 import type { Event } from "./Event.js"
 import { fits, type LogItem, maxLineBytes, type Piece, pieces } from "./internal/log/lines.js"
 import * as LineWriter from "./internal/log/writer.js"
-import { Deadline, emptyReceipt, type Item, type Reason, type Receipt, Reporter, ReporterError } from "./Reporter.js"
+import { distributionFromAggregated, samplesFromAggregated } from "./internal/model/wireForm.js"
+import { reportInWireForm, type WireFailure } from "./internal/reporters/wireReport.js"
+import { Deadline, emptyReceipt, type Reason, type Receipt, Reporter, ReporterError } from "./Reporter.js"
 
 /**
  * Where lines can be written: the part of a Node.js `Writable` that is needed.
@@ -69,14 +71,14 @@ export const make = (options?: Options): Effect.Effect<Reporter["Type"]> =>
   Effect.sync(() => {
     const writer = LineWriter.make(() => options?.output ?? globalThis.process.stdout)
 
-    const flush = (batch: ReadonlyArray<LogItem>): Effect.Effect<Receipt, ReporterError> =>
+    const deliver = <A extends LogItem>(items: ReadonlyArray<A>): Effect.Effect<Receipt, WireFailure<A>> =>
       Effect.gen(function*() {
-        const [refused, lines] = Arr.partition(batch, fits)
+        const [refused, lines] = Arr.partition(items, fits)
         const { begun, complete, sent, stop } = yield* write(writer, pieces(lines), yield* Deadline)
         const undelivered = stop === undefined ? [] : lines.filter((item) => !complete.has(item))
         const receipt = { ...sent, items: lines.length - undelivered.length }
         if (stop === undefined && refused.length === 0) return receipt
-        return yield* new ReporterError({
+        return yield* Effect.fail({
           ...(stop ?? tooLong),
           endpoint,
           undelivered,
@@ -88,10 +90,10 @@ export const make = (options?: Options): Effect.Effect<Reporter["Type"]> =>
 
     return Reporter.of({
       temporality: "delta",
-      flushMetrics: flush,
-      flushSamples: flush,
-      flushDistributions: flush,
-      flushEvents: refuse,
+      samples: true,
+      reportSeries: (batch) => reportInWireForm(batch, samplesFromAggregated, deliver),
+      reportDistributions: (batch) => reportInWireForm(batch, distributionFromAggregated, deliver),
+      reportEvents: refuse,
       warm: Effect.void
     })
   })
@@ -120,7 +122,7 @@ interface Stop {
   readonly cause?: unknown
 }
 
-const late: Stop = { reason: "Timeout", description: "it took no more in time" }
+const late: Stop = { reason: "Timeout", description: "the output accepted no more data in time" }
 
 const tooLong: Stop = { reason: "PayloadTooLarge", description: `a line would be longer than ${maxLineBytes} bytes` }
 
@@ -133,9 +135,9 @@ const broken = (cause: unknown): Stop => ({
 /** Writes one piece after the other, until one of them fails or the time is over. */
 const write = Effect.fnUntraced(function*(writer: LineWriter.LineWriter, all: Iterable<Piece>, deadline: number) {
   /** Items of which all lines were written, those of which at least one was, and those of the piece that is under way. */
-  const complete = new Set<Item>()
-  const begun = new Set<Item>()
-  let underWay: ReadonlyArray<Item> = []
+  const complete = new Set<LogItem>()
+  const begun = new Set<LogItem>()
+  let underWay: ReadonlyArray<LogItem> = []
   let sent = emptyReceipt
   const ended = (stop?: Stop) => ({ complete, begun: new Set([...begun, ...underWay]), sent, stop })
 
@@ -166,7 +168,7 @@ const refuse = (batch: ReadonlyArray<Event>): Effect.Effect<Receipt, ReporterErr
     new ReporterError({
       reason: "Rejected",
       endpoint,
-      description: "a log line cannot be an event",
+      description: "log lines cannot carry events. Send events through another reporter",
       undelivered: [],
       refused: batch,
       ambiguous: [],

@@ -1,179 +1,69 @@
 /**
- * The way out: a `Reporter` takes a batch that is ready for the wire and delivers it.
+ * The seam between a client and its receiver: a `Reporter` pulls aggregated series and events, and delivers them.
  *
- * This module holds the seam and the reporters that need no network: noop, memory and console.
+ * This module holds the service, and the reporters without a network: noop, memory and console. A reporter of your own needs
+ * the service only; `docs/reporters.md` has one that writes to a file.
  *
  * @since 0.1.0
  */
 import type { ConfigError } from "effect/ConfigError"
 import * as Console from "effect/Console"
 import * as Context from "effect/Context"
-import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import type { Event } from "./Event.js"
-import { addReceipts, emptyReceipt } from "./internal/model/receipt.js"
-import * as Branches from "./internal/pipeline/fanOut.js"
+import type { Receipt, ReporterError, SeriesBatch, Temporality } from "./internal/model/Delivery.js"
+import { emptyReceipt, pullAll } from "./internal/model/Delivery.js"
+import { distributionFromAggregated, fromAggregated, samplesFromAggregated } from "./internal/model/wireForm.js"
 import * as auto from "./internal/reporters/autoSelect.js"
+import { combineReporters } from "./internal/reporters/combine.js"
 import * as noop from "./internal/reporters/noop.js"
 import type { DistributionSeries, SampleSeries, Series } from "./Series.js"
 import type { Options } from "./ThreadStatsConfig.js"
 
-/**
- * What a receiver does with two values for the same series and timestamp, and therefore what it must be sent when more
- * arrives for a roll-up interval that was already reported.
- *
- * - `"total"`: it keeps the last value (Datadog's HTTP series), so the interval's total is sent again.
- * - `"delta"`: it adds values up (an Agent, a log forwarder), so only what is new is sent.
- *
- * Distributions add up everywhere; they are always sent as what is new.
- *
- * @since 0.1.0
- * @category models
- */
-export type Temporality = "total" | "delta"
+export type { Item, Reason, Receipt, SeriesBatch, Temporality } from "./internal/model/Delivery.js"
+export { addReceipts, batchOf, Deadline, emptyReceipt, pullAll, ReporterError } from "./internal/model/Delivery.js"
+export type { Enrichment } from "./internal/model/Enrichment.js"
 
 /**
- * One element of a batch.
+ * Delivers series, distributions and events to a receiver. Each method answers with one outcome for its batch: a receipt, or
+ * a {@link ReporterError} that names the series and events that were not delivered.
  *
- * @since 0.1.0
- * @category models
- */
-export type Item = Series | DistributionSeries | SampleSeries | Event
-
-/**
- * What a delivery took: accepted items, accepted payloads and their bytes on the wire, and how often a payload was sent
- * again.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Receipt {
-  readonly items: number
-  readonly payloads: number
-  readonly bytes: number
-  readonly retries: number
-}
-
-/**
- * Why a delivery failed.
- *
- * - `Unauthorized`: the key was refused (401, 403)
- * - `Rejected`: the payload was refused as malformed (400, and other 4xx)
- * - `PayloadTooLarge`: over the receiver's size limit (413)
- * - `RateLimited`: 429
- * - `ServerError`: 5xx, 408
- * - `Timeout`: no answer in time
- * - `Transport`: no connection, or it broke
- * - `Encoding`: the batch could not be turned into a payload
- * - `Defect`: the reporter itself broke
- *
- * @since 0.1.0
- * @category errors
- */
-export type Reason =
-  | "Unauthorized"
-  | "Rejected"
-  | "PayloadTooLarge"
-  | "RateLimited"
-  | "ServerError"
-  | "Timeout"
-  | "Transport"
-  | "Encoding"
-  | "Defect"
-
-/**
- * A batch, or a part of it, was not delivered.
- *
- * `undelivered` are the items for which trying again can help, `refused` those for which it cannot; both hold the very
- * objects of the batch. Items in neither were delivered, as `receipt` counts. `ambiguous` are those among `undelivered`
- * that may have arrived all the same, because an answer was lost. Nothing in this error holds a key.
- *
- * @since 0.1.0
- * @category errors
- */
-export class ReporterError extends /*#__PURE__*/ Data.TaggedError("ReporterError")<{
-  readonly reason: Reason
-  readonly endpoint: string
-  readonly description: string
-  readonly status?: number | undefined
-  readonly undelivered: ReadonlyArray<Item>
-  readonly refused: ReadonlyArray<Item>
-  readonly ambiguous: ReadonlyArray<Item>
-  readonly receipt: Receipt
-  readonly cause?: unknown
-}> {
-  override get message(): string {
-    const status = this.status === undefined ? "" : ` (status ${this.status})`
-    return `${this.reason} at ${this.endpoint}${status}: ${this.description}`
-  }
-}
-
-/**
- * When the flush that a batch belongs to has to be over, in milliseconds since the epoch. Until then a reporter may try
- * again what failed and may be better the next time; a reporter that is called without one tries once.
- *
- * @since 0.1.0
- * @category context
- */
-export class Deadline extends /*#__PURE__*/ Context.Reference<Deadline>()("effect-threadstats/Reporter/Deadline", {
-  defaultValue: () => Infinity
-}) {}
-
-/**
- * Delivers batches. A batch is never empty, and never changed after it was handed over.
- *
- * A reporter whose receiver rolls up by itself has `flushSamples`: it is handed counters, gauges, sets, histograms and
- * timings as they were recorded, and `flushMetrics` is not called by the client.
- *
- * `warm` opens what the first delivery would have to open (a TLS connection, say); it never fails, and nobody waits
- * for it.
+ * A client calls no method with an empty batch, and calls each at most once in a flush, all three at the same time. A report
+ * that dies, or does not end before the time limit of the flush, counts as undelivered.
  *
  * @since 0.1.0
  * @category tags
  */
 export class Reporter extends /*#__PURE__*/ Context.Tag("effect-threadstats/Reporter")<Reporter, Service>() {}
 
-/** Apart from the tag, because it speaks of itself. */
+/** Declared separately because the interface is recursive. */
 interface Service {
   readonly temporality: Temporality
-  readonly flushMetrics: (batch: ReadonlyArray<Series>) => Effect.Effect<Receipt, ReporterError>
-  readonly flushSamples?: ((batch: ReadonlyArray<SampleSeries>) => Effect.Effect<Receipt, ReporterError>) | undefined
-  readonly flushDistributions: (batch: ReadonlyArray<DistributionSeries>) => Effect.Effect<Receipt, ReporterError>
-  readonly flushEvents: (batch: ReadonlyArray<Event>) => Effect.Effect<Receipt, ReporterError>
+  /**
+   * True if the receiver rolls up itself. Counters, gauges, sets, histograms and timings then have the recorded values in
+   * `samples`, and no `points`. Default: `false`.
+   */
+  readonly samples?: boolean | undefined
+  readonly reportSeries: (batch: SeriesBatch) => Effect.Effect<Receipt, ReporterError>
+  readonly reportDistributions: (batch: SeriesBatch) => Effect.Effect<Receipt, ReporterError>
+  readonly reportEvents: (events: ReadonlyArray<Event>) => Effect.Effect<Receipt, ReporterError>
+  /** Opens what the first delivery needs, a TLS connection for example. Never fails; nothing waits for it. */
   readonly warm: Effect.Effect<void>
-  /** Those that this one is made of ({@link combine}). A client sends to each of them by itself. */
-  readonly branches?: ReadonlyArray<Service> | undefined
+  /** Reporters that this one combines ({@link combine}). A client reports to each of them by itself. */
+  readonly reporters?: ReadonlyArray<Service> | undefined
 }
 
-export {
-  /**
-   * The sum of two receipts.
-   *
-   * @since 0.1.0
-   * @category receipts
-   */
-  addReceipts,
-  /**
-   * A receipt for nothing.
-   *
-   * @since 0.1.0
-   * @category receipts
-   */
-  emptyReceipt
-} from "./internal/model/receipt.js"
-
 /**
- * Delivers everything to each of several reporters: to mirror it, or to move from one way to another.
+ * Combines several reporters, to mirror data or to move from one receiver to another.
  *
- * A client over it keeps what each of them needs: aggregators (with the same settings, and the same limits again), a
- * circuit breaker, and books of its own. Each is sent what its receiver adds up or replaces, and keeps what it could not
- * deliver, whatever becomes of the others. A flush ends when the slowest ends; on the interval each goes by itself.
- * `ThreadStats.stats` and the receipt of a flush tell of each branch.
+ * The client has a pipeline to each reporter, with aggregators, circuit breaker and counters of its own, so each receiver
+ * gets totals or deltas as it needs them, and a failure of one does not affect the others. A flush ends when the slowest
+ * pipeline ends. On the interval each pipeline flushes by itself. `ThreadStats.stats` and the receipt of a flush have the
+ * figures of each pipeline.
  *
- * A reporter that is named twice, also by layers within layers, is sent everything once. Who calls the combined reporter
- * by hand has each batch handed to all of them; what any of them did not take is then undelivered.
+ * A reporter that is given twice, also within nested combinations, receives everything once. The memory limits apply to each
+ * pipeline.
  *
  * @example
  * ```ts
@@ -196,68 +86,19 @@ export const combine = <
 ): Layer.Layer<Reporter, Layer.Layer.Error<Layers[number]>, Layer.Layer.Context<Layers[number]>> =>
   layers
     .map((layer: Layer.Layer<Reporter, any, any>) =>
-      Layer.map(layer, (context) => Context.make(Built, [Context.get(context, Reporter)]))
+      Layer.map(layer, (context) => Context.make(Combined, [Context.get(context, Reporter)]))
     )
     .reduce((all, one) =>
       Layer.zipWith(
         all,
         one,
-        (before, after) => Context.make(Built, [...Context.get(before, Built), ...Context.get(after, Built)])
+        (before, after) => Context.make(Combined, [...Context.get(before, Combined), ...Context.get(after, Combined)])
       )
     )
-    .pipe(Layer.map((context) => Context.make(Reporter, combined(Context.get(context, Built)))))
+    .pipe(Layer.map((context) => Context.make(Reporter, combineReporters(Context.get(context, Combined)))))
 
-/** What layers to be combined have built. */
-const Built = /*#__PURE__*/ Context.GenericTag<ReadonlyArray<Service>>("effect-threadstats/Reporter/Branches")
-
-const combined = (reporters: ReadonlyArray<Reporter["Type"]>): Reporter["Type"] => {
-  const branches = Array.from(new Set(reporters.flatMap((reporter) => reporter.branches ?? [reporter])))
-  const toAll = <I extends Item>(
-    flush: (branch: Reporter["Type"]) => (batch: ReadonlyArray<I>) => Effect.Effect<Receipt, ReporterError>
-  ) =>
-  (batch: ReadonlyArray<I>) =>
-    Effect.flatMap(
-      Effect.forEach(branches, (branch) => Effect.either(flush(branch)(batch)), { concurrency: "unbounded" }),
-      (outcomes) => together(batch, outcomes)
-    )
-  return branches.length === 1 ? branches[0]! : Branches.combine({
-    temporality: branches.every(({ temporality }) => temporality === "total") ? "total" : "delta",
-    flushMetrics: toAll((branch) => branch.flushMetrics),
-    flushDistributions: toAll((branch) => branch.flushDistributions),
-    flushEvents: toAll((branch) => branch.flushEvents),
-    warm: Effect.forEach(branches, ({ warm }) => warm, { concurrency: "unbounded", discard: true })
-  }, branches)
-}
-
-/** What one did not take was not delivered; to send it again may send it twice to another. */
-const together = (
-  batch: ReadonlyArray<Item>,
-  outcomes: ReadonlyArray<Either.Either<Receipt, ReporterError>>
-): Effect.Effect<Receipt, ReporterError> => {
-  const errors = outcomes.flatMap((outcome) => Either.isLeft(outcome) ? [outcome.left] : [])
-  const undelivered = new Set(errors.flatMap((error) => error.undelivered))
-  const refused = new Set(errors.flatMap((error) => error.refused).filter((item) => !undelivered.has(item)))
-  const receipt = {
-    ...outcomes.map(Either.match({ onLeft: (error) => error.receipt, onRight: (receipt) => receipt }))
-      .reduce(addReceipts, emptyReceipt),
-    items: batch.length - undelivered.size - refused.size
-  }
-  const [first] = errors
-  if (first === undefined) return Effect.succeed(receipt)
-  return Effect.fail(
-    new ReporterError({
-      reason: first.reason,
-      endpoint: first.endpoint,
-      description: first.description,
-      status: first.status,
-      undelivered: Array.from(undelivered),
-      refused: Array.from(refused),
-      ambiguous: Array.from(undelivered),
-      receipt,
-      cause: first.cause
-    })
-  )
-}
+/** Reporters that the layers of a combination have built. */
+const Combined = /*#__PURE__*/ Context.GenericTag<ReadonlyArray<Service>>("effect-threadstats/Reporter/Combined")
 
 /**
  * What the environment asks for.
@@ -300,7 +141,7 @@ export const layerAuto: Layer.Layer<Reporter, ConfigError> = /*#__PURE__*/ layer
 export const layerNoop: Layer.Layer<Reporter> = /*#__PURE__*/ Layer.sync(Reporter, () => noop.make())
 
 /**
- * What a {@link layerMemory} reporter was handed, for a look from a test: one array element per call.
+ * Contents of a {@link layerMemory} reporter, in wire form, to be read by a test.
  *
  * @since 0.1.0
  * @category tags
@@ -308,7 +149,7 @@ export const layerNoop: Layer.Layer<Reporter> = /*#__PURE__*/ Layer.sync(Reporte
 export class MemoryReporter
   extends /*#__PURE__*/ Context.Tag("effect-threadstats/Reporter/MemoryReporter")<MemoryReporter, {
     readonly metrics: Effect.Effect<ReadonlyArray<Series>>
-    /** In place of `metrics`, where the layer was asked for them. */
+    /** In place of `metrics`, if the layer was built with `samples`. */
     readonly samples: Effect.Effect<ReadonlyArray<SampleSeries>>
     readonly distributions: Effect.Effect<ReadonlyArray<DistributionSeries>>
     readonly events: Effect.Effect<ReadonlyArray<Event>>
@@ -317,32 +158,38 @@ export class MemoryReporter
 {}
 
 /**
- * Keeps everything it is handed; {@link MemoryReporter} shows it.
+ * Keeps all reported series and events in memory; {@link MemoryReporter} reads them.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layerMemoryWith = (options: {
   readonly temporality: Temporality
-  /** To be handed what was recorded, in place of series. Default: `false`. */
+  /** True to receive recorded values in place of points. Default: `false`. */
   readonly samples?: boolean | undefined
 }): Layer.Layer<Reporter | MemoryReporter> =>
   Layer.effectContext(Effect.sync(() => {
-    let metrics: Array<Series> = []
-    let samples: Array<SampleSeries> = []
-    let distributions: Array<DistributionSeries> = []
-    let events: Array<Event> = []
-    const keep = <A extends Item>(store: () => Array<A>) => (batch: ReadonlyArray<A>) =>
-      Effect.sync((): Receipt => {
-        for (const item of batch) store().push(item)
-        return { ...emptyReceipt, items: batch.length, payloads: 1 }
-      })
+    const metrics: Array<Series> = []
+    const samples: Array<SampleSeries> = []
+    const distributions: Array<DistributionSeries> = []
+    const events: Array<Event> = []
+    const keep = <A>(all: Array<A>, added: ReadonlyArray<A>): Receipt => {
+      for (const item of added) all.push(item)
+      return { ...emptyReceipt, items: added.length, payloads: 1 }
+    }
     return Context.make(Reporter, {
       temporality: options.temporality,
-      flushMetrics: keep(() => metrics),
-      flushSamples: options.samples === true ? keep(() => samples) : undefined,
-      flushDistributions: keep(() => distributions),
-      flushEvents: keep(() => events),
+      samples: options.samples,
+      reportSeries: (batch) =>
+        Effect.map(pullAll(batch), (series) =>
+          options.samples === true
+            ? keep(samples, series.map((each) => samplesFromAggregated(each, batch.enrichment)))
+            : keep(metrics, series.flatMap((each) => fromAggregated(each, batch.enrichment)))),
+      reportDistributions: (batch) =>
+        Effect.map(pullAll(batch), (series) =>
+          keep(distributions, series.map((each) => distributionFromAggregated(each, batch.enrichment)))),
+      reportEvents: (batch) =>
+        Effect.sync(() => keep(events, batch)),
       warm: Effect.void
     }).pipe(Context.add(MemoryReporter, {
       metrics: Effect.sync(() => metrics.slice()),
@@ -350,10 +197,7 @@ export const layerMemoryWith = (options: {
       distributions: Effect.sync(() => distributions.slice()),
       events: Effect.sync(() => events.slice()),
       clear: Effect.sync(() => {
-        metrics = []
-        samples = []
-        distributions = []
-        events = []
+        for (const all of [metrics, samples, distributions, events]) all.length = 0
       })
     }))
   }))
@@ -369,22 +213,30 @@ export const layerMemory: Layer.Layer<Reporter | MemoryReporter> = /*#__PURE__*/
 })
 
 /**
- * Prints one JSON line per item with `Console.log`.
+ * Prints each series in wire form, and each event, as one JSON line with `Console.log`.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layerConsole: Layer.Layer<Reporter> = /*#__PURE__*/ Layer.sync(Reporter, () => {
-  const print = (batch: ReadonlyArray<Item>) =>
+  const print = (items: ReadonlyArray<Series | DistributionSeries | Event>) =>
     Effect.as(
-      Effect.forEach(batch, (item) => Console.log(JSON.stringify(item)), { discard: true }),
-      { ...emptyReceipt, items: batch.length, payloads: batch.length }
+      Effect.forEach(items, (item) => Console.log(JSON.stringify(item)), { discard: true }),
+      { ...emptyReceipt, items: items.length, payloads: items.length }
     )
   return Reporter.of({
     temporality: "total",
-    flushMetrics: print,
-    flushDistributions: print,
-    flushEvents: print,
+    reportSeries: (batch) =>
+      Effect.flatMap(
+        pullAll(batch),
+        (series) => print(series.flatMap((each) => fromAggregated(each, batch.enrichment)))
+      ),
+    reportDistributions: (batch) =>
+      Effect.flatMap(
+        pullAll(batch),
+        (series) => print(series.map((each) => distributionFromAggregated(each, batch.enrichment)))
+      ),
+    reportEvents: print,
     warm: Effect.void
   })
 })

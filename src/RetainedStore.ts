@@ -25,7 +25,6 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { Event } from "./Event.js"
 import { EventPayload } from "./Event.js"
-import * as Retention from "./internal/pipeline/RetentionManager.js"
 import type { BucketSnapshot, SerializedSeries } from "./MetricsAggregator.js"
 
 /**
@@ -64,12 +63,14 @@ export class RetainedStoreError extends /*#__PURE__*/ Data.TaggedError("Retained
   readonly cause: PlatformError
 }> {
   override get message(): string {
-    return `the store for undelivered data failed: ${this.cause.message}`
+    return `The retained store failed: ${this.cause.message}`
   }
 }
 
 /**
- * A place that outlives the process.
+ * Keeps undelivered series and events across restarts. Provide it to a client to use it.
+ *
+ * {@link make} is one over a `KeyValueStore`; `RetainedStore.of` makes one of your own.
  *
  * @since 0.1.0
  * @category tags
@@ -78,36 +79,25 @@ export class RetainedStore
   extends /*#__PURE__*/ Context.Tag("effect-threadstats/RetainedStore")<RetainedStore, Service>()
 {}
 
-/**
- * What a place has to do that outlives the process. {@link fromStore} makes one of yours a {@link RetainedStore}.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Store {
-  /** What is there. What is corrupt or half-written is skipped and counted. */
+/** Declared separately because the interface is recursive. */
+interface Service {
+  /** Loads the stored series and events. Skips and counts corrupt or incomplete entries. */
   readonly load: Effect.Effect<Loaded, RetainedStoreError>
   /**
-   * Makes the store hold this, and nothing else. `take` is told which buckets the store has already, by their start and
-   * version. A process that dies in the middle leaves the store as it was. It can be interrupted while it waits for another
-   * one, and not from `take` on.
+   * Replaces the contents of the store. `take` receives the versions of the stored buckets by their start, and returns the
+   * new contents. A process that dies during a save leaves the previous contents. A save can be interrupted while it waits
+   * for another one, and not from `take` on.
    */
   readonly save: (
     take: (known: ReadonlyMap<number, number>) => Effect.Effect<Held>
   ) => Effect.Effect<void, RetainedStoreError>
-  /** Whether it certainly holds nothing, and is not about to. */
+  /** Returns true if the store certainly is empty, and no save is running. */
   readonly isEmpty: () => boolean
   /**
-   * The store of another branch of the same client, counted from 1, which shares nothing with this one. With a combined
-   * reporter the first branch has the store itself, so that it finds what it kept when it was the only one.
+   * Returns the store of another pipeline of the same client, counted from 1; it shares nothing with this one. With a
+   * combined reporter the first pipeline uses this store itself, and so finds the data of a client with one reporter.
    */
   readonly branch: (index: number) => Service
-}
-
-/** Apart from the tag, because it speaks of itself. */
-interface Service extends Store {
-  /** How a client uses it, which comes with the stores of this module. */
-  readonly [Retention.retention]: Retention.Make
 }
 
 /** How many contexts, or events, are put into one entry. */
@@ -316,21 +306,13 @@ const unsafeMake = (store: KeyValueStore.KeyValueStore): RetainedStore["Type"] =
       })
     )
 
-  return fromStore({
+  return RetainedStore.of({
     load: mapError(semaphore.withPermits(1)(Effect.uninterruptible(load))),
     save: (take) => mapError(semaphore.withPermits(1)(Effect.uninterruptible(saveOnce(take)))),
     isEmpty: () => sure && !saving && pages.length === 0,
     branch: (index) => unsafeMake(KeyValueStore.prefix(store, `threadstats-branch-${index}-`))
   })
 }
-
-/**
- * A store of your own, for what is no `KeyValueStore`.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const fromStore = (store: Store): RetainedStore["Type"] => ({ ...store, [Retention.retention]: Retention.make })
 
 /**
  * {@link make} as a layer.

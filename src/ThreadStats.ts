@@ -25,8 +25,6 @@ import * as EventsAggregator from "./EventsAggregator.js"
 import * as HttpReporter from "./HttpReporter.js"
 import * as RecordingClock from "./internal/aggregation/coarseClock.js"
 import { BoundRecording, PointRecording, Recorder } from "./internal/aggregation/recordEffect.js"
-import * as http from "./internal/http/HttpExporter.js"
-import * as NodeTransport from "./internal/http/nodeTransport.js"
 import * as Ledger from "./internal/model/DropCounters.js"
 import * as makeEvent from "./internal/model/eventBuilder.js"
 import * as limits from "./internal/model/limits.js"
@@ -34,10 +32,13 @@ import type { Tags } from "./internal/model/tags.js"
 import { type TimeInput, toMillis, windowFault } from "./internal/model/time.js"
 import { flushBeforeExit } from "./internal/pipeline/beforeExit.js"
 import type { BreakerState } from "./internal/pipeline/CircuitBreaker.js"
-import * as Branch from "./internal/pipeline/Pipeline.js"
-import { wayTo } from "./internal/pipeline/reporterExporter.js"
+import * as fanOut from "./internal/pipeline/fanOut.js"
+import { request as flushRequest } from "./internal/pipeline/FlushCoordinator.js"
+import type { Pipeline, PipelineServices } from "./internal/pipeline/Pipeline.js"
+import { emptyFlush, noStats, type PreAggregationDrops } from "./internal/pipeline/PipelineState.js"
 import * as auto from "./internal/reporters/autoSelect.js"
 import * as noop from "./internal/reporters/noop.js"
+import { logFrom } from "./internal/runtime/log.js"
 import * as alarm from "./internal/runtime/timer.js"
 import * as unrefClock from "./internal/runtime/unrefClock.js"
 import * as MetricsAggregator from "./MetricsAggregator.js"
@@ -527,9 +528,9 @@ const makeDisabled = (config: ThreadStatsConfig.ThreadStatsConfig, clock: Clock.
       timerUnit: config.timerUnit
     }),
     timer: (effect) => effect,
-    flush: () => Effect.succeed(Branch.emptyFlush),
+    flush: () => Effect.succeed(emptyFlush),
     onFlush: () => Effect.void,
-    stats: Effect.succeed(Branch.noStats),
+    stats: Effect.succeed(noStats),
     warm: Effect.void
   }
 }
@@ -546,12 +547,16 @@ export const fromConfig = (
   Service,
   never,
   MetricsAggregator.MetricsAggregator | EventsAggregator.EventsAggregator | Reporter.Reporter | Scope.Scope
-> => over(config, (shared) => Effect.flatMap(Reporter.Reporter, (reporter) => wayTo(shared, reporter)))
+> =>
+  makeWithPipeline(
+    config,
+    (services) => Effect.flatMap(Reporter.Reporter, (reporter) => fanOut.make(services, reporter))
+  )
 
-/** The same, with its own way to where it sends. */
-const over = <E, R>(
+/** Makes a client over a pipeline. */
+const makeWithPipeline = <E, R>(
   config: ThreadStatsConfig.ThreadStatsConfig,
-  makeWay: (shared: Branch.Shared) => Effect.Effect<Branch.Pipeline, E, R>
+  makePipeline: (services: PipelineServices) => Effect.Effect<Pipeline, E, R>
 ): Effect.Effect<
   Service,
   E,
@@ -569,7 +574,7 @@ const over = <E, R>(
     const maxNameLength = nameLengths(config)
     const shortest = Math.min(...Object.values(maxNameLength))
     const pointWindow = config.timestamps === "any" ? undefined : limits.pointWindow
-    const front: Branch.PreAggregationDrops = {
+    const front: PreAggregationDrops = {
       received: { metrics: 0, events: 0 },
       metricDrops: Ledger.make<MetricDropReason>(),
       eventDrops: Ledger.make<EventDropReason>()
@@ -579,7 +584,7 @@ const over = <E, R>(
     const look = (record: () => void) =>
       Effect.catchAllCause(
         Effect.sync(record),
-        (cause) => Branch.annotateLogs(Effect.logWarning("What was to be recorded at a flush could not be", cause))
+        (cause) => logFrom("ThreadStats")(Effect.logWarning("A flush hook failed", cause))
       )
 
     const lookAtAll = Effect.suspend(() => Effect.forEach(watched, look, { discard: true }))
@@ -593,14 +598,14 @@ const over = <E, R>(
       )
     }
 
-    const way = yield* makeWay({
+    const way = yield* makePipeline({
       config,
       clock,
-      front,
+      preAggregation: front,
       aggregator,
       eventsAggregator,
       store,
-      before: lookAtAll
+      onFlushStart: lookAtAll
     })
 
     const dropPoint = (reason: MetricDropReason, name: unknown) => {
@@ -666,12 +671,12 @@ const over = <E, R>(
         } catch {
           // no moment: everything
         }
-        return way.flush(Branch.wish(config, now, { upTo, timeout }))
+        return way.flush(flushRequest(config, now, { upTo, timeout }))
       })
 
     /** There is no later one, so it tries in any case. */
     const lastFlush = Effect.suspend(() =>
-      way.flush(Branch.wish(config, clock.unsafeCurrentTimeMillis(), { last: true }))
+      way.flush(flushRequest(config, clock.unsafeCurrentTimeMillis(), { isFinal: true }))
     )
 
     yield* way.load
@@ -791,10 +796,7 @@ export const layerNodeWith = (options?: ThreadStatsConfig.Options): Layer.Layer<
     Effect.flatMap(ThreadStatsConfig.make(options), (config) =>
       withAggregators(
         config,
-        // what else there is to send over is not in its bundle
-        over(config, (shared) =>
-          Effect.flatMap(http.make(config, NodeTransport.make), (outlet) =>
-            Branch.make({ ...shared, outlet })))
+        Effect.provideServiceEffect(fromConfig(config), Reporter.Reporter, HttpReporter.makeNode(config))
       ))
   )
 

@@ -5,6 +5,7 @@ import { ApiKey, HttpReporter, Reporter, ThreadStats } from "effect-threadstats"
 import { logsTo } from "./support/scripted.js"
 import type { Line } from "./support/scripted.js"
 import { reply, reporter as scripted } from "./support/scriptedHttp.js"
+import type { WireReporter } from "./support/wireReporter.js"
 
 const key = Redacted.make
 
@@ -42,7 +43,7 @@ const makeReporter = Effect.fnUntraced(function*(vault: Vault, accepted: () => s
   )
 })
 
-const flushed = (reporter: Reporter.Reporter["Type"]) =>
+const flushed = (reporter: WireReporter) =>
   Effect.flatMap(
     TestClock.currentTimeMillis,
     (now) => Effect.provideService(Effect.exit(reporter.flushMetrics(series)), Reporter.Deadline, now + 5000)

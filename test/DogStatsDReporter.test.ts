@@ -1,6 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as DogStatsDReporter from "effect-threadstats/DogStatsDReporter"
-import * as Reporter from "effect-threadstats/Reporter"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
 import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
@@ -9,19 +8,23 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import { sample } from "./dogstatsd/encoding.js"
 import { unixDatagrams } from "./support/dogstatsd.js"
+import { toWire, WireReporter } from "./support/wireReporter.js"
 
 const environment = (variables: Record<string, string>) => ConfigProvider.fromMap(new Map(Object.entries(variables)))
 
 const makeReporter = (
   options: DogStatsDReporter.Options,
   variables: Record<string, string> = {}
-): Effect.Effect<Reporter.Reporter["Type"], ConfigError.ConfigError, Scope.Scope> =>
-  Effect.withConfigProvider(DogStatsDReporter.make({ originDetection: false, ...options }), environment(variables))
+): Effect.Effect<WireReporter, ConfigError.ConfigError, Scope.Scope> =>
+  Effect.withConfigProvider(
+    Effect.map(DogStatsDReporter.make({ originDetection: false, ...options }), toWire),
+    environment(variables)
+  )
 
 /** The error of a metric without a name. The reporter refuses it before it opens a socket. */
-const refusalBy = (reporter: Reporter.Reporter["Type"]) =>
-  Effect.flip(reporter.flushMetrics([{ metric: "", points: [], type: "gauge", tags: [], interval: 1 }]))
+const refusalBy = (reporter: WireReporter) => Effect.flip(reporter.flushSamples!([sample("gauge", "", [])]))
 
 const endpointOf = (options: DogStatsDReporter.Options, variables: Record<string, string> = {}) =>
   Effect.flatMap(makeReporter(options, variables), refusalBy).pipe(
@@ -152,7 +155,7 @@ describe("DogStatsDReporter settings", () => {
 describe("DogStatsDReporter.layerConfig", () => {
   it.effect("reads options from a Config", () =>
     Effect.gen(function*() {
-      const error = yield* Effect.flatMap(Reporter.Reporter, refusalBy)
+      const error = yield* Effect.flatMap(WireReporter, refusalBy)
       assert.strictEqual(error.endpoint, "udp://mine:7")
     }).pipe(
       Effect.provide(
@@ -188,9 +191,8 @@ describe("DogStatsDReporter.make", () => {
   it.scoped("returns refused items in the error, with the number of further causes", () =>
     Effect.gen(function*() {
       const reporter = yield* makeReporter({ url: "udp://127.0.0.1:9" })
-      const common = { points: [], type: "gauge", tags: [], interval: 1 } as const
-      const batch = [{ metric: "", ...common }, { metric: "_sc", ...common }]
-      const error = yield* Effect.flip(reporter.flushMetrics(batch))
+      const batch = [sample("gauge", "", []), sample("gauge", "_sc", [])]
+      const error = yield* Effect.flip(reporter.flushSamples!(batch))
       assert.deepStrictEqual(error.refused, batch)
       assert.deepStrictEqual([error.undelivered, error.ambiguous], [[], []])
       assert.deepStrictEqual(error.receipt, { items: 0, payloads: 0, bytes: 0, retries: 0 })

@@ -77,7 +77,9 @@ describe("RetainedStore.layerFileSystem", () => {
       const lines: Array<Line> = []
       const reporter = Scripted.make()
       const next = yield* Effect.provide(startIn(directory, reporter), logsTo(lines))
-      assert.deepStrictEqual(lines.map(({ message }) => message), ["Skipped 2 unreadable entries of the store"])
+      assert.deepStrictEqual(lines.map(({ message }) => message), [
+        "Skipped 2 unreadable entries of the retained store"
+      ])
       yield* Effect.provide(next.flush(), logsTo(lines))
       assert.deepStrictEqual(titlesOf(reporter), ["e"])
       assert.deepStrictEqual((yield* checkedCounts(next)).metrics.dropped, { Corrupt: 1 })

@@ -304,7 +304,7 @@ describe("RetainedStore.load", () => {
       const { lines, stats, warnings } = yield* restarted(disk)
       assert.deepStrictEqual([stats.metrics.dropped, stats.events.dropped], [{ Corrupt: 5 }, { Corrupt: 2 }])
       assert.deepStrictEqual(lines.slice(0, warnings), [
-        { level: "WARN", message: "Skipped 3 unreadable entries of the store" }
+        { level: "WARN", message: "Skipped 3 unreadable entries of the retained store" }
       ])
       assert.include(lines.map(({ message }) => message), "Dropped 5 points: Corrupt (in the store)")
       assert.include(lines.map(({ message }) => message), "Dropped 2 events: Corrupt (in the store)")
@@ -356,12 +356,12 @@ const sealed = (content: unknown): string => {
   return `${(((hash & 0xbfffffff) | ((hash >>> 1) & 0x40000000)) >>> 0).toString(16)} ${json}`
 }
 
-describe("RetainedStore.fromStore", () => {
+describe("RetainedStore.of", () => {
   it.effect("stores and loads pending data through the given functions", () =>
     Effect.gen(function*() {
       yield* setClock
       let kept: RetainedStore.Held = stateOf([], [])
-      const own: RetainedStore.Store = {
+      const own: RetainedStore.RetainedStore["Type"] = RetainedStore.RetainedStore.of({
         load: Effect.sync(() => ({
           metrics: kept.metrics.flatMap(({ contexts }) => contexts ?? []),
           events: kept.events,
@@ -373,9 +373,9 @@ describe("RetainedStore.fromStore", () => {
             kept = all
           }),
         isEmpty: () => false,
-        branch: () => RetainedStore.fromStore(own)
-      }
-      const layer = Layer.succeed(RetainedStore.RetainedStore, RetainedStore.fromStore(own))
+        branch: () => own
+      })
+      const layer = Layer.succeed(RetainedStore.RetainedStore, own)
       const begin = (reporter: Scripted.Scripted) =>
         Effect.gen(function*() {
           const client = Layer.provide(Scripted.client(reporter, {}), layer)

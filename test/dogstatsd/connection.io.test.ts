@@ -8,7 +8,7 @@ import * as TestClock from "effect/TestClock"
 import { node } from "../support/childProcess.js"
 import * as Servers from "../support/dogstatsd.js"
 import { reporterContract } from "../support/reporterContract.js"
-import { bundledProgram, event, layerClient, makeReporter, transports } from "./connections.js"
+import { bundledProgram, event, layerClient, makeReporter, makeService, transports } from "./connections.js"
 import { manyValues, sample } from "./encoding.js"
 import { parse } from "./lineParser.js"
 import { makeAgent, seriesKey } from "./receiverModels.js"
@@ -24,12 +24,12 @@ describe.each(transports.map((transport) => [transport.name, transport] as const
     const layerReporter = Layer.scopedContext(Effect.gen(function*() {
       const url = yield* address
       const server = yield* listen(url)
-      return Context.make(Server, server).pipe(Context.add(Reporter.Reporter, yield* makeReporter({ url })))
+      return Context.make(Server, server).pipe(Context.add(Reporter.Reporter, yield* makeService({ url })))
     }))
 
     describe.skipIf(isSkipped)("reporter contract", () => {
       const parseAll = (lines: ReadonlyArray<string>) => lines.map(parse)
-      // lines have no field for the interval, for a rate instead of a count, and for a host of null
+      // lines have no field for the interval
       reporterContract(layerReporter, {
         arrived: Effect.flatMap(Server, (server) =>
           Effect.map(server.drained, () => {
@@ -40,12 +40,17 @@ describe.each(transports.map((transport) => [transport.name, transport] as const
               events: all.filter((line) => line.sort === "event")
             }
           })),
-        metrics: parseAll([
-          "shop.orders:5|c|#env:test",
-          "shop.queue:-3|g",
-          "shop.queue:4|g",
-          "shop.größe:1e-7|c|#名:値,host:web-1"
-        ]),
+        samples: {
+          metrics: parseAll([
+            "shop.orders:5|c|#env:test",
+            "shop.queue:-3|g|#host:web-1",
+            "shop.users:ann|s",
+            "shop.users:7|s",
+            "shop.size:1|h|@0.5",
+            "shop.size:2|h|@0.3333333333333333",
+            "shop.time:0.25|ms|#env:test"
+          ])
+        },
         distributions: parseAll([
           "shop.latency:0.1:0.2:0.1|d|#env:test",
           "shop.latency:7|d|#env:test",

@@ -1,7 +1,6 @@
 /** Reporters and clients over real sockets, for io tests. */
 import * as DogStatsDReporter from "effect-threadstats/DogStatsDReporter"
 import type { Event } from "effect-threadstats/Event"
-import type * as Reporter from "effect-threadstats/Reporter"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
 import type * as ConfigError from "effect/ConfigError"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -10,17 +9,21 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { bundle } from "../support/childProcess.js"
 import * as Servers from "../support/dogstatsd.js"
+import { toWire, type WireReporter } from "../support/wireReporter.js"
 
 const environment = (variables: Record<string, string>) => ConfigProvider.fromMap(new Map(Object.entries(variables)))
 
 /** A container would make the lines depend on the machine. */
 const common = { originDetection: false }
 
+export const makeService = (options: DogStatsDReporter.Options, variables: Record<string, string> = {}) =>
+  Effect.withConfigProvider(DogStatsDReporter.make({ ...common, ...options }), environment(variables))
+
 export const makeReporter = (
   options: DogStatsDReporter.Options,
   variables: Record<string, string> = {}
-): Effect.Effect<Reporter.Reporter["Type"], ConfigError.ConfigError, Scope.Scope> =>
-  Effect.withConfigProvider(DogStatsDReporter.make({ ...common, ...options }), environment(variables))
+): Effect.Effect<WireReporter, ConfigError.ConfigError, Scope.Scope> =>
+  Effect.map(makeService(options, variables), toWire)
 
 export const layerClient = (
   dogstatsd: DogStatsDReporter.Options,

@@ -9,6 +9,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Encoder from "../../src/internal/dogstatsd/encoder.js"
+import { fromWire, type WireItem } from "../support/wireReporter.js"
 import { parse } from "./lineParser.js"
 
 /** Format for an Agent over UDP, without times. */
@@ -44,7 +45,7 @@ export interface Encoded {
 export const makeEncoder = (format: Partial<Encoder.Format> = {}) => {
   const seconds = Encoder.makeSeconds()
   const members = Encoder.makeMembers()
-  return (batch: ReadonlyArray<Reporter.Item>, now = 0): Encoded => {
+  return (batch: ReadonlyArray<WireItem>, now = 0): Encoded => {
     const encoded = Encoder.encode(batch, { format: { ...agentFormat, ...format }, seconds, members, now })
     const results = Array.from(encoded.packets)
     const packets = results.filter((result) => result._tag === "Packet")
@@ -73,7 +74,7 @@ export const linesIn = (packets: ReadonlyArray<Uint8Array>): ReadonlyArray<strin
 
 /** The lines of one batch that a new encoder writes. It fails if the encoder refuses an item. */
 export const encodeLines = (
-  batch: ReadonlyArray<Reporter.Item>,
+  batch: ReadonlyArray<WireItem>,
   format: Partial<Encoder.Format> = {},
   now = 0
 ): ReadonlyArray<string> => {
@@ -105,7 +106,7 @@ export const layerClient = (
   options: ThreadStatsConfig.Options = {}
 ): Layer.Layer<ThreadStats.ThreadStats> => {
   const encode = makeEncoder(format)
-  const deliver = (batch: ReadonlyArray<Reporter.Item>) =>
+  const deliver = (batch: ReadonlyArray<WireItem>) =>
     Effect.map(Clock.currentTimeMillis, (now): Reporter.Receipt => {
       const { markSent, packets, refused } = encode(batch, Math.floor(now / 1000))
       if (refused.length > 0) throw new Error(refused.map(({ description }) => description).join())
@@ -116,14 +117,17 @@ export const layerClient = (
     })
   return ThreadStats.layer({ periodicFlush: false, ...options }).pipe(
     Layer.provide(Layer.mergeAll(
-      Layer.succeed(Reporter.Reporter, {
-        temporality: "delta",
-        flushMetrics: deliver,
-        flushSamples: deliver,
-        flushDistributions: deliver,
-        flushEvents: deliver,
-        warm: Effect.void
-      }),
+      Layer.succeed(
+        Reporter.Reporter,
+        fromWire({
+          temporality: "delta",
+          flushMetrics: deliver,
+          flushSamples: deliver,
+          flushDistributions: deliver,
+          flushEvents: deliver,
+          warm: Effect.void
+        })
+      ),
       Layer.fresh(MetricsAggregator.layer(options)),
       Layer.fresh(EventsAggregator.layerWith(options))
     )),

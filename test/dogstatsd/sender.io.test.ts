@@ -26,15 +26,20 @@ const pause = (socket: Socket) => {
   socket.pause()
 }
 
-/** An array that counts the reads of its elements. The encoder reads an item when the packet before has left. */
-const countReads = <A>(items: ReadonlyArray<A>) => {
+/** Items that count the reads of their values. The encoder reads an item when the packet before has left. */
+const countReads = (items: ReadonlyArray<DistributionSeries>) => {
   let reads = 0
-  const counted = new Proxy(items, {
-    get: (target, key) => {
-      reads++
-      return Reflect.get(target, key) as unknown
-    }
-  })
+  const count = <A extends object>(values: A): A =>
+    new Proxy(values, {
+      get: (target, key) => {
+        reads++
+        return Reflect.get(target, key) as unknown
+      }
+    })
+  const counted = items.map((item) => ({
+    ...item,
+    points: item.points.map(([time, values]) => [time, count(values)] as const)
+  }))
   return { counted, reads: () => reads }
 }
 

@@ -7,11 +7,12 @@ import {
   HttpReporter,
   MetricsAggregator,
   Reporter,
+  Series,
   ThreadStats,
   ThreadStatsConfig
 } from "effect-threadstats"
-import type { Series } from "effect-threadstats"
 import { inflateSync } from "node:zlib"
+import { reply, reporter as scripted } from "../support/scriptedHttp.js"
 
 const start = 1_700_000_000_000
 
@@ -47,6 +48,16 @@ const makeClient = Effect.fnUntraced(function*(
   )
   return { self: Context.get(context, ThreadStats.ThreadStats), requests }
 })
+
+/** Adds nothing to a series. */
+const enrichment: Reporter.Enrichment = {
+  prefix: "",
+  tags: [],
+  host: undefined,
+  attachHost: false,
+  device: undefined,
+  interval: 10
+}
 
 const many = 12_000
 
@@ -156,13 +167,15 @@ describe("HttpExporter", () => {
             })
           }
           yield* Fiber.interrupt(fiber)
-          assert.deepStrictEqual(requests, [])
+          // The event does not wait for the series. Its request was answered before the interruption.
+          assert.deepStrictEqual(requests.map(({ path }) => path), ["/api/v1/events"])
           const stats = yield* self.stats
           assert.deepInclude(stats.metrics, { received: many, delivered: 0, held: many, dropped: {} })
-          assert.deepInclude(stats.events, { held: 1, dropped: {} })
+          assert.deepInclude(stats.events, { delivered: 1, held: 0, dropped: {} })
           const receipt = yield* self.flush()
           assert.deepInclude(receipt.metrics, { delivered: many, kept: 0, dropped: 0 })
           assert.strictEqual(requests.flatMap(({ series }) => series ?? []).length, many)
+          assert.strictEqual(requests.filter(({ path }) => path === "/api/v1/events").length, 1)
         })
     )
   }
@@ -202,8 +215,12 @@ describe("HttpExporter", () => {
           tags: ["a:ü"],
           interval: 10
         }
-        assert.deepInclude(items[0] as Series.Series, expected)
-        assert.deepInclude(items[1] as Series.DistributionSeries, { metric: "d", points: [[start / 1000, [3]]] })
+        const [g, d] = items as ReadonlyArray<MetricsAggregator.AggregatedSeries>
+        assert.deepStrictEqual(Series.fromAggregated(g!, enrichment), [expected])
+        assert.deepInclude(Series.distributionFromAggregated(d!, enrichment), {
+          metric: "d",
+          points: [[start / 1000, [3]]]
+        })
       }
     }))
 
@@ -255,7 +272,7 @@ describe("HttpExporter", () => {
       assert.deepStrictEqual(values, [[1], [2]])
     }))
 
-  it.scoped("passes batches to a reporter that wraps flushMetrics", () =>
+  it.scoped("passes batches to a reporter that wraps reportSeries", () =>
     Effect.gen(function*() {
       const batches: Array<number> = []
       const config = yield* ThreadStatsConfig.make({ apiKey: Redacted.make("key") })
@@ -265,10 +282,13 @@ describe("HttpExporter", () => {
       const reporter = yield* Effect.provideService(HttpReporter.make(config), HttpClient.HttpClient, http)
       const wrapper = Layer.succeed(Reporter.Reporter, {
         ...reporter,
-        flushMetrics: (batch: ReadonlyArray<Series.Series>) => {
-          batches.push(batch.length)
-          return reporter.flushMetrics(batch)
-        }
+        reportSeries: (batch: Reporter.SeriesBatch) =>
+          reporter.reportSeries({
+            ...batch,
+            pull: Effect.tap(batch.pull, (pulled) => {
+              if (pulled.length > 0) batches.push(pulled.length)
+            })
+          })
       })
       const context = yield* Layer.build(
         ThreadStats.layer({ periodicFlush: false }).pipe(
@@ -279,5 +299,46 @@ describe("HttpExporter", () => {
       yield* self.gauge("g", 1)
       yield* self.flush()
       assert.deepStrictEqual(batches, [1])
+    }))
+
+  it.effect("names a histogram once in its error when its lines have different outcomes", () =>
+    Effect.gen(function*() {
+      const lineOf = ({ body }: { readonly body: unknown }) =>
+        (body as Sent).series.length === 1 ? (body as Sent).series[0]!.metric : "several"
+      const statuses: Record<string, number> = { several: 413, "h.max": 400, "h.min": 503 }
+      const { requests, service } = yield* scripted((request) => reply(statuses[lineOf(request)] ?? 202))
+      const aggregator = yield* MetricsAggregator.make()
+      aggregator.unsafeAdd("histogram", "h", 1, start)
+      aggregator.unsafeAdd("counter", "c", 1, start)
+      const series = yield* aggregator.drain({ temporality: "total", now: start + 10_000 })
+      const histogram = series.find(({ kind }) => kind === "histogram")!
+      const error = yield* Effect.flip(service.reportSeries(Reporter.batchOf(enrichment, series)))
+      assert.deepStrictEqual([error.undelivered.length, error.refused, error.ambiguous.length], [1, [], 1])
+      assert.strictEqual(error.undelivered[0], histogram)
+      assert.strictEqual(error.ambiguous[0], histogram)
+      const accepted = requests.map(lineOf).filter((line) => statuses[line] === undefined)
+      assert.deepInclude(error.receipt, { items: accepted.length, payloads: accepted.length })
+      assert.strictEqual(accepted.length, histogram.points.length + 1 - 2)
+    }))
+
+  it.effect("sends nothing and fails with the error of the batch when a pull fails", () =>
+    Effect.gen(function*() {
+      const { requests, service } = yield* scripted(() => reply(202))
+      const aggregator = yield* MetricsAggregator.make()
+      aggregator.unsafeAdd("gauge", "g", 1, start)
+      const series = yield* aggregator.drain({ temporality: "total", now: start + 10_000 })
+      const late = new Reporter.ReporterError({
+        reason: "Timeout",
+        endpoint: "series",
+        description: "no time left",
+        undelivered: series,
+        refused: [],
+        ambiguous: [],
+        receipt: Reporter.emptyReceipt
+      })
+      let pulls = 0
+      const pull = Effect.suspend(() => pulls++ === 0 ? Effect.succeed(series) : Effect.fail(late))
+      assert.strictEqual(yield* Effect.flip(service.reportSeries({ enrichment, pull })), late)
+      assert.deepStrictEqual(requests, [])
     }))
 })

@@ -1,13 +1,14 @@
-/** Compares the bodies of the writer with those of the chunker: few times in the unit suite, many times in the io suite. */
+/** Compares the bodies of the writer with those of a batch encoder: few times in the unit suite, many times in the io suite. */
 import { assert, it } from "@effect/vitest"
 import { Effect, FastCheck as fc } from "effect"
-import { MetricsAggregator } from "effect-threadstats"
-import type { Reporter, RollUp, Series } from "effect-threadstats"
+import { MetricsAggregator, Series } from "effect-threadstats"
+import type { Reporter, RollUp } from "effect-threadstats"
 import { inflateSync } from "node:zlib"
-import { countOf, encode, type Encoded, groupBySize, makeWriter } from "../../src/internal/http/encoder.js"
+import { countOf, type Encoded, makeWriter } from "../../src/internal/http/encoder.js"
 import { distributionPoints, type EnvelopedEndpoint, series, seriesV2 } from "../../src/internal/http/endpoints.js"
-import { type Dress, lineWriter, sorted, syntax, toDistribution, toSeries } from "../../src/internal/http/seriesV1.js"
-import { syntaxV2, toV2 } from "../../src/internal/http/seriesV2.js"
+import { lineWriter, syntax } from "../../src/internal/http/seriesV1.js"
+import { syntaxV2 } from "../../src/internal/http/seriesV2.js"
+import { encodeBatch, sorted, toV2 } from "./referenceEncoder.js"
 
 const start = 1_700_000_000_000
 
@@ -31,7 +32,7 @@ export const testEqualBodies = (runs: number) => {
   })
   const units = { "mä": "second", m: "by\"te" }
 
-  it.effect.prop("writes the same bodies line by line as the chunker encodes from the batch, within any limits", {
+  it.effect.prop("writes the same bodies line by line as an encoder of the whole batch, within any limits", {
     points: fc.array(point, { maxLength: 25 }),
     bytes: fc.integer({ min: 150, max: 3000 }),
     unpackedBytes: fc.integer({ min: 150, max: 6000 }),
@@ -50,27 +51,26 @@ export const testEqualBodies = (runs: number) => {
         for (let i = 0; i < many; i++) aggregator.unsafeAdd(kind, name, value - i, start + at, { tags, host })
       }
       const items = yield* aggregator.drain({ temporality: "total", now: start + 30_000 })
-      const dress: Dress = { ...enrichment, interval: 10 }
+      const full: Reporter.Enrichment = { ...enrichment, interval: 10 }
       const endpoints = [
-        [series, syntax, undefined, false],
+        [series, syntax, (item: Series.Series) => item, false],
         [seriesV2, syntaxV2(units), toV2(units), false],
         [distributionPoints, syntax, sorted, true]
       ] as const
-      for (const [full, written, form, isDistribution] of endpoints) {
+      for (const [unlimited, written, form, isDistribution] of endpoints) {
         const own = items.filter(({ kind }) => (kind === "distribution") === isDistribution)
-        const endpoint: EnvelopedEndpoint = { ...full, limits: { bytes, unpackedBytes } }
+        const endpoint: EnvelopedEndpoint = { ...unlimited, limits: { bytes, unpackedBytes } }
         const encoding = compress ? "deflate" : "identity"
         const writer = makeWriter<MetricsAggregator.AggregatedSeries>(endpoint, encoding)
-        const write = lineWriter(dress, written, writer)
+        const write = lineWriter(full, written, writer)
         for (const item of own) write(item, isDistribution)
         const streamed = yield* writer.end
-        const lines = own.flatMap((item): ReadonlyArray<Reporter.Item> =>
-          isDistribution ? [toDistribution(dress, item)] : toSeries(dress, item)
+        const lines = own.flatMap((item): ReadonlyArray<Series.Series | Series.DistributionSeries> =>
+          isDistribution ? [Series.distributionFromAggregated(item, full)] : Series.fromAggregated(item, full)
         )
-        const batch = yield* encode(endpoint, lines, {
+        const batch = yield* encodeBatch(endpoint, lines, {
           compress,
-          form: form as (item: Reporter.Item) => unknown,
-          group: groupBySize
+          form: form as (item: Series.Series | Series.DistributionSeries) => unknown
         })
         assert.deepStrictEqual(texts(streamed), texts(batch))
         assert.strictEqual(streamed.unencodable.length, batch.unencodable.length)

@@ -1,21 +1,22 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FastCheck as fc } from "effect"
-import type { Series } from "effect-threadstats"
+import type { Event, Series } from "effect-threadstats"
 import { inflateSync } from "node:zlib"
-import { encode, type Encoded, groupBySize } from "../../src/internal/http/encoder.js"
-import { type Endpoint, series as seriesEndpoint, seriesV2 } from "../../src/internal/http/endpoints.js"
-import { metrics } from "../support/reporterContract.js"
+import type { Encoded } from "../../src/internal/http/encoder.js"
+import { type EnvelopedEndpoint, series as seriesEndpoint, seriesV2 } from "../../src/internal/http/endpoints.js"
+import { events } from "../support/reporterContract.js"
 import { testLimits } from "./chunkerLimits.js"
 import { batchOf, gauge, namesOf } from "./deliveryRun.js"
 import { bodyOf, respond, scriptReporter } from "./fakeClient.js"
+import { writeItems } from "./referenceEncoder.js"
 
 describe("chunker", () => {
-  const small = (bytes: number, unpackedBytes: number): Endpoint => ({
+  const small = (bytes: number, unpackedBytes: number): EnvelopedEndpoint => ({
     ...seriesEndpoint,
     limits: { bytes, unpackedBytes }
   })
 
-  const unpacked = ({ chunks }: Encoded) =>
+  const unpacked = ({ chunks }: Encoded<Series.Series>) =>
     chunks.map(({ body, encoding }) => Buffer.from(encoding === "deflate" ? inflateSync(body) : body).toString())
 
   it.effect.prop("keeps every body within both limits, omits nothing and keeps the order", {
@@ -28,7 +29,7 @@ describe("chunker", () => {
   }, ({ bytes, compress, names, unpackedBytes }) =>
     Effect.gen(function*() {
       const items = names.map((name) => gauge(name))
-      const encoded = yield* encode(small(bytes, unpackedBytes), items, { compress, group: groupBySize })
+      const encoded = yield* writeItems(small(bytes, unpackedBytes), items, { compress })
       const texts = unpacked(encoded)
       for (const [i, { body, encoding }] of encoded.chunks.entries()) {
         assert.isAtMost(body.byteLength, bytes)
@@ -40,7 +41,7 @@ describe("chunker", () => {
       assert.deepStrictEqual(sent, JSON.parse(JSON.stringify(items.filter((item) => !unencodable.includes(item)))))
       assert.strictEqual(sent.length + unencodable.length, items.length)
       for (const item of unencodable) {
-        const alone = yield* encode(small(bytes, unpackedBytes), [item], { compress, group: groupBySize })
+        const alone = yield* writeItems(small(bytes, unpackedBytes), [item], { compress })
         assert.deepStrictEqual([alone.chunks.length, alone.unencodable.length], [0, 1])
       }
     }), { fastCheck: { numRuns: 50 } })
@@ -49,10 +50,10 @@ describe("chunker", () => {
     Effect.gen(function*() {
       const items = [gauge("äöü"), gauge("日本語"), gauge("🙂")]
       const size = Buffer.byteLength(JSON.stringify({ series: items }))
-      const exact = yield* encode(small(size, size), items, { compress: false, group: groupBySize })
+      const exact = yield* writeItems(small(size, size), items, { compress: false })
       assert.deepStrictEqual(exact.chunks.map(({ entries }) => entries.length), [3])
       assert.strictEqual(exact.chunks[0]?.body.byteLength, size)
-      const less = yield* encode(small(size, size - 1), items, { compress: false, group: groupBySize })
+      const less = yield* writeItems(small(size, size - 1), items, { compress: false })
       assert.deepStrictEqual(less.chunks.map(({ entries }) => entries.length), [2, 1])
       assert.deepStrictEqual(less.unencodable, [])
     }))
@@ -60,7 +61,7 @@ describe("chunker", () => {
   it.effect("splits a body when its compressed size exceeds the limit", () =>
     Effect.gen(function*() {
       const items = batchOf(64)
-      const encoded = yield* encode(small(200, 1_000_000), items, { compress: true, group: groupBySize })
+      const encoded = yield* writeItems(small(200, 1_000_000), items, { compress: true })
       assert.isAbove(encoded.chunks.length, 1)
       assert.isTrue(encoded.chunks.every(({ body }) => body.byteLength <= 200))
     }))
@@ -68,7 +69,7 @@ describe("chunker", () => {
   it.effect("names an item that exceeds the limit on its own, and keeps the others", () =>
     Effect.gen(function*() {
       const items = [gauge("a"), gauge("x".repeat(500)), gauge("b")]
-      const encoded = yield* encode(small(1000, 300), items, { compress: false, group: groupBySize })
+      const encoded = yield* writeItems(small(1000, 300), items, { compress: false })
       assert.deepStrictEqual(encoded.chunks.flatMap(({ entries }) => namesOf(entries.map(({ item }) => item))), [
         "a",
         "b"
@@ -80,9 +81,9 @@ describe("chunker", () => {
 
   it.effect("creates no body without items, and compresses a large body off the event loop", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual((yield* encode(seriesEndpoint, [], { compress: true, group: groupBySize })).chunks, [])
+      assert.deepStrictEqual((yield* writeItems(seriesEndpoint, [], { compress: true })).chunks, [])
       const items = batchOf(5000)
-      const encoded = yield* encode(seriesEndpoint, items, { compress: true, group: groupBySize })
+      const encoded = yield* writeItems(seriesEndpoint, items, { compress: true })
       assert.strictEqual(encoded.chunks.length, 1)
       assert.deepStrictEqual(JSON.parse(unpacked(encoded)[0]!), { series: items })
     }))
@@ -105,24 +106,25 @@ describe("chunker", () => {
       assert.deepStrictEqual(sent.map((item) => item.points[0]![1]), [few!, many!.toSorted((a, b) => a - b)])
     }))
 
-  it.effect("omits items that JSON cannot represent, and refuses them with Encoding", () =>
+  it.effect("omits events that JSON cannot represent, and refuses them with Encoding", () =>
     Effect.gen(function*() {
       const { reporter, requests } = yield* scriptReporter(respond(202))
-      const circular: { readonly tags: Array<unknown> } = { tags: [] }
+      const circular: { readonly title: string; readonly tags: Array<unknown> } = { title: "c", tags: [] }
       circular.tags.push(circular)
       for (
-        const invalid of [{ ...metrics[0]!, interval: 1n as unknown as number }, circular as unknown as Series.Series]
+        const invalid of [
+          { ...events[0]!, related_event_id: 1n as unknown as number },
+          circular as unknown as Event.Event
+        ]
       ) {
-        const batch = [...metrics, invalid]
-        const error = yield* Effect.flip(reporter.flushMetrics(batch))
+        const error = yield* Effect.flip(reporter.flushEvents([...events, invalid]))
         assert.strictEqual(error.reason, "Encoding")
         assert.deepStrictEqual(error.refused, [invalid])
         assert.deepStrictEqual(error.undelivered, [])
-        assert.strictEqual(error.receipt.items, metrics.length)
-        assert.strictEqual(error.endpoint, "https://api.datadoghq.example/api/v1/series")
-        assert.deepStrictEqual(bodyOf(requests.at(-1)), { series: metrics })
+        assert.strictEqual(error.receipt.items, events.length)
+        assert.strictEqual(error.endpoint, "https://api.datadoghq.example/api/v1/events")
+        assert.deepStrictEqual(requests.splice(0).map(bodyOf), [...events])
       }
-      assert.strictEqual(requests.length, 2)
     }))
 })
 

@@ -1,26 +1,18 @@
-/** Tests of the chunker for an endpoint's limits: small ones for the unit suite, Datadog's for the io suite. */
+/** Tests of the writer for an endpoint's limits: small ones for the unit suite, Datadog's for the io suite. */
 import { assert, it } from "@effect/vitest"
 import { Effect, FastCheck as fc } from "effect"
 import type { Series } from "effect-threadstats"
 import * as zlib from "node:zlib"
-import { encode, type Encoded, groupBySize, hasZstd } from "../../src/internal/http/encoder.js"
+import type { Encoded } from "../../src/internal/http/encoder.js"
 import type { EnvelopedEndpoint } from "../../src/internal/http/endpoints.js"
-import { toV2 } from "../../src/internal/http/seriesV2.js"
 import { gauge } from "./deliveryRun.js"
-
-const { zstdDecompressSync } = zlib as unknown as { readonly zstdDecompressSync?: typeof zlib.inflateSync }
+import { toV2, writeItems } from "./referenceEncoder.js"
 
 const form = toV2()
 const sizeOf = (series: Series.Series) => Buffer.byteLength(JSON.stringify(form(series)))
 
-const unpacked = (encoded: Encoded) =>
-  encoded.chunks.map(({ body, encoding }) =>
-    encoding === "deflate"
-      ? zlib.inflateSync(body)
-      : encoding === "zstd"
-      ? zstdDecompressSync!(body)
-      : Buffer.from(body)
-  )
+const unpacked = (encoded: Encoded<Series.Series>) =>
+  encoded.chunks.map(({ body, encoding }) => encoding === "deflate" ? zlib.inflateSync(body) : Buffer.from(body))
 
 const characters = ["x", "ü", "名", "🚀"] as const
 
@@ -44,9 +36,9 @@ const noise = (bytes: number, seed: number): string => {
 }
 
 /** Checks the limits and the content of the bodies. Returns their numbers of bytes and series. */
-const check = (endpoint: EnvelopedEndpoint, items: ReadonlyArray<Series.Series>, compress: boolean | "zstd") =>
+const check = (endpoint: EnvelopedEndpoint, items: ReadonlyArray<Series.Series>, compress: boolean) =>
   Effect.gen(function*() {
-    const encoded = yield* encode(endpoint, items, { compress, form, group: groupBySize })
+    const encoded = yield* writeItems(endpoint, items, { compress, form })
     assert.deepStrictEqual(encoded.unencodable, [])
     const texts = unpacked(encoded)
     for (const [i, { body }] of encoded.chunks.entries()) {
@@ -81,12 +73,11 @@ export const testLimits = (endpoint: EnvelopedEndpoint, runs: number) => {
       minLength: 1,
       maxLength: 6
     }),
-    character: fc.constantFrom(...characters),
-    zstd: fc.boolean()
-  }, ({ character, sizes, zstd }) =>
+    character: fc.constantFrom(...characters)
+  }, ({ character, sizes }) =>
     Effect.gen(function*() {
       const items = sizes.map((size, i) => sized(size, character, i))
-      assertFull(yield* check(endpoint, items, zstd && hasZstd() ? "zstd" : true), sizes, unpackedBytes)
+      assertFull(yield* check(endpoint, items, true), sizes, unpackedBytes)
     }), { fastCheck: { numRuns: runs } })
 
   it.effect.prop("fills bodies up to the limit when compression is off", {
@@ -99,12 +90,11 @@ export const testLimits = (endpoint: EnvelopedEndpoint, runs: number) => {
 
   it.effect.prop("splits bodies by their compressed size when compression does not help much", {
     sizes: fc.array(fc.integer({ min: smallest, max: Math.floor(onWire * 0.78) }), { minLength: 1, maxLength: 8 }),
-    seed: fc.integer({ min: 0, max: 1_000_000 }),
-    zstd: fc.boolean()
-  }, ({ seed, sizes, zstd }) =>
+    seed: fc.integer({ min: 0, max: 1_000_000 })
+  }, ({ seed, sizes }) =>
     Effect.gen(function*() {
       const items = sizes.map((size, i) => ({ ...gauge(`m${i}`), tags: [noise(size, seed + i), "名".repeat(i)] }))
-      const chunks = yield* check(endpoint, items, zstd && hasZstd() ? "zstd" : true)
+      const chunks = yield* check(endpoint, items, true)
       // About six bits of each character remain, because it is one of 36.
       const total = sizes.reduce((sum, size) => sum + size, 0)
       if (total > 2 * onWire) assert.isAbove(chunks.length, 1)
@@ -119,8 +109,7 @@ export const testLimits = (endpoint: EnvelopedEndpoint, runs: number) => {
           assert.deepStrictEqual(yield* check(endpoint, pair(limit), compress), [{ unpacked: limit, items: 2 }])
           const over = yield* check(endpoint, pair(limit + 1), compress)
           assert.deepStrictEqual(over.map(({ items }) => items), [1, 1])
-          const alone = (bytes: number) =>
-            encode(endpoint, [sized(bytes - 13, character, 0)], { compress, form, group: groupBySize })
+          const alone = (bytes: number) => writeItems(endpoint, [sized(bytes - 13, character, 0)], { compress, form })
           assert.strictEqual((yield* alone(limit)).chunks.length, 1)
           const { chunks, unencodable } = yield* alone(limit + 1)
           assert.deepStrictEqual([chunks.length, unencodable[0]?.reason], [0, "PayloadTooLarge"])

@@ -1,17 +1,12 @@
 import { HttpServerResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Either, Fiber, Layer, Random, Redacted, TestClock } from "effect"
-import { ApiKey, LocalIntake, Reporter, ThreadStats } from "effect-threadstats"
+import { LocalIntake, Reporter, ThreadStats } from "effect-threadstats"
 import type { HttpReporter, Series } from "effect-threadstats"
-import * as zlib from "node:zlib"
-import * as Delivery from "../../src/internal/http/deliver.js"
-import type { Chunk } from "../../src/internal/http/encoder.js"
-import { seriesV2 } from "../../src/internal/http/endpoints.js"
-import { DeliveryFailure, type Transport } from "../../src/internal/http/transport.js"
 import { layerInProcess } from "../support/intake.js"
 import { broken, reply, reporter as scripted, type Request } from "../support/scriptedHttp.js"
 import { batchOf, gauge, namesOf, withBudget } from "./deliveryRun.js"
-import { reporterToIntake, withWarnings } from "./fakeClient.js"
+import { reporterToIntake } from "./fakeClient.js"
 
 const at = 1_700_000_000
 const key = Redacted.make("key")
@@ -91,7 +86,7 @@ describe("deliver with points near the age limit", () => {
   const deliverLate = Effect.fnUntraced(function*(
     batch: ReadonlyArray<Series.Series>,
     firstReply: ReturnType<typeof reply>,
-    settings?: Partial<HttpReporter.Settings>,
+    settings?: Partial<HttpReporter.HttpReporterSettings>,
     laterReply = reply(202)
   ) {
     yield* TestClock.setTime(3_600_000 - 100)
@@ -189,7 +184,7 @@ describe("deliver with series v2", () => {
   it.effect("sends distributions, events and the validation of the key to their v1 endpoints", () =>
     Effect.gen(function*() {
       const intake = yield* LocalIntake.LocalIntake
-      const reporter = yield* reporterToIntake({ compress: "zstd" })
+      const reporter = yield* reporterToIntake()
       yield* reporter.flushDistributions([{ ...gauge("d"), type: "distribution", points: [[at, [1]]] }])
       yield* reporter.flushEvents([{ title: "e", text: "", tags: [] }])
       yield* reporter.warm
@@ -198,146 +193,7 @@ describe("deliver with series v2", () => {
         ["/api/v1/events", "identity"],
         ["/api/v1/validate", "identity"]
       ])
-    }).pipe(Effect.provide(layerInProcess()), withWarnings))
-})
-
-describe("deliver with zstd", () => {
-  const entry = (metric: string) => {
-    const item = gauge(metric)
-    const json = JSON.stringify(item)
-    return { item, json, bytes: json.length }
-  }
-
-  /** A chunk with the encoding zstd. The transport of these tests does not decode its body. */
-  const chunkOf = (...names: ReadonlyArray<string>): Chunk => ({
-    endpoint: seriesV2,
-    entries: names.map(entry),
-    body: new Uint8Array([0x28, 0xb5, 0x2f, 0xfd]),
-    encoding: "zstd"
-  })
-
-  const failure = (status: number, more: Partial<DeliveryFailure> = {}) =>
-    new DeliveryFailure({
-      reason: status === 413 ? "PayloadTooLarge" : status >= 500 ? "ServerError" : "Rejected",
-      transient: status >= 500,
-      ambiguous: status >= 500,
-      status,
-      description: "no",
-      ...more
-    })
-
-  const namesIn = (body: Uint8Array) =>
-    JSON.parse(zlib.inflateSync(body).toString()).series.map(({ metric }: Series.Series) => metric) as Array<string>
-
-  const deliver = Effect.fnUntraced(function*(
-    chunks: ReadonlyArray<Chunk>,
-    send: (encoding: string, names: ReadonlyArray<string>, index: number) => Effect.Effect<void, DeliveryFailure>,
-    deadline = Infinity
-  ) {
-    const sent: Array<string> = []
-    let refused = 0
-    const transport: Transport = {
-      send: ({ body, encoding }) =>
-        Effect.suspend(() => {
-          const names = encoding === "zstd" ? [] : namesIn(body)
-          return send(encoding, names, sent.push(`${encoding} ${names.join(",")}`.trim()) - 1)
-        }),
-      warm: Effect.void as never
-    }
-    const result = yield* Delivery.deliver(
-      transport,
-      ApiKey.constant(key),
-      { chunks, unencodable: [] },
-      1,
-      {
-        deadline,
-        repeat: true,
-        maxAge: Infinity,
-        zstdRefused: Effect.sync(() => {
-          refused++
-        })
-      }
-    )
-    const named = (tag: Delivery.Outcome["_tag"]) =>
-      result.outcomes.flatMap((outcome) =>
-        outcome._tag === tag && "chunk" in outcome
-          ? outcome.chunk.entries.map(({ item }) => (item as Series.Series).metric)
-          : []
-      )
-    return { sent, refused, retries: result.retries, delivered: named("Delivered"), failed: named("Failed"), result }
-  })
-
-  for (const status of [400, 404, 406, 415, 422]) {
-    it.effect(`sends a payload again with deflate, and reports it, when the status is ${status}`, () =>
-      Effect.gen(function*() {
-        const { delivered, failed, refused, retries, sent } = yield* deliver(
-          [chunkOf("a", "b")],
-          (encoding) => encoding === "zstd" ? failure(status) : Effect.void
-        )
-        assert.deepStrictEqual(sent, ["zstd", "deflate a,b"])
-        assert.deepStrictEqual([delivered, failed, refused, retries], [["a", "b"], [], 1, 1])
-      }))
-  }
-
-  it.effect("refuses the invalid series alone, and keeps zstd, when deflate is refused too", () =>
-    Effect.gen(function*() {
-      const { delivered, failed, refused, sent } = yield* deliver(
-        [chunkOf("a", "b", "bad", "c"), chunkOf("d")],
-        (_, names, index) => index === 0 || names.includes("bad") ? failure(400) : Effect.void
-      )
-      assert.deepStrictEqual(sent, [
-        "zstd",
-        "deflate a,b,bad,c",
-        "deflate a,b",
-        "deflate bad,c",
-        "deflate bad",
-        "deflate c",
-        "zstd"
-      ])
-      assert.deepStrictEqual([delivered, failed, refused], [["a", "b", "c", "d"], ["bad"], 0])
-    }))
-
-  it.effect("keeps zstd when the attempt with deflate fails temporarily", () =>
-    Effect.gen(function*() {
-      const { failed, refused, result, sent } = yield* deliver(
-        [chunkOf("a")],
-        (encoding) => failure(encoding === "zstd" ? 415 : 503)
-      )
-      assert.deepStrictEqual([sent, failed, refused], [["zstd", "deflate a"], ["a"], 0])
-      const [outcome] = result.outcomes
-      assert.isTrue(outcome?._tag === "Failed" && outcome.failure.transient && outcome.ambiguous)
-    }))
-
-  it.effect("keeps zstd when no time is left for an attempt with deflate", () =>
-    Effect.gen(function*() {
-      const { failed, refused, result, sent } = yield* deliver(
-        [chunkOf("a")],
-        () => Effect.zipRight(TestClock.adjust(1000), Effect.fail(failure(415))),
-        1000
-      )
-      assert.deepStrictEqual([sent, failed, refused], [["zstd"], ["a"], 0])
-      const [outcome] = result.outcomes
-      assert.isTrue(outcome?._tag === "Failed" && outcome.failure.transient)
-    }))
-
-  it.effect("keeps zstd when the failure is temporary, or concerns the size or the key", () =>
-    Effect.gen(function*() {
-      const unauthorized = failure(403, { reason: "Unauthorized", transient: true })
-      for (const refusal of [failure(503), failure(413), unauthorized]) {
-        const { failed, refused, sent } = yield* deliver([chunkOf("a")], () => refusal)
-        assert.deepStrictEqual([sent, failed, refused], [["zstd"], ["a"], 0])
-      }
-    }))
-
-  it.effect("sends a payload again with zstd when the failure is temporary", () =>
-    Effect.gen(function*() {
-      const fiber = yield* Effect.fork(
-        deliver([chunkOf("a")], (_, __, index) => index < 2 ? failure(503) : Effect.void, 5000)
-      )
-      yield* TestClock.adjust(2000)
-      const { delivered, refused, retries, sent } = yield* Fiber.join(fiber)
-      assert.deepStrictEqual([sent, delivered, refused, retries], [["zstd", "zstd", "zstd"], ["a"], 0, 2])
-    }))
+    }).pipe(Effect.provide(layerInProcess())))
 })
 
 describe("deliver to the local intake", () => {

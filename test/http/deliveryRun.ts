@@ -3,6 +3,7 @@ import { Effect, Fiber, Option, TestClock } from "effect"
 import { Reporter } from "effect-threadstats"
 import type { HttpReporter, Series } from "effect-threadstats"
 import { reporter as scripted } from "../support/scriptedHttp.js"
+import type { WireItem, WireReporter } from "../support/wireReporter.js"
 
 export const gauge = (metric: string, value = 1): Series.Series => ({
   metric,
@@ -14,7 +15,7 @@ export const gauge = (metric: string, value = 1): Series.Series => ({
 
 export const batchOf = (n: number) => Array.from({ length: n }, (_, i) => gauge(`m${i}`))
 
-export const namesOf = (items: ReadonlyArray<Reporter.Item>) => items.map((item) => (item as Series.Series).metric)
+export const namesOf = (items: ReadonlyArray<WireItem>) => items.map((item) => (item as Series.Series).metric)
 
 /** Sets the deadline of a flush, `budget` milliseconds from now. */
 export const withBudget = (budget: number) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
@@ -28,8 +29,8 @@ export const run = Effect.fnUntraced(function*(
   options: {
     readonly budget: number
     readonly pass: number
-    readonly settings?: Partial<HttpReporter.Settings>
-    readonly deliver?: (reporter: Reporter.Reporter["Type"]) => ReturnType<Reporter.Reporter["Type"]["flushMetrics"]>
+    readonly settings?: Partial<HttpReporter.HttpReporterSettings>
+    readonly deliver?: (reporter: WireReporter) => ReturnType<WireReporter["flushMetrics"]>
   }
 ) {
   yield* TestClock.setTime(1_000_000)

@@ -9,14 +9,16 @@ import * as HttpReporter from "effect-threadstats/HttpReporter"
 import * as LocalIntake from "effect-threadstats/LocalIntake"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Logger from "effect/Logger"
-import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { inflateSync } from "node:zlib"
 import { apiKey } from "../support/keySweep.js"
+import { toWire } from "../support/wireReporter.js"
 
-export const settings = (apiUrl: string, more: Partial<HttpReporter.Settings> = {}): HttpReporter.Settings => ({
+export const settings = (
+  apiUrl: string,
+  more: Partial<HttpReporter.HttpReporterSettings> = {}
+): HttpReporter.HttpReporterSettings => ({
   apiUrl,
   apiKey: Option.some(Redacted.make(apiKey)),
   compress: true,
@@ -26,9 +28,9 @@ export const settings = (apiUrl: string, more: Partial<HttpReporter.Settings> = 
   ...more
 })
 
-export const makeOver = (client: HttpClient.HttpClient, more?: Partial<HttpReporter.Settings>) =>
+export const makeOver = (client: HttpClient.HttpClient, more?: Partial<HttpReporter.HttpReporterSettings>) =>
   Effect.provideService(
-    HttpReporter.make(settings("https://api.datadoghq.example", more)),
+    Effect.map(HttpReporter.make(settings("https://api.datadoghq.example", more)), toWire),
     HttpClient.HttpClient,
     client
   )
@@ -38,16 +40,18 @@ export type Answer = (
   index: number
 ) => Effect.Effect<Response, unknown>
 
-export const scriptReporter = Effect.fnUntraced(function*(answer: Answer, more?: Partial<HttpReporter.Settings>) {
-  const requests: Array<HttpClientRequest.HttpClientRequest> = []
-  const client = HttpClient.make((request) =>
-    Effect.suspend(() => answer(request, requests.push(request) - 1)).pipe(
-      Effect.map((response) => HttpClientResponse.fromWeb(request, response)),
-      Effect.mapError((cause) => new HttpClientError.RequestError({ request, reason: "Transport", cause }))
+export const scriptReporter = Effect.fnUntraced(
+  function*(answer: Answer, more?: Partial<HttpReporter.HttpReporterSettings>) {
+    const requests: Array<HttpClientRequest.HttpClientRequest> = []
+    const client = HttpClient.make((request) =>
+      Effect.suspend(() => answer(request, requests.push(request) - 1)).pipe(
+        Effect.map((response) => HttpClientResponse.fromWeb(request, response)),
+        Effect.mapError((cause) => new HttpClientError.RequestError({ request, reason: "Transport", cause }))
+      )
     )
-  )
-  return { reporter: yield* makeOver(client, more), requests }
-})
+    return { reporter: yield* makeOver(client, more), requests }
+  }
+)
 
 /** Fails a request with this cause. */
 export const failWith = (cause: unknown): Effect.Effect<never, unknown> => Effect.fail(cause)
@@ -69,21 +73,12 @@ export const bodyOf = (request: HttpClientRequest.HttpClientRequest | undefined)
 }
 
 /** A reporter that delivers to the intake in process. It has a short key, because its suites do not test keys. */
-export const reporterToIntake = (more?: Partial<HttpReporter.Settings>) =>
+export const reporterToIntake = (more?: Partial<HttpReporter.HttpReporterSettings>) =>
   Effect.flatMap(
     LocalIntake.LocalIntake,
-    ({ url }) => HttpReporter.make(settings(url, { apiKey: Option.some(Redacted.make("key")), series: "v2", ...more }))
+    ({ url }) =>
+      Effect.map(
+        HttpReporter.make(settings(url, { apiKey: Option.some(Redacted.make("key")), series: "v2", ...more })),
+        toWire
+      )
   )
-
-/** Runs the effect, and returns its result with the lines that it logged as warnings or errors. */
-export const withWarnings = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.suspend(() => {
-    const lines: Array<string> = []
-    const logger = Logger.make(({ logLevel, message }) => {
-      if (LogLevel.greaterThanEqual(logLevel, LogLevel.Warning)) lines.push(String(message))
-    })
-    return Effect.map(
-      Effect.provide(effect, Logger.replace(Logger.defaultLogger, logger)),
-      (result) => ({ result, lines })
-    )
-  })

@@ -13,6 +13,7 @@ import * as FiberRef from "effect/FiberRef"
 import * as TestClock from "effect/TestClock"
 import { apiKey, sweepKeys } from "../support/keySweep.js"
 import { events, metrics } from "../support/reporterContract.js"
+import type { WireError } from "../support/wireReporter.js"
 import { makeOver, respond, scriptReporter } from "./fakeClient.js"
 
 const it = sweepKeys(apiKey)
@@ -104,7 +105,7 @@ describe("httpClientTransport", () => {
 
   const expectTimeout = Effect.fnUntraced(function*(
     answer: Effect.Effect<Response>,
-    run: (flush: Effect.Effect<unknown, Reporter.ReporterError>) => Effect.Effect<unknown, Reporter.ReporterError>
+    run: (flush: Effect.Effect<unknown, WireError>) => Effect.Effect<unknown, WireError>
   ) {
     const { reporter, requests } = yield* scriptReporter(() => answer, { requestTimeout: Duration.millis(250) })
     const fiber = yield* Effect.fork(Effect.flip(run(reporter.flushMetrics(metrics))))
@@ -129,7 +130,7 @@ describe("httpClientTransport", () => {
   it.effect("delivers from the finalizer of an interrupted fiber", () =>
     Effect.gen(function*() {
       const { reporter, requests } = yield* scriptReporter(respond(202))
-      const receipt = yield* Deferred.make<Reporter.Receipt, Reporter.ReporterError>()
+      const receipt = yield* Deferred.make<Reporter.Receipt, WireError>()
       const fiber = yield* Effect.fork(
         Effect.ensuring(Effect.never, Effect.intoDeferred(reporter.flushMetrics(metrics), receipt))
       )

@@ -12,6 +12,7 @@ import { apiKey, assertHidden, sweepKeys } from "../support/keySweep.js"
 import { distributions, events, metrics } from "../support/reporterContract.js"
 import { renderings } from "../support/secrets.js"
 import { recordingTracer } from "../support/tracer.js"
+import type { WireError } from "../support/wireReporter.js"
 import { type Answer, failWith, makeOver, respond, scriptReporter } from "./fakeClient.js"
 
 const it = sweepKeys(apiKey)
@@ -42,7 +43,7 @@ describe("httpFailure", () => {
       Effect.gen(function*() {
         const { reporter } = yield* scriptReporter(respond(status, `{"errors":["unknown metric"]}`))
         const flushes: ReadonlyArray<
-          readonly [Effect.Effect<unknown, Reporter.ReporterError>, ReadonlyArray<unknown>]
+          readonly [Effect.Effect<unknown, WireError>, ReadonlyArray<unknown>]
         > = [
           [reporter.flushMetrics(metrics), metrics],
           [reporter.flushDistributions(distributions), distributions],

@@ -7,9 +7,12 @@ import { createServer } from "node:http"
 import { apiKey, sweepKeys } from "../support/keySweep.js"
 import { metrics } from "../support/reporterContract.js"
 import { eventually } from "../support/wait.js"
+import { toWire } from "../support/wireReporter.js"
 import { settings } from "./fakeClient.js"
 
 const it = sweepKeys(apiKey)
+
+const makeReporter = (url: string) => Effect.map(HttpReporter.makeNode(settings(url)), toWire)
 
 describe("nodeTransport over real sockets", () => {
   /** An intake that counts its connections: all of them, and the open ones. */
@@ -39,7 +42,7 @@ describe("nodeTransport over real sockets", () => {
     Effect.gen(function*() {
       const { count, url } = yield* counting
       yield* Effect.scoped(Effect.gen(function*() {
-        const reporter = yield* HttpReporter.makeNode(settings(url))
+        const reporter = yield* makeReporter(url)
         yield* reporter.warm
         for (let i = 0; i < 3; i++) yield* reporter.flushMetrics(metrics)
         assert.deepStrictEqual(count, { opened: 1, open: 1 })
@@ -51,7 +54,7 @@ describe("nodeTransport over real sockets", () => {
   it.scoped("does not warm when a flush opens the connection in the same turn", () =>
     Effect.gen(function*() {
       const { count, url } = yield* counting
-      const reporter = yield* HttpReporter.makeNode(settings(url))
+      const reporter = yield* makeReporter(url)
       const warming = yield* Effect.fork(reporter.warm)
       yield* Effect.yieldNow()
       yield* reporter.flushMetrics(metrics)
@@ -62,7 +65,7 @@ describe("nodeTransport over real sockets", () => {
   it.scoped("opens another connection when the last one was idle for more than 30 seconds", () =>
     Effect.gen(function*() {
       const { count, url } = yield* counting
-      const reporter = yield* HttpReporter.makeNode(settings(url))
+      const reporter = yield* makeReporter(url)
       for (const [pause, opened] of [["0 seconds", 1], ["30 seconds", 1], ["31 seconds", 2]] as const) {
         yield* TestClock.adjust(pause)
         yield* reporter.flushMetrics(metrics)

@@ -15,20 +15,24 @@ import { assertHidden, sweepKeys } from "../support/keySweep.js"
 import { connectAgents, connectAgentsTo } from "../support/memoryNetwork.js"
 import { metrics } from "../support/reporterContract.js"
 import { renderings } from "../support/secrets.js"
+import { toWire } from "../support/wireReporter.js"
 import { checkBehaviour, names, outcomes, usesTls } from "./hostileOutcomes.js"
 import { apiKey, makeClient } from "./sockets/client.js"
 
 const it = sweepKeys(apiKey)
 
 const makeReporter = (apiUrl = "http://intake.memory") =>
-  HttpReporter.makeNode({
-    apiUrl,
-    apiKey: Option.some(Redacted.make(apiKey)),
-    compress: true,
-    delivery: "at-least-once",
-    disabled: false,
-    requestTimeout: Duration.seconds(3)
-  })
+  Effect.map(
+    HttpReporter.makeNode({
+      apiUrl,
+      apiKey: Option.some(Redacted.make(apiKey)),
+      compress: true,
+      delivery: "at-least-once",
+      disabled: false,
+      requestTimeout: Duration.seconds(3)
+    }),
+    toWire
+  )
 
 /** Reads the request, and answers it. */
 const answer =

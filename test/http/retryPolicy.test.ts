@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Either, Random } from "effect"
-import type { Event, Reporter, Series } from "effect-threadstats"
+import type { Event, Series } from "effect-threadstats"
 import { broken, reply, reporter as scripted } from "../support/scriptedHttp.js"
+import type { WireReporter } from "../support/wireReporter.js"
 import { batch, run } from "./deliveryRun.js"
 
 describe("retryPolicy", () => {
@@ -139,9 +140,9 @@ describe("retryPolicy with the delivery option", () => {
   }]
   const once = { delivery: "at-most-once" } as const
   const deliveries = {
-    series: (to: Reporter.Reporter["Type"]) => to.flushMetrics(batch),
-    distributions: (to: Reporter.Reporter["Type"]) => to.flushDistributions(distributions),
-    events: (to: Reporter.Reporter["Type"]) => to.flushEvents(events)
+    series: (to: WireReporter) => to.flushMetrics(batch),
+    distributions: (to: WireReporter) => to.flushDistributions(distributions),
+    events: (to: WireReporter) => to.flushEvents(events)
   }
   /** Failures after which a payload may have arrived. */
   const ambiguous = {

@@ -14,7 +14,7 @@ const at = 1_700_000_000
 describe("seriesV2", () => {
   /** Returns the series of the body that the reporter sends for a batch. */
   const encodeBatch = Effect.fnUntraced(
-    function*(batch: ReadonlyArray<Series.Series>, more?: Partial<HttpReporter.Settings>) {
+    function*(batch: ReadonlyArray<Series.Series>, more?: Partial<HttpReporter.HttpReporterSettings>) {
       const { reporter, requests } = yield* scripted(() => reply(202, {}, `{"errors":[]}`), { series: "v2", ...more })
       yield* reporter.flushMetrics(batch)
       assert.deepStrictEqual(requests.map(({ path }) => path), [path])
@@ -24,27 +24,39 @@ describe("seriesV2", () => {
 
   it.effect("encodes the type as a number, the time in whole seconds, and host and device as resources", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(
-        yield* encodeBatch([
+      const batches: ReadonlyArray<ReadonlyArray<Series.Series>> = [
+        [
           {
             metric: "shop.orders",
             type: "count",
-            points: [[at, 3], [at + 10, 0.5]],
+            points: [[at, 3]],
             host: "web-1",
             device: "eth0",
             tags: ["env:test"],
             interval: 10
           },
-          { metric: "shop.rate", type: "rate", points: [[at + 0.9, -1]], host: "名", tags: [], interval: 1 },
-          { metric: "shop.queue", type: "gauge", points: [[at, 1e300]], device: "d", tags: [], interval: 60 }
-        ]),
+          { metric: "shop.orders", type: "count", points: [[at + 10, 0.5]], device: "eth0", tags: [], interval: 10 }
+        ],
+        [{ metric: "shop.rate", type: "rate", points: [[at + 0.9, -1]], host: "名", tags: [], interval: 1 }],
+        [{ metric: "shop.queue", type: "gauge", points: [[at, 1e300]], device: "d", tags: [], interval: 60 }]
+      ]
+      assert.deepStrictEqual(
+        (yield* Effect.forEach(batches, (batch) => encodeBatch(batch))).flat(),
         [
           {
             metric: "shop.orders",
             type: 1,
-            points: [{ timestamp: at, value: 3 }, { timestamp: at + 10, value: 0.5 }],
+            points: [{ timestamp: at, value: 3 }],
             resources: [{ type: "host", name: "web-1" }, { type: "device", name: "eth0" }],
             tags: ["env:test"],
+            interval: 10
+          },
+          {
+            metric: "shop.orders",
+            type: 1,
+            points: [{ timestamp: at + 10, value: 0.5 }],
+            resources: [{ type: "device", name: "eth0" }],
+            tags: [],
             interval: 10
           },
           {
@@ -129,17 +141,6 @@ describe("seriesV2", () => {
       assert.deepStrictEqual((yield* intake.series).map(({ unit }) => unit), ["byte", undefined])
       assert.deepStrictEqual((yield* intake.requests).map(({ path }) => path), [path, "/api/v1/series"])
     }).pipe(Effect.provide(layerInProcess())))
-
-  it.effect("omits items that are invalid, and names the objects of the caller in its error", () =>
-    Effect.gen(function*() {
-      const { reporter, requests } = yield* scripted(() => reply(202), { series: "v2" })
-      const wrong = [{ ...gauge("a"), interval: 1n as unknown as number }, { metric: "b" } as unknown as Series.Series]
-      const error = yield* Effect.flip(reporter.flushMetrics([gauge("m"), ...wrong]))
-      assert.deepInclude(error, { reason: "Encoding", endpoint: `https://api.datadoghq.example${path}` })
-      assert.strictEqual(error.refused[0], wrong[0])
-      assert.strictEqual(error.refused[1], wrong[1])
-      assert.deepStrictEqual(requests.map(({ body }) => body.series.map(({ metric }) => metric)), [["m"]])
-    }))
 
   it.effect("replaces half a surrogate pair", () =>
     Effect.gen(function*() {

@@ -4,10 +4,11 @@ import * as v1 from "@datadog/datadog-api-client/dist/packages/datadog-api-clien
 import { NodeHttpClient } from "@effect/platform-node"
 import { assert, describe } from "@effect/vitest"
 import { Data, Effect, Layer, Redacted } from "effect"
-import { HttpReporter, LocalIntake, Reporter } from "effect-threadstats"
+import { HttpReporter, LocalIntake } from "effect-threadstats"
 import type { Event, Series } from "effect-threadstats"
 import { layerIntake } from "../support/intake.js"
 import { apiKey as key, sweepKeys } from "../support/keySweep.js"
+import { type WireError, WireReporter } from "../support/wireReporter.js"
 
 const it = sweepKeys(key)
 
@@ -27,7 +28,7 @@ const vendor = (apiKey = key) =>
 const ours = (options: { readonly apiKey?: string; readonly compress?: boolean } = {}) =>
   Effect.flatMap(LocalIntake.LocalIntake, ({ url }) =>
     Effect.provide(
-      Reporter.Reporter,
+      WireReporter,
       HttpReporter.layer({
         apiUrl: url,
         apiKey: Redacted.make(options.apiKey ?? key),
@@ -51,7 +52,8 @@ const refusal = (send: () => Promise<unknown>) =>
 const at = 1_700_000_000
 
 const series: ReadonlyArray<Series.Series> = [
-  { metric: "shop.queue", type: "gauge", points: [[at, -3.25], [at + 10, 4]], tags: [], interval: 10 },
+  { metric: "shop.queue", type: "gauge", points: [[at, -3.25]], tags: [], interval: 10 },
+  { metric: "shop.queue", type: "gauge", points: [[at + 10, 4]], tags: [], interval: 10 },
   {
     metric: "shop.orders",
     type: "rate",
@@ -60,14 +62,22 @@ const series: ReadonlyArray<Series.Series> = [
     tags: ["env:test", "urgent"],
     interval: 10
   },
-  { metric: "shop.größe", type: "count", points: [[at, 1e-7]], host: "", tags: ["名:値", "🚀:x"], interval: 60 }
+  { metric: "shop.größe", type: "count", points: [[at, 1e-7]], host: "", tags: ["名:値", "🚀:x"], interval: 10 }
 ]
 
 const distributions: ReadonlyArray<Series.DistributionSeries> = [
   {
     metric: "shop.latency",
     type: "distribution",
-    points: [[at, [0.1, 0.2, 0.1]], [at + 10, [7]]],
+    points: [[at, [0.1, 0.2, 0.1]]],
+    host: "web-1",
+    tags: ["env:test"],
+    interval: 10
+  },
+  {
+    metric: "shop.latency",
+    type: "distribution",
+    points: [[at + 10, [7]]],
     host: "web-1",
     tags: ["env:test"],
     interval: 10
@@ -218,7 +228,7 @@ describe("HttpReporter and Datadog's own client", () => {
 const nothing = { series: [], distributions: [], events: [] }
 
 /** Checks that both clients read the same status and reason from the refusal. */
-const assertAlike = (refused: Refused, error: Reporter.ReporterError, status: number, reason: RegExp) => {
+const assertAlike = (refused: Refused, error: WireError, status: number, reason: RegExp) => {
   assert.deepStrictEqual([refused.code, error.status], [status, status])
   assert.instanceOf(refused.body, v1.APIErrorResponse)
   const { errors } = refused.body
@@ -241,7 +251,7 @@ describe("HttpReporter and Datadog's own client when the intake refuses", () => 
       const compare = (
         path: string,
         send: () => Promise<unknown>,
-        own: Effect.Effect<unknown, Reporter.ReporterError>
+        own: Effect.Effect<unknown, WireError>
       ) =>
         Effect.gen(function*() {
           assertAlike(yield* refusal(send), yield* Effect.flip(own), 403, /^Forbidden$/)

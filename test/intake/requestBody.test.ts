@@ -131,7 +131,7 @@ describe("request body format", () => {
   it.effect("refuses a whole payload when one of its series is invalid", () =>
     Effect.gen(function*() {
       const body = { series: [...metrics, { metric: "bad", points: [[1, null]] }] }
-      assertRefused(yield* postSeries({ body }), 400, /series\.3\.points/)
+      assertRefused(yield* postSeries({ body }), 400, /series\.4\.points/)
       yield* assertNothingAccepted(yield* LocalIntake.LocalIntake)
     }).pipe(Effect.provide(layerInProcess())))
 

@@ -19,6 +19,7 @@ import * as TestClock from "effect/TestClock"
 import { readFileSync } from "node:fs"
 import { layerInProcess } from "../support/intake.js"
 import { apiKey, sweepKeys } from "../support/keySweep.js"
+import { WireError, type WireItem } from "../support/wireReporter.js"
 import { emptyLambdaContext, withLambdaContext } from "./lambdaContext.js"
 import {
   deliveredDistributions,
@@ -228,8 +229,8 @@ describe("lambdaProgram outcome", () => {
     ["defect", Effect.die("defect")],
     ["interruption", Effect.interrupt]
   ]
-  const refuse = (batch: ReadonlyArray<Reporter.Item>) =>
-    new Reporter.ReporterError({
+  const refuse = (batch: ReadonlyArray<WireItem>) =>
+    new WireError({
       reason: "ServerError",
       endpoint: "test",
       description: "down",
@@ -272,7 +273,7 @@ describe("lambdaProgram outcome", () => {
   const reporters: ReadonlyArray<
     readonly [
       behavior: string,
-      (batch: ReadonlyArray<Reporter.Item>) => Effect.Effect<Reporter.Receipt, Reporter.ReporterError>
+      (batch: ReadonlyArray<WireItem>) => Effect.Effect<Reporter.Receipt, WireError>
     ]
   > = [
     ["fails", refuse],

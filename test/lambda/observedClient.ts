@@ -7,6 +7,7 @@ import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { fromWire, toWire, type WireReporter as Wire } from "../support/wireReporter.js"
 
 /** The events of a test, in order. */
 export class Log extends Context.Tag("test/Log")<Log, Array<string>>() {}
@@ -50,13 +51,13 @@ export const layerObserved: Layer.Layer<ThreadStats | Reporter.MemoryReporter | 
 
 /** A reporter that delivers distributions with this function, and accepts everything else. */
 export const layerReporting = (
-  flushDistributions: Reporter.Reporter["Type"]["flushDistributions"]
+  flushDistributions: Wire["flushDistributions"]
 ): Layer.Layer<Reporter.Reporter> =>
   Layer.effect(
     Reporter.Reporter,
     Effect.map(
       Effect.provide(Reporter.Reporter, Reporter.layerNoop),
-      (reporter) => ({ ...reporter, flushDistributions })
+      (reporter) => fromWire({ ...toWire(reporter), flushDistributions })
     )
   )
 

@@ -23,7 +23,9 @@ describe("log lines", () => {
       const output = makeOutput()
       const reporter = yield* makeReporter(output)
       yield* reporter.flushDistributions([
-        { ...distribution("a.b", [1.5, -0, 1e21], ["x:1", "y"]), host: "h", device: "d" },
+        { ...distribution("a.b", [1.5, -0, 1e21], ["x:1", "y"]), host: "h", device: "d" }
+      ])
+      yield* reporter.flushDistributions([
         { ...distribution("c", [2]), host: "", device: null, points: [[1_700_000_009.7, [2]]] }
       ])
       assert.strictEqual(

@@ -3,6 +3,7 @@ import { assert } from "@effect/vitest"
 import { Deferred, Effect, Layer } from "effect"
 import { EventsAggregator, LogReporter, MetricsAggregator, ThreadStats } from "effect-threadstats"
 import type { Series, ThreadStatsConfig } from "effect-threadstats"
+import { toWire } from "../support/wireReporter.js"
 
 export const bytesOf = (text: string): number => Buffer.byteLength(text)
 
@@ -81,7 +82,7 @@ export const makeOutput = (): MemoryOutput => {
   return output
 }
 
-export const makeReporter = (output: LogReporter.Output) => LogReporter.make({ output })
+export const makeReporter = (output: LogReporter.Output) => Effect.map(LogReporter.make({ output }), toWire)
 
 export const layerClient = (
   output: LogReporter.Output,

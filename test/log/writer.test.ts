@@ -118,7 +118,7 @@ describe("log writer with a slow output", () => {
       assert.deepStrictEqual(errors.map(({ reason }) => reason), ["Timeout"])
       // the pending piece may still be written
       assert.deepStrictEqual(
-        errors[0]!.ambiguous.map((item) => "metric" in item && item.metric),
+        errors[0]!.ambiguous.map((item) => "name" in item && item.name),
         ["first", "second"]
       )
       assert.lengthOf(output.writes, 1)

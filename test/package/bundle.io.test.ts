@@ -141,7 +141,7 @@ describe("bundle", () => {
   })
 
   it("contains no module for stores or several reporters for a client with neither", async () => {
-    const mark = /store for undelivered data/
+    const mark = /retained store failed/
     for (
       const [more, isThere] of [
         ["", false],

@@ -458,9 +458,9 @@ describe("RetentionManager before sending", () => {
 
 describe("RetentionManager with a store that fails", () => {
   const faults: Record<string, readonly [Effect.Effect<never, PlatformError>, warning: RegExp]> = {
-    "fails": [Effect.fail(ioError), /^the store for undelivered data failed: .*no space/],
-    "hangs": [Effect.never, /^the store for undelivered data took too long$/],
-    "dies": [Effect.die("broken"), /^the store for undelivered data died$/]
+    "fails": [Effect.fail(ioError), /^The retained store failed: .*no space/],
+    "hangs": [Effect.never, /^The retained store took too long$/],
+    "dies": [Effect.die("broken"), /^The retained store died$/]
   }
 
   const flushInTime = (client: ThreadStats.ThreadStats["Type"], lines: Array<Line>) =>
@@ -486,7 +486,7 @@ describe("RetentionManager with a store that fails", () => {
           const lines: Array<Line> = []
           client.unsafeIncrement("c", 1)
           yield* flushInTime(client, lines)
-          const storeLines = lines.filter(({ message }) => message.includes("the store"))
+          const storeLines = lines.filter(({ message }) => message.includes("retained store"))
           assert.lengthOf(storeLines, 1)
           assert.match(storeLines[0]!.message, warning)
           assert.strictEqual(storeLines[0]!.level, "WARN")
@@ -595,7 +595,7 @@ describe("RetentionManager with a store that fails", () => {
       disk.fault = (operation) => operation === "set" ? Effect.sleep("4 seconds") : Effect.void
       const lines: Array<Line> = []
       yield* flushInTime(client, lines)
-      assert.include(lines.map(({ message }) => message), "the store for undelivered data took too long")
+      assert.include(lines.map(({ message }) => message), "The retained store took too long")
       // A process that is killed now leaves nothing.
       const killed = Scripted.make()
       yield* Effect.flatMap(start(makeDisk(disk.entries), killed), (client) => client.flush())

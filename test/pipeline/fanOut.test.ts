@@ -6,6 +6,7 @@ import type { Event, Series, ThreadStatsConfig } from "effect-threadstats"
 import { assertBalanced } from "../support/clientAssertions.js"
 import { reporterContract } from "../support/reporterContract.js"
 import * as scripted from "../support/scripted.js"
+import { WireError } from "../support/wireReporter.js"
 
 const layerClient = <E, R>(reporter: Layer.Layer<Reporter.Reporter, E, R>, options: ThreadStatsConfig.Options = {}) =>
   ThreadStats.layer({ periodicFlush: false, ...options }).pipe(
@@ -100,15 +101,15 @@ describe("Reporter.combine", () => {
       const reporter = yield* buildReporter(
         Reporter.combine(a.layer, Reporter.combine(b.layer, Reporter.combine(a.layer, c.layer)), b.layer)
       )
-      assert.lengthOf(reporter.branches!, 3)
-      yield* reporter.flushEvents([{ title: "t", text: "", tags: [] }])
+      assert.lengthOf(reporter.reporters!, 3)
+      yield* reporter.reportEvents([{ title: "t", text: "", tags: [] }])
       for (const { calls } of [a, b, c]) assert.lengthOf(calls, 1)
     }))
 
   it.effect("returns the reporter itself when it combines one reporter", () =>
     Effect.gen(function*() {
-      assert.isUndefined((yield* buildReporter(Reporter.combine(Reporter.layerNoop))).branches)
-      assert.isUndefined((yield* buildReporter(Reporter.combine(Reporter.layerNoop, Reporter.layerNoop))).branches)
+      assert.isUndefined((yield* buildReporter(Reporter.combine(Reporter.layerNoop))).reporters)
+      assert.isUndefined((yield* buildReporter(Reporter.combine(Reporter.layerNoop, Reporter.layerNoop))).reporters)
     }))
 
   it.effect("fails with the items that any reporter did not deliver, as ambiguous ones, when it is called directly", () =>
@@ -125,7 +126,7 @@ describe("Reporter.combine", () => {
       const batch = [undelivered, refused, both, delivered]
       b.answer = () => scripted.fail("Timeout", { undelivered: [undelivered, both] })
       c.answer = () => scripted.fail("Rejected", { refused: [refused, both] })
-      const error = yield* Effect.flip(reporter.flushEvents(batch))
+      const error = yield* Effect.flip(reporter.reportEvents(batch))
       assert.deepStrictEqual(error.undelivered, [undelivered, both])
       assert.deepStrictEqual(error.refused, [refused])
       assert.deepStrictEqual(error.ambiguous, [undelivered, both])
@@ -562,7 +563,7 @@ describe("flush over several reporters", () => {
   })
 })
 
-const unreachable = new Reporter.ReporterError({
+const unreachable = new WireError({
   reason: "Transport",
   endpoint: "test",
   description: "unreachable",

@@ -93,16 +93,16 @@ describe("Reporter.layerAuto", () => {
         assert.deepStrictEqual(selectionsIn(lines), [`DEBUG ${selection}`])
         assert.deepStrictEqual((yield* select(environment, path, LogLevel.Info)).lines, [])
         assert.strictEqual(reporter.temporality, selection === "HTTP" ? "total" : "delta")
-        assert.strictEqual(reporter.flushSamples === undefined, selection === "HTTP")
+        assert.strictEqual(reporter.samples !== true, selection === "HTTP")
       }))
   }
 
   it.effect("gives the extension its own profile, and writes log lines to standard output", () =>
     Effect.gen(function*() {
-      const extension = yield* Effect.flip((yield* select(lambda, installed)).reporter.flushEvents(event))
+      const extension = yield* Effect.flip((yield* select(lambda, installed)).reporter.reportEvents(event))
       assert.deepStrictEqual([extension.endpoint, extension.refused], ["udp://127.0.0.1:8125", event])
       const { reporter } = yield* select({ ...lambda, DD_FLUSH_TO_LOG: "true" })
-      const log = yield* Effect.flip(reporter.flushEvents(event))
+      const log = yield* Effect.flip(reporter.reportEvents(event))
       assert.deepStrictEqual([log.endpoint, log.refused], ["standard output", event])
     }))
 
@@ -121,7 +121,7 @@ describe("Reporter.layerAuto", () => {
         for (const remedy of ["DD_LAMBDA_FIPS_MODE", "extension", "DD_FLUSH_TO_LOG"]) assert.include(message, remedy)
         const disabled = yield* select({ ...environment, DD_THREADSTATS_DISABLED: "true" })
         assert.deepStrictEqual(disabled.lines, [])
-        assert.strictEqual((yield* disabled.reporter.flushEvents(event)).items, 1)
+        assert.strictEqual((yield* disabled.reporter.reportEvents(event)).items, 1)
       }))
   }
 
@@ -161,7 +161,7 @@ describe("Reporter.layerAuto", () => {
     )
     return Effect.gen(function*() {
       const { reporter } = yield* Effect.provideService(select(lambda), HttpClient.HttpClient, client)
-      yield* reporter.flushEvents(event)
+      yield* reporter.reportEvents(event)
       assert.deepStrictEqual(urls, ["https://api.datadoghq.com/api/v1/events"])
     })
   })

@@ -4,8 +4,8 @@
 import { Headers, HttpClient, HttpClientError, HttpClientResponse, HttpIncomingMessage } from "@effect/platform"
 import type { HttpBody, HttpClientRequest } from "@effect/platform"
 import { Effect, FiberRef, Stream } from "effect"
-import type { Reporter } from "effect-threadstats"
 import { inflateSync } from "node:zlib"
+import type { WireItem } from "../support/wireReporter.js"
 import type { Delivery, Flush, Oracle } from "./oracle.js"
 import { isPoison } from "./oracle.js"
 import type { Plan } from "./plan.js"
@@ -155,7 +155,7 @@ export const make = (world: World): HttpClient.HttpClient => {
     const { body } = request.body as HttpBody.Uint8Array
     const text = (request.headers["content-encoding"] === "deflate" ? inflateSync(body) : Buffer.from(body)).toString()
     const json = JSON.parse(text)
-    const batch: ReadonlyArray<Reporter.Item> = Array.isArray(json.series) ? json.series : [json]
+    const batch: ReadonlyArray<WireItem> = Array.isArray(json.series) ? json.series : [json]
     const flush = fiber.getFiberRef(currentFlush)
     const now = world.now()
     const id = requests++
@@ -204,7 +204,7 @@ export const make = (world: World): HttpClient.HttpClient => {
         return Effect.succeed(answer(status, headers, body))
       })
 
-    const statusOf = (batch: ReadonlyArray<Reporter.Item>, bytes: number) =>
+    const statusOf = (batch: ReadonlyArray<WireItem>, bytes: number) =>
       bytes > plan.bodyLimit ? 413 : batch.some((one) => isPoison("title" in one ? one.title : one.metric)) ? 400 : 202
 
     const accept = () => {

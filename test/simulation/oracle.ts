@@ -5,7 +5,8 @@
  * every event. Each value that arrives is looked up among the totals its series has had: a value that never was a total,
  * or that undercuts one that arrived before, is a fault at once.
  */
-import type { Event, MetricsAggregator, Reporter, RetainedStore, RollUp, Series, ThreadStats } from "effect-threadstats"
+import type { Event, MetricsAggregator, RetainedStore, RollUp, Series, ThreadStats } from "effect-threadstats"
+import type { WireItem } from "../support/wireReporter.js"
 import type { Plan } from "./plan.js"
 
 /** One call of `flush`. Flushes that the client starts itself have none. */
@@ -231,12 +232,12 @@ export const make = (plan: Plan) => {
 
   const sequenceOf = (event: Event.Event) => Number(/\d+$/.exec(event.title)![0])
 
-  const isEvent = (item: Reporter.Item): item is Event.Event => "title" in item
+  const isEvent = (item: WireItem): item is Event.Event => "title" in item
 
   /** An item of a batch. A receiver of series gets no samples. */
-  type Sent = Exclude<Reporter.Item, Series.SampleSeries>
+  type Sent = Exclude<WireItem, Series.SampleSeries>
 
-  const checkSent = (batch: ReadonlyArray<Reporter.Item>, flush: Flush | undefined, now: number) => {
+  const checkSent = (batch: ReadonlyArray<WireItem>, flush: Flush | undefined, now: number) => {
     const batchContexts = new Set<string>()
     let batchValues = 0
     for (const item of batch as ReadonlyArray<Sent>) {
@@ -310,7 +311,7 @@ export const make = (plan: Plan) => {
     context.high = found.at(-1)!
   }
 
-  const accept = (batch: ReadonlyArray<Reporter.Item>, delivery: Delivery) => {
+  const accept = (batch: ReadonlyArray<WireItem>, delivery: Delivery) => {
     if (plan.restarts > 0) recent.push(delivery)
     const parts = new Map<Context, number>()
     for (const item of batch as ReadonlyArray<Sent>) {
@@ -344,7 +345,7 @@ export const make = (plan: Plan) => {
   }
 
   /** Marks items that the client may drop. */
-  const refuse = (batch: ReadonlyArray<Reporter.Item>, onlyWhatAddsUp = false) => {
+  const refuse = (batch: ReadonlyArray<WireItem>, onlyWhatAddsUp = false) => {
     for (const item of batch as ReadonlyArray<Sent>) {
       if (isEvent(item)) {
         const mark = events.get(sequenceOf(item))
@@ -629,7 +630,7 @@ export const make = (plan: Plan) => {
       count(predicted[what], reason)
     },
     /** Marks items whose arrival the client does not know, so that it may give them up. */
-    doubt(batch: ReadonlyArray<Reporter.Item>) {
+    doubt(batch: ReadonlyArray<WireItem>) {
       if (plan.atMostOnce) refuse(batch, true)
     },
     kill,

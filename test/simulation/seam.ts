@@ -3,13 +3,14 @@
  */
 import { Deferred, Effect, FiberId, FiberRef } from "effect"
 import { Reporter } from "effect-threadstats"
+import { fromWire, WireError, type WireItem } from "../support/wireReporter.js"
 import { currentFlush, silence, type World } from "./network.js"
 import { type Delivery, isPoison } from "./oracle.js"
 
-const name = (item: Reporter.Item) => "title" in item ? item.title : item.metric
+const name = (item: WireItem) => "title" in item ? item.title : item.metric
 
 /** Groups the series of one histogram if the receiver adds values up: the client restores them together. */
-const idOf = (item: Reporter.Item, plan: World["plan"]) =>
+const idOf = (item: WireItem, plan: World["plan"]) =>
   plan.mode === "total" || "title" in item
     ? undefined
     : JSON.stringify([item.metric.slice(plan.prefix.length).split(".")[0], item.host, item.tags, item.points[0]![0]])
@@ -25,7 +26,7 @@ export const make = (world: World): Seam => {
   const hanging: Array<Deferred.Deferred<void>> = []
   let calls = 0
 
-  const report = (batch: ReadonlyArray<Reporter.Item>): Effect.Effect<Reporter.Receipt, Reporter.ReporterError> =>
+  const report = (batch: ReadonlyArray<WireItem>): Effect.Effect<Reporter.Receipt, WireError> =>
     Effect.flatMap(FiberRef.get(currentFlush), (flush) => {
       if (world.generation !== generation) return silence
       const delivery: Delivery = { flush, at: world.elapsed(), answered: false }
@@ -33,12 +34,12 @@ export const make = (world: World): Seam => {
       oracle.checkSent(batch, flush, world.now())
       if (batch.length === 0) oracle.fault("an empty batch")
 
-      const take = (items: ReadonlyArray<Reporter.Item>) => {
+      const take = (items: ReadonlyArray<WireItem>) => {
         const good = items.filter((item) => !isPoison(name(item)))
         oracle.accept(good, delivery)
         return good.length
       }
-      const whole = (batch: ReadonlyArray<Reporter.Item>, isIn: (index: number) => boolean) => {
+      const whole = (batch: ReadonlyArray<WireItem>, isIn: (index: number) => boolean) => {
         const decided = new Map<string, boolean>()
         return batch.filter((item, i) => {
           const id = idOf(item, plan)
@@ -49,7 +50,7 @@ export const make = (world: World): Seam => {
         })
       }
       /** Ends a report in which `items` of the batch were tried. */
-      const end = (items: ReadonlyArray<Reporter.Item>, arriving = items, reason: Reporter.Reason = "ServerError") => {
+      const end = (items: ReadonlyArray<WireItem>, arriving = items, reason: Reporter.Reason = "ServerError") => {
         if (world.generation !== generation) return silence
         const accepted = take(arriving)
         delivery.answered = true
@@ -59,7 +60,7 @@ export const make = (world: World): Seam => {
         return refused.length + undelivered.length === 0
           ? Effect.succeed(receipt)
           : Effect.fail(
-            new Reporter.ReporterError({
+            new WireError({
               reason: undelivered.length > 0 ? reason : "Rejected",
               endpoint: "simulated",
               description: "simulated",
@@ -89,7 +90,7 @@ export const make = (world: World): Seam => {
           if (!plan.lossy) return end(batch)
           oracle.refuse(batch)
           return Effect.fail(
-            new Reporter.ReporterError({
+            new WireError({
               reason: "Rejected",
               endpoint: "simulated",
               description: "simulated",
@@ -103,7 +104,7 @@ export const make = (world: World): Seam => {
           oracle.doubt(batch)
           if (draw.chance(0.5)) take(batch)
           return Effect.fail(
-            new Reporter.ReporterError({
+            new WireError({
               reason: "Transport",
               endpoint: "simulated",
               description: "simulated",
@@ -145,13 +146,13 @@ export const make = (world: World): Seam => {
     })
 
   return {
-    reporter: {
+    reporter: fromWire({
       temporality: plan.mode === "delta" ? "delta" : "total",
       flushMetrics: report,
       flushDistributions: report,
       flushEvents: report,
       warm: Effect.void
-    },
+    }),
     release: Effect.suspend(() =>
       Effect.forEach(hanging, (deferred) => Deferred.succeed(deferred, undefined), { discard: true })
     )

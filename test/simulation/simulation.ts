@@ -346,7 +346,10 @@ const simulate = Effect.fnUntraced(function*(seed: number, testClock: TestClock.
       if (Exit.isFailure(exit)) {
         flush.interrupted = true
         if (!Exit.isInterrupted(exit)) oracle.fault("a flush failed")
-      } else if (plan.mode === "http" && exit.value.errors.some((one) => one.description.startsWith("no end after"))) {
+      } else if (
+        plan.mode === "http" &&
+        exit.value.errors.some((one) => one.description.startsWith("the reporter did not end within"))
+      ) {
         oracle.fault("the reporter did not end in time by itself")
       }
       if (flush.endedAt - flush.startedAt > plan.flushTimeout) oracle.fault("a flush took more than its time")

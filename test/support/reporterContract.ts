@@ -1,10 +1,11 @@
 import { assert, it } from "@effect/vitest"
 import type { Event } from "effect-threadstats/Event"
-import * as Reporter from "effect-threadstats/Reporter"
+import type * as Reporter from "effect-threadstats/Reporter"
 import type { DistributionSeries, SampleSeries, Series } from "effect-threadstats/Series"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Layer from "effect/Layer"
+import { type WireError, type WireItem, WireReporter } from "./wireReporter.js"
 
 const freeze = <A>(value: A): A => {
   if (typeof value === "object" && value !== null && !Object.isFrozen(value)) {
@@ -19,23 +20,23 @@ export const metrics: ReadonlyArray<Series> = freeze([
     metric: "shop.orders",
     points: [[1_700_000_000, 0.5]],
     type: "rate",
-    host: null,
-    device: null,
     tags: ["env:test"],
     interval: 10
   },
-  { metric: "shop.queue", points: [[1_700_000_000, -3], [1_700_000_010, 4]], type: "gauge", tags: [], interval: 10 },
+  { metric: "shop.queue", points: [[1_700_000_000, -3]], type: "gauge", tags: [], interval: 10 },
+  { metric: "shop.queue", points: [[1_700_000_010, 4]], type: "gauge", tags: [], interval: 10 },
   { metric: "shop.größe", points: [[1_700_000_000, 1e-7]], type: "count", host: "web-1", tags: ["名:値"], interval: 10 }
 ])
 
 export const distributions: ReadonlyArray<DistributionSeries> = freeze([
   {
     metric: "shop.latency",
-    points: [[1_700_000_000, [0.1, 0.2, 0.1]], [1_700_000_010, [7]]],
+    points: [[1_700_000_000, [0.1, 0.2, 0.1]]],
     type: "distribution",
     tags: ["env:test"],
     interval: 10
   },
+  { metric: "shop.latency", points: [[1_700_000_010, [7]]], type: "distribution", tags: ["env:test"], interval: 10 },
   { metric: "shop.basket", points: [[1_700_000_000, [1]]], type: "distribution", host: "", tags: [], interval: 10 }
 ])
 
@@ -88,14 +89,14 @@ const toJson = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
 const sorted = (items: ReadonlyArray<unknown>) =>
   items.map((item) => JSON.stringify(Object.entries(toJson(item) as object).sort(([a], [b]) => a < b ? -1 : 1))).sort()
 
-const errorOf = (outcome: Either.Either<Reporter.Receipt, Reporter.ReporterError>) =>
+const errorOf = (outcome: Either.Either<Reporter.Receipt, WireError>) =>
   Either.isLeft(outcome) ? outcome.left : undefined
 
 /** The differences that a reporter may have from the full contract. */
 export interface Declaration<R> {
   /** Reads the items that the receiver holds. Absent if the reporter has no receiver. */
   readonly arrived?: Effect.Effect<Arrived, never, R>
-  /** The metrics as the receiver holds them. Default: the batch itself. */
+  /** The metrics as the receiver holds them, for a reporter without samples. Default: the batch itself. */
   readonly metrics?: Arrived["metrics"]
   /** The distributions as the receiver holds them. Default: the batch itself. */
   readonly distributions?: Arrived["distributions"]
@@ -115,23 +116,32 @@ export const reporterContract = <R, E>(
   options: Declaration<R>
 ) => {
   const cannot = options.cannot ?? {}
+  const takesSamples = options.samples !== undefined
+  const batches = { metrics: takesSamples ? samples : metrics, distributions, events }
   const expected: Arrived = {
-    metrics: cannot.metrics === undefined ? options.metrics ?? metrics : [],
-    distributions: cannot.distributions === undefined ? options.distributions ?? distributions : [],
+    metrics: takesSamples
+      ? options.samples.metrics ?? []
+      : cannot.metrics === undefined
+      ? options.metrics ?? metrics
+      : [],
+    distributions: [
+      ...options.samples?.distributions ?? [],
+      ...cannot.distributions === undefined ? options.distributions ?? distributions : []
+    ],
     events: cannot.events === undefined ? options.events ?? events : []
   }
 
   /** Delivers a batch of each kind, and returns the outcomes. */
-  const deliverAll = (reporter: Reporter.Reporter["Type"]) =>
+  const deliverAll = (reporter: WireReporter) =>
     Effect.all({
-      metrics: Effect.either(reporter.flushMetrics(metrics)),
+      metrics: Effect.either(takesSamples ? reporter.flushSamples!(samples) : reporter.flushMetrics(metrics)),
       distributions: Effect.either(reporter.flushDistributions(distributions)),
       events: Effect.either(reporter.flushEvents(events))
     }, { concurrency: "unbounded" })
 
   /** Checks that each batch was delivered whole, or refused whole if declared so. */
   const assertAsDeclared = (outcomes: Effect.Effect.Success<ReturnType<typeof deliverAll>>) => {
-    for (const [kind, batch] of Object.entries({ metrics, distributions, events })) {
+    for (const [kind, batch] of Object.entries(batches)) {
       const outcome = outcomes[kind as keyof Arrived]
       const reason = cannot[kind as keyof Arrived]
       if (reason === undefined) {
@@ -149,7 +159,7 @@ export const reporterContract = <R, E>(
 
   it.effect("delivers a whole batch of metrics, of distributions and of events", () =>
     Effect.gen(function*() {
-      assertAsDeclared(yield* Effect.flatMap(Reporter.Reporter, deliverAll))
+      assertAsDeclared(yield* Effect.flatMap(WireReporter, deliverAll))
       if (options.arrived !== undefined) {
         const arrived = yield* options.arrived
         assert.deepStrictEqual(toJson(arrived.metrics), toJson(expected.metrics))
@@ -160,7 +170,7 @@ export const reporterContract = <R, E>(
 
   it.effect("delivers samples if it takes samples", () =>
     Effect.gen(function*() {
-      const { flushSamples } = yield* Reporter.Reporter
+      const { flushSamples } = yield* WireReporter
       if (flushSamples === undefined) return assert.isUndefined(options.samples)
       assert.strictEqual((yield* flushSamples(samples)).items, samples.length)
       if (options.arrived !== undefined && options.samples !== undefined) {
@@ -173,7 +183,7 @@ export const reporterContract = <R, E>(
 
   it.effect("delivers concurrent batches", () =>
     Effect.gen(function*() {
-      const reporter = yield* Reporter.Reporter
+      const reporter = yield* WireReporter
       const outcomes = yield* Effect.forEach(Array.from({ length: 5 }), () => deliverAll(reporter), {
         concurrency: "unbounded"
       })
@@ -189,7 +199,7 @@ export const reporterContract = <R, E>(
 
   it.effect("sends nothing when it is warmed, and delivers in an uninterruptible region", () =>
     Effect.gen(function*() {
-      const reporter = yield* Reporter.Reporter
+      const reporter = yield* WireReporter
       yield* reporter.warm
       if (options.arrived !== undefined) {
         assert.deepStrictEqual(yield* options.arrived, { metrics: [], distributions: [], events: [] })
@@ -199,7 +209,7 @@ export const reporterContract = <R, E>(
 
   it.effect("declares a temporality, and delivers when its methods are called unbound", () =>
     Effect.gen(function*() {
-      const reporter = yield* Reporter.Reporter
+      const reporter = yield* WireReporter
       assert.include(["total", "delta"], reporter.temporality)
       const { flushDistributions } = reporter
       assert.strictEqual((yield* flushDistributions(distributions.slice(0, 1))).items, 1)
@@ -209,17 +219,17 @@ export const reporterContract = <R, E>(
   if (dead !== undefined) {
     it.effect("fails with the undelivered items when the receiver cannot be reached", () =>
       Effect.gen(function*() {
-        const reporter = yield* Reporter.Reporter
+        const reporter = yield* WireReporter
         yield* reporter.warm
         const outcomes = yield* deliverAll(reporter)
-        for (const [kind, batch] of Object.entries({ metrics, distributions, events })) {
+        for (const [kind, batch] of Object.entries(batches)) {
           if (cannot[kind as keyof Arrived] !== undefined) continue
           const error = errorOf(outcomes[kind as keyof Arrived])
           if (error === undefined) return assert.fail(`${kind} were delivered`)
           // The error holds the identical objects, each once.
           assert.strictEqual(error.undelivered.length, batch.length)
-          assert.deepStrictEqual(new Set(error.undelivered), new Set<Reporter.Item>(batch))
-          assert.isTrue(error.undelivered.every((item) => (batch as ReadonlyArray<Reporter.Item>).includes(item)))
+          assert.deepStrictEqual(new Set(error.undelivered), new Set<WireItem>(batch))
+          assert.isTrue(error.undelivered.every((item) => (batch as ReadonlyArray<WireItem>).includes(item)))
           assert.isTrue(error.ambiguous.every((item) => error.undelivered.includes(item)))
           assert.deepStrictEqual([error.refused, error.receipt.items], [[], 0])
         }

@@ -4,14 +4,15 @@
 import { Effect, Layer, Logger } from "effect"
 import { EventsAggregator, MetricsAggregator, Reporter, ThreadStats } from "effect-threadstats"
 import type { Event, Series, ThreadStatsConfig } from "effect-threadstats"
+import { fromWire, WireError, type WireItem } from "./wireReporter.js"
 
 export type Endpoint = "series" | "distributions" | "events"
 
-export type Answer = Effect.Effect<Reporter.Receipt, Reporter.ReporterError>
+export type Answer = Effect.Effect<Reporter.Receipt, WireError>
 
 export interface Call {
   readonly endpoint: Endpoint
-  readonly batch: ReadonlyArray<Reporter.Item>
+  readonly batch: ReadonlyArray<WireItem>
 }
 
 export interface Scripted {
@@ -24,15 +25,15 @@ export interface Scripted {
   readonly layer: Layer.Layer<Reporter.Reporter>
 }
 
-export const accept = (batch: ReadonlyArray<Reporter.Item>): Answer =>
+export const accept = (batch: ReadonlyArray<WireItem>): Answer =>
   Effect.succeed({ items: batch.length, payloads: 1, bytes: 10, retries: 0 })
 
 export const fail = (
   reason: Reporter.Reason,
-  parts: { readonly [P in "undelivered" | "refused" | "ambiguous"]?: ReadonlyArray<Reporter.Item> }
+  parts: { readonly [P in "undelivered" | "refused" | "ambiguous"]?: ReadonlyArray<WireItem> }
 ): Answer =>
   Effect.fail(
-    new Reporter.ReporterError({
+    new WireError({
       reason,
       endpoint: "test",
       description: "as told",
@@ -46,7 +47,7 @@ export const fail = (
 export const make = (temporality: Reporter.Temporality = "total"): Scripted => {
   const batches = (endpoint: Endpoint) =>
     self.calls.filter((call) => call.endpoint === endpoint).flatMap((c) => c.batch)
-  const handle = (endpoint: Endpoint) => (batch: ReadonlyArray<Reporter.Item>) =>
+  const handle = (endpoint: Endpoint) => (batch: ReadonlyArray<WireItem>) =>
     Effect.suspend(() => {
       const call = { endpoint, batch }
       self.calls.push(call)
@@ -58,13 +59,14 @@ export const make = (temporality: Reporter.Temporality = "total"): Scripted => {
     series: () => batches("series") as ReadonlyArray<Series.Series>,
     distributions: () => batches("distributions") as ReadonlyArray<Series.DistributionSeries>,
     events: () => batches("events") as ReadonlyArray<Event.Event>,
-    layer: Layer.sync(Reporter.Reporter, () => ({
-      temporality,
-      flushMetrics: handle("series"),
-      flushDistributions: handle("distributions"),
-      flushEvents: handle("events"),
-      warm: Effect.void
-    }))
+    layer: Layer.sync(Reporter.Reporter, () =>
+      fromWire({
+        temporality,
+        flushMetrics: handle("series"),
+        flushDistributions: handle("distributions"),
+        flushEvents: handle("events"),
+        warm: Effect.void
+      }))
   }
   return self
 }

@@ -5,8 +5,8 @@ import { HttpClient, HttpClientError, HttpClientResponse } from "@effect/platfor
 import type { HttpBody, HttpClientRequest } from "@effect/platform"
 import { Clock, Duration, Effect, Option, Redacted } from "effect"
 import { HttpReporter } from "effect-threadstats"
-import type { Reporter } from "effect-threadstats"
 import { inflateSync } from "node:zlib"
+import { toWire } from "./wireReporter.js"
 
 export interface Request {
   readonly path: string
@@ -38,7 +38,7 @@ const parse = (request: HttpClientRequest.HttpClientRequest, at: number): Reques
 
 export const reporter = Effect.fnUntraced(function*(
   answer: (request: Request, index: number) => Reply,
-  more: Partial<HttpReporter.Settings> = {}
+  more: Partial<HttpReporter.HttpReporterSettings> = {}
 ) {
   const requests: Array<Request> = []
   const client = HttpClient.make((request) =>
@@ -50,7 +50,7 @@ export const reporter = Effect.fnUntraced(function*(
       Effect.mapError((cause) => new HttpClientError.RequestError({ request, reason: "Transport", cause }))
     )
   )
-  const made: Reporter.Reporter["Type"] = yield* Effect.provideService(
+  const service = yield* Effect.provideService(
     HttpReporter.make({
       apiUrl: "https://api.datadoghq.example",
       apiKey: Option.some(Redacted.make("key")),
@@ -63,5 +63,5 @@ export const reporter = Effect.fnUntraced(function*(
     HttpClient.HttpClient,
     client
   )
-  return { reporter: made, requests }
+  return { reporter: toWire(service), service, requests }
 })

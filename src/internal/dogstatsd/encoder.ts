@@ -1,6 +1,7 @@
-import type { Event } from "../../Event.js"
-import type { Item, Reason } from "../../Reporter.js"
-import type { DistributionSeries, SampleSeries, Series } from "../../Series.js"
+import type { Reason } from "../model/Delivery.js"
+import type { Event } from "../model/Event.js"
+import type { WireItem } from "../model/wireForm.js"
+import type { DistributionSeries, SampleSeries, Series } from "../model/wireSeries.js"
 
 /** What the receiver takes, and what goes with every line. */
 export interface Format {
@@ -151,7 +152,7 @@ interface Line {
 }
 
 /** Packets for a batch, made as they are asked for. */
-export const encode = (batch: ReadonlyArray<Item>, context: Context): Encoded => {
+export const encode = (batch: ReadonlyArray<WireItem>, context: Context): Encoded => {
   const dates: Dates = { taken: new Map(), used: [] }
   return {
     packets: pack(batch, context, dates),
@@ -167,7 +168,7 @@ interface Dates {
   readonly used: Array<Array<readonly [start: number, offset: number]> | undefined>
 }
 
-function* pack(batch: ReadonlyArray<Item>, context: Context, dates: Dates): Generator<Packet | Refused> {
+function* pack(batch: ReadonlyArray<WireItem>, context: Context, dates: Dates): Generator<Packet | Refused> {
   const { packetSize } = context.format
   const lineSize = Math.max(packetSize, bufferSize)
   let text = ""
@@ -233,7 +234,7 @@ const refused = (index: number, reason: Reason, description: string): Refused =>
 const tooLarge = (index: number, bytes: number): Refused =>
   refused(index, "PayloadTooLarge", `a line of ${bytes} bytes is more than the receiver reads`)
 
-const linesOf = (item: Item, index: number, context: Context, dates: Dates): ReadonlyArray<Line> | Refused => {
+const linesOf = (item: WireItem, index: number, context: Context, dates: Dates): ReadonlyArray<Line> | Refused => {
   if ("title" in item) return eventLines(item, index, context.format)
   const { format } = context
   const name = sanitizeName(item.metric)

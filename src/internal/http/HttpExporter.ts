@@ -1,41 +1,50 @@
-/** What a client over HTTP has: the way to Datadog's intake, whatever the requests are made with. */
 import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type { Event } from "../../Event.js"
-import type { Settings } from "../../HttpReporter.js"
+import type { HttpReporterSettings } from "../../HttpReporter.js"
 import type { AggregatedSeries } from "../../MetricsAggregator.js"
-import type { Item, Receipt } from "../../Reporter.js"
-import { Deadline, ReporterError } from "../../Reporter.js"
-import type { Series } from "../../Series.js"
+import type { Reporter } from "../../Reporter.js"
 import * as ApiKey from "../apiKey/sources.js"
-import { pointWindow } from "../model/limits.js"
-import { addReceipts, emptyReceipt } from "../model/receipt.js"
-import type { Stream } from "../pipeline/Exporter.js"
-import * as Delivery from "./deliver.js"
 import {
-  type Chunk,
-  countOf,
-  encode,
-  type Encoded,
-  encodingOf,
-  hasZstd,
-  itemsOf,
-  makeWriter,
-  type Options
-} from "./encoder.js"
+  addReceipts,
+  Deadline,
+  emptyReceipt,
+  type Item,
+  type Receipt,
+  ReporterError,
+  type SeriesBatch
+} from "../model/Delivery.js"
+import { pointWindow } from "../model/limits.js"
+import * as Delivery from "./deliver.js"
+import { countOf, encode, type Encoded, encodingOf, itemsOf, makeWriter, type Writer } from "./encoder.js"
 import type { Endpoint, EnvelopedEndpoint } from "./endpoints.js"
 import { distributionPoints, events, series, seriesV2 } from "./endpoints.js"
-import { lazily } from "./lazyError.js"
-import { type Dress, lineWriter, type Syntax, syntax } from "./seriesV1.js"
-import { fromV2, syntaxV2 } from "./seriesV2.js"
+import { lineWriter, type Syntax, syntax } from "./seriesV1.js"
+import { syntaxV2 } from "./seriesV2.js"
 import type * as Transport from "./transport.js"
 
-/** Datadog's intake as an outlet, and what takes batches to it. */
+/** Number of requests of one batch that run at the same time. They start in order. */
+const concurrentRequests = 4
+
+/** Pulls a batch and writes each series into bodies. Does not pull while compression is behind. */
+const writeBatch = (
+  batch: SeriesBatch,
+  write: (series: AggregatedSeries) => void,
+  writer: Writer<AggregatedSeries>
+): Effect.Effect<void, ReporterError> => {
+  const writeRest: Effect.Effect<void, ReporterError> = Effect.flatMap(batch.pull, (pulled) => {
+    if (pulled.length === 0) return Effect.void
+    for (const each of pulled) write(each)
+    return Effect.zipRight(writer.settle, writeRest)
+  })
+  return Effect.onError(writeRest, () => Effect.sync(writer.close))
+}
+
+/** Makes the reporter to Datadog's HTTP API, over any transport. */
 export const make = Effect.fnUntraced(
   function*<R>(
-    settings: Settings,
-    makeTransport: (settings: Settings) => Effect.Effect<Transport.Transport, never, R>
+    settings: HttpReporterSettings,
+    makeTransport: (settings: HttpReporterSettings) => Effect.Effect<Transport.Transport, never, R>
   ) {
     const source = yield* Effect.serviceOption(ApiKey.ApiKey)
     const keys = Option.isSome(source)
@@ -43,169 +52,110 @@ export const make = Effect.fnUntraced(
       : ApiKey.constant(yield* Effect.catchAll(settings.apiKey, () => ApiKey.missing))
     if (keys.check !== undefined) yield* keys.check
     const transport = yield* makeTransport(settings)
-    const v2 = settings.series === "v2"
-    let { compress } = settings
-    const withoutZstd = (why: string) =>
-      Effect.suspend(() => {
-        if (compress !== "zstd") return Effect.void
-        compress = true
-        return Effect.annotateLogs(Effect.logWarning(`Compressing with deflate, not zstd: ${why}`), annotations)
-      })
-    if (!v2) yield* withoutZstd("of Datadog's endpoints only series v2 takes it (option series, DD_THREADSTATS_SERIES)")
-    else if (!hasZstd()) yield* withoutZstd("this Node.js has none, 22.15 and 23.8 are the first that have")
+    const { apiUrl } = settings
+    const compress = settings.compress !== false
 
-    const send = <A extends Item | AggregatedSeries>(
+    const send = <A extends Item>(
       endpoint: Endpoint,
       encoded: Effect.Effect<Encoded<A>>
-    ): Effect.Effect<Receipt, Failure<A>> =>
+    ): Effect.Effect<Receipt, ReporterError> =>
       Effect.gen(function*() {
-        const address = `${settings.apiUrl}${endpoint.path}`
-        const options = {
-          deadline: yield* Deadline,
-          repeat: settings.delivery === "at-least-once",
-          maxAge: settings.timestamps === "any" ? Infinity : pointWindow.past,
-          zstdRefused: withoutZstd(`${address} refused it`)
-        }
         const { outcomes, retries } = yield* Delivery.deliver(
           transport,
           keys,
           yield* encoded,
           concurrentRequests,
-          options
+          {
+            deadline: yield* Deadline,
+            repeat: settings.delivery === "at-least-once",
+            maxAge: settings.timestamps === "any" ? Infinity : pointWindow.past
+          }
         )
         const receipt = outcomes.map(receiptOf).reduce(addReceipts, { ...emptyReceipt, retries })
-        const lost = outcomes.flatMap(lostOf)
-        return Arr.isNonEmptyArray(lost) ? yield* Effect.fail({ address, lost, receipt }) : receipt
+        const failures = outcomes.flatMap(failureOf)
+        if (!Arr.isNonEmptyArray(failures)) return receipt
+        return yield* Effect.fail(errorOf(`${apiUrl}${endpoint.path}`, failures, receipt))
       })
 
-    const deliver =
-      <A extends Item>(endpoint: Endpoint, options?: Pick<Options<A>, "form" | "group">) =>
-      (batch: ReadonlyArray<A>): Effect.Effect<Receipt, ReporterError> =>
-        Effect.mapError(
-          send(endpoint, Effect.suspend(() => encode(endpoint, batch, { ...options, compress }))),
-          (failure) => errorOf(failure, partsOf(failure.lost, ({ items }) => items))
-        )
-
-    /** The same, item by item while they are taken out. */
-    const stream =
-      (endpoint: EnvelopedEndpoint, syntax: Syntax, isDistribution: boolean, read: (json: string) => Item) =>
-      (dress: Dress): Stream => {
+    const reportTo =
+      (endpoint: EnvelopedEndpoint, syntax: Syntax, isDistribution: boolean) =>
+      (batch: SeriesBatch): Effect.Effect<Receipt, ReporterError> => {
         const writer = makeWriter<AggregatedSeries>(endpoint, encodingOf(endpoint, compress))
-        const write = lineWriter(dress, syntax, writer)
-        return {
-          write: (item) => write(item, isDistribution),
-          addsUp: () => isDistribution,
-          settle: writer.settle,
-          close: writer.close,
-          end: (batch) => {
-            let chunks: ReadonlyArray<Chunk<AggregatedSeries>> = []
-            const encoded = Effect.tap(writer.end, (all) => {
-              chunks = all.chunks
-            })
-            return {
-              batch,
-              items: () => chunks.flatMap(({ entries }) => entries.map(({ json }) => read(json))),
-              report: Effect.mapError(send(endpoint, encoded), (failure) => {
-                const items = () => partsOf(failure.lost, ({ texts }) => texts().map(read))
-                return {
-                  ...partsOf(failure.lost, ({ items }) => items),
-                  error: lazily(errorOf(failure, noParts), {
-                    undelivered: () => items().undelivered,
-                    refused: () => items().refused,
-                    ambiguous: () => items().ambiguous
-                  })
-                }
-              })
-            }
-          }
-        }
+        const write = lineWriter(batch.enrichment, syntax, writer)
+        return Effect.zipRight(
+          writeBatch(batch, (series) => write(series, isDistribution), writer),
+          send(endpoint, writer.end)
+        )
       }
 
     return {
-      temporality: "total" as const,
-      samples: false,
-      series: v2
-        ? stream(seriesV2, syntaxV2(settings.units), false, (json) => fromV2(JSON.parse(json)) as Series)
-        : stream(series, syntax, false, JSON.parse),
-      distributions: stream(distributionPoints, syntax, true, JSON.parse),
-      flushEvents: deliver<Event>(events),
-      // a source is not asked before there is something to deliver: what it signs for that may expire unused
-      warm: transport.warm(Option.isSome(source) ? Option.none() : settings.apiKey),
-      deliver
-    }
+      temporality: "total",
+      reportSeries: settings.series === "v2"
+        ? reportTo(seriesV2, syntaxV2(settings.units), false)
+        : reportTo(series, syntax, false),
+      reportDistributions: reportTo(distributionPoints, syntax, true),
+      reportEvents: (batch) => send(events, Effect.suspend(() => encode(events, batch, compress))),
+      // Does not ask a source for the key: a signed request for it may expire before the first delivery.
+      warm: transport.warm(Option.isSome(source) ? Option.none() : settings.apiKey)
+    } satisfies Reporter["Type"]
   }
 )
-
-const annotations = { package: "effect-threadstats", module: "HttpReporter" }
-
-/** How many requests of one batch are under way at a time; they start in order. */
-const concurrentRequests = 4
 
 const receiptOf = <A>(outcome: Delivery.Outcome<A>): Receipt =>
   outcome._tag === "Delivered"
     ? { ...emptyReceipt, items: countOf(outcome.chunk), payloads: 1, bytes: outcome.chunk.body.byteLength }
     : emptyReceipt
 
-/** A chunk, or an item that is in none, that was not delivered, and why. */
-interface Lost<A> {
+/** Failure of one chunk, or of an item that fits into none. */
+interface ChunkFailure {
   readonly why: Pick<ReporterError, "reason" | "description" | "status" | "cause">
-  /** Whether trying again can help, and whether it may have arrived all the same. */
-  readonly transient: boolean
-  readonly ambiguous: boolean
-  readonly items: ReadonlyArray<A>
-  readonly texts: () => ReadonlyArray<string>
+  /** True if trying again may help. */
+  readonly isTransient: boolean
+  /** True if the chunk may have arrived. */
+  readonly isAmbiguous: boolean
+  readonly items: ReadonlyArray<Item>
 }
 
-interface Failure<A> {
-  readonly address: string
-  readonly lost: Arr.NonEmptyReadonlyArray<Lost<A>>
-  readonly receipt: Receipt
-}
-
-const lostOf = <A>(outcome: Delivery.Outcome<A>): ReadonlyArray<Lost<A>> => {
+const failureOf = <A extends Item>(outcome: Delivery.Outcome<A>): ReadonlyArray<ChunkFailure> => {
   switch (outcome._tag) {
     case "Delivered":
       return []
     case "Unencodable": {
-      const { cause, description, item, json, reason } = outcome.error
-      return [{
-        why: { reason, description, cause },
-        transient: false,
-        ambiguous: false,
-        items: [item],
-        texts: () => json === undefined ? [] : [json]
-      }]
+      const { cause, description, item, reason } = outcome.error
+      return [{ why: { reason, description, cause }, isTransient: false, isAmbiguous: false, items: [item] }]
     }
     case "Failed": {
       const { ambiguous, chunk, failure } = outcome
       const { cause, description, reason, status, transient } = failure
       return [{
         why: { reason, description, status, cause },
-        transient,
-        ambiguous,
-        items: itemsOf(chunk),
-        texts: () => chunk.entries.map(({ json }) => json)
+        isTransient: transient,
+        isAmbiguous: ambiguous,
+        items: itemsOf(chunk)
       }]
     }
   }
 }
 
-type Parts<B> = { readonly [P in "undelivered" | "refused" | "ambiguous"]: ReadonlyArray<B> }
-
-const noParts: Parts<never> = { undelivered: [], refused: [], ambiguous: [] }
-
-const partsOf = <A, B>(lost: ReadonlyArray<Lost<A>>, of: (lost: Lost<A>) => ReadonlyArray<B>): Parts<B> => ({
-  undelivered: lost.filter(({ transient }) => transient).flatMap(of),
-  refused: lost.filter(({ transient }) => !transient).flatMap(of),
-  ambiguous: lost.filter(({ ambiguous, transient }) => transient && ambiguous).flatMap(of)
-})
-
-/** One error for all: what the first one says, with the items of all. */
-const errorOf = <A>({ address, lost: [first, ...more], receipt }: Failure<A>, parts: Parts<Item>): ReporterError =>
-  new ReporterError({
-    ...first.why,
-    endpoint: address,
-    description: more.length === 0 ? first.why.description : `${first.why.description} (and ${more.length} more)`,
-    ...parts,
+/** Makes one error of all failures: reason and description of the first, items of all. */
+const errorOf = (
+  endpoint: string,
+  failures: Arr.NonEmptyReadonlyArray<ChunkFailure>,
+  receipt: Receipt
+): ReporterError => {
+  const [{ why }, ...more] = failures
+  // The lines of a histogram may be in several chunks.
+  const itemsWhere = (predicate: (failure: ChunkFailure) => boolean) =>
+    new Set(failures.filter(predicate).flatMap(({ items }) => items))
+  const undelivered = itemsWhere(({ isTransient }) => isTransient)
+  const refused = itemsWhere(({ isTransient }) => !isTransient)
+  return new ReporterError({
+    ...why,
+    endpoint,
+    description: more.length === 0 ? why.description : `${why.description} (and ${more.length} more)`,
+    undelivered: Array.from(undelivered),
+    refused: Array.from(refused).filter((item) => !undelivered.has(item)),
+    ambiguous: Array.from(itemsWhere(({ isAmbiguous, isTransient }) => isTransient && isAmbiguous)),
     receipt
   })
+}

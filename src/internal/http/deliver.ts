@@ -7,8 +7,7 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import type { ApiKey, ApiKeyError } from "../../ApiKey.js"
-import type { AggregatedSeries } from "../../MetricsAggregator.js"
-import type { Item } from "../../Reporter.js"
+import type { Item } from "../model/Delivery.js"
 import { within } from "../runtime/timeLimit.js"
 import type { Chunk, Entry, Unencodable } from "./encoder.js"
 import * as Encoder from "./encoder.js"
@@ -33,8 +32,6 @@ export interface Options {
   readonly repeat: boolean
   /** How old a point may be when it is sent, in milliseconds. */
   readonly maxAge: number
-  /** Told where the receiver refused a body in zstd that it took in another encoding. */
-  readonly zstdRefused: Effect.Effect<void>
 }
 
 /** What became of a batch, and how often one of its bodies was sent again. */
@@ -80,9 +77,9 @@ class Overdue extends /*#__PURE__*/ Data.TaggedError("Overdue")<{
 /**
  * Delivers one batch in chunks, each of which succeeds or fails on its own. What fails for the moment is sent again; what
  * is refused as too large or as malformed is halved until what is wrong with it stands alone, within a bounded number of
- * requests. Nothing is given up for being in zstd: it is sent once more in what every receiver knows.
+ * requests.
  */
-export const deliver = <A extends Item | AggregatedSeries>(
+export const deliver = <A extends Item>(
   transport: Transport,
   keys: ApiKey["Type"],
   encoded: Encoder.Encoded<A>,
@@ -109,7 +106,7 @@ export const deliver = <A extends Item | AggregatedSeries>(
 
   /** Datadog takes a point by its timestamp, and drops one that is too old without a word. */
   const isOverdue = (now: number) => ({ item }: Entry<A>): boolean => {
-    const time = "title" in item ? undefined : "timestamp" in item ? item.timestamp : item.points[0]?.[0]
+    const time = "title" in item ? undefined : item.timestamp
     return time !== undefined && time * 1000 < now - options.maxAge
   }
 
@@ -173,7 +170,6 @@ export const deliver = <A extends Item | AggregatedSeries>(
       onSuccess: () => Effect.succeed([{ _tag: "Delivered", chunk } as const]),
       onFailure: (failure) => {
         if (failure._tag === "Overdue") return withoutOverdue(chunk, failure, ambiguous)
-        if (chunk.encoding === "zstd" && failure.reason === "Rejected") return withoutZstd(chunk, ambiguous)
         if (!isWorthASplit(failure) || Encoder.countOf(chunk) === 1 || splits < 2) {
           return Effect.succeed([{ _tag: "Failed", chunk, failure, ambiguous } as const])
         }
@@ -201,18 +197,6 @@ export const deliver = <A extends Item | AggregatedSeries>(
     return Effect.map(
       Effect.flatMap(Encoder.chunk(chunk.endpoint, left, chunk.encoding), (rest) => deliverAll(rest, 1, ambiguous)),
       (outcomes) => [failed, ...outcomes]
-    )
-  }
-
-  /** Where all of it arrives this way, the encoding was what was wrong, and not the content. */
-  const withoutZstd = ({ endpoint, entries }: Chunk<A>, ambiguous: boolean) => {
-    retries++
-    return Effect.tap(
-      Effect.flatMap(
-        Encoder.chunk(endpoint, entries, endpoint.compression),
-        (again) => deliverAll(again, 1, ambiguous)
-      ),
-      (outcomes) => outcomes.every(({ _tag }) => _tag === "Delivered") ? options.zstdRefused : Effect.void
     )
   }
 

@@ -1,7 +1,7 @@
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as zlib from "node:zlib"
-import type { Item } from "../../Reporter.js"
+import type { Item } from "../model/Delivery.js"
 import type { Encoding, Endpoint, EnvelopedEndpoint } from "./endpoints.js"
 
 /** An item, or what a line was written for, and its JSON. */
@@ -42,8 +42,6 @@ export const countOf = (chunk: Chunk<unknown>): number => chunk.lines?.count ?? 
 /** An item that fits into no body. */
 export class Unencodable<A = Item> extends /*#__PURE__*/ Data.TaggedError("Unencodable")<{
   readonly item: unknown
-  /** Where it has one. */
-  readonly json?: string | undefined
   readonly reason: "Encoding" | "PayloadTooLarge"
   readonly description: string
   readonly cause?: unknown
@@ -56,33 +54,8 @@ export interface Encoded<A = Item> {
   readonly unencodable: ReadonlyArray<Unencodable<A>>
 }
 
-export interface Options<A extends Item = Item> {
-  /** Whether to pack where the endpoint knows how; as Zstandard does it, where it knows that too. */
-  readonly compress: boolean | "zstd"
-  /** What is written for an item. Default: the item. */
-  readonly form?: ((item: A) => unknown) | undefined
-  /** What goes into a body together, at first. Default: all, where the endpoint takes several. */
-  readonly group?: Group | undefined
-}
-
-type Group = <A>(
-  endpoint: Endpoint,
-  entries: ReadonlyArray<Entry<A>>,
-  encoding: Encoding
-) => ReadonlyArray<ReadonlyArray<Entry<A>>>
-
-/** Node.js has it from 22.15 and 23.8 on. */
-const zstd = zlib as unknown as {
-  readonly zstdCompress?: typeof zlib.deflate
-  readonly zstdCompressSync?: typeof zlib.deflateSync
-  readonly zstdDecompressSync?: typeof zlib.inflateSync
-  readonly createZstdCompress?: typeof zlib.createDeflate
-}
-
-export const hasZstd = (): boolean => zstd.zstdCompress !== undefined
-
-export const encodingOf = ({ compression, encodings }: Endpoint, compress: Options["compress"]): Encoding =>
-  compress === false ? "identity" : compress === "zstd" && encodings.includes(compress) ? compress : compression
+export const encodingOf = ({ compression }: Endpoint, compress: boolean): Encoding =>
+  compress ? compression : "identity"
 
 /**
  * Up to here compressing takes about a millisecond, less than a way through the thread pool and back costs; above it
@@ -90,12 +63,11 @@ export const encodingOf = ({ compression, encodings }: Endpoint, compress: Optio
  */
 const syncLimit = 256 * 1024
 
-const pack = (bytes: Uint8Array, encoding: Encoding): Effect.Effect<Uint8Array> =>
+const pack = (bytes: Uint8Array): Effect.Effect<Uint8Array> =>
   bytes.byteLength <= syncLimit
-    ? Effect.sync(() => (encoding === "zstd" ? zstd.zstdCompressSync! : zlib.deflateSync)(bytes))
+    ? Effect.sync(() => zlib.deflateSync(bytes))
     : Effect.async((resume) => {
-      const method = encoding === "zstd" ? zstd.zstdCompress! : zlib.deflate
-      method(bytes, (cause, packed) => resume(cause === null ? Effect.succeed(packed) : Effect.die(cause)))
+      zlib.deflate(bytes, (cause, packed) => resume(cause === null ? Effect.succeed(packed) : Effect.die(cause)))
     })
 
 /**
@@ -109,9 +81,9 @@ export const stringify = (item: unknown): string => {
     : json
 }
 
-const toEntry = <A extends Item>(item: A, { form }: Options<A>): Entry<A> | Unencodable<A> => {
+const toEntry = <A extends Item>(item: A): Entry<A> | Unencodable<A> => {
   try {
-    const json = stringify(form === undefined ? item : form(item))
+    const json = stringify(item)
     return { item, json, bytes: Buffer.byteLength(json) }
   } catch (cause) {
     return new Unencodable({
@@ -123,10 +95,9 @@ const toEntry = <A extends Item>(item: A, { form }: Options<A>): Entry<A> | Unen
   }
 }
 
-const tooLarge = <A>({ item, json }: Entry<A>, endpoint: Endpoint): Unencodable<A> =>
+const tooLarge = <A>({ item }: Entry<A>, endpoint: Endpoint): Unencodable<A> =>
   new Unencodable({
     item,
-    json,
     reason: "PayloadTooLarge",
     description: `over ${endpoint.limits.bytes} bytes, or ${endpoint.limits.unpackedBytes} unpacked, on its own`
   })
@@ -135,25 +106,11 @@ const tooLarge = <A>({ item, json }: Entry<A>, endpoint: Endpoint): Unencodable<
 const limitOf = ({ limits: { bytes, unpackedBytes } }: Endpoint, encoding: Encoding): number =>
   encoding === "identity" ? Math.min(bytes, unpackedBytes) : unpackedBytes
 
-/** For a batch that may be many bodies: as many entries as the limit for the bytes they are allows, again and again. */
-export const groupBySize: Group = <A>(endpoint: Endpoint, entries: ReadonlyArray<Entry<A>>, encoding: Encoding) => {
-  const limit = limitOf(endpoint, encoding)
-  const [before, after] = endpoint.envelope ?? ["", ""]
-  const envelope = before.length + after.length
-  const groups: Array<Array<Entry<A>>> = []
-  let size = Infinity
-  for (const entry of entries) {
-    if (size + 1 + entry.bytes > limit) {
-      groups.push([])
-      size = envelope - 1
-    }
-    groups.at(-1)!.push(entry)
-    size += 1 + entry.bytes
-  }
-  return groups
-}
-
-const allTogether: Group = ({ envelope }, entries) =>
+/** Groups entries into bodies: one body for all where the endpoint takes several, else one for each. */
+const groupEntries = <A>(
+  { envelope }: Endpoint,
+  entries: ReadonlyArray<Entry<A>>
+): ReadonlyArray<ReadonlyArray<Entry<A>>> =>
   envelope === undefined ? entries.map((entry) => [entry]) : entries.length === 0 ? [] : [entries]
 
 const textOf = (endpoint: Endpoint, entries: ReadonlyArray<Entry<unknown>>): string => {
@@ -172,7 +129,7 @@ const fit = <A>(
     return Effect.flatMap(
       bytes.byteLength > endpoint.limits.unpackedBytes || encoding === "identity"
         ? Effect.succeed(bytes)
-        : pack(bytes, encoding),
+        : pack(bytes),
       (body) =>
         bytes.byteLength <= endpoint.limits.unpackedBytes && body.byteLength <= endpoint.limits.bytes
           ? Effect.succeed({ chunks: [{ endpoint, entries, body, encoding }], unencodable: [] })
@@ -195,37 +152,33 @@ const concat = <A>(parts: ReadonlyArray<Encoded<A>>): Encoded<A> => ({
   unencodable: parts.flatMap(({ unencodable }) => unencodable)
 })
 
-/**
- * Bodies for all items, in order, each within the endpoint's limits by its measured size. Of the endpoint it knows what
- * its data say, and of sending nothing.
- */
+/** Returns bodies for all items, in order, each within the endpoint's limits by its measured size. */
 export const encode = <A extends Item>(
   endpoint: Endpoint,
   items: ReadonlyArray<A>,
-  options: Options<A>
+  compress: boolean
 ): Effect.Effect<Encoded<A>> =>
   Effect.suspend(() => {
     const entries: Array<Entry<A>> = []
     const unencodable: Array<Unencodable<A>> = []
     for (const item of items) {
-      const entry = toEntry(item, options)
+      const entry = toEntry(item)
       if (entry instanceof Unencodable) unencodable.push(entry)
       else entries.push(entry)
     }
     return Effect.map(
-      chunk(endpoint, entries, encodingOf(endpoint, options.compress), options.group),
+      chunk(endpoint, entries, encodingOf(endpoint, compress)),
       (packed) => concat([{ chunks: [], unencodable }, packed])
     )
   })
 
-/** Bodies for what is JSON already. */
+/** Returns bodies for entries that are JSON already. */
 export const chunk = <A>(
   endpoint: Endpoint,
   entries: ReadonlyArray<Entry<A>>,
-  encoding: Encoding,
-  group: Group = allTogether
+  encoding: Encoding
 ): Effect.Effect<Encoded<A>> =>
-  Effect.map(Effect.forEach(group(endpoint, entries, encoding), (part) => fit(endpoint, part, encoding)), concat)
+  Effect.map(Effect.forEach(groupEntries(endpoint, entries), (part) => fit(endpoint, part, encoding)), concat)
 
 /** A chunk of two or more in two halves. */
 export const split = <A>({ encoding, endpoint, entries }: Chunk<A>): Effect.Effect<Encoded<A>> =>
@@ -259,9 +212,9 @@ class Packer {
   private readonly spare: Array<Buffer> = []
   readonly stream: zlib.Deflate
   readonly packed: Promise<Uint8Array>
-  constructor(encoding: Encoding) {
-    const options = { chunkSize: 64 * 1024, writableHighWaterMark: maxWaiting }
-    const stream = encoding === "zstd" ? zstd.createZstdCompress!(options) : zlib.createDeflate({ ...options, level })
+  constructor() {
+    const options = { chunkSize: 64 * 1024, writableHighWaterMark: maxWaiting, level }
+    const stream = zlib.createDeflate(options)
     this.stream = stream
     this.packed = new Promise((resolve, reject) => {
       stream.on("data", (part: Uint8Array) => this.parts.push(part))
@@ -349,7 +302,7 @@ class Draft<A> implements Lines<A> {
     this.last = undefined
     this.used = 0
     if (this.encoding !== "identity" && this.poured > syncLimit) {
-      this.packer ??= new Packer(this.encoding)
+      this.packer ??= new Packer()
     }
     if (this.packer === undefined) {
       this.parts.push(last.subarray(0, used))
@@ -375,11 +328,9 @@ class Draft<A> implements Lines<A> {
       })
     }
     const bytes = parts.length === 1 ? parts[0]! : Buffer.concat(parts)
-    return encoding === "identity" ? Effect.succeed(bytes) : pack(bytes, encoding)
+    return encoding === "identity" ? Effect.succeed(bytes) : pack(bytes)
   }
 }
-
-const unpackers = { deflate: zlib.inflateSync, gzip: zlib.gunzipSync, zstd: zstd.zstdDecompressSync }
 
 /** A chunk whose entries are read out of its body when they are asked for, which is when something is wrong with it. */
 class Written<A> implements Chunk<A> {
@@ -401,7 +352,7 @@ class Written<A> implements Chunk<A> {
 
   private readAll(): ReadonlyArray<Entry<A>> {
     const { ends, firsts, owners } = this.lines
-    const unpacked = this.encoding === "identity" ? this.body : unpackers[this.encoding]!(this.body)
+    const unpacked = this.encoding === "identity" ? this.body : zlib.inflateSync(this.body)
     const text = Buffer.from(unpacked.buffer, unpacked.byteOffset, unpacked.byteLength)
     let start = this.endpoint.envelope![0].length
     let owner = -1

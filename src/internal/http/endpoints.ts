@@ -1,5 +1,5 @@
-/** How a body is packed: not at all, in zlib's format (RFC 1950, which HTTP calls deflate), in gzip's, or in Zstandard's. */
-export type Encoding = "identity" | "deflate" | "gzip" | "zstd"
+/** Content encoding of a body. HTTP calls zlib's format (RFC 1950) deflate. */
+export type Encoding = "identity" | "deflate" | "gzip"
 
 /**
  * What there is to know about an endpoint of Datadog's API before anything is sent to it.
@@ -45,14 +45,10 @@ export const series: EnvelopedEndpoint = {
   limits
 }
 
-/**
- * Another form of the same, with smaller limits. The reference calls the last encoding `zstd1`, the clients that use it
- * (Datadog's Lambda extension, Vector) call it `zstd`.
- */
+/** Another form of series, with smaller limits. */
 export const seriesV2: EnvelopedEndpoint = {
   ...series,
   path: "/api/v2/series",
-  encodings: [...series.encodings, "zstd"],
   limits: { bytes: 512_000, unpackedBytes: 5_242_880 }
 }
 

@@ -1,76 +1,8 @@
 import type { AggregatedSeries } from "../../MetricsAggregator.js"
-import type { DistributionSeries, SampleSeries, Series, SeriesType } from "../../Series.js"
-import type { ThreadStatsConfig } from "../../ThreadStatsConfig.js"
+import { enrichHost, type Enrichment, enrichName } from "../model/Enrichment.js"
 import { withConstant } from "../model/tags.js"
+import type { SeriesType } from "../model/wireSeries.js"
 import { stringify, type Writer } from "./encoder.js"
-
-/** What the client adds to what was rolled up. */
-export interface Dress {
-  readonly prefix: string
-  readonly tags: ReadonlyArray<string>
-  readonly host: string | undefined
-  readonly attachHost: boolean
-  readonly device: string | undefined
-  /** In seconds. */
-  readonly interval: number
-}
-
-export const dress = (
-  config: Pick<ThreadStatsConfig, "namespace" | "tags" | "host" | "attachHost" | "device">,
-  interval: number
-): Dress => ({
-  prefix: config.namespace === "" ? "" : `${config.namespace}.`,
-  tags: config.tags,
-  host: config.host,
-  attachHost: config.attachHost,
-  device: config.device,
-  interval
-})
-
-const hostOf = (self: Dress, { host }: AggregatedSeries): string | null =>
-  host === "" || (host === null && self.attachHost) ? self.host ?? host : host
-
-const common = (self: Dress, item: AggregatedSeries) => {
-  const host = hostOf(self, item)
-  return {
-    ...(host === null ? undefined : { host }),
-    ...(self.device === undefined ? undefined : { device: self.device }),
-    tags: withConstant(item.tags, self.tags),
-    interval: self.interval
-  }
-}
-
-/** Datadog's own names stand without a namespace. */
-const nameOf = (self: Dress, name: string): string =>
-  self.prefix === "" || name.startsWith(ownPrefix) ? name : `${self.prefix}${name}`
-
-const ownPrefix = "aws.lambda.enhanced."
-
-export const toSeries = (self: Dress, item: AggregatedSeries): ReadonlyArray<Series> => {
-  const shared = common(self, item)
-  const name = nameOf(self, item.name)
-  return item.points.map(({ suffix, type, value }) => ({
-    metric: suffix === "" ? name : `${name}.${suffix}`,
-    points: [[item.timestamp, value]],
-    type,
-    ...shared
-  }))
-}
-
-export const toDistribution = (self: Dress, item: AggregatedSeries): DistributionSeries => ({
-  metric: nameOf(self, item.name),
-  points: [[item.timestamp, item.values]],
-  type: "distribution",
-  ...common(self, item)
-})
-
-export const toSamples = (self: Dress, item: AggregatedSeries): SampleSeries => ({
-  metric: nameOf(self, item.name),
-  points: [[item.timestamp, item.samples!.values]],
-  weight: item.samples!.weight,
-  type: item.kind as SampleSeries["type"],
-  ...common(self, item)
-})
 
 /** From so many values on sorting saves more, in packing, than it takes. */
 const worthSorting = 50
@@ -79,17 +11,11 @@ const worthSorting = 50
 export const wireValues = (values: ReadonlyArray<number>): ReadonlyArray<number> =>
   values.length < worthSorting ? values : Array.from(Float64Array.from(values).sort())
 
-/** As {@link wireValues} has the values. The item itself keeps the order of recording. */
-export const sorted = (item: DistributionSeries): DistributionSeries =>
-  item.points.every(([, values]) => values.length < worthSorting)
-    ? item
-    : { ...item, points: item.points.map(([time, values]) => [time, wireValues(values)]) }
-
 /** How a line is written around its value: before it, behind it, what its context adds, and what its metric does. */
 export interface Syntax {
   readonly before: (metric: string, type: SeriesType | "distribution", timestamp: number) => string
   readonly after: (type: SeriesType | "distribution") => string
-  readonly context: (self: Dress, host: string | null, tags: ReadonlyArray<string>) => string
+  readonly context: (self: Enrichment, host: string | null, tags: ReadonlyArray<string>) => string
   readonly end: (metric: string) => string
 }
 
@@ -133,10 +59,14 @@ interface Head {
 const numberText = (value: number): string => Number.isFinite(value) ? `${value}` : "null"
 
 /**
- * Writes rolled-up items as lines: the same as the JSON of what {@link toSeries} or {@link toDistribution} makes of them.
+ * Writes rolled-up items as lines: the same as the JSON of their wire forms.
  * Says how many values went into them.
  */
-export const lineWriter = (self: Dress, { after, before, context, end }: Syntax, writer: Writer<AggregatedSeries>) => {
+export const lineWriter = (
+  self: Enrichment,
+  { after, before, context, end }: Syntax,
+  writer: Writer<AggregatedSeries>
+) => {
   /** By the place of a point among those of its item. */
   const byName = new Map<string, Array<Head>>()
   const pairs = new Map<string, number>()
@@ -154,7 +84,7 @@ export const lineWriter = (self: Dress, { after, before, context, end }: Syntax,
   ) => {
     const known = heads[i]
     if (known?.timestamp === timestamp && known.suffix === suffix && known.type === type) return known
-    const metric = suffix === "" ? nameOf(self, name) : `${nameOf(self, name)}.${suffix}`
+    const metric = suffix === "" ? enrichName(self, name) : `${enrichName(self, name)}.${suffix}`
     const parts = { before: before(metric, type, timestamp), after: after(type), end: end(metric) }
     const key = JSON.stringify([parts.after, parts.end])
     const pair = pairs.get(key) ?? pairs.size
@@ -177,7 +107,7 @@ export const lineWriter = (self: Dress, { after, before, context, end }: Syntax,
     const { name, timestamp } = item
     let heads = byName.get(name)
     if (heads === undefined) byName.set(name, heads = [])
-    const shared = context(self, hostOf(self, item), withConstant(item.tags, self.tags))
+    const shared = context(self, enrichHost(self, item.host), withConstant(item.tags, self.tags))
     for (let i = 0; i < tails.length; i++) tails[i] = undefined
     if (isDistribution) {
       const values = wireValues(item.values)

@@ -1,5 +1,5 @@
 import type { AcceptedSeries } from "../../LocalIntake.js"
-import type { Series, SeriesV2, SeriesV2Payload } from "../../Series.js"
+import type { SeriesV2Payload } from "../../Series.js"
 import { quote, quoteAll, type Syntax } from "./seriesV1.js"
 
 /** Datadog's Lambda extension counts from zero, against the reference. */
@@ -17,25 +17,7 @@ const unitsOf = (units: Readonly<Record<string, string>>) => {
 const resourcesOf = (host: string | null | undefined, device: string | null | undefined) =>
   Object.entries({ host, device }).flatMap(([type, name]) => name ? [{ type, name }] : [])
 
-/** The form in which v2 takes a series, with the unit of its metric if there is one. */
-export const toV2 = (units: Readonly<Record<string, string>> = {}) => {
-  const unitOf = unitsOf(units)
-
-  return ({ device, host, interval, metric, points, tags, type }: Series): SeriesV2 => {
-    const resources = resourcesOf(host, device)
-    return {
-      metric,
-      type: types[type],
-      points: points.map(([timestamp, value]) => ({ timestamp: Math.floor(timestamp), value })),
-      ...(resources.length === 0 ? undefined : { resources }),
-      tags,
-      interval,
-      unit: unitOf(metric)
-    }
-  }
-}
-
-/** {@link toV2} as lines are written. */
+/** Writes lines as `/api/v2/series` takes them, with the unit of each metric if there is one. */
 export const syntaxV2 = (units: Readonly<Record<string, string>> = {}): Syntax => {
   const unitOf = unitsOf(units)
   return {

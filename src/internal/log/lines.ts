@@ -1,7 +1,7 @@
-import type { Item } from "../../Reporter.js"
+import type { WireItem } from "../model/wireForm.js"
 
 /** Metrics: events cannot be said in a line. */
-export type LogItem = Exclude<Item, { readonly title: string }>
+export type LogItem = Exclude<WireItem, { readonly title: string }>
 
 /**
  * The most bytes of one line: what CloudWatch Logs takes for one event, less what it counts for the event itself. Its quota was

@@ -1,5 +1,5 @@
-import type { AlertType, Event, Priority } from "../../Event.js"
 import type { ThreadStatsConfig } from "../../ThreadStatsConfig.js"
+import type { AlertType, Event, Priority } from "./Event.js"
 import * as limits from "./limits.js"
 import { fromInput, type TagFault, type Tags, withConstant } from "./tags.js"
 import { type TimeInput, toMillis, type WindowFault, windowFault } from "./time.js"

@@ -1,147 +1,167 @@
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
-import * as RuntimeFlags from "effect/RuntimeFlags"
-import * as RuntimeFlagsPatch from "effect/RuntimeFlagsPatch"
+import type { ThreadStatsConfig } from "../../ThreadStatsConfig.js"
+import { withoutFiberMetrics } from "../runtime/fiberMetrics.js"
+import { logFrom } from "../runtime/log.js"
 import { within } from "../runtime/timeLimit.js"
 
-/** What one caller wants of a turn. */
+/** What a caller asks for. */
 export interface FlushRequest {
-  /** In milliseconds since the epoch; without one, everything. */
+  /** Flushes buckets that ended by this time, in milliseconds since the epoch. Undefined for everything. */
   readonly upTo: number | undefined
-  /** When its caller wants to be back, in milliseconds since the epoch. */
+  /** Time by which the caller wants its answer, in milliseconds since the epoch. */
   readonly deadline: number
+  /** True for the last flush of the client. An open circuit breaker does not skip it. */
   readonly isFinal: boolean
 }
 
+/** Returns a request for everything, or for closed buckets, within the settings' time limit for a flush. */
+export const request = (
+  { flushTimeout }: Pick<ThreadStatsConfig, "flushTimeout">,
+  now: number,
+  options: {
+    readonly upTo?: number | undefined
+    readonly isFinal?: boolean | undefined
+    readonly timeout?: Duration.Duration | undefined
+  } = {}
+): FlushRequest => ({
+  upTo: options.upTo,
+  deadline: now + Math.min(Duration.toMillis(options.timeout ?? flushTimeout), Duration.toMillis(flushTimeout)),
+  isFinal: options.isFinal ?? false
+})
+
+/**
+ * Runs one flush at a time. Full flushes requested meanwhile share the next one, so that a caller waits for two at most.
+ *
+ * Requests for closed buckets that arrive meanwhile attach to a shared full flush if there is one. Without one, each gets a
+ * flush of its own: they are rare, because a bucket closes once in a roll-up interval.
+ */
+export interface FlushCoordinator<A> {
+  /**
+   * Returns when the flush ends, or at the deadline of the request. If the caller is interrupted, its flush is
+   * interrupted too, unless other callers share it.
+   */
+  readonly run: (request: FlushRequest) => Effect.Effect<A>
+  /** Does the same, but the flush goes on if the caller is interrupted. */
+  readonly runDetached: (request: FlushRequest) => Effect.Effect<A>
+  /** Returns true if no flush is running or waiting. */
+  readonly isIdle: () => boolean
+}
+
+/** A flush that is running, or waits for the one that is. */
 interface ActiveFlush<A> {
-  wish: FlushRequest
+  request: FlushRequest
   callers: number
   fiber: Fiber.RuntimeFiber<unknown> | undefined
   readonly end: Deferred.Deferred<A>
 }
 
-/**
- * One turn at a time. Whoever comes while one is under way waits for the next; all who want everything share that turn, so
- * that each waits for two at most, however many they are, and it also does for those who want less. (Those are not many
- * when they come, or there is nothing to do for them: what they want becomes more once in a roll-up interval.)
- */
-export interface FlushCoordinator<A> {
-  /** Ends when the turn does, or at the wish's own deadline. An interrupted caller ends its turn, if nobody shares it. */
-  readonly run: (wish: FlushRequest) => Effect.Effect<A>
-  /** As {@link run}, but its turn goes on when the caller is interrupted. */
-  readonly runDetached: (wish: FlushRequest) => Effect.Effect<A>
-  /** Whether no turn is under way. */
-  readonly isIdle: () => boolean
-}
-
-/** Everything, as `a` wants it, in time for both. */
-const both = (a: FlushRequest, b: FlushRequest): FlushRequest => ({
-  upTo: a.upTo,
-  deadline: Math.max(a.deadline, b.deadline),
-  isFinal: a.isFinal || b.isFinal
+/** Merges a request into one that waits: for what the waiting one asks for, within the later deadline. */
+const mergeRequests = (self: FlushRequest, that: FlushRequest): FlushRequest => ({
+  upTo: self.upTo,
+  deadline: Math.max(self.deadline, that.deadline),
+  isFinal: self.isFinal || that.isFinal
 })
 
-const withoutMetrics = /*#__PURE__*/ RuntimeFlagsPatch.disable(RuntimeFlags.RuntimeMetrics)
-
 export const make = <A>(options: {
-  readonly run: (wish: FlushRequest) => Effect.Effect<A>
-  /** What a caller gets whose time is over before the turn is. */
+  readonly run: (request: FlushRequest) => Effect.Effect<A>
+  /** Answer to a caller whose deadline passes before the flush ends, and to callers of a flush that died. */
   readonly late: A
-  /** What comes of a turn that died. */
-  readonly failed: (cause: Cause.Cause<never>) => Effect.Effect<A>
 }): FlushCoordinator<A> => {
+  const { late } = options
   const semaphore = Effect.unsafeMakeSemaphore(1)
-  /** The turn for everything that waits, if there is one. */
+  /** Full flush that waits for the running one. */
   let shared: ActiveFlush<A> | undefined
-  /** When the turn under way is over at the latest; undefined when there is none. */
-  let until: number | undefined
+  /** Deadline of the running flush; undefined if none is running. */
+  let runningUntil: number | undefined
+
+  /** Completes the flush for its callers, whatever its exit. */
+  const complete = (flush: ActiveFlush<A>, exit: Exit.Exit<A>) => {
+    const answer = Exit.isSuccess(exit) ? exit.value : late
+    const isDefect = Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause)
+    const log = isDefect ? logFrom("ThreadStats")(Effect.logError("A flush died", exit.cause)) : Effect.void
+    return Effect.ensuring(log, Deferred.succeed(flush.end, answer))
+  }
 
   /**
-   * On a fiber of its own: a turn must be able to end in time also where its caller cannot be interrupted (in a finalizer),
-   * and to run where its caller was interrupted already.
+   * Forks a flush. It has a fiber of its own, because it must end in time if its caller cannot be interrupted (in a
+   * finalizer), and run if its caller was interrupted before.
    */
-  const begin = (turn: ActiveFlush<A>) =>
-    semaphore.withPermits(1)(Effect.suspend(() => {
-      if (shared === turn) shared = undefined
-      until = turn.wish.deadline
+  const start = (flush: ActiveFlush<A>) =>
+    Effect.suspend(() => {
+      if (shared === flush) shared = undefined
+      runningUntil = flush.request.deadline
       return Effect.ensuring(
-        options.run(turn.wish),
+        options.run(flush.request),
         Effect.sync(() => {
-          until = undefined
+          runningUntil = undefined
         })
       )
-    })).pipe(
-      Effect.onExit((exit) =>
-        Effect.flatMap(
-          Exit.match(exit, {
-            onSuccess: Effect.succeed,
-            onFailure: (cause) => Cause.isInterruptedOnly(cause) ? Effect.succeed(options.late) : options.failed(cause)
-          }),
-          (outcome) => Deferred.succeed(turn.end, outcome)
-        )
-      ),
+    }).pipe(
+      semaphore.withPermits(1),
+      Effect.onExit((exit) => complete(flush, exit)),
       Effect.interruptible,
       Effect.forkDaemon,
       Effect.map((fiber) => {
-        turn.fiber = fiber
-        return turn
+        flush.fiber = fiber
+        return flush
       }),
-      // Who counts the program's fibers has no use for these, nor is there a flush that would make a next one necessary.
-      Effect.withRuntimeFlagsPatch(withoutMetrics)
+      withoutFiberMetrics
     )
 
-  const join = (wish: FlushRequest): Effect.Effect<ActiveFlush<A>> =>
+  const attach = (request: FlushRequest): Effect.Effect<ActiveFlush<A>> =>
     Effect.suspend(() => {
       if (shared !== undefined) {
-        shared.wish = both(shared.wish, wish)
+        shared.request = mergeRequests(shared.request, request)
         shared.callers++
         return Effect.succeed(shared)
       }
-      const turn: ActiveFlush<A> = { wish, callers: 1, fiber: undefined, end: Deferred.unsafeMake(FiberId.none) }
-      // one that begins at once is not shared: who came in between might have more time
-      if (wish.upTo === undefined && until !== undefined) shared = turn
-      return begin(turn)
+      const flush: ActiveFlush<A> = { request, callers: 1, fiber: undefined, end: Deferred.unsafeMake(FiberId.none) }
+      // A flush that starts at once is not shared: a later caller may have a later deadline.
+      if (request.upTo === undefined && runningUntil !== undefined) shared = flush
+      return start(flush)
     })
 
-  /** A turn ends by the latest of its deadlines; a caller with an earlier one does not wait for that. */
-  const endOf = (turn: ActiveFlush<A>, { deadline }: FlushRequest): Effect.Effect<A> =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      within(
-        Effect.interruptible(Deferred.await(turn.end)),
-        Math.max(0, deadline - now),
-        () =>
-          turn.wish.deadline > deadline || (until ?? 0) > deadline
-            ? Effect.succeed(options.late)
-            : Effect.interruptible(Deferred.await(turn.end))
-      ))
-
-  const leave = (turn: ActiveFlush<A>) =>
+  const detach = (flush: ActiveFlush<A>) =>
     Effect.suspend(() => {
-      turn.callers--
-      if (turn.callers > 0 || turn.fiber === undefined) return Effect.void
-      if (shared === turn) shared = undefined
-      return Fiber.interrupt(turn.fiber)
+      flush.callers--
+      if (flush.callers > 0 || flush.fiber === undefined) return Effect.void
+      if (shared === flush) shared = undefined
+      return Fiber.interrupt(flush.fiber)
     })
 
-  const taking = (wish: FlushRequest, onInterrupt: (turn: ActiveFlush<A>) => Effect.Effect<unknown>) =>
+  /** Waits for the flush, or until the caller's own deadline if the flush has a later one. */
+  const awaitEnd = (flush: ActiveFlush<A>, { deadline }: FlushRequest): Effect.Effect<A> => {
+    const end = Effect.interruptible(Deferred.await(flush.end))
+    return Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      within(end, Math.max(0, deadline - now), () => {
+        const isLate = flush.request.deadline > deadline || (runningUntil ?? 0) > deadline
+        return isLate ? Effect.succeed(late) : end
+      }))
+  }
+
+  const runWith = (request: FlushRequest, onInterrupt: (flush: ActiveFlush<A>) => Effect.Effect<unknown>) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.suspend(() => {
-        const isAlone = shared === undefined && until === undefined
-        return Effect.flatMap(join(wish), (turn) =>
-          restore(isAlone ? Deferred.await(turn.end) : endOf(turn, wish)).pipe(
-            Effect.onInterrupt(() => onInterrupt(turn))
+        const isAlone = shared === undefined && runningUntil === undefined
+        return Effect.flatMap(attach(request), (flush) =>
+          restore(isAlone ? Deferred.await(flush.end) : awaitEnd(flush, request)).pipe(
+            Effect.onInterrupt(() =>
+              onInterrupt(flush)
+            )
           ))
       })
     )
 
   return {
-    run: (wish) => taking(wish, leave),
-    runDetached: (wish) => taking(wish, () => Effect.void),
-    isIdle: () => shared === undefined && until === undefined
+    run: (request) => runWith(request, detach),
+    runDetached: (request) => runWith(request, () => Effect.void),
+    isIdle: () => shared === undefined && runningUntil === undefined
   }
 }

@@ -4,148 +4,153 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import type { Event } from "../../Event.js"
-import type { BucketSnapshot, SerializedSeries } from "../../MetricsAggregator.js"
+import type { EventsAggregator } from "../../EventsAggregator.js"
+import type { BucketSnapshot, MetricsAggregator, SerializedSeries } from "../../MetricsAggregator.js"
 import type { Held, RetainedStore, RetainedStoreError } from "../../RetainedStore.js"
 import * as RollUp from "../../RollUp.js"
+import type { ThreadStatsConfig } from "../../ThreadStatsConfig.js"
+import type { Temporality } from "../model/Delivery.js"
+import type { Event } from "../model/Event.js"
+import { logFrom } from "../runtime/log.js"
 import { within } from "../runtime/timeLimit.js"
-import type { Options } from "./Pipeline.js"
 
-/** What a client has to do with its store. None of it fails, or takes longer than until `deadline`. */
+/** Keeps the retained store in step with the aggregators. None of its effects fails, or takes longer than until `deadline`. */
 export interface Retention {
-  /** Takes over what an earlier process left: now, or later if the store cannot be read now. */
-  readonly adopt: (deadline: number) => Effect.Effect<void>
+  /** Loads the data that an earlier process left: now, or at the next save if the store cannot be read now. */
+  readonly load: (deadline: number) => Effect.Effect<void>
   /**
-   * Drains the aggregators, which is to be sent. A store that holds totals must not hold older ones than the receiver, or
-   * they would undercut them after a restart: it is brought up to date first, to the very moment of the draining. What
-   * is not to arrive twice must not be there at all.
+   * Drains the aggregators, and saves a snapshot of the same moment first. A store with older totals than the receiver's
+   * would undercut them after a restart. With at-most-once delivery the snapshot leaves out everything that must not arrive
+   * twice.
    */
   readonly beforeSending: <A>(drain: Effect.Effect<A>, deadline: number) => Effect.Effect<A>
-  /** After a flush: writes all that is held if it could not deliver everything, else removes what was delivered. */
-  readonly afterFlush: (complete: boolean, deadline: number) => Effect.Effect<void>
-  /** What went wrong since the last call. */
-  readonly takeNews: () => { readonly message: string } | undefined
+  /** Removes delivered data from the store after a complete flush, else saves everything that is pending. */
+  readonly afterFlush: (isComplete: boolean, deadline: number) => Effect.Effect<void>
+  /** Returns the last failure of the store since the previous call. */
+  readonly takeFailure: () => { readonly message: string } | undefined
 }
 
-/** Where a store has {@link make}: what only clients with a store need is in no other client's bundle. */
-export const retention: unique symbol = Symbol.for("effect-threadstats/internal/retention")
-
-export type Make = (
-  store: RetainedStore["Type"],
-  client: Options,
-  options: {
-    /** Is told, once, how many points and events could not be read. */
-    readonly lose: (points: number, events: number) => void
-    /** Says in a log whose it is. */
-    readonly log: (effect: Effect.Effect<void>) => Effect.Effect<void>
-  }
-) => Retention
-
-export const make: Make = (store, { aggregator: metrics, config, eventsAggregator: events, outlet }, { log, lose }) => {
-  let adopted = false
-  let news: { readonly message: string } | undefined
+export const make = (options: {
+  readonly store: RetainedStore["Type"]
+  readonly aggregator: MetricsAggregator["Type"]
+  readonly eventsAggregator: EventsAggregator["Type"]
+  readonly config: Pick<ThreadStatsConfig, "delivery">
+  readonly temporality: Temporality
+  /** Counts points and events that could not be read. Called once. */
+  readonly recordCorrupt: (points: number, events: number) => void
+}): Retention => {
+  const { aggregator: metrics, config, eventsAggregator: events, recordCorrupt, store, temporality } = options
+  let isLoaded = false
+  let failure: { readonly message: string } | undefined
 
   const note = (message: string) => {
-    news = { message }
+    failure = { message }
   }
 
   /**
-   * Leaves alone, when time is up, what is at work in the store, and calls off what waits for that: with a store that
-   * hangs there is never more than one.
+   * Runs a store operation until the deadline. Later the operation is left to itself, and those that wait for it are
+   * interrupted: of a store that hangs, at most one operation is running.
    */
-  const inTime = Effect.fnUntraced(function*(deadline: number, effect: Effect.Effect<void, RetainedStoreError>) {
-    const fiber = yield* Effect.forkDaemon(Effect.interruptible(effect))
+  const inTime = Effect.fnUntraced(function*(deadline: number, operation: Effect.Effect<void, RetainedStoreError>) {
+    const fiber = yield* Effect.forkDaemon(Effect.interruptible(operation))
     const left = Math.max(0, deadline - (yield* Clock.currentTimeMillis))
-    // on a fiber of its own: the flush that waits here has taken out what it has to book
+    // Forked, because an interruption of the flush must not cut this short: the flush has drained series to settle.
     const waiting = yield* Effect.forkDaemon(
       within(Effect.interruptible(Fiber.await(fiber)), left, () => Effect.succeed(undefined))
     )
-    const ended = yield* Fiber.join(waiting)
-    if (ended === undefined) {
-      note("the store for undelivered data took too long")
+    const exit = yield* Fiber.join(waiting)
+    if (exit === undefined) {
+      note("The retained store took too long")
       yield* Fiber.interruptFork(fiber)
-    } else if (Exit.isFailure(ended)) {
-      const failure = Cause.failureOption(ended.cause)
-      note(Option.isSome(failure) ? failure.value.message : "the store for undelivered data died")
+    } else if (Exit.isFailure(exit)) {
+      const error = Cause.failureOption(exit.cause)
+      note(Option.isSome(error) ? error.value.message : "The retained store died")
     }
   })
 
-  const adopt = Effect.uninterruptibleMask((restore) =>
+  const load = Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(restore(store.load), (loaded) =>
       Effect.suspend(() => {
-        if (adopted) return Effect.void
-        adopted = true
-        lose(loaded.lost.points, loaded.lost.events)
+        if (isLoaded) return Effect.void
+        isLoaded = true
+        recordCorrupt(loaded.lost.points, loaded.lost.events)
+        const warn = Effect.logWarning(`Skipped ${loaded.skipped} unreadable entries of the retained store`)
         return Effect.all([
           metrics.load(loaded.metrics),
           events.load(loaded.events),
-          loaded.skipped > 0
-            ? log(Effect.logWarning(`Skipped ${loaded.skipped} unreadable entries of the store`))
-            : Effect.void
+          loaded.skipped > 0 ? logFrom("ThreadStats")(warn) : Effect.void
         ], { discard: true })
       }))
   )
 
-  /** What is there is not to be overwritten before it was taken over. */
-  const save = (take: Parameters<typeof store.save>[0]) =>
-    Effect.zipRight(Effect.suspend(() => adopted ? Effect.void : adopt), store.save(take))
+  /** Saves a snapshot. Loads the store first if that has not succeeded yet: a save overwrites it. */
+  const save = (takeSnapshot: Parameters<typeof store.save>[0]) =>
+    Effect.zipRight(Effect.suspend(() => isLoaded ? Effect.void : load), store.save(takeSnapshot))
 
-  const hold = (buckets: Effect.Effect<ReadonlyArray<BucketSnapshot>>, waiting: Effect.Effect<ReadonlyArray<Event>>) =>
-    Effect.zipWith(buckets, waiting, (metrics, events): Held => ({ metrics, events }))
+  const zipSnapshot = (
+    buckets: Effect.Effect<ReadonlyArray<BucketSnapshot>>,
+    pendingEvents: Effect.Effect<ReadonlyArray<Event>>
+  ) => Effect.zipWith(buckets, pendingEvents, (metrics, events): Held => ({ metrics, events }))
 
-  const everything = (known: ReadonlyMap<number, number>) => hold(metrics.snapshot(known), events.snapshot)
+  const snapshotAll = (known: ReadonlyMap<number, number>) => zipSnapshot(metrics.snapshot(known), events.snapshot)
 
   const noEvents = Effect.succeed<ReadonlyArray<Event>>([])
 
-  /** Of what the store has, what is still held. */
-  const leftOf = (known: ReadonlyMap<number, number>) =>
-    hold(Effect.map(metrics.snapshot(known), (buckets) => buckets.filter(({ start }) => known.has(start))), noEvents)
+  /** Takes a snapshot of the stored buckets that are still pending. */
+  const snapshotRemaining = (known: ReadonlyMap<number, number>) =>
+    zipSnapshot(
+      Effect.map(metrics.snapshot(known), (buckets) => buckets.filter(({ start }) => known.has(start))),
+      noEvents
+    )
 
-  /** What may arrive twice. */
-  const isRepeatable = ({ kind }: SerializedSeries) =>
-    kind === "gauge" || (outlet.temporality === "total" && !RollUp.addsUp(kind, metrics.counters))
+  /** True for a series that may arrive twice and count once. */
+  const isIdempotent = ({ kind }: SerializedSeries) =>
+    kind === "gauge" || (temporality === "total" && !RollUp.addsUp(kind, metrics.counters))
 
-  const onlyRepeatable = () =>
-    hold(
+  const snapshotIdempotent = () =>
+    zipSnapshot(
       Effect.map(metrics.snapshot(new Map()), (buckets) =>
         buckets.map(({ contexts, start, version }) => ({
           start,
-          // not the version of all that is in the bucket
+          // Negative, because the stored part of the bucket is not its whole version.
           version: -version,
-          contexts: contexts?.filter(isRepeatable)
+          contexts: contexts?.filter(isIdempotent)
         }))),
       noEvents
     )
 
-  const repeatable = config.delivery === "at-least-once" ? everything : onlyRepeatable
+  const snapshotBeforeExport = config.delivery === "at-least-once" ? snapshotAll : snapshotIdempotent
 
   return {
-    adopt: (deadline) => inTime(deadline, adopt),
+    load: (deadline) => inTime(deadline, load),
     beforeSending: (drain, deadline) =>
       Effect.suspend(() => {
         if (store.isEmpty()) return drain
         let drained: Option.Option<Effect.Effect.Success<typeof drain>> = Option.none()
-        const once = Effect.suspend(() =>
+        const drainOnce = Effect.suspend(() =>
           Option.isSome(drained) ? Effect.succeed(drained.value) : Effect.tap(drain, (all) => {
             drained = Option.some(all)
           })
         )
-        // too late, what is being sent would be missing
-        const take = (known: ReadonlyMap<number, number>) =>
-          Effect.suspend(() => Option.isSome(drained) ? Effect.interrupt : Effect.zipLeft(repeatable(known), once))
-            .pipe(
-              // nothing may be recorded between the two
-              Effect.withMaxOpsBeforeYield(Number.MAX_SAFE_INTEGER)
-            )
-        return Effect.zipRight(inTime(deadline, save(take)), once)
+        const takeSnapshot = (known: ReadonlyMap<number, number>) =>
+          Effect.suspend(() =>
+            // A snapshot after the drain would leave out what is being sent.
+            Option.isSome(drained) ? Effect.interrupt : Effect.zipLeft(snapshotBeforeExport(known), drainOnce)
+          ).pipe(
+            // Nothing may be recorded between the snapshot and the drain.
+            Effect.withMaxOpsBeforeYield(Number.MAX_SAFE_INTEGER)
+          )
+        return Effect.zipRight(inTime(deadline, save(takeSnapshot)), drainOnce)
       }),
-    afterFlush: (complete, deadline) =>
+    afterFlush: (isComplete, deadline) =>
       Effect.suspend(() =>
-        complete && store.isEmpty() ? Effect.void : inTime(deadline, save(complete ? leftOf : everything))
+        isComplete && store.isEmpty()
+          ? Effect.void
+          : inTime(deadline, save(isComplete ? snapshotRemaining : snapshotAll))
       ),
-    takeNews: () => {
-      const last = news
-      news = undefined
+    takeFailure: () => {
+      const last = failure
+      failure = undefined
       return last
     }
   }

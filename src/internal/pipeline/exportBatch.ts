@@ -2,140 +2,103 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { Deadline, type Item, type Receipt, ReporterError } from "../../Reporter.js"
-import { lazily } from "../http/lazyError.js"
-import { emptyReceipt } from "../model/receipt.js"
+import { Deadline, emptyReceipt, type Item, type Receipt, ReporterError } from "../model/Delivery.js"
 import { within } from "../runtime/timeLimit.js"
 
-/** What became of a batch. Items in neither set were delivered. */
-export interface Outcome<A = Item> {
-  readonly undelivered: ReadonlySet<A>
-  readonly refused: ReadonlySet<A>
-  /** Of the undelivered, those that may have arrived all the same. */
-  readonly ambiguous: ReadonlySet<A>
+/** Outcome of a batch. The receiver has every item that neither set names. */
+export interface Outcome {
+  readonly undelivered: ReadonlySet<Item>
+  readonly refused: ReadonlySet<Item>
+  /** Those of `undelivered` that may have arrived. */
+  readonly ambiguous: ReadonlySet<Item>
   readonly receipt: Receipt
   readonly error: ReporterError | undefined
 }
 
-const none: ReadonlySet<never> = new Set()
+const noItems: ReadonlySet<never> = new Set()
 
-export const nothing: Outcome<never> = {
-  undelivered: none,
-  refused: none,
-  ambiguous: none,
+/** Outcome of a batch without items. */
+export const emptyOutcome: Outcome = {
+  undelivered: noItems,
+  refused: noItems,
+  ambiguous: noItems,
   receipt: emptyReceipt,
   error: undefined
 }
 
-/** Nothing of the batch was delivered, as far as is known. */
-export const allUndelivered = <A>(batch: ReadonlyArray<A>, error: ReporterError | undefined): Outcome<A> => {
-  const items = new Set(batch)
-  return { undelivered: items, refused: none, ambiguous: items, receipt: emptyReceipt, error }
+/** Outcome of a batch whose report was interrupted. */
+export const interruptedOutcome = (items: ReadonlyArray<Item>): Outcome => {
+  const all = new Set(items)
+  return { ...emptyOutcome, undelivered: all, ambiguous: all }
 }
 
-/** Nothing of the batch was on its way yet when the flush was called off, or its time was over. */
-export const allUnsent = <A>(batch: ReadonlyArray<A>, endpoint: string, isLate: boolean): Outcome<A> => ({
-  ...nothing,
-  undelivered: new Set(batch),
-  error: isLate && batch.length > 0 ? failure("Timeout", endpoint, () => [], "no time left to send it") : undefined
+/** Outcome of a batch whose report was never started. */
+export const unsentOutcome = (items: ReadonlyArray<Item>): Outcome => ({
+  ...emptyOutcome,
+  undelivered: new Set(items)
 })
 
 /**
- * What was not delivered of what was written for other things than items of a batch. The error tells of items all the same.
- */
-export interface Undelivered<A> extends Record<"undelivered" | "refused" | "ambiguous", ReadonlyArray<A>> {
-  readonly error: ReporterError
-}
-
-/** A batch that a reporter has in a form of its own. */
-export interface Load<A> {
-  readonly batch: ReadonlyArray<A>
-  readonly report: Effect.Effect<Receipt, Undelivered<A>>
-  /** Of an error that is about all of it. */
-  readonly items: () => ReadonlyArray<Item>
-}
-
-/**
- * The part of the time that a reporter is told of. It knows best what it has delivered when it ends by itself; the rest
- * is for one that does not.
+ * Share of the time limit that the reporter gets as its `Deadline`. A reporter that ends by itself knows best which items
+ * arrived; the rest of the limit is for one that does not.
  */
 const reporterShare = 0.95
 
-const failure = (
-  reason: "Timeout" | "Defect",
-  endpoint: string,
-  items: () => ReadonlyArray<Item>,
-  description: string
-) =>
-  lazily(
+const outcomeOfError = (error: ReporterError): Outcome => ({
+  undelivered: new Set(error.undelivered),
+  refused: new Set(error.refused),
+  ambiguous: new Set(error.ambiguous),
+  receipt: error.receipt,
+  error
+})
+
+const describeDefect = (cause: Cause.Cause<unknown>): string => {
+  if (Cause.isInterruptedOnly(cause)) return "the reporter was interrupted"
+  const defect = Option.getOrUndefined(Cause.dieOption(cause))
+  return defect instanceof Error ? `${defect.name}: ${defect.message}` : "the reporter died"
+}
+
+/**
+ * Runs a report and returns its outcome, whatever the reporter does: fail, die, interrupt itself, or never end. An
+ * interruption takes effect at once, also if the reporter cannot be interrupted.
+ */
+export const exportBatch = (options: {
+  readonly endpoint: string
+  readonly report: Effect.Effect<Receipt, ReporterError>
+  /** Returns the items of the batch that the reporter has received so far. */
+  readonly items: () => ReadonlyArray<Item>
+  /** Returns true if the reporter has received the whole batch. It sends nothing before. */
+  readonly isComplete: () => boolean
+  readonly limit: Duration.Duration
+}): Effect.Effect<Outcome> => {
+  const { endpoint, isComplete, items, limit, report } = options
+  const failure = (reason: "Timeout" | "Defect", description: string) =>
     new ReporterError({
       reason,
       endpoint,
       description,
-      undelivered: [],
+      undelivered: items(),
       refused: [],
-      ambiguous: [],
+      ambiguous: isComplete() ? items() : [],
       receipt: emptyReceipt
-    }),
-    { undelivered: items, ambiguous: items }
-  )
-
-/** A batch as the public seam has it. */
-export const loadOf = <I extends Item>(
-  batch: ReadonlyArray<I>,
-  report: (batch: ReadonlyArray<I>) => Effect.Effect<Receipt, ReporterError>
-): Load<Item> => ({
-  batch,
-  report: Effect.mapError(Effect.suspend(() => report(batch)), (error) => ({
-    error,
-    undelivered: error.undelivered,
-    refused: error.refused,
-    ambiguous: error.ambiguous
-  })),
-  items: () => batch
-})
-
-/**
- * Has a reporter deliver a batch and says what became of it, whatever the reporter does: fail, die, interrupt itself, or
- * never come back. It can be interrupted, at once, even where the reporter cannot.
- */
-export const deliver = <A>(
-  endpoint: string,
-  { batch, items, report }: Load<A>,
-  limit: Duration.Duration
-): Effect.Effect<Outcome<A>> =>
-  batch.length === 0
-    ? Effect.succeed(nothing)
-    : Effect.clockWith((clock) => {
-      const millis = Duration.toMillis(limit)
-      const reported = report.pipe(
+    })
+  return Effect.clockWith((clock) => {
+    const millis = Duration.toMillis(limit)
+    return within(
+      report.pipe(
         Effect.provideService(Deadline, clock.unsafeCurrentTimeMillis() + millis * reporterShare),
         Effect.withTracerEnabled(false)
-      )
-      return within(reported, millis, () => {
-        const error = failure("Timeout", endpoint, items, `no end after ${Duration.format(limit)}`)
-        return Effect.fail({ error, undelivered: batch, refused: [], ambiguous: batch })
-      })
-    }).pipe(
-      Effect.matchCause({
-        onSuccess: (receipt): Outcome<A> => ({ ...nothing, receipt }),
-        onFailure: (cause): Outcome<A> => {
-          const failed = Cause.failureOption(cause)
-          return failed._tag === "Some"
-            ? {
-              undelivered: new Set(failed.value.undelivered),
-              refused: new Set(failed.value.refused),
-              ambiguous: new Set(failed.value.ambiguous),
-              receipt: failed.value.error.receipt,
-              error: failed.value.error
-            }
-            : allUndelivered(batch, failure("Defect", endpoint, items, describe(cause)))
-        }
-      })
+      ),
+      millis,
+      () => Effect.fail(failure("Timeout", `the reporter did not end within ${Duration.format(limit)}`))
     )
-
-const describe = (cause: Cause.Cause<unknown>): string => {
-  if (Cause.isInterruptedOnly(cause)) return "the reporter was interrupted"
-  const defect = Option.getOrUndefined(Cause.dieOption(cause))
-  return defect instanceof Error ? `${defect.name}: ${defect.message}` : "the reporter died"
+  }).pipe(
+    Effect.matchCause({
+      onSuccess: (receipt): Outcome => ({ ...emptyOutcome, receipt }),
+      onFailure: (cause): Outcome => {
+        const failed = Option.getOrUndefined(Cause.failureOption(cause))
+        return outcomeOfError(failed ?? failure("Defect", describeDefect(cause)))
+      }
+    })
+  )
 }

@@ -3,16 +3,16 @@ import * as Option from "effect/Option"
 import type { PointContext } from "../../MetricsAggregator.js"
 import type { Reporter } from "../../Reporter.js"
 import type { Counts, FlushCounts, FlushReceipt, Stats } from "../../ThreadStats.js"
-import * as Ledger from "../model/DropCounters.js"
-import type { FlushRequest } from "./FlushCoordinator.js"
-import * as Branch from "./Pipeline.js"
-import { outletOf, withWay } from "./reporterExporter.js"
+import * as DropCounters from "../model/DropCounters.js"
+import * as FlushCoordinator from "./FlushCoordinator.js"
+import * as Pipeline from "./Pipeline.js"
+import { emptyFlush } from "./PipelineState.js"
 
 const addCounts = <Reason extends string>(a: Counts<Reason>, b: Counts<Reason>): Counts<Reason> => ({
   received: a.received + b.received,
   delivered: a.delivered + b.delivered,
   held: a.held + b.held,
-  dropped: Ledger.addTotals(a.dropped, b.dropped)
+  dropped: DropCounters.addTotals(a.dropped, b.dropped)
 })
 
 const severity = ["closed", "half-open", "open"] as const
@@ -45,83 +45,93 @@ const addReceipts = (a: FlushReceipt, b: FlushReceipt): FlushReceipt => ({
   skipped: a.skipped && b.skipped
 })
 
-/** Read once: a getter may have effects, or say something else the next time. */
-const once = (context: PointContext | undefined): PointContext | undefined => {
+/** Copies tags and host: a getter may have effects, or return another value the next time. */
+const readOnce = (context: PointContext | undefined): PointContext | undefined => {
   if (context === undefined) return undefined
   try {
     return { tags: context.tags, host: context.host }
   } catch {
-    // each branch says so
+    // Each pipeline drops and counts the point.
     return context
   }
 }
 
 /**
- * Several branches as one, each with aggregators, turns and books of its own: what one has delivered another may have to
- * keep. A flush of all is over when the last of them is; on the interval each goes by itself.
+ * Makes one pipeline of several, each with aggregators, flushes and counters of its own: one reporter may have to keep the
+ * points that another has delivered. A flush of all ends when the last one ends. On the interval each flushes by itself.
  */
-const together = (branches: ReadonlyArray<Branch.Pipeline>, before: Effect.Effect<void>): Branch.Pipeline => {
-  const flushAll = (wish: FlushRequest) =>
-    Effect.zipRight(
-      before,
-      Effect.map(
-        Effect.forEach(branches, (branch) => branch.flush(wish), { concurrency: "unbounded" }),
-        (receipts): FlushReceipt => ({ ...receipts.reduce(addReceipts), branches: receipts })
+const merge = (pipelines: ReadonlyArray<Pipeline.Pipeline>, onFlushStart: Effect.Effect<void>): Pipeline.Pipeline => {
+  const late = { ...emptyFlush, branches: pipelines.map(() => emptyFlush) }
+  const coordinator = FlushCoordinator.make<FlushReceipt>({
+    late,
+    run: (request) =>
+      Effect.zipRight(
+        onFlushStart,
+        Effect.map(
+          Effect.forEach(pipelines, (pipeline) => pipeline.flush(request), { concurrency: "unbounded" }),
+          (receipts): FlushReceipt => ({ ...receipts.reduce(addReceipts), branches: receipts })
+        )
       )
-    )
-  const late = { ...Branch.emptyFlush, branches: branches.map(() => Branch.emptyFlush) }
-  const turns = Branch.makeTurns(flushAll, late)
+  })
   return {
     unsafeAdd(kind, name, value, time, now, context) {
-      const seen = once(context)
-      for (const branch of branches) branch.unsafeAdd(kind, name, value, time, now, seen)
+      const copy = readOnce(context)
+      for (const pipeline of pipelines) pipeline.unsafeAdd(kind, name, value, time, now, copy)
     },
     bind(kind, name, context, readNow) {
-      const seen = once(context)
+      const copy = readOnce(context)
       let now = 0
-      // one reading for all of them
-      const all = branches.map((branch) => branch.bind(kind, name, seen, () => now))
+      // All pipelines record the point at the same time.
+      const addToEach = pipelines.map((pipeline) => pipeline.bind(kind, name, copy, () => now))
       return (value) => {
         now = readNow()
-        for (const add of all) add(value)
+        for (const add of addToEach) add(value)
       }
     },
     unsafeAddEvent(event, now) {
-      for (const branch of branches) branch.unsafeAddEvent(event, now)
+      for (const pipeline of pipelines) pipeline.unsafeAddEvent(event, now)
     },
-    flush: turns.run,
-    idle: (now) => turns.isIdle() && branches.every((branch) => branch.idle(now) !== undefined) ? late : undefined,
-    periodic: [before, ...branches.flatMap(({ periodic }) => periodic)],
-    load: Effect.forEach(branches, ({ load: adopt }) => adopt, { concurrency: "unbounded", discard: true }),
+    flush: coordinator.run,
+    idle: (now) =>
+      coordinator.isIdle() && pipelines.every((pipeline) => pipeline.idle(now) !== undefined) ? late : undefined,
+    periodic: [onFlushStart, ...pipelines.flatMap(({ periodic }) => periodic)],
+    load: Effect.forEach(pipelines, ({ load }) => load, { concurrency: "unbounded", discard: true }),
     stats: Effect.map(
-      Effect.forEach(branches, ({ stats }) => stats),
+      Effect.forEach(pipelines, ({ stats }) => stats),
       (all): Stats => ({ ...all.reduce(addStats), branches: all })
     ),
-    warm: Effect.forEach(branches, ({ warm }) => warm, { concurrency: "unbounded", discard: true })
+    warm: Effect.forEach(pipelines, ({ warm }) => warm, { concurrency: "unbounded", discard: true })
   }
 }
 
-/** A reporter that is made of these, each of which a client sends to by itself. */
-export const combine = (
-  reporter: Reporter["Type"],
-  branches: ReadonlyArray<Reporter["Type"]>
-): Reporter["Type"] => withWay({ ...reporter, branches }, makeAll)
-
-const makeAll = ({ before, ...shared }: Branch.Shared, { branches = [] }: Reporter["Type"]) =>
+/** Makes a pipeline to each of several reporters. The first one uses the given aggregators and store. */
+const makeAll = (
+  { onFlushStart, ...services }: Pipeline.PipelineServices,
+  reporters: ReadonlyArray<Reporter["Type"]>
+): Effect.Effect<Pipeline.Pipeline> =>
   Effect.map(
-    Effect.forEach(branches, (reporter, index) => {
-      const own = { ...shared, outlet: outletOf(reporter), before: Effect.void, index }
-      // what was given from outside is the first one's
-      return index === 0 ? Branch.make(own) : Effect.flatMap(
-        Effect.zip(shared.aggregator.clone, shared.eventsAggregator.clone),
+    Effect.forEach(reporters, (reporter, index) => {
+      const own = { ...services, reporter, onFlushStart: Effect.void, index }
+      if (index === 0) return Pipeline.make(own)
+      return Effect.flatMap(
+        Effect.zip(services.aggregator.clone, services.eventsAggregator.clone),
         ([aggregator, eventsAggregator]) =>
-          Branch.make({
+          Pipeline.make({
             ...own,
             aggregator,
             eventsAggregator,
-            store: Option.map(shared.store, (self) => self.branch(index))
+            store: Option.map(services.store, (store) => store.branch(index))
           })
       )
     }),
-    (all) => together(all, before)
+    (pipelines) => merge(pipelines, onFlushStart)
   )
+
+/** Makes the pipeline to a reporter, or to each reporter of a combined one. */
+export const make = (
+  services: Pipeline.PipelineServices,
+  reporter: Reporter["Type"]
+): Effect.Effect<Pipeline.Pipeline> =>
+  reporter.reporters === undefined
+    ? Pipeline.make({ ...services, reporter })
+    : makeAll(services, reporter.reporters)

@@ -1,15 +1,12 @@
 import * as Effect from "effect/Effect"
-import type { Item, Reporter } from "../../Reporter.js"
-import { emptyReceipt } from "../model/receipt.js"
+import type { Reporter } from "../../Reporter.js"
+import { emptyReceipt, pullAll } from "../model/Delivery.js"
 
-/** Takes everything, and sends nothing. */
-export const make = (): Reporter["Type"] => {
-  const accept = (batch: ReadonlyArray<Item>) => Effect.succeed({ ...emptyReceipt, items: batch.length })
-  return {
-    temporality: "total",
-    flushMetrics: accept,
-    flushDistributions: accept,
-    flushEvents: accept,
-    warm: Effect.void
-  }
-}
+/** Makes a reporter that accepts everything and sends nothing. */
+export const make = (): Reporter["Type"] => ({
+  temporality: "total",
+  reportSeries: (batch) => Effect.map(pullAll(batch), (series) => ({ ...emptyReceipt, items: series.length })),
+  reportDistributions: (batch) => Effect.map(pullAll(batch), (series) => ({ ...emptyReceipt, items: series.length })),
+  reportEvents: (events) => Effect.succeed({ ...emptyReceipt, items: events.length }),
+  warm: Effect.void
+})

@@ -1,0 +1,126 @@
+import * as Effect from "effect/Effect"
+import type { EventsAggregator } from "../../EventsAggregator.js"
+import type { AggregatedSeries, MetricsAggregator } from "../../MetricsAggregator.js"
+import type { EventDropReason, FlushCounts, FlushReceipt, MetricDropReason, Stats } from "../../ThreadStats.js"
+import { addReceipts, emptyReceipt, type Receipt, type ReporterError } from "../model/Delivery.js"
+import * as DropCounters from "../model/DropCounters.js"
+import type { Event } from "../model/Event.js"
+import type * as CircuitBreaker from "./CircuitBreaker.js"
+
+const noCounts: FlushCounts = { delivered: 0, kept: 0, dropped: 0 }
+
+/** Receipt of a flush that had nothing to do. */
+export const emptyFlush: FlushReceipt = {
+  metrics: noCounts,
+  events: noCounts,
+  payloads: 0,
+  bytes: 0,
+  retries: 0,
+  errors: [],
+  skipped: false
+}
+
+const none = { received: 0, delivered: 0, held: 0, dropped: {} }
+
+/** Stats of a client that has recorded nothing. */
+export const noStats: Stats = {
+  metrics: none,
+  events: none,
+  contexts: 0,
+  flushes: 0,
+  payloads: 0,
+  bytes: 0,
+  retries: 0,
+  breaker: "closed",
+  lastError: undefined
+}
+
+/** Points and events that the client dropped before an aggregator received them. */
+export interface PreAggregationDrops {
+  readonly received: { metrics: number; events: number }
+  readonly metricDrops: DropCounters.DropCounters<MetricDropReason>
+  readonly eventDrops: DropCounters.DropCounters<EventDropReason>
+}
+
+/** Counters of one pipeline: recorded = delivered + pending + dropped, at every moment. */
+export class PipelineState {
+  readonly metricDrops = DropCounters.make<MetricDropReason>()
+  readonly eventDrops = DropCounters.make<EventDropReason>()
+  readonly metrics = { delivered: 0, inFlight: 0 }
+  readonly events = { delivered: 0, inFlight: 0 }
+  /** Stored points and events that could not be read. */
+  private readonly corrupt = { metrics: 0, events: 0 }
+  private flushes = 0
+  private sent: Receipt = emptyReceipt
+  private lastError: ReporterError | undefined
+  private readonly preAggregation: PreAggregationDrops
+
+  constructor(preAggregation: PreAggregationDrops) {
+    this.preAggregation = preAggregation
+  }
+
+  addSeriesInFlight(series: AggregatedSeries): void {
+    this.metrics.inFlight += series.recorded
+  }
+
+  addEventsInFlight(events: ReadonlyArray<Event>): void {
+    this.events.inFlight += events.length
+  }
+
+  recordCorrupt(points: number, events: number): void {
+    this.corrupt.metrics += points
+    this.corrupt.events += events
+    if (points > 0) this.metricDrops.count("Corrupt", "in the store", points)
+    if (events > 0) this.eventDrops.count("Corrupt", "in the store", events)
+  }
+
+  recordFlush(receipt: Receipt, lastError: ReporterError | undefined): void {
+    this.flushes++
+    this.sent = addReceipts(this.sent, receipt)
+    this.lastError = lastError
+  }
+
+  /** True if a drop was counted that no warning has named. */
+  hasUnreportedDrops(): boolean {
+    const { eventDrops, metricDrops, preAggregation } = this
+    return [preAggregation.metricDrops, metricDrops, preAggregation.eventDrops, eventDrops]
+      .some((counters) => counters.hasUnreported())
+  }
+
+  stats(
+    aggregator: MetricsAggregator["Type"],
+    eventsAggregator: EventsAggregator["Type"],
+    breaker: CircuitBreaker.BreakerState
+  ): Effect.Effect<Stats> {
+    return Effect.zipWith(aggregator.stats, eventsAggregator.stats, (metrics, events): Stats => {
+      const { corrupt, preAggregation } = this
+      return {
+        metrics: {
+          received: metrics.received + preAggregation.received.metrics + corrupt.metrics,
+          delivered: this.metrics.delivered,
+          held: metrics.held + this.metrics.inFlight,
+          dropped: DropCounters.addTotals<MetricDropReason>(
+            metrics.dropped,
+            DropCounters.addTotals(preAggregation.metricDrops.totals(), this.metricDrops.totals())
+          )
+        },
+        events: {
+          received: events.received + preAggregation.received.events + corrupt.events,
+          delivered: this.events.delivered,
+          held: events.held + this.events.inFlight,
+          dropped: DropCounters.addTotals<EventDropReason>(
+            events.dropped,
+            DropCounters.addTotals(preAggregation.eventDrops.totals(), this.eventDrops.totals())
+          )
+        },
+        contexts: metrics.contexts,
+        flushes: this.flushes,
+        payloads: this.sent.payloads,
+        bytes: this.sent.bytes,
+        retries: this.sent.retries,
+        breaker,
+        lastError: this.lastError
+      }
+    })
+  }
+}

@@ -1,0 +1,216 @@
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { AggregatedSeries } from "../../MetricsAggregator.js"
+import * as RollUp from "../../RollUp.js"
+import type { FlushCounts, FlushReceipt } from "../../ThreadStats.js"
+import { addReceipts, emptyReceipt } from "../model/Delivery.js"
+import type { Enrichment } from "../model/Enrichment.js"
+import type { Event } from "../model/Event.js"
+import type * as CircuitBreaker from "./CircuitBreaker.js"
+import { FlushBatch, type SettledBatch } from "./FlushBatch.js"
+import type { FlushRequest } from "./FlushCoordinator.js"
+import type { PipelineOptions } from "./Pipeline.js"
+import { emptyFlush, type PipelineState } from "./PipelineState.js"
+import type { Retention } from "./RetentionManager.js"
+import { settleEvents, settleSeries } from "./settle.js"
+import { type DrainedPart, SplitDrain } from "./splitDrain.js"
+import type { Warnings } from "./warnings.js"
+
+/** Share of a flush's time limit that the retained store gets, before and after the report. */
+const storeShare = 0.1
+
+export interface FlushCycleOptions extends PipelineOptions {
+  readonly clock: Clock.Clock
+  readonly enrichment: Enrichment
+  readonly state: PipelineState
+  readonly breaker: CircuitBreaker.Breaker
+  readonly retention: Retention | undefined
+  readonly warnings: Warnings
+  /** Records the client's own metrics, if the settings ask for them. */
+  readonly recordSelf: (now: number) => Effect.Effect<void>
+}
+
+const addCounts = (self: FlushCounts, that: FlushCounts): FlushCounts => ({
+  delivered: self.delivered + that.delivered,
+  kept: self.kept + that.kept,
+  dropped: self.dropped + that.dropped
+})
+
+/** Iterates over series that were drained before. */
+const iterate = (all: ReadonlyArray<AggregatedSeries>): () => ReadonlyArray<AggregatedSeries> | undefined => {
+  let next = 0
+  return () => next < all.length ? [all[next++]!] : undefined
+}
+
+/** True for a series that the reporter takes as a distribution. */
+const isDistribution = ({ aggregator }: FlushCycleOptions, { kind }: AggregatedSeries): boolean =>
+  RollUp.addsUp(kind, aggregator.counters)
+
+/** True for a series that must not be sent twice: delivery is at most once, and the receiver adds values up. */
+const mustNotResend = (options: FlushCycleOptions, series: AggregatedSeries): boolean => {
+  if (options.config.delivery === "at-least-once") return false
+  if (isDistribution(options, series)) return true
+  const { samples, temporality } = options.reporter
+  return temporality === "delta" && series.kind !== "gauge" && (samples === true || series.kind !== "set")
+}
+
+/** Drains both aggregators at the same moment as the retained store takes its snapshot. */
+const drain = (options: FlushCycleOptions, now: number, { deadline, upTo }: FlushRequest) => {
+  const { aggregator, eventsAggregator, reporter, retention, state } = options
+  const drainOptions = { temporality: reporter.temporality, samples: reporter.samples === true, now, upTo }
+  const addInFlight = (drained: ReadonlyArray<AggregatedSeries>) => {
+    for (const series of drained) state.addSeriesInFlight(series)
+  }
+  const drainEvents = Effect.tap(eventsAggregator.drain(now), (events) => state.addEventsInFlight(events))
+  if (retention === undefined) {
+    const drainSeries = Effect.map(aggregator.drainEach(drainOptions), (next) => () => {
+      const drained = next()
+      if (drained !== undefined) addInFlight(drained)
+      return drained
+    })
+    return Effect.zipWith(drainSeries, drainEvents, (next, events) => ({ next, events }))
+  }
+  // The snapshot leaves out nothing of a full drain.
+  const drainSeries = Effect.map(aggregator.drain(drainOptions), (all) => {
+    addInFlight(all)
+    return iterate(all)
+  })
+  return retention.beforeSending(
+    Effect.zipWith(drainSeries, drainEvents, (next, events) => ({ next, events })),
+    now + (deadline - now) * storeShare
+  )
+}
+
+/** Makes the batch of series, or of distributions. */
+const seriesBatch = (
+  options: FlushCycleOptions,
+  drained: SplitDrain,
+  part: DrainedPart,
+  endpoint: "series" | "distributions"
+) => {
+  const { aggregator, reporter, state } = options
+  return new FlushBatch({
+    endpoint,
+    items: () => part.pulled,
+    isComplete: () => part.isComplete,
+    report: () =>
+      drained.report(
+        part,
+        endpoint,
+        (batch) => endpoint === "series" ? reporter.reportSeries(batch) : reporter.reportDistributions(batch)
+      ),
+    applyOutcome: (outcome) =>
+      settleSeries({
+        aggregator,
+        state,
+        outcome,
+        mustNotResend: (series) => mustNotResend(options, series),
+        pulled: part.pulled,
+        waiting: part.waiting
+      })
+  })
+}
+
+const eventBatch = ({ config, eventsAggregator, reporter, state }: FlushCycleOptions, events: ReadonlyArray<Event>) =>
+  new FlushBatch({
+    endpoint: "events",
+    items: () => events,
+    isComplete: () => true,
+    report: () => reporter.reportEvents(events),
+    applyOutcome: (outcome) =>
+      settleEvents({
+        aggregator: eventsAggregator,
+        state,
+        events,
+        outcome,
+        mustNotResend: config.delivery === "at-most-once"
+      })
+  })
+
+/** Counts the flush, and tells the circuit breaker of a delivery, or of a flush that used half of its time for nothing. */
+const recordOutcome = (
+  { breaker, clock, config, state, warnings }: FlushCycleOptions,
+  settled: ReadonlyArray<SettledBatch>,
+  startedAt: number,
+  isInterrupted: boolean
+) => {
+  const receipt = settled.reduce((sum, one) => addReceipts(sum, one.receipt), emptyReceipt)
+  const failed = settled.flatMap(({ counts, error }) => error === undefined ? [] : [[error, counts] as const])
+  state.recordFlush(receipt, failed.at(-1)?.[0])
+  if (receipt.payloads > 0) {
+    warnings.keyAccepted()
+    breaker.succeeded()
+  } else if (failed.length > 0 && !isInterrupted) {
+    const now = clock.unsafeCurrentTimeMillis()
+    if (now - startedAt >= Duration.toMillis(config.flushTimeout) / 2) breaker.wasted(now)
+  }
+  return { receipt, failed }
+}
+
+/**
+ * Makes the effect of one flush: drain both aggregators, report series, distributions and events at the same time, settle
+ * each batch. Draining and settling cannot be interrupted; the reports can.
+ */
+export const makeFlushCycle = (options: FlushCycleOptions): (request: FlushRequest) => Effect.Effect<FlushReceipt> => {
+  const { breaker, clock, enrichment, onFlushStart, recordSelf, retention, warnings } = options
+
+  /** Saves or clears the retained store, and logs warnings. */
+  const finish = (isComplete: boolean, deadline: number, failed: Parameters<Warnings["log"]>[0] = []) =>
+    Effect.zipRight(
+      retention === undefined ? Effect.void : retention.afterFlush(isComplete, deadline),
+      warnings.log(failed)
+    )
+
+  return (request) =>
+    Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
+      const { deadline, isFinal } = request
+      const now = clock.unsafeCurrentTimeMillis()
+      if (deadline <= now) return emptyFlush
+      if (!isFinal && breaker.state(now) === "open") {
+        yield* finish(false, deadline)
+        return { ...emptyFlush, skipped: true }
+      }
+      yield* onFlushStart
+      yield* recordSelf(now)
+
+      const { events, next } = yield* drain(options, now, request)
+      const drained = new SplitDrain({
+        next,
+        enrichment,
+        isDistribution: (series) => isDistribution(options, series),
+        isInTime: () => clock.unsafeCurrentTimeMillis() < deadline
+      })
+      if (drained.isEmpty && events.length === 0) {
+        yield* finish(true, deadline)
+        return emptyFlush
+      }
+
+      const series = seriesBatch(options, drained, drained.series, "series")
+      const distributions = seriesBatch(options, drained, drained.distributions, "distributions")
+      const eventsOfFlush = eventBatch(options, events)
+      const left = deadline - clock.unsafeCurrentTimeMillis()
+      const limit = Duration.millis(left * (retention === undefined ? 1 : 1 - storeShare))
+      const reports = [
+        ...drained.isEmptyPart(drained.series) ? [] : [series.run(limit)],
+        ...drained.isEmptyPart(drained.distributions) ? [] : [distributions.run(limit)],
+        ...events.length === 0 ? [] : [eventsOfFlush.run(limit)]
+      ]
+      const exit = yield* Effect.exit(restore(Effect.all(reports, { concurrency: reports.length, discard: true })))
+
+      const settled = [yield* series.settle, yield* distributions.settle, yield* eventsOfFlush.settle] as const
+      const { failed, receipt } = recordOutcome(options, settled, now, Exit.isFailure(exit))
+      yield* finish(settled.every(({ counts }) => counts.kept === 0), deadline, failed)
+      if (Exit.isFailure(exit)) return yield* Effect.failCause(exit.cause)
+      return {
+        metrics: addCounts(settled[0].counts, settled[1].counts),
+        events: settled[2].counts,
+        payloads: receipt.payloads,
+        bytes: receipt.bytes,
+        retries: receipt.retries,
+        errors: failed.map(([error]) => error),
+        skipped: false
+      }
+    }))
+}

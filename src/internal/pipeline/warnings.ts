@@ -1,0 +1,89 @@
+import * as Effect from "effect/Effect"
+import type { EventsAggregator } from "../../EventsAggregator.js"
+import type { DropReason, MetricsAggregator } from "../../MetricsAggregator.js"
+import type { FlushCounts } from "../../ThreadStats.js"
+import type { ReporterError } from "../model/Delivery.js"
+import type { UnreportedDrops } from "../model/DropCounters.js"
+import { logFrom } from "../runtime/log.js"
+import type { PipelineState, PreAggregationDrops } from "./PipelineState.js"
+
+/** Drop reasons that all pipelines of a client share. Only the first pipeline logs them. */
+const sharedDropReasons: ReadonlySet<DropReason> = new Set<DropReason>([
+  "InvalidValue",
+  "InvalidName",
+  "InvalidHost",
+  "InvalidTimestamp",
+  "InvalidTags",
+  "TagTooLong"
+])
+
+const describeDrops = (noun: "points" | "events") => ({ count, names, reason }: UnreportedDrops<string>): string =>
+  `Dropped ${count} ${noun}: ${reason} (${names.join(", ")})`
+
+export interface Warnings {
+  /** Logs drops, conflicts and errors that no earlier call logged: one line per reason. Never fails. */
+  readonly log: (errors: ReadonlyArray<readonly [ReporterError, FlushCounts]>) => Effect.Effect<void>
+  /** Annotates an effect that logs with the pipeline's index. */
+  readonly annotate: (log: Effect.Effect<void>) => Effect.Effect<void>
+  /** A payload was accepted: logs the next refusal of the key as an error again. */
+  readonly keyAccepted: () => void
+}
+
+export const make = (options: {
+  readonly aggregator: MetricsAggregator["Type"]
+  readonly eventsAggregator: EventsAggregator["Type"]
+  readonly preAggregation: PreAggregationDrops
+  readonly state: PipelineState
+  /** Index of the pipeline, if the client has several. */
+  readonly index: number | undefined
+  /** Returns the last failure of the retained store since the previous call. */
+  readonly takeStoreFailure: () => { readonly message: string } | undefined
+}): Warnings => {
+  const { aggregator, eventsAggregator, index, preAggregation, state, takeStoreFailure } = options
+  const isFirst = index === undefined || index === 0
+  let isKeyRefused = false
+
+  const annotate = (log: Effect.Effect<void>): Effect.Effect<void> =>
+    logFrom("ThreadStats")(index === undefined ? log : Effect.annotateLogs(log, "branch", index))
+
+  const takeWarnings = Effect.zipWith(
+    aggregator.drainWarnings,
+    eventsAggregator.drainWarnings,
+    ({ conflicts, dropped }, eventDrops): ReadonlyArray<string> => [
+      ...[
+        ...(isFirst ? dropped : dropped.filter(({ reason }) => !sharedDropReasons.has(reason))),
+        ...preAggregation.metricDrops.drainUnreported(),
+        ...state.metricDrops.drainUnreported()
+      ].map(describeDrops("points")),
+      ...[
+        ...eventDrops,
+        ...preAggregation.eventDrops.drainUnreported(),
+        ...state.eventDrops.drainUnreported()
+      ].map(describeDrops("events")),
+      ...(isFirst ? conflicts : []).map((name) => `The name ${name} is used with more than one kind of metric`)
+    ]
+  )
+
+  const logError = ([error, counts]: readonly [ReporterError, FlushCounts]): Effect.Effect<void> => {
+    const message = `${error.message}; kept ${counts.kept}, dropped ${counts.dropped}`
+    if (error.reason !== "Unauthorized") return Effect.logWarning(message)
+    if (isKeyRefused) return Effect.logDebug(message)
+    isKeyRefused = true
+    return Effect.logError(message)
+  }
+
+  return {
+    annotate,
+    log: (errors) =>
+      annotate(Effect.gen(function*() {
+        const warnings = yield* takeWarnings
+        const storeFailure = takeStoreFailure()
+        if (storeFailure !== undefined) yield* Effect.logWarning(storeFailure.message)
+        for (const warning of warnings) yield* Effect.logWarning(warning)
+        for (const failed of errors) yield* logError(failed)
+      })),
+    keyAccepted() {
+      isKeyRefused = false
+    }
+  }
+}
