@@ -7,7 +7,6 @@ import type { Settings } from "../../HttpReporter.js"
 import type { AggregatedSeries } from "../../MetricsAggregator.js"
 import type { Item, Receipt } from "../../Reporter.js"
 import { Deadline, ReporterError } from "../../Reporter.js"
-import type { Series } from "../../Series.js"
 import * as ApiKey from "../apiKey/sources.js"
 import { pointWindow } from "../model/limits.js"
 import { addReceipts, emptyReceipt } from "../model/receipt.js"
@@ -125,7 +124,7 @@ export const make = Effect.fnUntraced(
       temporality: "total" as const,
       samples: false,
       series: v2
-        ? stream(seriesV2, syntaxV2(settings.units), false, (json) => fromV2(JSON.parse(json)) as Series)
+        ? stream(seriesV2, syntaxV2(settings.units), false, (json) => fromV2(JSON.parse(json)))
         : stream(series, syntax, false, JSON.parse),
       distributions: stream(distributionPoints, syntax, true, JSON.parse),
       flushEvents: deliver<Event>(events),

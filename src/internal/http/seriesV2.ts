@@ -1,5 +1,4 @@
-import type { AcceptedSeries } from "../../LocalIntake.js"
-import type { Series, SeriesV2, SeriesV2Payload } from "../../Series.js"
+import type { Series, SeriesV2 } from "../../Series.js"
 import { quote, quoteAll, type Syntax } from "./seriesV1.js"
 
 /** Datadog's Lambda extension counts from zero, against the reference. */
@@ -56,17 +55,15 @@ export const syntaxV2 = (units: Readonly<Record<string, string>> = {}): Syntax =
   }
 }
 
-/** The same as v1 has it, but for resources that are neither host nor device. */
-export const fromV2 = (
-  { points, resources, type, ...rest }: typeof SeriesV2Payload.Type["series"][number]
-): AcceptedSeries => {
-  const resource = (type: string) => resources?.find((candidate) => candidate.type === type)?.name
-  const host = resource("host")
-  const device = resource("device")
+/** Converts a series that {@link syntaxV2} wrote back to the form of version 1. The unit stays. */
+export const fromV2 = ({ points, resources, type, ...rest }: SeriesV2): Series => {
+  const findResource = (type: string) => resources?.find((candidate) => candidate.type === type)?.name
+  const host = findResource("host")
+  const device = findResource("device")
   return {
     ...rest,
     points: points.map(({ timestamp, value }) => [timestamp, value]),
-    type: (["", "count", "rate", "gauge"] as const)[type ?? 0],
+    type: type === types.count ? "count" : type === types.rate ? "rate" : "gauge",
     ...(host === undefined ? undefined : { host }),
     ...(device === undefined ? undefined : { device })
   }

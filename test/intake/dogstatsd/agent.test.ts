@@ -34,7 +34,7 @@ const makeSource = Effect.gen(function*() {
 const ingest = <A>(
   packets: ReadonlyArray<string | Uint8Array>,
   use: (intake: LocalIntake.LocalIntake["Type"]) => Effect.Effect<A, never, Handler>,
-  options?: LocalIntake.Options
+  options?: LocalIntake.IntakeOptions
 ) =>
   Effect.gen(function*() {
     yield* TestClock.setTime(now * 1000)
