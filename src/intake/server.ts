@@ -78,7 +78,7 @@ const makeOtherRoutes = (options: ServerOptions) =>
       router.all(
         "*",
         Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
-          // Browsers request icons without being told to: those requests are not recorded.
+          // Browsers request icons on their own. These requests are not recorded.
           request.headers["sec-fetch-site"] === undefined
             ? handleRequest(options, { ingest: refuseUnknownPath })
             : Effect.succeed(HttpServerResponse.empty({ status: 404 })))

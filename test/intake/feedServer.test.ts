@@ -114,7 +114,7 @@ describe("GET /feed", () => {
       }
     }).pipe(Effect.scoped, Effect.provide(layerInProcess())))
 
-  it.effect("names the series that the intake forgot to stay within its limits", () =>
+  it.effect("names the series that the intake evicted to enforce its limits", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(now * 1000)
       yield* postSeries(gauge("a", now, 1), gauge("b", now, 1))

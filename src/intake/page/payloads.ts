@@ -134,7 +134,7 @@ export class Payloads {
       if (!matchesFilter(row, this.filter, this.code)) continue
       if (matching++ < this.maxEntries) shown.push(this.entryOf(row).root)
     }
-    this.forgetEntries(new Set(shown))
+    this.removeHiddenEntries(new Set(shown))
     setChildren(this.elements.log, shown)
     for (const { button, count, filter } of this.chips) {
       setText(count, Format.count(counts.get(filter) ?? 0))
@@ -156,7 +156,7 @@ export class Payloads {
   }
 
   /** Removes the entries that are not shown. An open entry stays while the intake keeps its request. */
-  private forgetEntries(shown: ReadonlySet<Element>): void {
+  private removeHiddenEntries(shown: ReadonlySet<Element>): void {
     for (const [id, entry] of this.entries) {
       if (!shown.has(entry.root) && !(entry.isOpen && this.state.requests.has(id))) this.entries.delete(id)
     }
