@@ -1,6 +1,6 @@
 /**
- * An embedded Datadog intake, for development, demos and tests: a real HTTP server that answers the five routes a
- * client uses as Datadog documents them, refuses what Datadog refuses, and remembers what it accepted.
+ * An embedded Datadog intake for development, demos and tests: an HTTP server that answers the five routes of a client like
+ * Datadog, refuses the payloads that Datadog refuses, and keeps the accepted ones.
  *
  * It runs on any `HttpServer`:
  *
@@ -15,12 +15,14 @@
  * )
  * ```
  *
- * `series`, `distributions` and `events` are what arrived; `stored` is what there would be to see, where the last value of a
- * series and second wins; `findings` are what Datadog would drop, rewrite or lose of it without a word, and why. In a browser its
- * address shows a page that lives (`docs/intake.md`); `npx effect-threadstats intake` is all of this as a command.
+ * `series`, `distributions` and `events` are the accepted payloads. `stored` is the data that Datadog would show: the last value
+ * of each series and second. `findings` lists the data that Datadog would drop, rewrite or overwrite without an error, with the
+ * reason. A browser that opens its address shows a live page (`docs/intake.md`). The command `npx effect-threadstats intake`
+ * runs an intake without a program.
  *
- * Two things it does not do unless it is told: it keeps points of any age, where Datadog answers 202 and drops those
- * outside its window (`strict` refuses them), and it forgets nothing until {@link LocalIntake} is told to `clear` (`limits`).
+ * Two defaults differ from Datadog. The intake keeps points of any age, and Datadog answers 202 and drops points outside its time
+ * window (the option `strict` refuses them). The intake keeps data until {@link LocalIntake} is cleared (the option `limits`
+ * bounds it).
  *
  * @since 0.1.0
  */
@@ -39,314 +41,241 @@ import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { randomUUID } from "node:crypto"
-import type { EventPayload } from "./Event.js"
 import { IntakeApi } from "./intake/api.js"
-import { storedOf } from "./intake/datadogView.js"
-import * as Faults from "./intake/faultInjection.js"
-import type * as Feed from "./intake/feedProtocol.js"
+import type { ScriptedAnswer } from "./intake/datadogRoute.js"
+import { storedMetrics } from "./intake/datadogView.js"
+import { DatagramIngest } from "./intake/dogstatsd/ingestDatagram.js"
+import * as Faults from "./intake/faults.js"
+import type { Hello } from "./intake/feedProtocol.js"
 import * as FeedServer from "./intake/feedServer.js"
-import * as Desk from "./intake/ingest.js"
+import * as Ingest from "./intake/ingest.js"
+import {
+  type AcceptedDistribution,
+  type AcceptedEvent,
+  type AcceptedSeries,
+  defaultLimits,
+  type Finding,
+  type IntakeLimits,
+  type IntakeRequest,
+  type IntakeSummary,
+  type IntakeView,
+  type ServiceCheck,
+  type StoredMetrics
+} from "./intake/model.js"
 import * as Server from "./intake/server.js"
-import * as Memory from "./intake/store.js"
-import { bind } from "./intake/udpServer.js"
-import { version } from "./internal/runtime/version.js"
-import type { DistributionPayload, SeriesPayload, SeriesType } from "./Series.js"
+import { Store } from "./intake/store.js"
+import { summarize, totalOf } from "./intake/totals.js"
+import { bindUdp } from "./intake/udpServer.js"
+import { version } from "./internal/model/version.js"
+
+export type {
+  /**
+   * Answer to a request in a test: `"usual"` answers like Datadog; an effect answers with its response, and the intake accepts
+   * nothing. The effect may be slow, or never complete.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  ScriptedAnswer
+} from "./intake/datadogRoute.js"
+
+export type {
+  /**
+   * A fault that the intake injects into requests. {@link parseFault} creates it.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  InjectedFault
+} from "./intake/faults.js"
+
+export type {
+  /**
+   * One element of an accepted `distribution_points` payload.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  AcceptedDistribution,
+  /**
+   * One accepted event.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  AcceptedEvent,
+  /**
+   * One element of an accepted `series` payload. An element of version 2 is converted to the form of version 1 with its unit;
+   * the body of its {@link IntakeRequest} stays as received.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  AcceptedSeries,
+  /**
+   * A {@link Verdict} other than `accepted`, with the number of times it was reached for its metric. The message is that of the
+   * first time.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Finding,
+  /**
+   * Limits of the intake's memory. The oldest data is evicted first, and counted.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  IntakeLimits,
+  /**
+   * One request and its answer. Requests for the JSON view, the page and the feed are not recorded.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  IntakeRequest,
+  /**
+   * Counts of everything that the intake received.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  IntakeSummary,
+  /**
+   * Content of the JSON view at `GET /`: all accepted payloads and all requests, in the order of arrival.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  IntakeView,
+  /**
+   * A service check that arrived over DogStatsD.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  ServiceCheck,
+  /**
+   * A distribution as Datadog stores it: all values that arrived.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  StoredDistribution,
+  /**
+   * Metrics as Datadog stores them. Datadog identifies a series by name, host, device and tags. Two senders of one series
+   * overwrite each other; distributions add up. Sources: Datadog's documentation of custom metrics from Lambda, and datadogpy
+   * issue 350.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  StoredMetrics,
+  /**
+   * A series as Datadog stores it: one value per second, the last one that arrived.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  StoredSeries
+} from "./intake/model.js"
+
+export type {
+  /**
+   * Treatment of a payload, or of a part of it, by Datadog.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Verdict
+} from "./intake/verdict.js"
 
 /**
- * One element of a `series` payload, as it was accepted. What came in v2's form is shown in that of v1, with its unit; the
- * requests have it as it came.
- *
- * @since 0.1.0
- * @category models
- */
-export type AcceptedSeries = typeof SeriesPayload.Type["series"][number] & { readonly unit?: string | undefined }
-
-/**
- * One element of a `distribution_points` payload, as it was accepted.
- *
- * @since 0.1.0
- * @category models
- */
-export type AcceptedDistribution = typeof DistributionPayload.Type["series"][number]
-
-/**
- * An event, as it was accepted.
- *
- * @since 0.1.0
- * @category models
- */
-export type AcceptedEvent = typeof EventPayload.Type
-
-/**
- * One request, as it came in and as it was answered. Requests for the JSON view are not among them.
- *
- * @since 0.1.0
- * @category models
- */
-export interface IntakeRequest {
-  /** Milliseconds since the epoch. */
-  readonly receivedAt: number
-  readonly method: string
-  /** Without a query. */
-  readonly path: string
-  /** What may be secret is replaced by `<redacted>`. */
-  readonly headers: Readonly<Record<string, string>>
-  /** The length of the body on the wire. */
-  readonly bytes: number
-  /** The length of the body unpacked; that on the wire where it could not be. */
-  readonly unpackedBytes: number
-  /** The `content-encoding`, or `identity`. */
-  readonly encoding: string
-  /** The body, unpacked and parsed; `undefined` if there is none, or if that failed. */
-  readonly body: unknown
-  /** `undefined` while there is no answer. */
-  readonly status: number | undefined
-  /** How long the answer took, in milliseconds. */
-  readonly duration: number | undefined
-  /** The fault that was played, as it was given. */
-  readonly fault: string | undefined
-  /** Why it was refused. */
-  readonly reason: string | undefined
-  /** What Datadog would do with it; of very many the first. */
-  readonly verdicts: ReadonlyArray<Verdict>
-}
-
-/**
- * What Datadog would do with a payload or a part of it, and why: `outcome`, a word for it (`code`), a sentence (`message`), and
- * the name of the metric if it is about one.
- *
- * `dropped` is what Datadog answers 202 to and does not keep.
- *
- * @since 0.1.0
- * @category models
- */
-export type Verdict = Feed.Verdict
-
-/**
- * A {@link Verdict} other than that all is well, and how often it was given for this metric. The sentence is that of the first time.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Finding extends Verdict {
-  readonly count: number
-}
-
-/**
- * A service check, as it came over DogStatsD.
- *
- * @since 0.1.0
- * @category models
- */
-export interface ServiceCheck {
-  readonly name: string
-  /** 0 for OK, 1 for a warning, 2 for critical, 3 for unknown. */
-  readonly status: 0 | 1 | 2 | 3
-  /** Seconds since the epoch. */
-  readonly timestamp: number
-  /** Empty for none. */
-  readonly host: string
-  readonly tags: ReadonlyArray<string>
-  readonly message: string
-}
-
-/**
- * What an intake received so far, in numbers.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Summary {
-  readonly requests: number
-  /** Requests with an answer that is not 2xx. */
-  readonly refused: number
-  /** The bodies of all requests, on the wire. */
-  readonly bytes: number
-  readonly series: number
-  /** Points of all series. */
-  readonly points: number
-  readonly distributions: number
-  /** Values of all distributions. */
-  readonly values: number
-  readonly events: number
-}
-
-/**
- * What the JSON view at `GET /` shows: everything accepted, in order, and every request.
- *
- * @since 0.1.0
- * @category models
- */
-export interface View {
-  readonly series: ReadonlyArray<AcceptedSeries>
-  readonly distributions: ReadonlyArray<AcceptedDistribution>
-  readonly events: ReadonlyArray<AcceptedEvent>
-  readonly requests: ReadonlyArray<IntakeRequest>
-}
-
-/**
- * A series as Datadog keeps it: one value for each second, the last one that arrived.
- *
- * @since 0.1.0
- * @category models
- */
-export interface StoredSeries {
-  readonly metric: string
-  /** That of the payload which arrived last. */
-  readonly type: SeriesType
-  /** Empty for none. */
-  readonly host: string
-  readonly device: string
-  /** Sorted, each once. */
-  readonly tags: ReadonlyArray<string>
-  /** In seconds; that of the payload which arrived last. */
-  readonly interval: number
-  /** `[seconds since the epoch, value]`, oldest first. */
-  readonly points: ReadonlyArray<readonly [timestamp: number, value: number]>
-}
-
-/**
- * A distribution as Datadog keeps it: all values that arrived.
- *
- * @since 0.1.0
- * @category models
- */
-export interface StoredDistribution {
-  readonly metric: string
-  readonly host: string
-  readonly device: string
-  readonly tags: ReadonlyArray<string>
-  /** `[seconds since the epoch, values]`, oldest first. */
-  readonly points: ReadonlyArray<readonly [timestamp: number, values: ReadonlyArray<number>]>
-}
-
-/**
- * What there would be to see at Datadog, which tells series apart by name, host, device and tags. Two senders of the same
- * series overwrite each other; distributions add up. Sources: Datadog's documentation of custom metrics from Lambda, and
- * datadogpy issue 350.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Stored {
-  readonly series: ReadonlyArray<StoredSeries>
-  readonly distributions: ReadonlyArray<StoredDistribution>
-}
-
-/**
- * How a request is answered: as Datadog would (`"usual"`), or by an effect that yields another response, late or never
- * if it likes. What the latter answers is not remembered as accepted, whatever its status.
- *
- * @since 0.1.0
- * @category models
- */
-export type Answer = "usual" | Effect.Effect<HttpServerResponse.HttpServerResponse>
-
-/**
- * An intake that listens at `url`, for as long as its layer lives.
+ * An intake that listens at `url` while its layer is open.
  *
  * @since 0.1.0
  * @category tags
  */
 export class LocalIntake extends /*#__PURE__*/ Context.Tag("effect-threadstats/LocalIntake")<LocalIntake, {
-  /** Base address, without a trailing slash: what `apiUrl` or `DATADOG_HOST` is set to. */
+  /** Base address without a trailing slash, for the option `apiUrl` or the variable `DATADOG_HOST`. */
   readonly url: string
   readonly series: Effect.Effect<ReadonlyArray<AcceptedSeries>>
   readonly distributions: Effect.Effect<ReadonlyArray<AcceptedDistribution>>
   readonly events: Effect.Effect<ReadonlyArray<AcceptedEvent>>
-  /** In order of arrival. */
+  /** Requests in the order of arrival. */
   readonly requests: Effect.Effect<ReadonlyArray<IntakeRequest>>
-  /** What of it there would be to see at Datadog. */
-  readonly stored: Effect.Effect<Stored>
+  /** Metrics as Datadog stores them. */
+  readonly stored: Effect.Effect<StoredMetrics>
   /**
-   * How much was counted under this name, over all hosts, tags and times: rates times their interval, counts, and the sum
-   * of all values of a distribution. Gauges do not count.
+   * Returns the total of a metric over all hosts, tags and times: counts, rates times their interval, and the sum of all values
+   * of a distribution. Gauges are left out.
    */
   readonly total: (metric: string) => Effect.Effect<number>
-  readonly summary: Effect.Effect<Summary>
-  /** How many datagrams came over DogStatsD. */
+  readonly summary: Effect.Effect<IntakeSummary>
+  /** Number of datagrams that arrived over DogStatsD. */
   readonly datagrams: Effect.Effect<number>
-  /** What came over DogStatsD besides; its metrics and events are among the others, as an Agent sends them on. */
+  /** Service checks from DogStatsD. Its metrics and events are in `series`, `distributions` and `events`, as an Agent sends them. */
   readonly serviceChecks: Effect.Effect<ReadonlyArray<ServiceCheck>>
-  /** What Datadog would refuse, drop, rewrite or lose of what arrived, and what it warns of. */
+  /** Verdicts of all payloads and datagrams, except `accepted` ones. */
   readonly findings: Effect.Effect<ReadonlyArray<Finding>>
-  /** Forgets what was received; what is scripted stays. */
+  /** Clears everything that was received. Scripted answers stay. */
   readonly clear: Effect.Effect<void>
-  /** Gives the answers for the next requests, one each; with a path, for the next requests to that path. */
-  readonly script: (answers: ReadonlyArray<Answer>, path?: string) => Effect.Effect<void>
+  /**
+   * Scripts the answers to the next requests, one each. With a path it scripts the next requests to that path, which come before
+   * those to any path.
+   */
+  readonly script: (answers: ReadonlyArray<ScriptedAnswer>, path?: string) => Effect.Effect<void>
 }>() {}
 
 /**
- * Where DogStatsD datagrams come from. An intake that is built where there is one takes them.
+ * Source of DogStatsD datagrams. An intake whose environment contains it ingests them.
  *
  * @since 0.1.0
  * @category tags
  */
 export class Datagrams extends /*#__PURE__*/ Context.Tag("effect-threadstats/LocalIntake/Datagrams")<Datagrams, {
-  /** What `DD_DOGSTATSD_URL` is set to. */
+  /** Address for the variable `DD_DOGSTATSD_URL`. */
   readonly url: string
   readonly packets: Stream.Stream<Uint8Array>
 }>() {}
 
 /**
- * Something that is played on requests in place of the usual answer; see {@link fault}.
+ * Options of an intake.
  *
  * @since 0.1.0
  * @category models
  */
-export type Fault = Faults.Fault
-
-/**
- * The most an intake keeps. What is oldest goes first, and is counted. Where no default is named, all is kept.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Limits {
-  /** Series and distributions that the page shows. Default: 5,000. */
-  readonly series: number
-  /** Points of each that the page shows. Default: 720. */
-  readonly pointsPerSeries: number
-  /** Elements of payloads, of `series` and `distributions` each. */
-  readonly accepted: number
-  readonly events: number
-  /** Requests and datagrams. */
-  readonly requests: number
-  /** What the bodies of requests have unpacked, in bytes. A request whose body went stays. */
-  readonly bodyBytes: number
-}
-
-/**
- * What an intake is particular about.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Options {
-  /** The one key that is good. Default: any key that is not empty is. */
+export interface IntakeOptions {
+  /** The only valid key. Default: every key that is not empty is valid. */
   readonly apiKey?: Redacted.Redacted | undefined
   /**
-   * The most a body may have on the wire, in bytes. Default: as Datadog documents for series, 512,000 for v2, and 3,200,000
-   * for everything else.
+   * Maximum size of a body on the wire, in bytes. Default: the documented limits of series, 512,000 for version 2 and 3,200,000 for
+   * version 1. The other endpoints have that of version 1.
    */
   readonly maxBodyBytes?: number | undefined
-  /** The most a body may have unpacked, in bytes. Default: as documented for series, 5,242,880 for v2, else 62,914,560. */
-  readonly maxUnpackedBytes?: number | undefined
-  /** Whether a payload of which Datadog would drop a part in silence is refused with 400. Default: `false`. */
-  readonly strict?: boolean | undefined
-  /** Played on the requests of clients: the first that fits and whose turn it is. Chance comes from `Random`. Default: none. */
-  readonly faults?: ReadonlyArray<Fault> | undefined
-  readonly limits?: Partial<Limits> | undefined
   /**
-   * Names under which the server may be found (the `Host` of requests), besides `localhost` and addresses. A page that makes its
-   * own name point to this machine is kept out by this. Default: none.
+   * Maximum size of an uncompressed body, in bytes. Default: the documented limits of series, 5,242,880 for version 2 and
+   * 62,914,560 for version 1. The other endpoints have that of version 1.
+   */
+  readonly maxUnpackedBytes?: number | undefined
+  /** Whether to answer 400 to a payload that Datadog would drop in part. Default: `false`. */
+  readonly strict?: boolean | undefined
+  /**
+   * Faults to inject into requests. The first fault for the path of a request whose turn it is, is injected. The service `Random`
+   * draws the turns. Default: none.
+   */
+  readonly faults?: ReadonlyArray<Faults.InjectedFault> | undefined
+  readonly limits?: Partial<IntakeLimits> | undefined
+  /**
+   * Host names (header `Host`) under which clients reach the server, besides `localhost` and addresses. Other names are refused,
+   * because a web page could make its own name resolve to this machine. Default: none.
    */
   readonly hosts?: ReadonlyArray<string> | undefined
 }
 
 /**
- * The routes of an intake, as `@effect/platform` has them: what the server answers, what `/openapi.json` documents, and what
- * `HttpApiClient.make` makes a client of.
+ * The routes of an intake as an `HttpApi`. The server implements them, `/openapi.json` documents them, and `HttpApiClient.make`
+ * derives a client.
  *
  * @since 0.1.0
  * @category api
@@ -354,133 +283,108 @@ export interface Options {
 export const Api: typeof IntakeApi = IntakeApi
 
 /**
- * A fault out of words: `status=503`, `delay=2s`, `hang`, `reset` (of the connection) or `rate-limit` (429 with Datadog's headers),
- * with `rate=0.2` (how probable; default 1) and `path=/api/v1/series` (default: any). A delay goes with any of the others, or alone.
- * Left is what is wrong with them.
+ * Parses a fault: `status=503`, `delay=2s`, `hang`, `reset` (of the connection) or `rate-limit` (429 with Datadog's headers).
+ * `rate=0.2` sets the probability (default 1) and `path=/api/v1/series` the path (default: all). A delay may stand alone or be
+ * combined with another action. An error is the reason.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const fault: (words: string) => Either.Either<Fault, string> = Faults.parse
+export const parseFault: (words: string) => Either.Either<Faults.InjectedFault, string> = Faults.parseFault
 
 /**
- * An intake that is served until the scope closes.
+ * Creates an intake that listens until the scope closes.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const make: (
-  options?: Options
+  options?: IntakeOptions
 ) => Effect.Effect<typeof LocalIntake.Service, never, HttpServer.HttpServer | Scope.Scope> = Effect.fnUntraced(
-  function*(options: Options = {}) {
+  function*(options: IntakeOptions = {}) {
     const server = yield* HttpServer.HttpServer
     const datagrams = yield* Effect.serviceOption(Datagrams)
-    const url = addressOf(server.address)
+    const url = clientUrl(server.address)
     const limits = { ...defaultLimits, ...options.limits }
-    const faults = options.faults ?? []
-    const isStrict = options.strict ?? false
-    const scripted = new Map<string | undefined, Array<Answer>>()
-    const memory = Memory.make(limits)
-    const desk = Desk.make(memory, { url, isStrict, maxChecks: limits.events })
+    const script = makeScript()
+    const store = new Store(limits)
+    const datagramIngest = new DatagramIngest(store, limits.events)
+    const accepted = () => acceptedOf(store, datagramIngest)
+    const requests = () => requestsOf(store)
+    const view = (): IntakeView => ({ ...accepted(), requests: requests() })
     const closing = yield* Deferred.make<HttpServerResponse.HttpServerResponse>()
-    const feed = yield* FeedServer.make(memory, {
-      instance: randomUUID(),
-      version,
-      url,
-      dogstatsd: Option.match(datagrams, { onNone: () => null, onSome: ({ url }) => url }),
-      strict: isStrict,
-      faults: faults.map(({ text }) => text),
-      limits: {
-        series: finite(limits.series),
-        pointsPerSeries: finite(limits.pointsPerSeries),
-        events: finite(limits.events),
-        requests: finite(limits.requests)
-      }
-    })
-    const clear = Effect.zipRight(Effect.sync(desk.clear), feed.cleared)
-    const requests = (): ReadonlyArray<IntakeRequest> =>
-      memory.arrivals.flatMap(({ request }) => request === undefined ? [] : [{ ...request }])
-    const stored = (): Stored => {
-      const { distributions, series } = desk.accepted()
-      return storedOf(series, distributions)
-    }
-
+    const feed = yield* FeedServer.make(store, makeHello(url, datagrams, limits, options))
+    const clear = Effect.zipRight(
+      Effect.sync(() => {
+        store.clear()
+        datagramIngest.clear()
+      }),
+      feed.announceClear
+    )
     const app = yield* Server.make({
-      memory,
-      desk,
+      store,
+      ingest: Ingest.make(store, { url, isStrict: options.strict ?? false }),
       feed,
+      view,
       clear,
-      view: () => ({ ...desk.accepted(), requests: requests() }),
       apiKey: options.apiKey,
       limitsOf: ({ bytes, unpackedBytes }) => ({
         bytes: options.maxBodyBytes ?? bytes,
         unpackedBytes: options.maxUnpackedBytes ?? unpackedBytes
       }),
-      faults,
-      scripted: (path) => scripted.get(path)?.shift() ?? scripted.get(undefined)?.shift(),
-      names: (options.hosts ?? []).map((name) => name.toLowerCase()),
+      faults: options.faults ?? [],
+      takeScripted: script.take,
+      hosts: (options.hosts ?? []).map((name) => name.toLowerCase()),
       closing
     })
     yield* HttpServer.serveEffect(app).pipe(HttpMiddleware.withTracerDisabledWhenEffect(() => true))
-    // a server does not close while a request is unanswered, or a connection kept
+    // A server closes only after its requests are answered and its kept connections are closed.
     yield* Effect.addFinalizer(() =>
       Deferred.succeed(closing, HttpServerResponse.empty({ status: 503, headers: { connection: "close" } }))
     )
     if (Option.isSome(datagrams)) {
       yield* datagrams.value.packets.pipe(
-        Stream.runForEach((packet) => Effect.map(Clock.currentTimeMillis, (now) => desk.datagram(packet, now))),
+        Stream.runForEach((packet) => Effect.map(Clock.currentTimeMillis, (now) => datagramIngest.ingest(packet, now))),
         Effect.interruptible,
         Effect.forkScoped
       )
     }
 
+    const stored = (): StoredMetrics => {
+      const { distributions, series } = accepted()
+      return storedMetrics(series, distributions)
+    }
     return LocalIntake.of({
       url,
-      series: Effect.sync(() => desk.accepted().series),
-      distributions: Effect.sync(() => desk.accepted().distributions),
-      events: Effect.sync(() => desk.accepted().events),
+      series: Effect.sync(() => accepted().series),
+      distributions: Effect.sync(() => accepted().distributions),
+      events: Effect.sync(() => accepted().events),
       requests: Effect.sync(requests),
       stored: Effect.sync(stored),
       total: (metric) => Effect.sync(() => totalOf(stored(), metric)),
-      summary: Effect.sync(() => {
-        const { distributions, events, series } = desk.accepted()
-        const all = requests()
-        return {
-          requests: all.length,
-          refused: all.filter(({ status }) => status !== undefined && (status < 200 || status > 299)).length,
-          bytes: sum(all, ({ bytes }) => bytes),
-          series: series.length,
-          points: sum(series, ({ points }) => points.length),
-          distributions: distributions.length,
-          values: sum(distributions, ({ points }) => sum(points, ([, values]) => values.length)),
-          events: events.length
-        }
-      }),
-      datagrams: Effect.sync(() => memory.health().datagrams),
-      serviceChecks: Effect.sync(desk.checks),
-      findings: Effect.sync(memory.findings),
+      summary: Effect.sync(() => summarize(view())),
+      datagrams: Effect.sync(() => store.health.datagrams),
+      serviceChecks: Effect.sync(() => datagramIngest.serviceChecks.slice()),
+      findings: Effect.sync(() => store.findings.all()),
       clear,
-      script: (answers, path) =>
-        Effect.sync(() => {
-          scripted.set(path, [...scripted.get(path) ?? [], ...answers])
-        })
+      script: (answers, path) => Effect.sync(() => script.add(answers, path))
     })
   }
 )
 
 /**
- * {@link make} as a layer. The port is the server's business; `0` is a free one.
+ * {@link make} as a layer. The `HttpServer` chooses the port.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layer = (options?: Options): Layer.Layer<LocalIntake, never, HttpServer.HttpServer> =>
+export const layer = (options?: IntakeOptions): Layer.Layer<LocalIntake, never, HttpServer.HttpServer> =>
   Layer.scoped(LocalIntake, make(options))
 
 /**
- * A UDP socket for an intake: provided to {@link layer}, it makes the intake take DogStatsD as an Agent does.
+ * A UDP socket for {@link layer}, with which the intake ingests DogStatsD like an Agent.
  *
- * `port`: default 8125, where clients look for an Agent; `0` is a free one. `host`: the address to listen on, default `127.0.0.1`.
+ * `port`: default 8125, the port of an Agent; `0` chooses a free port. `host`: address to listen on, default `127.0.0.1`.
  *
  * @since 0.1.0
  * @category layers
@@ -492,7 +396,7 @@ export const layerDatagrams = (
     Datagrams,
     Effect.suspend(() => {
       const { host = "127.0.0.1", port = 8125 } = options
-      return Effect.mapError(bind(host, port), (cause) =>
+      return Effect.mapError(bindUdp(host, port), (cause) =>
         new DatagramsError({
           reason: "code" in cause && cause.code === "EADDRINUSE" ? "PortTaken" : "CannotListen",
           host,
@@ -503,7 +407,7 @@ export const layerDatagrams = (
   )
 
 /**
- * Why there is no UDP socket: another process has the port, or the system does not let this one have it.
+ * Failure to bind a UDP socket: another process uses the port, or the system does not allow it.
  *
  * @since 0.1.0
  * @category errors
@@ -515,36 +419,62 @@ export class DatagramsError extends /*#__PURE__*/ Data.TaggedError("DatagramsErr
   readonly cause: Error
 }> {
   override get message(): string {
-    return this.reason === "PortTaken"
-      ? `UDP port ${this.port} of ${this.host} is taken by another process`
-      : `cannot listen on UDP port ${this.port} of ${this.host}: ${this.cause.message}`
+    const reason = this.reason === "PortTaken" ? "another process uses it" : this.cause.message
+    return `Cannot listen on UDP port ${this.port} of ${this.host}: ${reason}`
   }
 }
 
-const defaultLimits: Limits = {
-  series: 5000,
-  pointsPerSeries: 720,
-  accepted: Number.POSITIVE_INFINITY,
-  events: Number.POSITIVE_INFINITY,
-  requests: Number.POSITIVE_INFINITY,
-  bodyBytes: Number.POSITIVE_INFINITY
+/** Scripted answers by path; `undefined` is the script of all paths. */
+const makeScript = () => {
+  const answers = new Map<string | undefined, Array<ScriptedAnswer>>()
+  return {
+    add: (added: ReadonlyArray<ScriptedAnswer>, path: string | undefined): void => {
+      answers.set(path, [...answers.get(path) ?? [], ...added])
+    },
+    take: (path: string): ScriptedAnswer | undefined => answers.get(path)?.shift() ?? answers.get(undefined)?.shift()
+  }
 }
 
-/** JSON knows no infinity. */
-const finite = (limit: number): number => Math.min(limit, Number.MAX_SAFE_INTEGER)
+/** Returns a copy of all accepted payloads. Payloads of open DogStatsD buckets are included. */
+const acceptedOf = (store: Store, datagramIngest: DatagramIngest): Omit<IntakeView, "requests"> => {
+  const open = datagramIngest.openPayloads()
+  return {
+    series: [...store.series, ...open.series],
+    distributions: [...store.distributions, ...open.distributions],
+    events: store.events.slice()
+  }
+}
 
-const totalOf = ({ distributions, series }: Stored, metric: string): number =>
-  sum(
-    series.filter((item) => item.metric === metric && item.type !== "gauge"),
-    ({ interval, points, type }) => sum(points, ([, value]) => type === "rate" ? value * interval : value)
-  ) +
-  sum(
-    distributions.filter((item) => item.metric === metric),
-    ({ points }) => sum(points, ([, values]) => sum(values, (value) => value))
-  )
+/** Returns a copy of all requests. */
+const requestsOf = (store: Store): ReadonlyArray<IntakeRequest> =>
+  store.requests.all().flatMap(({ request }) => request === undefined ? [] : [{ ...request }])
 
-/** Where a client on this machine finds the server. */
-const addressOf = (address: HttpServer.Address): string => {
+const makeHello = (
+  url: string,
+  datagrams: Option.Option<typeof Datagrams.Service>,
+  limits: IntakeLimits,
+  { faults = [], strict = false }: IntakeOptions
+): Omit<Hello, "now"> => {
+  // JSON has no infinity.
+  const toJson = (limit: number): number => Math.min(limit, Number.MAX_SAFE_INTEGER)
+  return {
+    instance: randomUUID(),
+    version,
+    url,
+    dogstatsd: Option.match(datagrams, { onNone: () => null, onSome: ({ url }) => url }),
+    strict,
+    faults: faults.map(({ text }) => text),
+    limits: {
+      series: toJson(limits.series),
+      pointsPerSeries: toJson(limits.pointsPerSeries),
+      events: toJson(limits.events),
+      requests: toJson(limits.requests)
+    }
+  }
+}
+
+/** Returns the URL under which clients on this machine reach the server. */
+const clientUrl = (address: HttpServer.Address): string => {
   if (address._tag === "UnixAddress") return HttpServer.formatAddress(address)
   const host = address.hostname === "0.0.0.0"
     ? "127.0.0.1"
@@ -553,6 +483,3 @@ const addressOf = (address: HttpServer.Address): string => {
     : address.hostname
   return `http://${host}:${address.port}`
 }
-
-const sum = <A>(items: ReadonlyArray<A>, size: (item: A) => number): number =>
-  items.reduce((total, item) => total + size(item), 0)

@@ -1,5 +1,6 @@
 /**
- * For a program's own tests: a client over memory, and what was recorded with it, to look at or to expect in one line.
+ * Test kit for programs that record metrics: a client that delivers to memory, queries of the recorded metrics and events, and
+ * expectations of one line each.
  *
  * ```ts
  * import { it } from "@effect/vitest"
@@ -14,15 +15,14 @@
  *   }).pipe(Effect.provide(Testing.layer)))
  * ```
  *
- * To look is to flush: there is no need to do so before. What is seen is what was recorded, not what would be on the wire
- * (`ThreadStats.layerTest` shows that): the sum of a counter, the last value of a gauge, the members of a set, and every value
- * of a histogram, timing or distribution, in all roll-up intervals since the layer was built or {@link clear}ed.
+ * Every query flushes first. Queries return recorded data and not the wire form, which `ThreadStats.layerTest` returns: the sum
+ * of a counter, the last value of a gauge, the members of a set, and every value of a histogram, timing or distribution. They
+ * cover all roll-up intervals since the layer was built or {@link clear}ed.
  *
- * Names are those that would be sent, namespace included. Tags, as an array or a record, are those a series must have; it
- * may have more. An expectation that is not met is a failed effect whose message lists what was recorded, and whose stack is
- * that of the line that expected it.
+ * Names include the namespace. Tags are an array or a record; a series matches if it has all of them, and may have more. An
+ * expectation that is not met fails with a message that lists the recording, and with the stack of the line that expected it.
  *
- * It needs no test framework. It is not part of the package's main entry, which programs load.
+ * The kit needs no test framework. The main entry of the package does not contain it.
  *
  * @since 0.1.0
  */
@@ -34,7 +34,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Event } from "./Event.js"
 import * as EventsAggregator from "./EventsAggregator.js"
-import * as Ledger from "./internal/model/DropCounters.js"
+import * as DropCounters from "./internal/model/DropCounters.js"
 import { fromInput, type Tags } from "./internal/model/tags.js"
 import * as MetricsAggregator from "./MetricsAggregator.js"
 import * as Reporter from "./Reporter.js"
@@ -44,7 +44,7 @@ import * as ThreadStats from "./ThreadStats.js"
 import * as ThreadStatsConfig from "./ThreadStatsConfig.js"
 
 /**
- * What was recorded with one kind, name, host and set of tags.
+ * Recorded values of one series: a kind, name, host and set of tags.
  *
  * @since 0.1.0
  * @category models
@@ -54,14 +54,14 @@ export interface RecordedMetric {
   readonly name: string
   readonly host: string | undefined
   readonly tags: ReadonlyArray<string>
-  /** Of a counter its sum, of a gauge its last value, of a set its members; of others all values, in order. */
+  /** Sum of a counter, last value of a gauge, members of a set, or all values of another kind in their order. */
   readonly values: ReadonlyArray<number | string>
   /** Start of the last roll-up interval with a value, in seconds since the epoch. */
   readonly timestamp: number
 }
 
 /**
- * Everything that was recorded.
+ * All recorded metrics and events.
  *
  * @since 0.1.0
  * @category models
@@ -69,28 +69,29 @@ export interface RecordedMetric {
 export interface Recording {
   readonly metrics: ReadonlyArray<RecordedMetric>
   readonly events: ReadonlyArray<Event>
-  /** What was not taken, by reason. */
+  /** Number of dropped points and events, by reason. */
   readonly dropped: { readonly [reason: string]: number }
 }
 
 /**
- * What was recorded with the client of the same layer.
+ * Access to the recording of the client of the same layer.
  *
  * @since 0.1.0
  * @category tags
  */
 export class Recorded extends /*#__PURE__*/ Context.Tag("effect-threadstats/testing/Recorded")<Recorded, {
-  /** Flushes, and gives everything since the layer was built or cleared. */
-  readonly look: Effect.Effect<Recording>
-  /** Flushes, and forgets everything. */
+  /** Flushes, and returns the recording since the layer was built or cleared. */
+  readonly snapshot: Effect.Effect<Recording>
+  /** Flushes, and clears the recording. */
   readonly clear: Effect.Effect<void>
-  /** Which kinds {@link count} adds up: counters, and distributions where counters travel as such. */
-  readonly counted: ReadonlyArray<Kind>
+  /** Kinds that {@link count} sums: counters, and distributions if the client sends counters as distributions. */
+  readonly counterKinds: ReadonlyArray<Kind>
 }>() {}
 
-type Mutable = { -readonly [K in keyof RecordedMetric]: RecordedMetric[K] }
+type MetricDraft = { -readonly [K in keyof RecordedMetric]: RecordedMetric[K] }
 
-const add = (entry: Mutable, timestamp: number, values: RecordedMetric["values"]) => {
+/** Merges the values of one roll-up interval into a metric. */
+const addValues = (entry: MetricDraft, timestamp: number, values: RecordedMetric["values"]) => {
   switch (entry.kind) {
     case "counter":
       entry.values = [Number(entry.values[0] ?? 0) + Number(values[0])]
@@ -107,9 +108,9 @@ const add = (entry: Mutable, timestamp: number, values: RecordedMetric["values"]
   entry.timestamp = Math.max(entry.timestamp, timestamp)
 }
 
-/** One for each series. */
-const merge = (batch: ReadonlyArray<SampleSeries | DistributionSeries>): ReadonlyArray<RecordedMetric> => {
-  const entries = new Map<string, Mutable>()
+/** Merges the roll-up intervals of each series. */
+const mergeSeries = (batch: ReadonlyArray<SampleSeries | DistributionSeries>): ReadonlyArray<RecordedMetric> => {
+  const entries = new Map<string, MetricDraft>()
   for (const { host = null, metric, points, tags, type } of batch) {
     const key = JSON.stringify([type, metric, host, ...tags.slice().sort()])
     let entry = entries.get(key)
@@ -117,7 +118,7 @@ const merge = (batch: ReadonlyArray<SampleSeries | DistributionSeries>): Readonl
       entry = { kind: type, name: metric, host: host ?? undefined, tags, values: [], timestamp: -Infinity }
       entries.set(key, entry)
     }
-    for (const [timestamp, values] of points) add(entry, timestamp, values)
+    for (const [timestamp, values] of points) addValues(entry, timestamp, values)
   }
   return Array.from(entries.values())
 }
@@ -127,19 +128,19 @@ const make = Effect.gen(function*() {
   const memory = yield* Reporter.MemoryReporter
   const dropped = Effect.map(
     client.stats,
-    ({ events, metrics }) => Ledger.addTotals<string>(metrics.dropped, events.dropped)
+    ({ events, metrics }) => DropCounters.addTotals<string>(metrics.dropped, events.dropped)
   )
-  let droppedBefore: Recording["dropped"] = {}
+  let droppedBeforeClear: Recording["dropped"] = {}
   return Recorded.of({
-    counted: client.config.counters === "distributions" ? ["counter", "distribution"] : ["counter"],
-    look: Effect.gen(function*(): Effect.fn.Return<Recording> {
+    counterKinds: client.config.counters === "distributions" ? ["counter", "distribution"] : ["counter"],
+    snapshot: Effect.gen(function*(): Effect.fn.Return<Recording> {
       yield* client.flush()
       return {
-        metrics: merge([...yield* memory.samples, ...yield* memory.distributions]),
+        metrics: mergeSeries([...yield* memory.samples, ...yield* memory.distributions]),
         events: yield* memory.events,
         dropped: Object.fromEntries(
           Object.entries(yield* dropped)
-            .map(([reason, count = 0]) => [reason, count - (droppedBefore[reason] ?? 0)] as const)
+            .map(([reason, count = 0]) => [reason, count - (droppedBeforeClear[reason] ?? 0)] as const)
             .filter(([, count]) => count > 0)
         )
       }
@@ -147,13 +148,13 @@ const make = Effect.gen(function*() {
     clear: Effect.gen(function*() {
       yield* client.flush()
       yield* memory.clear
-      droppedBefore = { ...yield* dropped } as Recording["dropped"]
+      droppedBeforeClear = { ...yield* dropped } as Recording["dropped"]
     })
   })
 })
 
-/** Aggregators of its own, and no environment. */
-const client = Effect.fnUntraced(function*(options: ThreadStatsConfig.Options | undefined) {
+/** Creates a client with aggregators of its own. It ignores the environment. */
+const makeClient = Effect.fnUntraced(function*(options: ThreadStatsConfig.Options | undefined) {
   const config = yield* ThreadStatsConfig.make({
     periodicFlush: false,
     sampleSize: 1_000_000,
@@ -168,11 +169,12 @@ const client = Effect.fnUntraced(function*(options: ThreadStatsConfig.Options | 
 }, Effect.withConfigProvider(ConfigProvider.fromMap(new Map())))
 
 /**
- * A client that delivers to memory, and what was recorded with it. The environment plays no part, and nothing is flushed but
- * by a look or the program itself.
+ * A client that delivers to memory, and {@link Recorded} for its recording. The client ignores the environment. Only queries and
+ * the program itself flush it.
  *
- * Unlike elsewhere every value of a histogram is kept, and every time is taken: a test's clock begins in 1970. With
- * `counters: "distributions"`, as on Lambda, counters, histograms and timings are seen as distributions.
+ * Defaults differ from those of other layers: every value of a histogram is kept, and every timestamp is valid, because the clock
+ * of a test begins in 1970. With `counters: "distributions"`, the default on Lambda, counters, histograms and timings are
+ * recorded as distributions.
  *
  * @since 0.1.0
  * @category layers
@@ -181,7 +183,7 @@ export const layerWith = (
   options?: ThreadStatsConfig.Options
 ): Layer.Layer<ThreadStats.ThreadStats | Recorded, ConfigError> =>
   Layer.effect(Recorded, make).pipe(
-    Layer.provideMerge(Layer.scoped(ThreadStats.ThreadStats, client(options))),
+    Layer.provideMerge(Layer.scoped(ThreadStats.ThreadStats, makeClient(options))),
     Layer.provide(Reporter.layerMemoryWith({ temporality: "delta", samples: true }))
   )
 
@@ -195,26 +197,26 @@ export const layer: Layer.Layer<ThreadStats.ThreadStats | Recorded> = /*#__PURE_
   /*#__PURE__*/ layerWith()
 )
 
-const look = Effect.flatMap(Recorded, (self) => self.look)
+const snapshot = Effect.flatMap(Recorded, (self) => self.snapshot)
 
-const toTags = (tags: Tags | undefined): ReadonlyArray<string> => {
-  const wanted = fromInput(tags)
-  if (typeof wanted === "string") throw new TypeError(`${wanted}: ${JSON.stringify(tags)}`)
-  return wanted
+const decodeTags = (tags: Tags | undefined): ReadonlyArray<string> => {
+  const decoded = fromInput(tags)
+  if (typeof decoded === "string") throw new TypeError(`${decoded}: ${JSON.stringify(tags)}`)
+  return decoded
 }
 
-const carries = (tags: ReadonlyArray<string>, wanted: ReadonlyArray<string>) =>
-  wanted.every((tag) => tags.includes(tag))
+const hasTags = (tags: ReadonlyArray<string>, required: ReadonlyArray<string>): boolean =>
+  required.every((tag) => tags.includes(tag))
 
-const select = (
+const selectMetrics = (
   recording: Recording,
   kinds: ReadonlyArray<Kind>,
   name: string,
   tags: Tags | undefined
 ): ReadonlyArray<RecordedMetric> => {
-  const wanted = toTags(tags)
+  const required = decodeTags(tags)
   return recording.metrics.filter((metric) =>
-    kinds.includes(metric.kind) && metric.name === name && carries(metric.tags, wanted)
+    kinds.includes(metric.kind) && metric.name === name && hasTags(metric.tags, required)
   )
 }
 
@@ -227,22 +229,22 @@ const valuesOf = (metrics: ReadonlyArray<RecordedMetric>): ReadonlyArray<number>
 const membersOf = (metrics: ReadonlyArray<RecordedMetric>): ReadonlyArray<number | string> =>
   Array.from(new Set(metrics.flatMap(({ values }) => values)))
 
-/** Of different series with that name and those tags, the last values; the latest one is last. */
-const standsOf = (metrics: ReadonlyArray<RecordedMetric>): ReadonlyArray<number> =>
+/** Returns the last values of gauges, ordered by time. */
+const lastValues = (metrics: ReadonlyArray<RecordedMetric>): ReadonlyArray<number> =>
   valuesOf(metrics.slice().sort((a, b) => a.timestamp - b.timestamp))
 
-const many: ReadonlyArray<Kind> = ["histogram", "timing", "distribution"]
+const valueKinds: ReadonlyArray<Kind> = ["histogram", "timing", "distribution"]
 
 /**
- * Everything that was recorded.
+ * The recording: all metrics, events and drops.
  *
  * @since 0.1.0
  * @category accessors
  */
-export const recording: Effect.Effect<Recording, never, Recorded> = look
+export const recording: Effect.Effect<Recording, never, Recorded> = snapshot
 
 /**
- * Forgets what was recorded so far.
+ * Clears the recording.
  *
  * @since 0.1.0
  * @category accessors
@@ -250,54 +252,57 @@ export const recording: Effect.Effect<Recording, never, Recorded> = look
 export const clear: Effect.Effect<void, never, Recorded> = /*#__PURE__*/ Effect.flatMap(Recorded, (self) => self.clear)
 
 /**
- * The names of all metrics, each once, in alphabetical order.
+ * The names of all metrics without duplicates, in alphabetical order.
  *
  * @since 0.1.0
  * @category accessors
  */
 export const names: Effect.Effect<ReadonlyArray<string>, never, Recorded> = /*#__PURE__*/ Effect.map(
-  look,
+  snapshot,
   ({ metrics }) => Array.from(new Set(metrics.map(({ name }) => name))).sort()
 )
 
 /**
- * What a counter counted, over all its tags that include these. Zero for one that was never used.
+ * The sum of a counter over all series that have these tags. Zero if the counter was never recorded.
  *
  * @since 0.1.0
  * @category accessors
  */
 export const count = (name: string, tags?: Tags): Effect.Effect<number, never, Recorded> =>
-  Effect.flatMap(Recorded, (self) => Effect.map(self.look, (all) => sumOf(select(all, self.counted, name, tags))))
+  Effect.flatMap(
+    Recorded,
+    (self) => Effect.map(self.snapshot, (all) => sumOf(selectMetrics(all, self.counterKinds, name, tags)))
+  )
 
 /**
- * The last value of a gauge; of several with these tags, the one that was recorded in the latest roll-up interval.
+ * The last value of a gauge. If several series have these tags, it is that of the latest roll-up interval.
  *
  * @since 0.1.0
  * @category accessors
  */
 export const gauge = (name: string, tags?: Tags): Effect.Effect<number | undefined, never, Recorded> =>
-  Effect.map(look, (all) => standsOf(select(all, ["gauge"], name, tags)).at(-1))
+  Effect.map(snapshot, (all) => lastValues(selectMetrics(all, ["gauge"], name, tags)).at(-1))
 
 /**
- * The values of a histogram, timing or distribution, over all its tags that include these.
+ * The values of a histogram, timing or distribution, over all series that have these tags.
  *
  * @since 0.1.0
  * @category accessors
  */
 export const values = (name: string, tags?: Tags): Effect.Effect<ReadonlyArray<number>, never, Recorded> =>
-  Effect.map(look, (all) => valuesOf(select(all, many, name, tags)))
+  Effect.map(snapshot, (all) => valuesOf(selectMetrics(all, valueKinds, name, tags)))
 
 /**
- * The different members of a set, over all its tags that include these.
+ * The members of a set without duplicates, over all series that have these tags.
  *
  * @since 0.1.0
  * @category accessors
  */
 export const members = (name: string, tags?: Tags): Effect.Effect<ReadonlyArray<number | string>, never, Recorded> =>
-  Effect.map(look, (all) => membersOf(select(all, ["set"], name, tags)))
+  Effect.map(snapshot, (all) => membersOf(selectMetrics(all, ["set"], name, tags)))
 
 /**
- * The events with this title, or for which this holds, or all; in order.
+ * The events with a title, the events that satisfy a predicate, or all events, in their order.
  *
  * @since 0.1.0
  * @category accessors
@@ -305,77 +310,79 @@ export const members = (name: string, tags?: Tags): Effect.Effect<ReadonlyArray<
 export const events = (
   filter?: string | ((event: Event) => boolean)
 ): Effect.Effect<ReadonlyArray<Event>, never, Recorded> =>
-  Effect.map(look, ({ events }) =>
+  Effect.map(snapshot, ({ events }) =>
     filter === undefined
       ? events
       : events.filter(typeof filter === "string" ? ({ title }) => title === filter : filter))
 
-const withTags = (name: string, tags: ReadonlyArray<string>): string =>
+const formatName = (name: string, tags: ReadonlyArray<string>): string =>
   tags.length === 0 ? name : `${name} {${tags.join(", ")}}`
 
-const shown = (value: unknown): string => {
+const formatValue = (value: unknown): string => {
   const text = value === undefined ? "nothing" : JSON.stringify(value)
   return text.length > 200 ? `${text.slice(0, 200)}…` : text
 }
 
-const describe = ({ dropped, events, metrics }: Recording): string =>
+const formatRecording = ({ dropped, events, metrics }: Recording): string =>
   [
     ...metrics.map(({ kind, name, tags, values }) =>
-      `${kind} ${withTags(name, tags)} ${shown(kind === "counter" || kind === "gauge" ? values[0] : values)}`
+      `${kind} ${formatName(name, tags)} ${formatValue(kind === "counter" || kind === "gauge" ? values[0] : values)}`
     ),
-    ...events.map(({ tags, title }) => `event ${withTags(shown(title), tags)}`),
+    ...events.map(({ tags, title }) => `event ${formatName(formatValue(title), tags)}`),
     ...Object.entries(dropped).map(([reason, count]) => `dropped ${count}: ${reason}`)
   ].map((line) => `\n  ${line}`).join("") || " nothing"
 
 /**
- * Something else was recorded than a test expected.
+ * Failure of an expectation: the recording differs from it.
  *
  * @since 0.1.0
  * @category errors
  */
 export class ExpectationError extends /*#__PURE__*/ Data.TaggedError("ExpectationError")<{
-  /** What the test looked at. */
+  /** Part of the recording that the test expects a value of. */
   readonly subject: string
   readonly expected: unknown
   readonly actual: unknown
   readonly recording: Recording
 }> {
   override get message(): string {
-    return `expected ${this.subject} to be ${shown(this.expected)}, found ${shown(this.actual)}; recorded was` +
-      describe(this.recording)
+    return `expected ${this.subject} to be ${formatValue(this.expected)}, found ${
+      formatValue(this.actual)
+    }; recorded:` +
+      formatRecording(this.recording)
   }
 }
 
-/** Looks, and fails with the stack of the line that expected, for the test's report to show. */
-const expecting = <A>(
+/** Checks the recording. A failure has the stack of the caller, which the report of the test shows. */
+const expectThat = <A>(
   caller: (...args: Array<never>) => unknown,
-  check: (recording: Recording, counted: ReadonlyArray<Kind>) => {
+  check: (recording: Recording, counterKinds: ReadonlyArray<Kind>) => {
     readonly subject: string
     readonly expected: unknown
     readonly actual: A
     readonly isMet: boolean
   }
 ): Effect.Effect<A, ExpectationError, Recorded> => {
-  const here = { stack: "" }
-  Error.captureStackTrace?.(here, caller)
+  const origin = { stack: "" }
+  Error.captureStackTrace?.(origin, caller)
   return Effect.flatMap(Recorded, (self) =>
-    Effect.flatMap(self.look, (recording) => {
-      const { actual, expected, isMet, subject } = check(recording, self.counted)
+    Effect.flatMap(self.snapshot, (recording) => {
+      const { actual, expected, isMet, subject } = check(recording, self.counterKinds)
       if (isMet) return Effect.succeed(actual)
       const error = new ExpectationError({ subject, expected, actual, recording })
-      error.stack = `${error.name}: ${error.message}${here.stack.slice(Math.max(0, here.stack.indexOf("\n")))}`
+      error.stack = `${error.name}: ${error.message}${origin.stack.slice(Math.max(0, origin.stack.indexOf("\n")))}`
       return Effect.fail(error)
     }))
 }
 
-const sameMembers = (a: ReadonlyArray<number | string>, b: ReadonlyArray<number | string>): boolean => {
+const hasSameMembers = (a: ReadonlyArray<number | string>, b: ReadonlyArray<number | string>): boolean => {
   const sorted = (values: ReadonlyArray<number | string>) => values.map((value) => JSON.stringify(value)).sort()
   const [left, right] = [sorted(a), sorted(b)]
   return left.length === right.length && left.every((value, i) => value === right[i])
 }
 
 /**
- * Fails unless {@link count} gives this.
+ * Expects the value of {@link count}.
  *
  * @since 0.1.0
  * @category assertions
@@ -385,13 +392,18 @@ export const expectCount = (
   expected: number,
   tags?: Tags
 ): Effect.Effect<void, ExpectationError, Recorded> =>
-  expecting(expectCount, (all, counted) => {
-    const actual = sumOf(select(all, counted, name, tags))
-    return { subject: `the count of ${withTags(name, toTags(tags))}`, expected, actual, isMet: actual === expected }
+  expectThat(expectCount, (all, counterKinds) => {
+    const actual = sumOf(selectMetrics(all, counterKinds, name, tags))
+    return {
+      subject: `the count of ${formatName(name, decodeTags(tags))}`,
+      expected,
+      actual,
+      isMet: actual === expected
+    }
   })
 
 /**
- * Fails unless there is such a gauge, and all with these tags have this last value.
+ * Expects that a gauge was recorded, and that all its series with these tags have this last value.
  *
  * @since 0.1.0
  * @category assertions
@@ -401,10 +413,10 @@ export const expectGauge = (
   expected: number,
   tags?: Tags
 ): Effect.Effect<void, ExpectationError, Recorded> =>
-  expecting(expectGauge, (all) => {
-    const found = standsOf(select(all, ["gauge"], name, tags))
+  expectThat(expectGauge, (all) => {
+    const found = lastValues(selectMetrics(all, ["gauge"], name, tags))
     return {
-      subject: `the gauge ${withTags(name, toTags(tags))}`,
+      subject: `the gauge ${formatName(name, decodeTags(tags))}`,
       expected,
       actual: found.length > 1 ? found : found[0],
       isMet: found.length > 0 && found.every((value) => value === expected)
@@ -412,7 +424,7 @@ export const expectGauge = (
   })
 
 /**
- * Fails unless {@link values} gives these, in any order.
+ * Expects the values of {@link values}, in any order.
  *
  * @since 0.1.0
  * @category assertions
@@ -422,18 +434,18 @@ export const expectValues = (
   expected: ReadonlyArray<number>,
   tags?: Tags
 ): Effect.Effect<void, ExpectationError, Recorded> =>
-  expecting(expectValues, (all) => {
-    const actual = valuesOf(select(all, many, name, tags))
+  expectThat(expectValues, (all) => {
+    const actual = valuesOf(selectMetrics(all, valueKinds, name, tags))
     return {
-      subject: `the values of ${withTags(name, toTags(tags))}`,
+      subject: `the values of ${formatName(name, decodeTags(tags))}`,
       expected,
       actual,
-      isMet: sameMembers(actual, expected)
+      isMet: hasSameMembers(actual, expected)
     }
   })
 
 /**
- * Fails unless {@link members} gives these, in any order.
+ * Expects the members of {@link members}, in any order.
  *
  * @since 0.1.0
  * @category assertions
@@ -443,29 +455,29 @@ export const expectMembers = (
   expected: ReadonlyArray<number | string>,
   tags?: Tags
 ): Effect.Effect<void, ExpectationError, Recorded> =>
-  expecting(expectMembers, (all) => {
-    const actual = membersOf(select(all, ["set"], name, tags))
+  expectThat(expectMembers, (all) => {
+    const actual = membersOf(selectMetrics(all, ["set"], name, tags))
     return {
-      subject: `the members of ${withTags(name, toTags(tags))}`,
+      subject: `the members of ${formatName(name, decodeTags(tags))}`,
       expected,
       actual,
-      isMet: sameMembers(actual, expected)
+      isMet: hasSameMembers(actual, expected)
     }
   })
 
 /**
- * Fails unless there is an event with this title and these tags, and gives the first one.
+ * Expects an event with this title and these tags, and returns the first one.
  *
  * @since 0.1.0
  * @category assertions
  */
 export const expectEvent = (title: string, tags?: Tags): Effect.Effect<Event, ExpectationError, Recorded> =>
   Effect.map(
-    expecting(expectEvent, ({ events }) => {
-      const wanted = toTags(tags)
-      const actual = events.find((event) => event.title === title && carries(event.tags, wanted))
+    expectThat(expectEvent, ({ events }) => {
+      const required = decodeTags(tags)
+      const actual = events.find((event) => event.title === title && hasTags(event.tags, required))
       return {
-        subject: `the event ${withTags(shown(title), wanted)}`,
+        subject: `the event ${formatName(formatValue(title), required)}`,
         expected: "recorded",
         actual,
         isMet: actual !== undefined
@@ -475,19 +487,19 @@ export const expectEvent = (title: string, tags?: Tags): Effect.Effect<Event, Ex
   )
 
 /**
- * Fails if a metric of this name was recorded; without a name, if any metric or event was, or was dropped.
+ * Expects that no metric of this name was recorded. Without a name it expects an empty recording without drops.
  *
  * @since 0.1.0
  * @category assertions
  */
 export const expectNone = (name?: string): Effect.Effect<void, ExpectationError, Recorded> =>
-  expecting(expectNone, ({ dropped, events, metrics }) => {
+  expectThat(expectNone, ({ dropped, events, metrics }) => {
     const found = [
       ...metrics.filter((metric) => name === undefined || metric.name === name).map((metric) => metric.name),
       ...name === undefined ? [...events.map(({ title }) => title), ...Object.keys(dropped)] : []
     ]
     return {
-      subject: name === undefined ? "all that was recorded" : `what was recorded as ${name}`,
+      subject: name === undefined ? "the recording" : `the metrics with the name ${name}`,
       expected: [],
       actual: found,
       isMet: found.length === 0

@@ -218,7 +218,7 @@ describe("testing expectations", () => {
       const error = yield* expectationError(Testing.expectCount("jobs", 6, { queue: "mail" }))
       assert.strictEqual(
         error.message,
-        `expected the count of jobs {queue:mail} to be 6, found 5; recorded was
+        `expected the count of jobs {queue:mail} to be 6, found 5; recorded:
   counter jobs {queue:mail} 5
   gauge depth 3
   distribution value [12,7]
@@ -261,8 +261,8 @@ describe("testing expectations", () => {
         "expected the members of users to be [\"b\"], found [\"a\"]",
         "expected the event \"Deploy\" to be \"recorded\", found nothing",
         "expected the event \"Deployed\" {v:43} to be \"recorded\", found nothing",
-        "expected what was recorded as jobs to be [], found [\"jobs\"]",
-        "expected all that was recorded to be [], found [\"jobs\",\"depth\",\"depth\",\"users\",\"value\",\"Deployed\"]"
+        "expected the metrics with the name jobs to be [], found [\"jobs\"]",
+        "expected the recording to be [], found [\"jobs\",\"depth\",\"depth\",\"users\",\"value\",\"Deployed\"]"
       ])
     }).pipe(Effect.provide(Testing.layer)))
 
@@ -276,7 +276,7 @@ describe("testing expectations", () => {
       const [message, ...frames] = report!.stack!.split("\n")
       assert.strictEqual(
         message,
-        "ExpectationError: expected the count of jobs to be 1, found 0; recorded was nothing"
+        "ExpectationError: expected the count of jobs to be 1, found 0; recorded: nothing"
       )
       assert.lengthOf(frames, 1)
       assert.match(frames[0]!, /testing\.test\.ts:\d+:\d+/)

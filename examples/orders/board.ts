@@ -40,7 +40,7 @@ export interface Board {
   readonly missing: ReadonlyArray<string>
 }
 
-export const make = (invocations: ReadonlyArray<Invocation>, view: LocalIntake.View): Board => {
+export const make = (invocations: ReadonlyArray<Invocation>, view: LocalIntake.IntakeView): Board => {
   const metrics = [...fromSeries(view.series), ...fromDistributions(view.distributions)]
     .sort((a, b) => keyOf(a.metric, a.tags) < keyOf(b.metric, b.tags) ? -1 : 1)
   const events = view.events.map(({ tags, text, title }) => ({ title, text, tags: tags ?? [] }))

@@ -1,41 +1,41 @@
 /**
- * Keeps web pages of elsewhere away from an intake that listens on this machine: what a browser sends says where the page it is
- * sent for comes from (`Origin`), and under which name it found the server (`Host`), which a page that rebinds its own name
- * to this machine cannot change.
+ * Access control: keeps pages of other sites away from an intake that listens on this machine. A browser sends the origin of the
+ * page (`Origin`) and the name under which it found the server (`Host`). A page that makes its own name resolve to this machine
+ * cannot change the latter.
  */
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import { isIP } from "node:net"
 
-/** Name and port of a `Host` header or the address of a page; nothing of what is neither. */
-const addressOf = (url: string): URL | undefined => URL.canParse(url) ? new URL(url) : undefined
+const parseUrl = (url: string): URL | undefined => URL.canParse(url) ? new URL(url) : undefined
 
-const isLocal = (hostname: string, names: ReadonlyArray<string>): boolean =>
+const isLocalName = (hostname: string, names: ReadonlyArray<string>): boolean =>
   hostname === "localhost" || isIP(hostname.replace(/^\[|\]$/g, "")) !== 0 || names.includes(hostname)
 
-/** Why a request is not answered, or nothing. Names are in lower case. */
-export const refusalOf = (
+/** Returns the reason to refuse a request; `undefined` if it is allowed. `names` are allowed host names in lower case. */
+export const findAccessViolation = (
   { headers, url }: Pick<HttpServerRequest.HttpServerRequest, "headers" | "url">,
   names: ReadonlyArray<string>
 ): string | undefined => {
   const { host, origin } = headers
   if (host !== undefined && host !== "") {
-    const address = addressOf(`http://${host}`)
-    if (address === undefined || !isLocal(address.hostname, names)) {
-      return `Host ${JSON.stringify(host)} is not a name of this intake`
+    const address = parseUrl(`http://${host}`)
+    if (address === undefined || !isLocalName(address.hostname, names)) {
+      return `Host ${JSON.stringify(host)} is not a name of this intake. ` +
+        "Allow it with --allow-host or the option hosts"
     }
   }
-  if (origin !== undefined && (host === undefined || addressOf(origin)?.host !== addressOf(`http://${host}`)?.host)) {
-    return `Origin ${JSON.stringify(origin)} is another one`
+  if (origin !== undefined && (host === undefined || parseUrl(origin)?.host !== parseUrl(`http://${host}`)?.host)) {
+    return `Origin ${JSON.stringify(origin)} is not the origin of this intake`
   }
-  // an image or a script of another page asks without an origin; a link to this page is fine
+  // Images and scripts of another page are requested without an origin. A link to the page of the intake is allowed.
   const site = headers["sec-fetch-site"]
   const isLink = headers["sec-fetch-mode"] === "navigate" && url.split("?", 1)[0] === "/"
   return site === undefined || site === "same-origin" || site === "none" || isLink
     ? undefined
-    : `a request from ${site}`
+    : `The request comes from a page of another site (${site})`
 }
 
-/** Of what a browser shows: nothing is loaded from anywhere, and nothing else may hold or read it. */
+/** Headers that forbid a browser to load anything, and other pages to frame or read the response. */
 export const securityHeaders = {
   "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
   "cross-origin-opener-policy": "same-origin",
@@ -45,13 +45,13 @@ export const securityHeaders = {
   "x-frame-options": "DENY"
 }
 
-/** With what a document needs besides: `script-src …`, and the like. */
+/** Adds directives to the policy, such as `script-src …`. */
 export const withPolicy = (...directives: ReadonlyArray<string>): typeof securityHeaders => ({
   ...securityHeaders,
   "content-security-policy": [securityHeaders["content-security-policy"], ...directives].join("; ")
 })
 
-/** Whether who asks would rather have a page than JSON. */
+/** Returns whether an `Accept` header prefers HTML to JSON. */
 export const prefersHtml = (accept: string | undefined): boolean => {
   let html = 0
   let json = 0

@@ -1,8 +1,7 @@
 /**
- * The routes of an intake, once: the server's handlers, a client and the document at `/openapi.json` come out of this.
+ * The routes of the intake. The handlers of the server, a typed client and the document at `/openapi.json` derive from them.
  *
- * What is documented as JSON may come packed, and is read as raw bytes: a body is refused as Datadog refuses it, not as a
- * framework would.
+ * The server reads payloads as raw bytes: they may be compressed, and an invalid one is refused like Datadog refuses it.
  */
 import * as HttpApi from "@effect/platform/HttpApi"
 import * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
@@ -15,8 +14,7 @@ import * as Context from "effect/Context"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { EventPayload } from "../Event.js"
-import * as Endpoints from "../internal/http/endpoints.js"
-import { version } from "../internal/runtime/version.js"
+import { version } from "../internal/model/version.js"
 import {
   DistributionPayload,
   DistributionSeriesFromWire,
@@ -24,56 +22,65 @@ import {
   SeriesPayload,
   SeriesV2Payload
 } from "../Series.js"
+import * as Endpoints from "./endpoints.js"
 
-/** The key a request came with; empty without one. */
+/** API key of the request; empty if it has none. */
 export class PresentedKey extends /*#__PURE__*/ Context.Tag("effect-threadstats/LocalIntake/PresentedKey")<
   PresentedKey,
   Redacted.Redacted
 >() {}
 
-/** Reads the key. Whether it is good is said with the answer, after the request is written down. */
+/** Reads the API key. The handler checks it after the request is recorded. */
 export class KeyHeader extends HttpApiMiddleware.Tag<KeyHeader>()("effect-threadstats/LocalIntake/KeyHeader", {
   provides: PresentedKey,
   security: { apiKey: HttpApiSecurity.apiKey({ key: Endpoints.keyHeader, in: "header" }) }
 }) {}
 
-const Refused = Schema.Struct({ errors: Schema.Array(Schema.String) })
+const ErrorBody = Schema.Struct({ errors: Schema.Array(Schema.String) })
 
-const Ok = Schema.Struct({ status: Schema.Literal("ok") })
+const OkBody = Schema.Struct({ status: Schema.Literal("ok") })
 
-const post = <Name extends string>(name: Name, path: `/${string}`, description: string) =>
+const postRoute = <Name extends string>(name: Name, path: `/${string}`, description: string) =>
   HttpApiEndpoint.post(name, path)
     .annotate(OpenApi.Description, description)
-    .addError(Refused, { status: 400 })
-    .addError(Refused, { status: 403 })
-    .addError(Refused, { status: 413 })
+    .addError(ErrorBody, { status: 400 })
+    .addError(ErrorBody, { status: 403 })
+    .addError(ErrorBody, { status: 413 })
 
-const packed = (encodings: ReadonlyArray<Endpoints.Encoding>): string =>
-  `The body may be packed: ${encodings.filter((encoding) => encoding !== "identity").join(", ")}.`
+const describeEncodings = (encodings: ReadonlyArray<Endpoints.BodyEncoding>): string =>
+  `The body may be compressed: ${encodings.filter((encoding) => encoding !== "identity").join(", ")}.`
 
 const datadog = HttpApiGroup.make("datadog")
-  .annotate(OpenApi.Description, "As Datadog has them.")
+  .annotate(OpenApi.Description, "Routes of Datadog.")
   .add(
-    post("series", Endpoints.series.path, `Gauges, rates and counts. ${packed(Endpoints.series.encodings)}`)
+    postRoute(
+      "series",
+      Endpoints.series.path,
+      `Gauges, rates and counts. ${describeEncodings(Endpoints.series.encodings)}`
+    )
       .setPayload(SeriesPayload)
-      .addSuccess(Ok, { status: 202 })
+      .addSuccess(OkBody, { status: 202 })
   )
   .add(
-    post("seriesV2", Endpoints.seriesV2.path, `The same in another form. ${packed(Endpoints.seriesV2.encodings)}`)
+    postRoute(
+      "seriesV2",
+      Endpoints.seriesV2.path,
+      `Gauges, rates and counts in the form of version 2. ${describeEncodings(Endpoints.seriesV2.encodings)}`
+    )
       .setPayload(SeriesV2Payload)
       .addSuccess(Schema.Struct({ errors: Schema.Array(Schema.String) }), { status: 202 })
   )
   .add(
-    post(
+    postRoute(
       "distributionPoints",
       Endpoints.distributionPoints.path,
-      `The values of distributions. ${packed(Endpoints.distributionPoints.encodings)}`
+      `Values of distributions. ${describeEncodings(Endpoints.distributionPoints.encodings)}`
     )
       .setPayload(DistributionPayload)
-      .addSuccess(Ok, { status: 202 })
+      .addSuccess(OkBody, { status: 202 })
   )
   .add(
-    post("event", Endpoints.events.path, `One event. ${packed(Endpoints.events.encodings)}`)
+    postRoute("event", Endpoints.events.path, `One event. ${describeEncodings(Endpoints.events.encodings)}`)
       .setPayload(EventPayload)
       .addSuccess(
         Schema.Struct({
@@ -85,13 +92,13 @@ const datadog = HttpApiGroup.make("datadog")
   )
   .add(
     HttpApiEndpoint.get("validate", Endpoints.validatePath)
-      .annotate(OpenApi.Description, "Whether the key is good.")
+      .annotate(OpenApi.Description, "Checks the API key.")
       .addSuccess(Schema.Struct({ valid: Schema.Literal(true) }))
-      .addError(Refused, { status: 403 })
+      .addError(ErrorBody, { status: 403 })
   )
   .middleware(KeyHeader)
 
-const View = Schema.Struct({
+const ViewBody = Schema.Struct({
   series: Schema.Array(SeriesFromWire),
   distributions: Schema.Array(DistributionSeriesFromWire),
   events: Schema.Array(EventPayload),
@@ -107,29 +114,29 @@ const View = Schema.Struct({
   }))
 })
 
-const own = HttpApiGroup.make("intake", { topLevel: true })
-  .annotate(OpenApi.Description, "The intake's own.")
+const intake = HttpApiGroup.make("intake", { topLevel: true })
+  .annotate(OpenApi.Description, "Routes of the intake itself.")
   .add(
     HttpApiEndpoint.get("view", "/")
-      .annotate(OpenApi.Description, "What arrived, for those who would have JSON. Browsers are shown a page.")
-      .addSuccess(View)
+      .annotate(OpenApi.Description, "All accepted payloads and all requests as JSON. A browser gets the page.")
+      .addSuccess(ViewBody)
   )
   .add(
     HttpApiEndpoint.get("feed", "/feed")
-      .annotate(OpenApi.Description, "What arrives, as server-sent events: hello, snapshot, update, clear.")
+      .annotate(OpenApi.Description, "Changes as server-sent events: hello, snapshot, update, clear.")
       .addSuccess(Schema.String.pipe(HttpApiSchema.withEncoding({ kind: "Text", contentType: "text/event-stream" })))
   )
   .add(
     HttpApiEndpoint.post("clear", "/clear")
-      .annotate(OpenApi.Description, "Forgets what arrived.")
+      .annotate(OpenApi.Description, "Clears everything that was received.")
       .addSuccess(HttpApiSchema.NoContent)
   )
 
 /** @see LocalIntake.Api */
 export class IntakeApi extends HttpApi.make("intake")
   .add(datadog)
-  .add(own)
+  .add(intake)
   .annotate(OpenApi.Title, "Local Datadog intake")
   .annotate(OpenApi.Version, version)
-  .annotate(OpenApi.Description, "What effect-threadstats answers in Datadog's place.")
+  .annotate(OpenApi.Description, "A server that answers like Datadog, for development and tests.")
 {}

@@ -1,6 +1,7 @@
-import type { AcceptedDistribution, AcceptedSeries, Stored, StoredDistribution, StoredSeries } from "../LocalIntake.js"
+/** The view of Datadog on accepted payloads: metrics as it stores them. */
+import type { AcceptedDistribution, AcceptedSeries, StoredDistribution, StoredMetrics, StoredSeries } from "./model.js"
 
-interface Building<Value> {
+interface StoredDraft<Value> {
   readonly metric: string
   readonly host: string
   readonly device: string
@@ -10,7 +11,7 @@ interface Building<Value> {
   interval: number
 }
 
-/** What Datadog tells series apart by: not their type, which it knows once for each name. */
+/** Returns the identity of a series at Datadog. The type belongs to the name and not to the series. */
 const identityOf = (item: AcceptedSeries | AcceptedDistribution) => ({
   metric: item.metric,
   host: item.host ?? "",
@@ -18,48 +19,51 @@ const identityOf = (item: AcceptedSeries | AcceptedDistribution) => ({
   tags: Array.from(new Set(item.tags ?? [])).sort()
 })
 
-const collect = <I extends AcceptedSeries | AcceptedDistribution, Value>(
+const groupByIdentity = <I extends AcceptedSeries | AcceptedDistribution, Value>(
   items: ReadonlyArray<I>,
-  put: (points: Map<number, Value>, point: I["points"][number]) => void
-): ReadonlyArray<Building<Value>> => {
-  const all = new Map<string, Building<Value>>()
+  addPoint: (points: Map<number, Value>, point: I["points"][number]) => void
+): ReadonlyArray<StoredDraft<Value>> => {
+  const drafts = new Map<string, StoredDraft<Value>>()
   for (const item of items) {
     const identity = identityOf(item)
     const key = JSON.stringify(Object.values(identity))
-    let found = all.get(key)
-    if (found === undefined) {
-      found = { ...identity, points: new Map(), type: "", interval: 0 }
-      all.set(key, found)
+    let draft = drafts.get(key)
+    if (draft === undefined) {
+      draft = { ...identity, points: new Map(), type: "", interval: 0 }
+      drafts.set(key, draft)
     }
-    found.type = item.type ?? ""
-    found.interval = item.interval ?? 0
-    for (const point of item.points) put(found.points, point)
+    draft.type = item.type ?? ""
+    draft.interval = item.interval ?? 0
+    for (const point of item.points) addPoint(draft.points, point)
   }
-  return Array.from(all.values())
+  return Array.from(drafts.values())
 }
 
-const byTime = <Value>(points: Map<number, Value>) => Array.from(points).sort(([a], [b]) => a - b)
+const sortByTime = <Value>(points: Map<number, Value>) => Array.from(points).sort(([a], [b]) => a - b)
 
-/** What there would be to see of payloads that arrived in this order. */
-export const storedOf = (
+/** Returns the metrics that Datadog stores when payloads arrive in this order. */
+export const storedMetrics = (
   series: ReadonlyArray<AcceptedSeries>,
   distributions: ReadonlyArray<AcceptedDistribution>
-): Stored => ({
-  series: collect<AcceptedSeries, number>(series, (points, [timestamp, value]) => {
+): StoredMetrics => ({
+  series: groupByIdentity<AcceptedSeries, number>(series, (points, [timestamp, value]) => {
     points.set(Math.floor(timestamp), value)
-  }).map((item): StoredSeries => ({
-    ...item,
-    type: item.type === "rate" || item.type === "count" ? item.type : "gauge",
-    points: byTime(item.points)
+  }).map((draft): StoredSeries => ({
+    ...draft,
+    type: draft.type === "rate" || draft.type === "count" ? draft.type : "gauge",
+    points: sortByTime(draft.points)
   })),
-  distributions: collect<AcceptedDistribution, ReadonlyArray<number>>(distributions, (points, [timestamp, values]) => {
-    const second = Math.floor(timestamp)
-    points.set(second, (points.get(second) ?? []).concat(values))
-  }).map(({ device, host, metric, points, tags }): StoredDistribution => ({
+  distributions: groupByIdentity<AcceptedDistribution, ReadonlyArray<number>>(
+    distributions,
+    (points, [timestamp, values]) => {
+      const second = Math.floor(timestamp)
+      points.set(second, (points.get(second) ?? []).concat(values))
+    }
+  ).map(({ device, host, metric, points, tags }): StoredDistribution => ({
     metric,
     host,
     device,
     tags,
-    points: byTime(points)
+    points: sortByTime(points)
   }))
 })

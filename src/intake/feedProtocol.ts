@@ -1,12 +1,12 @@
 /**
- * What the intake tells its page, over server-sent events at `GET /feed`. Both sides are written against these types, and share
- * nothing else.
+ * The feed at `GET /feed`: server-sent events from the intake to its page.
  *
- * The stream begins with `hello` and `snapshot`; after that come `update`s, some a second while anything happens, and `clear`
- * when everything is to be forgotten. Each has one JSON document as its data. Who connects again starts from the beginning.
+ * The stream begins with `hello` and `snapshot`. An `update` follows every 250 milliseconds while the intake receives data, and
+ * `clear` when the intake is cleared. The data of each event is one JSON document. A page that reconnects starts over.
  */
+import type { Verdict } from "./verdict.js"
 
-/** The names of the events on the stream, and what their data is. */
+/** Data of each event, by the name of the event. */
 export interface Messages {
   readonly hello: Hello
   readonly snapshot: Update
@@ -15,19 +15,19 @@ export interface Messages {
 }
 
 export interface Hello {
-  /** Another one after the intake was started again. */
+  /** Identifier of the running intake. A restart changes it. */
   readonly instance: string
   readonly version: string
-  /** Milliseconds since the epoch, as all times here that do not say otherwise. */
+  /** Milliseconds since the epoch, like every time of the feed without another unit. */
   readonly now: number
-  /** What `DATADOG_HOST` is set to. */
+  /** Value for `DATADOG_HOST`. */
   readonly url: string
-  /** What `DD_DOGSTATSD_URL` is set to; `null` where no datagrams are taken. */
+  /** Value for `DD_DOGSTATSD_URL`; `null` if the intake takes no datagrams. */
   readonly dogstatsd: string | null
   readonly strict: boolean
-  /** Each as it was given, such as `status=503 rate=0.2`. */
+  /** Words of each fault, such as `status=503 rate=0.2`. */
   readonly faults: ReadonlyArray<string>
-  /** How many of each are kept; the oldest go first. */
+  /** Maximum numbers of rows. The oldest rows are evicted first. */
   readonly limits: {
     readonly series: number
     readonly pointsPerSeries: number
@@ -38,18 +38,18 @@ export interface Hello {
 
 export interface Update {
   readonly now: number
-  /** Series not told of before, or of which something changed but their points. */
+  /** Series that are new or changed in anything but their points. */
   readonly series: ReadonlyArray<SeriesRow>
-  /** `[series, seconds since the epoch, value]`. One for the same series and second replaces the earlier one. */
+  /** `[series, seconds since the epoch, value]`. A point replaces an earlier one of its series and second. */
   readonly points: ReadonlyArray<readonly [series: number, timestamp: number, value: number]>
-  /** Likewise, of distributions: all that arrived for the series and second so far. */
+  /** Points of distributions. Each one contains all values of its series and second, and replaces an earlier one. */
   readonly distributions: ReadonlyArray<DistributionPoint>
   readonly events: ReadonlyArray<EventRow>
-  /** Requests and datagrams not told of before, or answered since. */
+  /** Requests and datagrams that are new or were answered since the last update. */
   readonly requests: ReadonlyArray<RequestRow>
   readonly health: Health
-  /** Series that are not kept any more. */
-  readonly forgotten: ReadonlyArray<number>
+  /** Identifiers of evicted series. */
+  readonly evicted: ReadonlyArray<number>
 }
 
 export interface SeriesRow {
@@ -60,13 +60,13 @@ export interface SeriesRow {
   readonly tags: ReadonlyArray<string>
   readonly host: string
   readonly device: string
-  /** Seconds; 0 where it is not known. */
+  /** Seconds; 0 if unknown. */
   readonly interval: number
-  /** What Datadog would do to the name or a tag, and the like. */
+  /** Verdicts about the name, the tags and the kind. */
   readonly verdicts: ReadonlyArray<Verdict>
 }
 
-/** A sketch whose bin `i` holds the values from `gamma ** i` up to `gamma ** (i + 1)`, with {@link gamma}. */
+/** Values of a distribution in one second, counted in the bins of a `LogHistogram`. */
 export interface DistributionPoint {
   readonly series: number
   /** Seconds since the epoch. */
@@ -76,14 +76,11 @@ export interface DistributionPoint {
   readonly min: number
   readonly max: number
   readonly zeros: number
-  /** `[bin, how many]`, by bin. */
+  /** `[bin, count]` of the values above zero, ordered by bin. */
   readonly positive: ReadonlyArray<readonly [bin: number, count: number]>
-  /** Of the values without their sign. */
+  /** `[bin, count]` of the absolute values below zero, ordered by bin. */
   readonly negative: ReadonlyArray<readonly [bin: number, count: number]>
 }
-
-/** Quantiles out of bins are within 2 %. */
-export const gamma = 1.04
 
 export interface EventRow {
   readonly id: number
@@ -102,40 +99,30 @@ export interface RequestRow {
   readonly id: number
   readonly at: number
   readonly protocol: "http" | "dogstatsd"
-  /** `POST /api/v1/series`, or `UDP`. */
+  /** Method and path, such as `POST /api/v1/series`, or `UDP`. */
   readonly target: string
   readonly userAgent: string
   readonly encoding: string
-  /** On the wire. */
+  /** Bytes on the wire. */
   readonly bytes: number
   readonly unpackedBytes: number
-  /** Series, distributions, events or lines in it. */
+  /** Number of series, distributions, events or lines. */
   readonly items: number
   readonly points: number
-  /** `null` while there is no answer, and for datagrams. */
+  /** Status of the answer; `null` until the intake answers, and for datagrams. */
   readonly status: number | null
-  /** How long the answer took, in milliseconds. */
+  /** Milliseconds from the request to its answer. */
   readonly duration: number | null
-  /** The fault that was played, as it was given. */
+  /** Words of the fault that was injected. */
   readonly fault: string | null
-  /** Why it was refused. */
+  /** Reason of the refusal. */
   readonly reason: string | null
   readonly verdicts: ReadonlyArray<Verdict>
-  /** How many verdicts more there were. */
+  /** Number of verdicts that are left out of `verdicts`. */
   readonly more: number
 }
 
-/** What Datadog would do with a payload, or a part of it, and why. */
-export interface Verdict {
-  /** `dropped` is what Datadog answers 202 to and does not keep. */
-  readonly outcome: "accepted" | "refused" | "dropped" | "rewritten" | "overwritten" | "warning"
-  /** A word for it, for machines: `TooOld`, `NotFinite`, `NameRewritten` … */
-  readonly code: string
-  /** A sentence for it, with the names and numbers. */
-  readonly message: string
-  readonly metric: string | null
-}
-
+/** Totals since the intake started or was cleared. */
 export interface Health {
   readonly requests: number
   readonly refused: number
@@ -146,14 +133,14 @@ export interface Health {
   readonly values: number
   readonly events: number
   readonly datagrams: number
-  /** How often each code was given, but for what was accepted. */
+  /** Number of verdicts by code, without accepted ones. */
   readonly verdicts: { readonly [code: string]: number }
-  /** How many series, points, events and requests were forgotten to stay within the limits. */
-  readonly forgotten: number
+  /** Number of series, points, events and requests that were evicted. */
+  readonly evicted: number
 }
 
-/** Of an intake that has seen nothing. */
-export const noHealth: Health = {
+/** Totals of an intake that has received nothing. */
+export const emptyHealth: Health = {
   requests: 0,
   refused: 0,
   bytes: 0,
@@ -164,5 +151,5 @@ export const noHealth: Health = {
   events: 0,
   datagrams: 0,
   verdicts: {},
-  forgotten: 0
+  evicted: 0
 }

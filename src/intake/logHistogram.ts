@@ -1,24 +1,28 @@
-import type { DistributionPoint } from "./feedProtocol.js"
-import { gamma } from "./feedProtocol.js"
-
 /**
- * The values of a distribution, counted in bins that are wider the larger the values: whatever their number, it stays small, and
- * quantiles out of it are near.
+ * Values of a distribution, counted in bins whose width grows with the values. The size depends on the range of the values and
+ * not on their number, and quantiles are within 2 %.
  */
-export interface Sketch {
+import type { DistributionPoint } from "./feedProtocol.js"
+
+/** Ratio of the upper and the lower bound of a bin. Bin `i` holds the values from `gamma ** i` to `gamma ** (i + 1)`. */
+export const gamma = 1.04
+
+export interface LogHistogram {
   count: number
   sum: number
   min: number
   max: number
   zeros: number
   readonly positive: Map<number, number>
+  /** Bins of the absolute values. */
   readonly negative: Map<number, number>
 }
 
-/** The most bins of one sign. They span seventeen orders of magnitude. */
-export const maxBins = 1024
+/** Maximum number of bins of one sign. They span seventeen orders of magnitude. */
+const maxBins = 1024
 
-export const make = (): Sketch => ({
+/** Creates an empty histogram. */
+export const make = (): LogHistogram => ({
   count: 0,
   sum: 0,
   min: Number.POSITIVE_INFINITY,
@@ -30,20 +34,19 @@ export const make = (): Sketch => ({
 
 const logGamma = Math.log(gamma)
 
-/** The bin from `gamma ** bin` up to `gamma ** (bin + 1)` that a value above zero is in. */
-export const binOf = (value: number): number => {
-  const near = Math.floor(Math.log(value) / logGamma)
-  // logarithms are rounded
-  return gamma ** near > value ? near - 1 : gamma ** (near + 1) <= value ? near + 1 : near
+/** Returns the bin of a value above zero. */
+const binOf = (value: number): number => {
+  const estimate = Math.floor(Math.log(value) / logGamma)
+  // The logarithm is rounded: the estimate can be one too large or too small.
+  return gamma ** estimate > value ? estimate - 1 : gamma ** (estimate + 1) <= value ? estimate + 1 : estimate
 }
 
-const count = (bins: Map<number, number>, bin: number): void => {
-  bins.set(bin, (bins.get(bin) ?? 0) + 1)
-  if (bins.size > maxBins) collapse(bins)
+const addToBin = (bins: Map<number, number>, bin: number, count: number): void => {
+  bins.set(bin, (bins.get(bin) ?? 0) + count)
 }
 
-/** Puts the lower half of the bins into one: what is near zero is the least that is missed. */
-const collapse = (bins: Map<number, number>): void => {
+/** Merges the lower half of the bins into one. Values near zero lose their precision first. */
+const collapseLowerBins = (bins: Map<number, number>): void => {
   const lower = Array.from(bins.keys()).sort((a, b) => a - b).slice(0, maxBins / 2)
   let total = 0
   for (const bin of lower) {
@@ -53,29 +56,97 @@ const collapse = (bins: Map<number, number>): void => {
   bins.set(lower.at(-1)!, total)
 }
 
-export const add = (sketch: Sketch, value: number): void => {
-  sketch.count++
-  sketch.sum += value
-  if (value < sketch.min) sketch.min = value
-  if (value > sketch.max) sketch.max = value
-  if (value === 0) sketch.zeros++
-  else if (value > 0) count(sketch.positive, binOf(value))
-  else count(sketch.negative, binOf(-value))
+const countValue = (bins: Map<number, number>, value: number): void => {
+  addToBin(bins, binOf(value), 1)
+  if (bins.size > maxBins) collapseLowerBins(bins)
 }
 
-/** How much of the memory it takes, where a number counts as one. */
-export const sizeOf = ({ negative, positive }: Sketch): number => 1 + positive.size + negative.size
+/** Adds a value. */
+export const add = (histogram: LogHistogram, value: number): void => {
+  histogram.count++
+  histogram.sum += value
+  if (value < histogram.min) histogram.min = value
+  if (value > histogram.max) histogram.max = value
+  if (value === 0) histogram.zeros++
+  else if (value > 0) countValue(histogram.positive, value)
+  else countValue(histogram.negative, -value)
+}
 
-const byBin = (bins: Map<number, number>) => Array.from(bins).sort(([a], [b]) => a - b)
+/** Adds the values of another histogram or of a point. It does not limit the number of bins. */
+export const merge = (
+  histogram: LogHistogram,
+  other: Pick<DistributionPoint, "count" | "sum" | "min" | "max" | "zeros"> & {
+    readonly positive: Iterable<readonly [bin: number, count: number]>
+    readonly negative: Iterable<readonly [bin: number, count: number]>
+  }
+): void => {
+  histogram.count += other.count
+  histogram.sum += other.sum
+  histogram.min = Math.min(histogram.min, other.min)
+  histogram.max = Math.max(histogram.max, other.max)
+  histogram.zeros += other.zeros
+  for (const [bin, count] of other.positive) addToBin(histogram.positive, bin, count)
+  for (const [bin, count] of other.negative) addToBin(histogram.negative, bin, count)
+}
 
-export const toPoint = (series: number, timestamp: number, sketch: Sketch): DistributionPoint => ({
+/** Returns the number of numbers that the histogram keeps, for the limit of the store. */
+export const sizeOf = ({ negative, positive }: LogHistogram): number => 1 + positive.size + negative.size
+
+const sortBins = (bins: Map<number, number>): Array<[bin: number, count: number]> =>
+  Array.from(bins).sort(([a], [b]) => a - b)
+
+/** Returns the histogram in the form of the feed. */
+export const toPoint = (series: number, timestamp: number, histogram: LogHistogram): DistributionPoint => ({
   series,
   timestamp,
-  count: sketch.count,
-  sum: sketch.sum,
-  min: sketch.min,
-  max: sketch.max,
-  zeros: sketch.zeros,
-  positive: byBin(sketch.positive),
-  negative: byBin(sketch.negative)
+  count: histogram.count,
+  sum: histogram.sum,
+  min: histogram.min,
+  max: histogram.max,
+  zeros: histogram.zeros,
+  positive: sortBins(histogram.positive),
+  negative: sortBins(histogram.negative)
 })
+
+/** Number of values from `low` to `high`. */
+export interface ValueInterval {
+  readonly low: number
+  readonly high: number
+  readonly count: number
+}
+
+/** Returns the occupied bins as intervals, ordered by value. */
+export const intervalsOf = (histogram: LogHistogram): ReadonlyArray<ValueInterval> => {
+  const intervals: Array<ValueInterval> = []
+  for (const [bin, count] of sortBins(histogram.negative).reverse()) {
+    intervals.push({ low: -(gamma ** (bin + 1)), high: -(gamma ** bin), count })
+  }
+  if (histogram.zeros > 0) intervals.push({ low: 0, high: 0, count: histogram.zeros })
+  for (const [bin, count] of sortBins(histogram.positive)) {
+    intervals.push({ low: gamma ** bin, high: gamma ** (bin + 1), count })
+  }
+  return intervals
+}
+
+/** Returns the quantiles for ranks from 0 to 1; `null` if the histogram is empty. The minimum and the maximum are exact. */
+export const quantilesOf = (
+  histogram: LogHistogram,
+  ranks: ReadonlyArray<number>
+): ReadonlyArray<number | null> => {
+  if (histogram.count === 0) return ranks.map(() => null)
+  const intervals = intervalsOf(histogram)
+  return ranks.map((rank) => {
+    const index = rank * (histogram.count - 1)
+    if (index <= 0) return histogram.min
+    if (index >= histogram.count - 1) return histogram.max
+    let seen = 0
+    for (const { count, high, low } of intervals) {
+      seen += count
+      if (seen <= index) continue
+      // The harmonic mean has the same relative distance to both bounds. It is NaN for the zeros.
+      const middle = 2 * low * high / (low + high) || 0
+      return Math.min(Math.max(middle, histogram.min), histogram.max)
+    }
+    return histogram.max
+  })
+}

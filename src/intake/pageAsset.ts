@@ -4,39 +4,39 @@ import { createHash } from "node:crypto"
 import { readFile } from "node:fs/promises"
 import { securityHeaders, withPolicy } from "./accessControl.js"
 
-/** Beside this module, or where the bundled command finds it from its own folder. */
-const places = ["./intakePage.html", "../intakePage.html"]
+/** Paths of the page: beside this module, and relative to the folder of the bundled command. */
+const paths = ["./intakePage.html", "../intakePage.html"]
 
-const read = Effect.promise(async () => {
-  for (const place of places) {
-    const text = await readFile(new URL(place, import.meta.url), "utf8").catch(() => undefined)
+const readPage = Effect.promise(async () => {
+  for (const path of paths) {
+    const text = await readFile(new URL(path, import.meta.url), "utf8").catch(() => undefined)
     if (text !== undefined) return text
   }
   return undefined
 })
 
-const missing = [
-  "The page is not part of this bundle. To have it:",
+const missingPageText = [
+  "The page is not available: the bundle of this program does not contain it. To see the page, run:",
   "",
   "    npx effect-threadstats intake",
   "",
-  "What arrived is shown as JSON to who asks for it: curl -H 'accept: application/json' …",
+  "To see the received data as JSON, run: curl -H 'accept: application/json' …",
   ""
 ].join("\n")
 
-/** The scripts of a document, as a policy names them: by what they are. */
-const hashesOf = (html: string): string =>
+/** Returns the hashes of the scripts in a document, which allow them in its content security policy. */
+const hashScripts = (html: string): string =>
   Array.from(
     html.matchAll(/<script[^>]*>([^]*?)<\/script>/g),
     ([, script = ""]) => `'sha256-${createHash("sha256").update(script).digest("base64")}'`
   ).join(" ") || "'none'"
 
-const respond = (html: string | undefined): HttpServerResponse.HttpServerResponse =>
+const toResponse = (html: string | undefined): HttpServerResponse.HttpServerResponse =>
   html === undefined
-    ? HttpServerResponse.text(missing, { headers: securityHeaders })
+    ? HttpServerResponse.text(missingPageText, { headers: securityHeaders })
     : HttpServerResponse.html(html).pipe(HttpServerResponse.setHeaders({
       ...withPolicy(
-        `script-src ${hashesOf(html)}`,
+        `script-src ${hashScripts(html)}`,
         "style-src 'unsafe-inline'",
         "connect-src 'self'",
         "img-src data:"
@@ -44,7 +44,7 @@ const respond = (html: string | undefined): HttpServerResponse.HttpServerRespons
       "cache-control": "no-cache"
     }))
 
-/** The page, read when it is first asked for. */
+/** Creates the response with the page. The file is read on the first request. */
 export const make: Effect.Effect<Effect.Effect<HttpServerResponse.HttpServerResponse>> = Effect.cached(
-  Effect.map(read, respond)
+  Effect.map(readPage, toResponse)
 )

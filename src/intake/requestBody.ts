@@ -1,4 +1,4 @@
-/** The bodies of requests: read, unpacked, parsed and decoded, or refused as Datadog refuses them. */
+/** Bodies of requests: read, decompressed, parsed and decoded, or refused like Datadog refuses them. */
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Data from "effect/Data"
@@ -8,27 +8,22 @@ import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { EventPayload } from "../Event.js"
-import type { Endpoint, Limits } from "../internal/http/endpoints.js"
 import { eventWindow } from "../internal/model/limits.js"
-import type { AcceptedEvent } from "../LocalIntake.js"
 import { DistributionPayload, SeriesPayload, SeriesV2Payload } from "../Series.js"
-import { canUnpack, unpack } from "./decompress.js"
+import { canDecompress, decompress } from "./decompress.js"
+import type { BodyLimits, IntakeEndpoint } from "./endpoints.js"
+import type { AcceptedEvent } from "./model.js"
 
+/** An error answer to a request. */
 export class Refusal extends /*#__PURE__*/ Data.TaggedError("Refusal")<{
   readonly status: number
-  /** A word for it, for machines. */
+  /** Code of the verdict. */
   readonly code: string
   readonly reason: string
   readonly contentType?: string
-}> {
-  get response(): HttpServerResponse.HttpServerResponse {
-    return HttpServerResponse.text(JSON.stringify({ errors: [this.reason] }), {
-      status: this.status,
-      contentType: this.contentType ?? "application/json"
-    })
-  }
-}
+}> {}
 
+/** Returns the refusal as the error of an `Either`. */
 export const refuse = (
   status: number,
   code: string,
@@ -37,14 +32,22 @@ export const refuse = (
 ): Either.Either<never, Refusal> =>
   Either.left(new Refusal({ status, code, reason, ...(contentType === undefined ? {} : { contentType }) }))
 
-export interface Body {
+/** Returns the response of a refusal: the errors as JSON, under the content type that Datadog sends. */
+export const refusalResponse = ({ contentType, reason, status }: Refusal): HttpServerResponse.HttpServerResponse =>
+  HttpServerResponse.text(JSON.stringify({ errors: [reason] }), {
+    status,
+    contentType: contentType ?? "application/json"
+  })
+
+/** Body as it is on the wire. */
+export interface RawBody {
   readonly length: number
-  /** `undefined` if there are more than the limit. */
+  /** `undefined` if the body exceeds the limit. */
   readonly bytes: Uint8Array | undefined
 }
 
-/** Reads to the end, since a client that is still writing would not see the answer, but keeps no more than the limit. */
-export const read = (request: HttpServerRequest.HttpServerRequest, limit: number): Effect.Effect<Body> =>
+/** Reads a body to its end and keeps the bytes up to the limit. A client that is still writing would miss an early answer. */
+export const readBody = (request: HttpServerRequest.HttpServerRequest, limit: number): Effect.Effect<RawBody> =>
   Effect.suspend(() => {
     let length = 0
     let chunks: Array<Uint8Array> = []
@@ -61,25 +64,27 @@ export const read = (request: HttpServerRequest.HttpServerRequest, limit: number
 
 const utf8 = /*#__PURE__*/ new TextDecoder("utf-8", { fatal: true })
 
-/** What a body holds, and how long it is when it is not packed. */
-export interface Content {
+/** JSON value of a body, and the length of its text in bytes. */
+export interface ParsedBody {
   readonly value: unknown
   readonly length: number
 }
 
-export const parse = (
-  endpoint: Endpoint,
-  limits: Limits,
+/** Decompresses and parses a body, within the limits of its endpoint. */
+export const parseBody = (
+  endpoint: IntakeEndpoint,
+  limits: BodyLimits,
   encoding: string,
-  body: Body
-): Effect.Effect<Content, Refusal> => {
+  body: RawBody
+): Effect.Effect<ParsedBody, Refusal> => {
+  // The API reference has the name zstd1; clients send zstd.
   const name = encoding === "zstd1" ? "zstd" : encoding
   const known = endpoint.encodings.find((candidate) => candidate === name)
-  if (known === undefined || !canUnpack(known)) {
-    return refuse(400, "UnknownEncoding", `Content-Encoding ${encoding} is not supported here`)
+  if (known === undefined || !canDecompress(known)) {
+    return refuse(400, "UnknownEncoding", `Content-Encoding ${encoding} is not supported`)
   }
   if (body.bytes === undefined) return refuse(413, "TooLarge", `Payload too large: over ${limits.bytes} bytes`)
-  return unpack(body.bytes, known, limits.unpackedBytes).pipe(
+  return decompress(body.bytes, known, limits.unpackedBytes).pipe(
     Effect.mapError((error) =>
       error.reason === "TooLarge"
         ? new Refusal({
@@ -98,10 +103,8 @@ export const parse = (
   )
 }
 
-const exactly = { onExcessProperty: "preserve" } as const
-
 const decodeWith = <A, I>(schema: Schema.Schema<A, I>) => {
-  const decode = Schema.decodeUnknownEither(schema, exactly)
+  const decode = Schema.decodeUnknownEither(schema, { onExcessProperty: "preserve" })
   return (body: unknown): Either.Either<A, Refusal> =>
     Either.mapLeft(decode(body), (error) => {
       const [issue] = ParseResult.ArrayFormatter.formatErrorSync(error)
@@ -118,7 +121,10 @@ export const decodeSeriesV2 = /*#__PURE__*/ decodeWith(SeriesV2Payload)
 export const decodeDistributions = /*#__PURE__*/ decodeWith(DistributionPayload)
 const decodeEventPayload = /*#__PURE__*/ decodeWith(EventPayload)
 
-/** Source: a recorded answer of Datadog's, content type included. */
+/**
+ * Decodes an event, and refuses one that is too old. Source of the text and content type of that refusal: a recorded answer of
+ * Datadog.
+ */
 export const decodeEvent = (body: unknown, now: number): Either.Either<AcceptedEvent, Refusal> =>
   Either.flatMap(
     decodeEventPayload(body),

@@ -5,19 +5,20 @@ import * as Stream from "effect/Stream"
 import { createSocket } from "node:dgram"
 import { isIPv6 } from "node:net"
 
-/** How many datagrams wait to be looked at; beyond, they are lost, as a full socket loses them. */
-const backlog = 10_000
+/** Maximum number of datagrams that wait for their ingest. More are lost, as they are in a full socket buffer. */
+const maxBacklog = 10_000
 
-export interface Bound {
+/** A socket that receives datagrams. */
+export interface UdpServer {
   readonly url: string
   readonly packets: Stream.Stream<Uint8Array>
 }
 
-/** A UDP socket, until the scope closes. */
-export const bind = (host: string, port: number): Effect.Effect<Bound, Error, Scope.Scope> =>
+/** Binds a UDP socket until the scope closes. */
+export const bindUdp = (host: string, port: number): Effect.Effect<UdpServer, Error, Scope.Scope> =>
   Effect.gen(function*() {
-    const queue = yield* Effect.acquireRelease(Queue.dropping<Uint8Array>(backlog), Queue.shutdown)
-    const take = (packet: Uint8Array) => {
+    const queue = yield* Effect.acquireRelease(Queue.dropping<Uint8Array>(maxBacklog), Queue.shutdown)
+    const enqueue = (packet: Uint8Array) => {
       queue.unsafeOffer(packet)
     }
     const socket = yield* Effect.acquireRelease(
@@ -32,19 +33,19 @@ export const bind = (host: string, port: number): Effect.Effect<Bound, Error, Sc
       socket.once("error", fail)
       socket.bind({ address: host, port, exclusive: true }, () => {
         socket.off("error", fail)
-        // an ICMP message that comes back is no news
+        // An ICMP error of an earlier datagram would end the process otherwise.
         socket.on("error", () => {})
         resume(Effect.void)
       })
     })
-    socket.on("message", take)
-    const { address, port: bound } = socket.address()
-    const shown = address === "0.0.0.0"
+    socket.on("message", enqueue)
+    const { address, port: boundPort } = socket.address()
+    const hostname = address === "0.0.0.0"
       ? "127.0.0.1"
       : address === "::"
       ? "[::1]"
       : isIPv6(address)
       ? `[${address}]`
       : address
-    return { url: `udp://${shown}:${bound}`, packets: Stream.fromQueue(queue) }
+    return { url: `udp://${hostname}:${boundPort}`, packets: Stream.fromQueue(queue) }
   })

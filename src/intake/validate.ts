@@ -1,253 +1,230 @@
 /**
- * What Datadog would do with what it is sent, and why. Pure: what an intake remembers is handed in.
+ * Validation of payloads: decides which points Datadog keeps, and which verdicts a payload gets.
  *
  * Sources, unless one is named below: Datadog's API reference (v1 and v2 metrics, v1 events) and documentation ("Custom metrics",
  * "Metric types", "Getting started with tags", "Serverless custom metrics").
  */
 import { eventWindow, nameLength, pointWindow, tagLength } from "../internal/model/limits.js"
-import type { AcceptedDistribution, AcceptedEvent, AcceptedSeries } from "../LocalIntake.js"
-import type { Verdict } from "./feedProtocol.js"
+import type { AcceptedDistribution, AcceptedEvent, AcceptedSeries } from "./model.js"
+import { makeVerdict, quoteText, type Verdict } from "./verdict.js"
 
-/** Tags from which on a metric is dropped by Datadog's Lambda extension; nothing is published for the API. */
-export const manyTags = 100
+/** Number of tags above which Datadog's Lambda extension drops a metric. Datadog publishes no limit for the API. */
+const maxExtensionTags = 100
 
-/** New series of one name within {@link growthWindow} that are worth a word. */
-export const fastGrowth = 100
-
-/** In milliseconds. */
-export const growthWindow = 60_000
-
-/** What is left of a payload's element: the points Datadog keeps, and what there is to say. */
-export interface Judgement<Point> {
+/** Points of a payload's element that Datadog keeps, and verdicts of the element. */
+export interface ValidationResult<Point> {
   readonly points: ReadonlyArray<Point>
   readonly verdicts: ReadonlyArray<Verdict>
 }
 
-export const verdict = (
-  outcome: Verdict["outcome"],
-  code: string,
-  metric: string | null,
-  message: string
-): Verdict => ({ outcome, code, message, metric })
+/** Returns the name that Datadog shows: each character other than ASCII letters, digits, `_` and `.` becomes `_`. */
+export const normalizeName = (name: string): string => name.replace(/[^\w.]/gu, "_")
 
-/** As Datadog shows a metric's name: characters it does not know become `_`. */
-export const datadogName = (name: string): string => name.replace(/[^\w.]/gu, "_")
-
-/** What needs no second look, which is nearly every tag. */
+/** Matches tags that {@link normalizeTag} does not change. Nearly all tags match, and the test is cheap. */
 const plainTag = /^(?!.*__)[a-z][a-z0-9_\-:./]*(?<![_:])$/
 
-/** As Datadog keeps a tag: in lower case, `_` for what it does not know, no `_` twice, and neither `_` nor `:` at the end. */
-export const datadogTag = (tag: string): string =>
+/**
+ * Returns the tag that Datadog keeps: in lower case, with `_` for invalid characters. Repeated `_` become one, and `_` and `:` at
+ * the end are removed.
+ */
+export const normalizeTag = (tag: string): string =>
   plainTag.test(tag)
     ? tag
     : tag.toLowerCase().replace(/[^\p{L}\p{M}\p{N}_\-:./]+/gu, "_").replace(/_{2,}/g, "_").replace(/[_:]+$/, "")
 
-/** As it is said in a sentence: quoted, and not longer than is read. */
-export const quoted = (text: string): string => JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text)
-
-export const judgeName = (metric: string): ReadonlyArray<Verdict> => {
-  const known = datadogName(metric)
-  const startsWell = /^[A-Za-z]/.test(metric)
-  if (known === metric && startsWell && metric.length <= nameLength) return []
+/** Validates the name of a metric. */
+export const validateName = (metric: string): ReadonlyArray<Verdict> => {
+  const normalized = normalizeName(metric)
+  const beginsWithLetter = /^[A-Za-z]/.test(metric)
+  if (normalized === metric && beginsWithLetter && metric.length <= nameLength) return []
+  const name = `the name ${quoteText(metric)}`
   const verdicts: Array<Verdict> = []
   if (metric.length > nameLength) {
-    verdicts.push(verdict(
-      "dropped",
-      "NameTooLong",
-      metric,
-      `${quoted(metric)} has ${metric.length} characters; a name has ${nameLength} at most`
-    ))
+    const message = `${name} has ${metric.length} characters, and ${nameLength} are allowed`
+    verdicts.push(makeVerdict("dropped", "NameTooLong", metric, message))
   }
-  if (!startsWell) {
-    verdicts.push(
-      verdict("dropped", "NameStart", metric, `${quoted(metric)} does not begin with a letter, as names have to`)
-    )
+  if (!beginsWithLetter) {
+    verdicts.push(makeVerdict("dropped", "NameStart", metric, `${name} does not begin with a letter`))
   }
-  if (known !== metric) {
-    verdicts.push(
-      verdict("rewritten", "NameRewritten", metric, `the name ${quoted(metric)} becomes ${quoted(known)}`)
-    )
+  if (normalized !== metric) {
+    verdicts.push(makeVerdict("rewritten", "NameRewritten", metric, `${name} becomes ${quoteText(normalized)}`))
   }
   return verdicts
 }
 
-export const judgeTags = (
+const validateTag = (metric: string | null, tag: string): ReadonlyArray<Verdict> => {
+  const normalized = normalizeTag(tag)
+  const verdicts: Array<Verdict> = []
+  if (normalized !== tag) {
+    const message = `the tag ${quoteText(tag)} becomes ${quoteText(normalized)}`
+    verdicts.push(makeVerdict("rewritten", "TagRewritten", metric, message))
+  }
+  if (tag.length > tagLength) {
+    const message = `the tag ${quoteText(tag)} has ${tag.length} characters, and ${tagLength} are allowed`
+    verdicts.push(makeVerdict("warning", "TagTooLong", metric, message))
+  }
+  if (!/^\p{L}/u.test(normalized)) {
+    verdicts.push(makeVerdict("warning", "TagStart", metric, `the tag ${quoteText(tag)} does not begin with a letter`))
+  }
+  return verdicts
+}
+
+/** Validates the tags of a metric, or of an event or service check if the metric is `null`. */
+export const validateTags = (
   metric: string | null,
   tags: ReadonlyArray<string> | null | undefined
 ): ReadonlyArray<Verdict> => {
   if (tags === null || tags === undefined || tags.length === 0) return []
-  const verdicts: Array<Verdict> = []
-  for (const tag of tags.length < 2 ? tags : new Set(tags)) {
-    const known = datadogTag(tag)
-    if (known !== tag) {
-      verdicts.push(verdict("rewritten", "TagRewritten", metric, `the tag ${quoted(tag)} becomes ${quoted(known)}`))
-    }
-    if (tag.length > tagLength) {
-      verdicts.push(verdict(
-        "warning",
-        "TagTooLong",
-        metric,
-        `the tag ${quoted(tag)} has ${tag.length} characters; a tag has ${tagLength} at most`
-      ))
-    }
-    if (!/^\p{L}/u.test(known)) {
-      verdicts.push(
-        verdict("warning", "TagStart", metric, `the tag ${quoted(tag)} does not begin with a letter, as tags have to`)
-      )
-    }
-  }
-  if (tags.length > manyTags) {
-    verdicts.push(verdict(
-      "warning",
-      "TooManyTags",
-      metric,
-      `${tags.length} tags; Datadog's Lambda extension drops a metric with more than ${manyTags}`
-    ))
+  const verdicts = Array.from(tags.length < 2 ? tags : new Set(tags)).flatMap((tag) => validateTag(metric, tag))
+  if (tags.length > maxExtensionTags) {
+    const message = `${tags.length} tags: Datadog's Lambda extension drops a metric with more than ${maxExtensionTags}`
+    verdicts.push(makeVerdict("warning", "TooManyTags", metric, message))
   }
   return verdicts
 }
 
-const instant = (millis: number): string =>
+const formatInstant = (millis: number): string =>
   Math.abs(millis) <= 8.64e15 ? new Date(millis).toISOString() : `${millis / 1000} seconds`
 
-const howLong = (millis: number): string => {
+const formatDuration = (millis: number): string => {
   const seconds = Math.abs(millis) / 1000
-  const rounded = (unit: number) => Math.round(10 * seconds / unit) / 10
+  const roundTo = (unit: number) => Math.round(10 * seconds / unit) / 10
   return seconds < 120
-    ? `${rounded(1)} s`
+    ? `${roundTo(1)} s`
     : seconds < 3600
-    ? `${rounded(60)} min`
+    ? `${roundTo(60)} min`
     : seconds < 172_800
-    ? `${rounded(3600)} h`
-    : `${rounded(86_400)} days`
+    ? `${roundTo(3600)} h`
+    : `${roundTo(86_400)} days`
 }
 
-/** How a time lies to now: `3 h ago`, `in 20 min`. */
-const relation = (millis: number, now: number): string =>
-  millis <= now ? `${howLong(now - millis)} ago` : `in ${howLong(millis - now)}`
+/** Formats a time relative to now: `3 h ago`, `in 20 min`. */
+const formatRelativeTime = (millis: number, now: number): string =>
+  millis <= now ? `${formatDuration(now - millis)} ago` : `in ${formatDuration(millis - now)}`
 
-const timeFault = {
-  TooOld: `the last ${howLong(pointWindow.past)}`,
-  TooNew: `the next ${howLong(pointWindow.future)}`
+const windowText = {
+  TooOld: `the last ${formatDuration(pointWindow.past)}`,
+  TooNew: `the next ${formatDuration(pointWindow.future)}`
 }
 
-/** Keeps the points inside of the window, and says of the others how many there are. */
-const withinWindow = <Point extends readonly [timestamp: number, ...unknown: ReadonlyArray<unknown>]>(
+/** Keeps the points inside Datadog's time window, and drops the others with one verdict for each side of the window. */
+const validateTimes = <Point extends readonly [timestamp: number, ...unknown: ReadonlyArray<unknown>]>(
   metric: string,
   points: ReadonlyArray<Point>,
   now: number
-): Judgement<Point> => {
+): ValidationResult<Point> => {
   const outside: { TooOld: Array<number>; TooNew: Array<number> } = { TooOld: [], TooNew: [] }
-  const kept: Array<Point> = []
+  const inside: Array<Point> = []
   for (const point of points) {
     const at = point[0] * 1000
     if (at < now - pointWindow.past) outside.TooOld.push(at)
     else if (at > now + pointWindow.future) outside.TooNew.push(at)
-    else kept.push(point)
+    else inside.push(point)
   }
   const verdicts = (["TooOld", "TooNew"] as const).flatMap((code) => {
     const [first] = outside[code]
-    return first === undefined ? [] : [verdict(
-      "dropped",
-      code,
-      metric,
-      `${outside[code].length} of ${points.length} points of ${quoted(metric)} not within ${timeFault[code]}: ` +
-        `${instant(first)}, ${relation(first, now)}`
-    )]
+    if (first === undefined) return []
+    const count = `${outside[code].length} of ${points.length} points of ${quoteText(metric)}`
+    const example = `${formatInstant(first)}, ${formatRelativeTime(first, now)}`
+    return [makeVerdict("dropped", code, metric, `${count} not within ${windowText[code]}: ${example}`)]
   })
-  return { points: kept, verdicts }
+  return { points: inside, verdicts }
 }
 
-/** A name that Datadog does not take leaves no points. */
-const named = <Point>(metric: string, { points, verdicts }: Judgement<Point>): Judgement<Point> => {
-  const ofName = judgeName(metric)
+/** Adds the verdicts of the name, and removes all points if Datadog drops the name. */
+const withNameVerdicts = <Point>(
+  metric: string,
+  { points, verdicts }: ValidationResult<Point>
+): ValidationResult<Point> => {
+  const nameVerdicts = validateName(metric)
   return {
-    points: ofName.some(({ outcome }) => outcome === "dropped") ? [] : points,
-    verdicts: ofName.length === 0 ? verdicts : [...ofName, ...verdicts]
+    points: nameVerdicts.some(({ outcome }) => outcome === "dropped") ? [] : points,
+    verdicts: nameVerdicts.length === 0 ? verdicts : [...nameVerdicts, ...verdicts]
   }
 }
 
-export const judgeSeries = (item: AcceptedSeries, now: number): Judgement<readonly [number, number]> => {
-  const { metric, type } = item
-  const { points, verdicts } = withinWindow(metric, item.points, now)
-  const all = [...verdicts, ...judgeTags(metric, item.tags)]
+const validateType = ({ interval, metric, type }: AcceptedSeries): ReadonlyArray<Verdict> => {
   if (type === undefined || type === "") {
-    all.push(verdict("warning", "NoType", metric, `${quoted(metric)} has no type, and is shown as "Not Assigned"`))
-  } else if (type !== "gauge" && !item.interval) {
-    all.push(verdict(
-      "warning",
-      "NoInterval",
-      metric,
-      `${quoted(metric)} is a ${type} without an interval: as_count() and as_rate() scale it wrongly`
-    ))
+    const message = `${quoteText(metric)} has no type, and Datadog shows it as "Not Assigned"`
+    return [makeVerdict("warning", "NoType", metric, message)]
   }
-  return named(metric, { points, verdicts: all })
+  if (type === "gauge" || interval) return []
+  const message = `${quoteText(metric)} is a ${type} without an interval: as_count() and as_rate() scale it wrongly`
+  return [makeVerdict("warning", "NoInterval", metric, message)]
 }
 
-export const judgeDistribution = (
+/** Validates name, times, tags and type of a series. */
+export const validateSeries = (
+  item: AcceptedSeries,
+  now: number
+): ValidationResult<readonly [timestamp: number, value: number]> => {
+  const { points, verdicts } = validateTimes(item.metric, item.points, now)
+  return withNameVerdicts(item.metric, {
+    points,
+    verdicts: [...verdicts, ...validateTags(item.metric, item.tags), ...validateType(item)]
+  })
+}
+
+/** Validates name, times and tags of a distribution. */
+export const validateDistribution = (
   item: AcceptedDistribution,
   now: number
-): Judgement<readonly [number, ReadonlyArray<number>]> => {
-  const { points, verdicts } = withinWindow(item.metric, item.points, now)
-  return named(item.metric, { points, verdicts: [...verdicts, ...judgeTags(item.metric, item.tags)] })
+): ValidationResult<readonly [timestamp: number, values: ReadonlyArray<number>]> => {
+  const { points, verdicts } = validateTimes(item.metric, item.points, now)
+  return withNameVerdicts(item.metric, { points, verdicts: [...verdicts, ...validateTags(item.metric, item.tags)] })
 }
 
-export const judgeEvent = (event: AcceptedEvent, now: number): ReadonlyArray<Verdict> => {
+/** Validates time and tags of an event. An event that is too old never gets here: the intake refuses it as Datadog does. */
+export const validateEvent = (event: AcceptedEvent, now: number): ReadonlyArray<Verdict> => {
   const at = event.date_happened === undefined ? now : event.date_happened * 1000
-  const verdicts = judgeTags(null, event.tags)
-  return at <= now + eventWindow.future ? verdicts : [
-    verdict(
-      "dropped",
-      "TooNew",
-      null,
-      `the event ${quoted(event.title)} is not within the next ${howLong(eventWindow.future)}: ${relation(at, now)}`
-    ),
-    ...verdicts
-  ]
+  const verdicts = validateTags(null, event.tags)
+  if (at <= now + eventWindow.future) return verdicts
+  const limit = `the next ${formatDuration(eventWindow.future)}`
+  const message = `the event ${quoteText(event.title)} is not within ${limit}: ${formatRelativeTime(at, now)}`
+  return [makeVerdict("dropped", "TooNew", null, message), ...verdicts]
 }
 
-/** Of several values for one series and second, Datadog keeps the last. */
-export const overwritten = (
+/** A value that replaces another one of its series and second. */
+export interface Overwrite {
+  readonly second: number
+  readonly before: number
+  readonly after: number
+}
+
+/** Reports overwritten values of a series in one verdict. Datadog keeps the last value of each second. */
+export const reportOverwrites = (metric: string, overwrites: ReadonlyArray<Overwrite>): ReadonlyArray<Verdict> => {
+  const [first] = overwrites
+  if (first === undefined) return []
+  const others = overwrites.length === 1 ? "" : `; and ${overwrites.length - 1} more`
+  const message = `${quoteText(metric)} already had a value for ${formatInstant(first.second * 1000)}: ` +
+    `${first.after} replaces ${first.before}${others}`
+  return [makeVerdict("overwritten", "Overwritten", metric, message)]
+}
+
+/** Reports a name that is used for a distribution and for another kind. */
+export const reportKindConflict = (metric: string, kind: string, otherKind: string): Verdict => {
+  const message = `${quoteText(metric)} is a ${kind} here and was a ${otherKind} before: ` +
+    "a distribution needs a name of its own"
+  return makeVerdict("warning", "KindConflict", metric, message)
+}
+
+/** Reports a name that gains many series. Each combination of tags is a custom metric, which Datadog bills. */
+export const reportCardinality = (
   metric: string,
-  points: ReadonlyArray<{ readonly second: number; readonly before: number; readonly after: number }>
-): ReadonlyArray<Verdict> => {
-  const [first] = points
-  return first === undefined ? [] : [verdict(
-    "overwritten",
-    "Overwritten",
-    metric,
-    `${quoted(metric)} had a value for ${
-      instant(first.second * 1000)
-    }, which is lost: ${first.after} for ${first.before}` +
-      (points.length === 1 ? "" : `; and ${points.length - 1} more`)
-  )]
+  newSeries: number,
+  widest: { readonly key: string; readonly values: number }
+): Verdict => {
+  const tag = widest.values < 2 ? "" : `; the tag ${quoteText(widest.key)} has ${widest.values} values`
+  const message = `${quoteText(metric)} got ${newSeries} new series within a minute${tag}`
+  return makeVerdict("warning", "CardinalityGrows", metric, message)
 }
 
-/** A distribution has to have a name that nothing else has. */
-export const kindConflict = (metric: string, kind: string, other: string): Verdict =>
-  verdict(
-    "warning",
-    "KindConflict",
-    metric,
-    `${quoted(metric)} is a ${kind} here, and was a ${other}: a distribution needs a name that nothing else has`
-  )
-
-/** Every combination of tags is a custom metric of its own. */
-export const growing = (metric: string, count: number, widest: { readonly key: string; readonly values: number }) =>
-  verdict(
-    "warning",
-    "CardinalityGrows",
-    metric,
-    `${quoted(metric)} got ${count} new series within a minute` +
-      (widest.values < 2 ? "" : `; the tag ${quoted(widest.key)} has ${widest.values} values`)
-  )
-
-/** The key of a tag with the most different values, where each has one or more. */
-export const widestTag = (
-  all: Iterable<ReadonlyArray<string>>
+/** Finds the tag key with the most values, and counts its values. A tag without a colon is a key with one value. */
+export const findWidestTag = (
+  tagLists: Iterable<ReadonlyArray<string>>
 ): { readonly key: string; readonly values: number } => {
   const byKey = new Map<string, Set<string>>()
-  for (const tags of all) {
+  for (const tags of tagLists) {
     for (const tag of tags) {
       const colon = tag.indexOf(":")
       const key = colon < 0 ? tag : tag.slice(0, colon)
@@ -262,6 +239,3 @@ export const widestTag = (
   }
   return widest
 }
-
-/** Whether a verdict is about something that Datadog takes and does not keep, or does not take. */
-export const isLoss = ({ outcome }: Verdict): boolean => outcome === "dropped" || outcome === "refused"

@@ -215,7 +215,7 @@ describe("deliver to the local intake", () => {
       })
     ))
 
-  const provideClient = (intake?: LocalIntake.Options) =>
+  const provideClient = (intake?: LocalIntake.IntakeOptions) =>
     Effect.provide(
       Layer.unwrapEffect(Effect.map(LocalIntake.LocalIntake, ({ url }) =>
         ThreadStats.layerHttpWith({ apiUrl: url, apiKey: key, periodicFlush: false }))).pipe(

@@ -262,7 +262,7 @@ const clients: ReadonlyArray<readonly [string, MakeLayer]> = [
 
 describe.each(clients)("client over %s", (_, makeLayer) => {
   /** The pauses between retries are zero, and the test's clock stands still. */
-  const provideClient = (intake: LocalIntake.Options = {}) =>
+  const provideClient = (intake: LocalIntake.IntakeOptions = {}) =>
     Effect.provide(
       Layer.unwrapEffect(Effect.map(LocalIntake.LocalIntake, ({ url }) =>
         makeLayer({ apiUrl: url, apiKey: Redacted.make(apiKey), periodicFlush: false }))).pipe(

@@ -35,7 +35,11 @@ describe("host check", () => {
         }
       }
       const reply = yield* send("GET", "/", { headers: { host: "evil.example" } })
-      assert.deepStrictEqual(JSON.parse(reply.text), { errors: ["Host \"evil.example\" is not a name of this intake"] })
+      assert.deepStrictEqual(JSON.parse(reply.text), {
+        errors: [
+          "Host \"evil.example\" is not a name of this intake. Allow it with --allow-host or the option hosts"
+        ]
+      })
       assert.deepStrictEqual(yield* intake.requests, [])
     }).pipe(Effect.provide(layerInProcess({ hosts: ["Intake"] }))))
 })

@@ -107,7 +107,10 @@ describe("effect-threadstats intake", () => {
         assert.strictEqual(code, 0, stderr)
         assert.lengthOf(stdout.trimEnd().split("\n"), 3)
         assert.deepInclude(summary, { requests: 2, series: 2, datagrams: 1, ok: true, strict: false, findings: [] })
-        assertOneLine(stderr, /^effect-threadstats: the page is at http:\/\/127\.0\.0\.1:\d+; any key is good$/m)
+        assertOneLine(
+          stderr,
+          /^effect-threadstats: The page is at http:\/\/127\.0\.0\.1:\d+\. Every API key is valid$/m
+        )
       }))
   }
 
@@ -126,7 +129,7 @@ describe("effect-threadstats intake", () => {
       assert.strictEqual(http.stdout, "")
       assertOneLine(
         http.stderr,
-        new RegExp(`^effect-threadstats: port ${port} of 127\\.0\\.0\\.1 is taken by another process; `)
+        new RegExp(`^effect-threadstats: Cannot listen on port ${port} of 127\\.0\\.0\\.1: another process uses it\\. `)
       )
       const { url } = yield* udpServer()
       const takenPort = new URL(url).port
@@ -134,7 +137,10 @@ describe("effect-threadstats intake", () => {
       assert.strictEqual(udp.code, 1)
       assertOneLine(
         udp.stderr,
-        new RegExp(`^effect-threadstats: UDP port ${takenPort} of 127\\.0\\.0\\.1 is taken .*--no-dogstatsd$`, "m")
+        new RegExp(
+          `^effect-threadstats: Cannot listen on UDP port ${takenPort} of 127\\.0\\.0\\.1: .*--no-dogstatsd$`,
+          "m"
+        )
       )
     }))
 
@@ -150,7 +156,7 @@ describe("effect-threadstats intake", () => {
       assert.strictEqual(code, 1)
       assert.deepInclude(summary, { requests: 3, refused: 2, series: 1, strict: true, ok: false })
       assert.deepStrictEqual(summary.findings.map(({ code, count }) => [code, count]), [["TooOld", 1], ["WrongKey", 1]])
-      assert.match(stderr, /^effect-threadstats: Datadog would not keep all of this: TooOld, WrongKey$/m)
+      assert.match(stderr, /^effect-threadstats: Datadog would not keep all data: TooOld, WrongKey$/m)
       const saved = readFileSync(file, "utf8")
       const { requests, series, summary: savedSummary } = JSON.parse(saved)
       assert.deepStrictEqual(savedSummary, summary)
@@ -210,7 +216,7 @@ describe("effect-threadstats intake", () => {
           [["--fault", "status=abc"], /--fault "status=abc": a status is a number/],
           [["--port", "70000"], /--port is a number from 0 to 65535/],
           [["--nonsense"], /--nonsense/],
-          [["--port", "0", "--no-dogstatsd", "--save", join(folder, "missing/file.json")], /cannot write/]
+          [["--port", "0", "--no-dogstatsd", "--save", join(folder, "missing/file.json")], /Cannot write/]
         ] as const
       ) {
         const { code, stderr, stdout } = yield* Effect.flatMap(run(...args), ({ ended }) => ended)
@@ -240,7 +246,7 @@ describe("effect-threadstats intake", () => {
       assert.strictEqual(yield* answer("evil.example"), "HTTP/1.1 403 Forbidden")
       const { code, stderr } = yield* stop(child)
       assert.strictEqual(code, 0)
-      assert.match(stderr, /0\.0\.0\.0 can be reached from other machines/)
+      assert.match(stderr, /Other machines can reach 0\.0\.0\.0: /)
     }))
 
   it.scopedLive("opens the page in a browser with --open, and reports when none can be started", () =>
@@ -269,7 +275,7 @@ describe("effect-threadstats intake", () => {
       assert.strictEqual((yield* post(second.url, gauge("a"))).status, 202)
       const { code, stderr } = yield* stop(second.child)
       assert.strictEqual(code, 0)
-      assert.match(stderr, /^effect-threadstats: no browser could be started: .*ENOENT$/m)
+      assert.match(stderr, /^effect-threadstats: Cannot open a browser: .*ENOENT\. Open the address by hand$/m)
     }))
 
   it.scopedLive("serves the page beside it with a policy that allows only its own scripts", () =>

@@ -11,7 +11,7 @@ import { fault, gauge, observedFault, postEvent, postSeries, send } from "../sup
 
 const validate = send("GET", "/api/v1/validate")
 
-describe("LocalIntake.fault", () => {
+describe("LocalIntake.parseFault", () => {
   it("parses an action with a rate and a path", () => {
     for (
       const words of [
@@ -32,16 +32,16 @@ describe("LocalIntake.fault", () => {
   it("returns a reason when the words are invalid", () => {
     for (
       const [words, reason] of [
-        ["", /does nothing|a fault is/],
-        ["rate=0.2", /does nothing/],
-        ["path=/a", /does nothing/],
+        ["", /a fault is/],
+        ["rate=0.2", /has no effect/],
+        ["path=/a", /has no effect/],
         ["nonsense", /a fault is status=503/],
         ["status", /from 200 to 599/],
         ["status=99", /from 200 to 599/],
         ["status=5e2", /from 200 to 599/],
-        ["status=503 hang", /does one thing/],
-        ["status=503 status=500", /one status already/],
-        ["hang=1", /stands alone/],
+        ["status=503 hang", /has one action/],
+        ["status=503 status=500", /status is given twice/],
+        ["hang=1", /takes no value/],
         ["delay=soon", /a delay is/],
         ["delay=-1s", /a delay is/],
         ["delay=1h", /a delay is/],
@@ -51,7 +51,7 @@ describe("LocalIntake.fault", () => {
         ["rate-limit=0", /seconds/]
       ] as const
     ) {
-      assert.match(Either.getOrThrow(Either.flip(LocalIntake.fault(words))), reason, words)
+      assert.match(Either.getOrThrow(Either.flip(LocalIntake.parseFault(words))), reason, words)
     }
   })
 })

@@ -6,7 +6,7 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import type { Hello } from "../../src/intake/feedProtocol.js"
 import * as FeedServer from "../../src/intake/feedServer.js"
-import * as Store from "../../src/intake/store.js"
+import { Store } from "../../src/intake/store.js"
 import * as Feed from "../support/feed.js"
 import { layerInProcess } from "../support/intake.js"
 import { gauge, postDistributions, postEvent, postSeries, send } from "../support/intakeClient.js"
@@ -114,7 +114,7 @@ describe("GET /feed", () => {
       }
     }).pipe(Effect.scoped, Effect.provide(layerInProcess())))
 
-  it.effect("names the series that the intake forgot to stay within its limits", () =>
+  it.effect("names the series that the intake evicted to enforce its limits", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(now * 1000)
       yield* postSeries(gauge("a", now, 1), gauge("b", now, 1))
@@ -122,8 +122,8 @@ describe("GET /feed", () => {
       const { series } = yield* reader.next("snapshot")
       yield* postSeries(gauge("a", now + 1, 1), gauge("c", now, 1))
       yield* tick
-      const { forgotten } = yield* reader.next("update")
-      assert.deepStrictEqual(forgotten, series.filter(({ metric }) => metric === "b").map(({ id }) => id))
+      const { evicted } = yield* reader.next("update")
+      assert.deepStrictEqual(evicted, series.filter(({ metric }) => metric === "b").map(({ id }) => id))
     }).pipe(Effect.scoped, Effect.provide(layerInProcess({ limits: { series: 2 } }))))
 
   it.effect("ends when the intake closes, and names another instance when the next intake starts", () =>
@@ -177,7 +177,7 @@ describe("FeedServer.open", () => {
     faults: [],
     limits: { series: 1, pointsPerSeries: 1, events: 1, requests: 1 }
   }
-  const limits: LocalIntake.Limits = {
+  const limits: LocalIntake.IntakeLimits = {
     series: 10,
     pointsPerSeries: 10,
     accepted: 10,
@@ -188,7 +188,7 @@ describe("FeedServer.open", () => {
 
   it.effect("disconnects a reader that is more than 40 messages behind, and no other", () =>
     Effect.gen(function*() {
-      const store = Store.make(limits)
+      const store = new Store(limits)
       const server = yield* FeedServer.make(store, hello)
       const disconnected: Array<string> = []
       const started = yield* Deferred.make<void>()

@@ -225,7 +225,7 @@ describe("verdicts of an ingested payload", () => {
       assert.deepStrictEqual(found.map(({ count, message, outcome }) => ({ count, message, outcome })), [{
         count: 1,
         outcome: "overwritten",
-        message: "\"m\" had a value for 2023-11-14T22:13:40.000Z, which is lost: 7 for 1"
+        message: "\"m\" already had a value for 2023-11-14T22:13:40.000Z: 7 replaces 1"
       }])
     }).pipe(Effect.provide(layerInProcess())))
 

@@ -104,7 +104,7 @@ describe("GET /", () => {
       const reply = yield* send("GET", "/", { key: null })
       assert.strictEqual(reply.status, 200)
       assert.include(reply.headers["content-type"], "application/json")
-      const view = JSON.parse(reply.text) as LocalIntake.View
+      const view = JSON.parse(reply.text) as LocalIntake.IntakeView
       assert.deepStrictEqual(Object.keys(view), ["series", "distributions", "events", "requests"])
       assert.deepStrictEqual<unknown>(view.series, metrics)
       assert.deepStrictEqual<unknown>(view.distributions, distributions)

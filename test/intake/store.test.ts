@@ -32,7 +32,7 @@ describe("the option limits", () => {
       const same = snapshot.series.find(({ metric }) => metric === "same")!.id
       assert.deepStrictEqual(snapshot.points.filter(([id]) => id === same), [[same, now - 4, 4], [same, now - 5, 5]])
       assert.strictEqual(snapshot.health.requests, 18)
-      assert.isAbove(snapshot.health.forgotten, 8 + 2 + 4 + 13)
+      assert.isAbove(snapshot.health.evicted, 8 + 2 + 4 + 13)
       assert.lengthOf(snapshot.requests, 5)
     }).pipe(
       Effect.scoped,

@@ -95,7 +95,7 @@ describe("LocalIntake.layerDatagrams", () => {
       const port = Number(new URL(url).port)
       const error = yield* Effect.flip(Layer.build(LocalIntake.layerDatagrams({ port })))
       assert.strictEqual(error.reason, "PortTaken")
-      assert.strictEqual(error.message, `UDP port ${port} of 127.0.0.1 is taken by another process`)
+      assert.strictEqual(error.message, `Cannot listen on UDP port ${port} of 127.0.0.1: another process uses it`)
     }))
 
   it.scoped("fails with the reason CannotListen when the machine does not have the address", () =>

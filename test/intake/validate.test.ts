@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
-import type { Verdict } from "../../src/intake/feedProtocol.js"
+import type { AcceptedDistribution, AcceptedSeries } from "../../src/intake/model.js"
 import * as Validate from "../../src/intake/validate.js"
-import type { AcceptedDistribution, AcceptedSeries } from "../../src/LocalIntake.js"
+import type { Verdict } from "../../src/intake/verdict.js"
 
 const now = 1_700_000_000_000
 const seconds = now / 1000
@@ -26,8 +26,8 @@ const text = FastCheck.oneof(
 describe("validation of names", () => {
   it("leaves a name unchanged when Datadog accepts it", () => {
     for (const name of ["a", "shop.orders", "A_b.9", "a".repeat(200)]) {
-      assert.strictEqual(Validate.datadogName(name), name)
-      assert.deepStrictEqual(Validate.judgeName(name), [])
+      assert.strictEqual(Validate.normalizeName(name), name)
+      assert.deepStrictEqual(Validate.validateName(name), [])
     }
   })
 
@@ -38,8 +38,8 @@ describe("validation of names", () => {
         "a_"
       ]] as const
     ) {
-      const [verdict, ...rest] = Validate.judgeName(name)
-      assert.strictEqual(Validate.datadogName(name), known)
+      const [verdict, ...rest] = Validate.validateName(name)
+      assert.strictEqual(Validate.normalizeName(name), known)
       assert.deepStrictEqual(rest, [])
       assert.deepInclude(verdict, { outcome: "rewritten", code: "NameRewritten", metric: name })
       assert.include(verdict?.message, JSON.stringify(known))
@@ -56,19 +56,19 @@ describe("validation of names", () => {
         ["été", "NameStart", "NameRewritten"]
       ] as const
     ) {
-      const verdicts = Validate.judgeName(name)
+      const verdicts = Validate.validateName(name)
       assert.deepStrictEqual(codes(verdicts), expected)
       assert.strictEqual(verdicts[0]?.outcome, "dropped")
-      assert.deepStrictEqual(Validate.judgeSeries(series({ metric: name }), now).points, [])
+      assert.deepStrictEqual(Validate.validateSeries(series({ metric: name }), now).points, [])
     }
   })
 
   it("rewrites any name to a valid one that stays unchanged when rewritten again", () => {
     FastCheck.assert(FastCheck.property(text, (name) => {
-      const known = Validate.datadogName(name)
+      const known = Validate.normalizeName(name)
       assert.match(known, /^[A-Za-z0-9_.]*$/)
-      assert.strictEqual(Validate.datadogName(known), known)
-      assert.strictEqual(codes(Validate.judgeName(name)).includes("NameRewritten"), known !== name)
+      assert.strictEqual(Validate.normalizeName(known), known)
+      assert.strictEqual(codes(Validate.validateName(name)).includes("NameRewritten"), known !== name)
     }))
   })
 })
@@ -91,8 +91,8 @@ describe("validation of tags", () => {
         ["url:http://a/b?c=d", "url:http://a/b_c_d"]
       ] as const
     ) {
-      assert.strictEqual(Validate.datadogTag(tag), known, tag)
-      const rewritten = Validate.judgeTags("m", [tag]).filter(({ code }) => code === "TagRewritten")
+      assert.strictEqual(Validate.normalizeTag(tag), known, tag)
+      const rewritten = Validate.validateTags("m", [tag]).filter(({ code }) => code === "TagRewritten")
       assert.lengthOf(rewritten, tag === known ? 0 : 1)
       if (tag !== known) assert.include(rewritten[0]?.message, JSON.stringify(known))
     }
@@ -100,28 +100,28 @@ describe("validation of tags", () => {
 
   it("rewrites any tag to a valid one that stays unchanged when rewritten again", () => {
     FastCheck.assert(FastCheck.property(text, (tag) => {
-      const known = Validate.datadogTag(tag)
+      const known = Validate.normalizeTag(tag)
       assert.match(known, /^[\p{L}\p{M}\p{N}_\-:./]*$/u)
       assert.notMatch(known, /__|[_:]$/)
-      assert.strictEqual(Validate.datadogTag(known), known)
+      assert.strictEqual(Validate.normalizeTag(known), known)
     }))
   })
 
   it("warns of tags that are too long, do not begin with a letter, or exceed 100", () => {
     const many = Array.from({ length: 101 }, (_, i) => `t:${i}`)
-    assert.deepStrictEqual(Validate.judgeTags("m", many.slice(1)), [])
-    assert.deepStrictEqual(codes(Validate.judgeTags("m", many)), ["TooManyTags"])
-    assert.deepStrictEqual(codes(Validate.judgeTags("m", [`t:${"x".repeat(198)}`])), [])
-    assert.deepStrictEqual(codes(Validate.judgeTags("m", [`t:${"x".repeat(199)}`])), ["TagTooLong"])
-    assert.deepStrictEqual(codes(Validate.judgeTags("m", ["9:a"])), ["TagStart"])
-    assert.deepStrictEqual(codes(Validate.judgeTags("m", ["A", "A"])), ["TagRewritten"])
+    assert.deepStrictEqual(Validate.validateTags("m", many.slice(1)), [])
+    assert.deepStrictEqual(codes(Validate.validateTags("m", many)), ["TooManyTags"])
+    assert.deepStrictEqual(codes(Validate.validateTags("m", [`t:${"x".repeat(198)}`])), [])
+    assert.deepStrictEqual(codes(Validate.validateTags("m", [`t:${"x".repeat(199)}`])), ["TagTooLong"])
+    assert.deepStrictEqual(codes(Validate.validateTags("m", ["9:a"])), ["TagStart"])
+    assert.deepStrictEqual(codes(Validate.validateTags("m", ["A", "A"])), ["TagRewritten"])
   })
 })
 
 describe("validation of times", () => {
   it("keeps points from one hour ago to ten minutes ahead, to the second", () => {
     const at = [-3601, -3600, 0, 600, 601].map((offset): readonly [number, number] => [seconds + offset, 1])
-    const { points, verdicts } = Validate.judgeSeries(series({ points: at }), now)
+    const { points, verdicts } = Validate.validateSeries(series({ points: at }), now)
     assert.deepStrictEqual(points, at.slice(1, 4))
     assert.deepStrictEqual(codes(verdicts), ["TooOld", "TooNew"])
     assert.isTrue(verdicts.every(({ outcome }) => outcome === "dropped"))
@@ -142,43 +142,46 @@ describe("validation of times", () => {
     )
     FastCheck.assert(FastCheck.property(FastCheck.array(point, { maxLength: 20 }), (points) => {
       for (
-        const judged of [
-          Validate.judgeSeries(series({ points }), now),
-          Validate.judgeDistribution({ metric: "d", points: points.map(([at, value]) => [at, [value]] as const) }, now)
+        const result of [
+          Validate.validateSeries(series({ points }), now),
+          Validate.validateDistribution(
+            { metric: "d", points: points.map(([at, value]) => [at, [value]] as const) },
+            now
+          )
         ]
       ) {
-        for (const [at] of judged.points) assert.isTrue(at >= seconds - 3600 && at <= seconds + 600)
-        const dropped = judged.verdicts.reduce(
+        for (const [at] of result.points) assert.isTrue(at >= seconds - 3600 && at <= seconds + 600)
+        const dropped = result.verdicts.reduce(
           (sum, { code, message }) =>
             code === "TooOld" || code === "TooNew" ? sum + Number(/^\d+/.exec(message)?.[0]) : sum,
           0
         )
-        assert.strictEqual(judged.points.length + dropped, points.length)
+        assert.strictEqual(result.points.length + dropped, points.length)
       }
     }))
   })
 
   it("accepts events up to two hours ahead", () => {
-    const event = (date_happened: number) => Validate.judgeEvent({ title: "t", text: "", date_happened }, now)
+    const event = (date_happened: number) => Validate.validateEvent({ title: "t", text: "", date_happened }, now)
     assert.deepStrictEqual(event(seconds + 7200), [])
     assert.deepStrictEqual(codes(event(seconds + 7201)), ["TooNew"])
-    assert.deepStrictEqual(codes(Validate.judgeEvent({ title: "t", text: "", tags: ["A"] }, now)), ["TagRewritten"])
+    assert.deepStrictEqual(codes(Validate.validateEvent({ title: "t", text: "", tags: ["A"] }, now)), ["TagRewritten"])
   })
 })
 
 describe("validation of series and distributions", () => {
   it("warns of a series without a type, and of a rate or count without an interval", () => {
-    const judge = (item: AcceptedSeries) => codes(Validate.judgeSeries(item, now).verdicts)
-    assert.deepStrictEqual(judge(series({ type: "" })), ["NoType"])
-    assert.deepStrictEqual(judge(series({ type: "rate" })), ["NoInterval"])
-    assert.deepStrictEqual(judge(series({ type: "count", interval: 0 })), ["NoInterval"])
-    assert.deepStrictEqual(judge(series({ type: "count", interval: 10 })), [])
-    assert.deepStrictEqual(judge(series()), [])
+    const validate = (item: AcceptedSeries) => codes(Validate.validateSeries(item, now).verdicts)
+    assert.deepStrictEqual(validate(series({ type: "" })), ["NoType"])
+    assert.deepStrictEqual(validate(series({ type: "rate" })), ["NoInterval"])
+    assert.deepStrictEqual(validate(series({ type: "count", interval: 0 })), ["NoInterval"])
+    assert.deepStrictEqual(validate(series({ type: "count", interval: 10 })), [])
+    assert.deepStrictEqual(validate(series()), [])
   })
 
   it("applies the rules of names, times and tags to distributions", () => {
     const item: AcceptedDistribution = { metric: "größe", points: [[0, [1]]], tags: ["A"] }
-    assert.deepStrictEqual(codes(Validate.judgeDistribution(item, now).verdicts), [
+    assert.deepStrictEqual(codes(Validate.validateDistribution(item, now).verdicts), [
       "NameRewritten",
       "TooOld",
       "TagRewritten"
@@ -186,11 +189,11 @@ describe("validation of series and distributions", () => {
   })
 })
 
-describe("widestTag", () => {
+describe("findWidestTag", () => {
   it("returns the tag key with the most values", () => {
     const tags = Array.from({ length: 5 }, (_, i) => ["env:a", `user:${i}`, `shard:${i % 3}`])
-    assert.deepStrictEqual(Validate.widestTag(tags), { key: "user", values: 5 })
-    assert.deepStrictEqual(Validate.widestTag([]), { key: "", values: 0 })
+    assert.deepStrictEqual(Validate.findWidestTag(tags), { key: "user", values: 5 })
+    assert.deepStrictEqual(Validate.findWidestTag([]), { key: "", values: 0 })
   })
 })
 
@@ -200,7 +203,7 @@ describe("verdict messages", () => {
     FastCheck.assert(
       FastCheck.property(FastCheck.oneof(text, FastCheck.constant(hostile)), FastCheck.nat(300), (name, times) => {
         const long = name.repeat(1 + times)
-        for (const { message } of [...Validate.judgeName(long), ...Validate.judgeTags(long, [long])]) {
+        for (const { message } of [...Validate.validateName(long), ...Validate.validateTags(long, [long])]) {
           assert.notMatch(message, /[\n\u0000]/)
           assert.isBelow(message.length, 700)
         }

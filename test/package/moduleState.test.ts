@@ -15,7 +15,7 @@ const src = fileURLToPath(new URL("../../src", import.meta.url))
 
 /** The modules of the library. The page and the command are programs, whose state lives as long as their process. */
 const modules = readdirSync(src, { recursive: true, encoding: "utf8" })
-  .filter((file) => file.endsWith(".ts") && !/^(page|bin)\//.test(file))
+  .filter((file) => file.endsWith(".ts") && !/^intake\/(?:page|cli)\//.test(file))
 
 /** Declarations at module level that can change: the formatter puts these at the beginning of a line. */
 const mutable = [

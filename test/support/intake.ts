@@ -12,7 +12,7 @@ import * as Layer from "effect/Layer"
 import { createServer } from "node:http"
 
 /** An intake on a free loopback port. */
-export const layerIntake = (options?: LocalIntake.Options): Layer.Layer<LocalIntake.LocalIntake> =>
+export const layerIntake = (options?: LocalIntake.IntakeOptions): Layer.Layer<LocalIntake.LocalIntake> =>
   LocalIntake.layer(options).pipe(
     Layer.provide(NodeHttpServer.layer(createServer, { port: 0, host: "127.0.0.1" })),
     Layer.orDie
@@ -54,6 +54,6 @@ const layerClient: Layer.Layer<HttpClient.HttpClient, never, Handler> = Layer.ef
 
 /** An intake in process, and the HTTP client that reaches it. It needs no socket, and runs on the test's clock. */
 export const layerInProcess = (
-  options?: LocalIntake.Options
+  options?: LocalIntake.IntakeOptions
 ): Layer.Layer<LocalIntake.LocalIntake | HttpClient.HttpClient | Handler> =>
   Layer.merge(LocalIntake.layer(options), layerClient).pipe(Layer.provideMerge(layerServer)) as never

@@ -103,13 +103,13 @@ export const assertNothingAccepted = (intake: typeof LocalIntake.LocalIntake.Ser
   )
 
 /** Parses a fault, or fails with the reason. */
-export const fault = (words: string): LocalIntake.Fault =>
-  Either.getOrThrowWith(LocalIntake.fault(words), (reason) => new Error(reason))
+export const fault = (words: string): LocalIntake.InjectedFault =>
+  Either.getOrThrowWith(LocalIntake.parseFault(words), (reason) => new Error(reason))
 
 /** A fault, and an effect that waits until an intake applies it for the first time. */
 export const observedFault = (
   words: string
-): { readonly fault: LocalIntake.Fault; readonly applied: Effect.Effect<void> } => {
+): { readonly fault: LocalIntake.InjectedFault; readonly applied: Effect.Effect<void> } => {
   const parsed = fault(words)
   const applied = Deferred.unsafeMake<void>(FiberId.none)
   return {

@@ -17,7 +17,7 @@ import { fileURLToPath } from "node:url"
 import { type Browser, type BrowserContext, chromium, type Locator, type Page } from "playwright-core"
 import type { Hello, Messages, SeriesRow, Update } from "../../src/intake/feedProtocol.js"
 import { executable } from "./chromium.js"
-import { noUpdate, sketchOf } from "./pageState.js"
+import { distributionPoint, noUpdate } from "./pageState.js"
 
 export class PageError extends Data.TaggedError("PageError")<{ readonly cause: unknown }> {
   override readonly message = `The browser failed: ${this.cause}`
@@ -195,7 +195,7 @@ const postTo = (url: string) => (path: string, body: unknown): Effect.Effect<voi
 
 /** Serves the intake of this library. */
 export const serveIntake = (
-  options: LocalIntake.Options = {}
+  options: LocalIntake.IntakeOptions = {}
 ): Effect.Effect<Intake & { readonly dogstatsd: string }, never, Scope.Scope> =>
   Effect.gen(function*() {
     const server = createServer()
@@ -270,7 +270,7 @@ export const serve = (
         events: [...contents.events, ...part.events ?? []],
         requests: [...contents.requests, ...part.requests ?? []],
         health: part.health ?? contents.health,
-        forgotten: []
+        evicted: []
       }
       for (const feed of feeds) write(feed, "update", { ...noUpdate, health: contents.health, ...part, now: at })
     }
@@ -297,7 +297,7 @@ export const serve = (
         }
         for (const [timestamp, value] of row.points) {
           if (typeof value === "number") points.push([id, timestamp, value])
-          else distributions.push(sketchOf(id, timestamp, value))
+          else distributions.push(distributionPoint(id, timestamp, value))
         }
       }
       const { health } = contents

@@ -1,14 +1,14 @@
 /** Data of a shop during twenty minutes, the same for every run. */
 import {
+  emptyHealth,
   type EventRow,
-  noHealth,
   type RequestRow,
   type SeriesRow,
-  type Update,
-  type Verdict
+  type Update
 } from "../../src/intake/feedProtocol.js"
+import type { Verdict } from "../../src/intake/verdict.js"
 import { random } from "./hostile.js"
-import { sketchOf } from "./pageState.js"
+import { distributionPoint } from "./pageState.js"
 
 const interval = 10
 
@@ -38,7 +38,7 @@ export const scene = (now: number): Partial<Update> => {
       const value = at(t)
       if (value === undefined) continue
       if (typeof value === "number") points.push([id, t, value])
-      else if (value.length > 0) distributions.push(sketchOf(id, t, value))
+      else if (value.length > 0) distributions.push(distributionPoint(id, t, value))
     }
   }
 
@@ -239,7 +239,7 @@ export const scene = (now: number): Partial<Update> => {
     events,
     requests,
     health: {
-      ...noHealth,
+      ...emptyHealth,
       requests: sum(({ protocol }) => protocol === "http" ? 1 : 0),
       datagrams: sum(({ protocol }) => protocol === "http" ? 0 : 1),
       refused: sum(({ status }) => status !== null && status >= 400 ? 1 : 0),

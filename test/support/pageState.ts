@@ -1,6 +1,7 @@
 /** Messages of the feed, and the state that the page builds from them. */
-import { gamma, type Hello, noHealth, type SeriesRow, type Update } from "../../src/intake/feedProtocol.js"
-import * as Store from "../../src/intake/page/store.js"
+import { emptyHealth, type Hello, type SeriesRow, type Update } from "../../src/intake/feedProtocol.js"
+import { gamma } from "../../src/intake/logHistogram.js"
+import * as State from "../../src/intake/page/state.js"
 
 /** An update without a change. */
 export const noUpdate: Update = {
@@ -10,12 +11,12 @@ export const noUpdate: Update = {
   distributions: [],
   events: [],
   requests: [],
-  health: noHealth,
-  forgotten: []
+  health: emptyHealth,
+  evicted: []
 }
 
 /** A point of a distribution with these values. */
-export const sketchOf = (
+export const distributionPoint = (
   series: number,
   timestamp: number,
   values: ReadonlyArray<number>
@@ -68,11 +69,11 @@ export const seriesRow = (id: number, part: Partial<SeriesRow> = {}): SeriesRow 
 })
 
 /** The state after a snapshot with these parts. */
-export const stateWith = (part: Partial<Update>, limits: Partial<Hello["limits"]> = {}): Store.State => {
-  const state = Store.make()
-  Store.reduce(state, "hello", { ...hello, limits: { ...hello.limits, ...limits } })
-  Store.reduce(state, "snapshot", { ...noUpdate, ...part })
+export const stateWith = (part: Partial<Update>, limits: Partial<Hello["limits"]> = {}): State.State => {
+  const state = State.make()
+  State.applyMessage(state, "hello", { ...hello, limits: { ...hello.limits, ...limits } })
+  State.applyMessage(state, "snapshot", { ...noUpdate, ...part })
   return state
 }
 
-export const metricOf = (state: Store.State, key: string): Store.Metric => state.metrics.get(key)!
+export const metricOf = (state: State.State, key: string): State.Metric => state.metrics.get(key)!

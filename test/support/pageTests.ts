@@ -7,7 +7,8 @@ import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import type { Browser, Page } from "playwright-core"
 import { afterAll, beforeAll } from "vitest"
-import type { RequestRow, SeriesRow, Verdict } from "../../src/intake/feedProtocol.js"
+import type { RequestRow, SeriesRow } from "../../src/intake/feedProtocol.js"
+import type { Verdict } from "../../src/intake/verdict.js"
 import { installed } from "./chromium.js"
 import {
   browser,

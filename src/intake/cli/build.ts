@@ -1,6 +1,6 @@
 /**
- * The last step of `npm run build`: the command in one folder that needs nothing else to run, and the page beside the modules that
- * load it. What only `/docs` needs is a file of its own, which is read when it is asked for.
+ * The last step of `npm run build`: bundles the command into one folder without dependencies, and copies the page beside the module
+ * that loads it. The modules of `/docs` become a file of their own, which is loaded on the first request.
  */
 import { build } from "esbuild"
 import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url"
 
 const path = (relative: string) => fileURLToPath(new URL(`../../../${relative}`, import.meta.url))
 
-// what the compiler made of this folder needs packages to run
+// The compiler's output of this folder imports packages that are not dependencies.
 rmSync(path("dist/intake/cli"), { recursive: true, force: true })
 
 const { metafile } = await build({
@@ -21,7 +21,7 @@ const { metafile } = await build({
   format: "esm",
   target: "node20",
   metafile: true,
-  // some of what is bundled is CommonJS, and asks for Node's modules as that does
+  // Some bundled packages are CommonJS, and load the modules of Node.js with `require`.
   banner: {
     js:
       "import { createRequire as _createRequire } from \"node:module\"\nconst require = _createRequire(import.meta.url)"
@@ -29,7 +29,7 @@ const { metafile } = await build({
   logLevel: "warning"
 })
 
-/** What is bundled comes with its licence. */
+/** Folders of the bundled packages, whose licences have to be part of the bundle. */
 const packages = new Set(
   Object.keys(metafile.inputs).flatMap((input) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input)?.[0] ?? [])
 )

@@ -10,26 +10,26 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import { version } from "../../internal/runtime/version.js"
-import { Failed, make } from "./intake.js"
+import { version } from "../../internal/model/version.js"
+import { CommandError, make } from "./intake.js"
 
 const main = (): void => {
-  let code = 0
+  let exitCode = 0
 
-  /** What goes wrong is said in one line; only what nobody thought of has a stack. */
-  const report = <A, R>(effect: Effect.Effect<A, Failed | ValidationError.ValidationError, R>) =>
+  /** Prints a failure in one line. A defect is printed with its stack. */
+  const report = <A, R>(effect: Effect.Effect<A, CommandError | ValidationError.ValidationError, R>) =>
     Effect.catchAllCause(effect, (cause) => {
       if (Cause.isInterruptedOnly(cause)) return Effect.failCause(cause as Cause.Cause<never>)
-      code = 1
+      exitCode = 1
       const error = Cause.squash(cause)
-      // @effect/cli has printed what it found wrong
+      // @effect/cli has printed the validation error.
       return ValidationError.isValidationError(error)
         ? Effect.void
-        : Console.error(`effect-threadstats: ${error instanceof Failed ? error.message : Cause.pretty(cause)}`)
+        : Console.error(`effect-threadstats: ${error instanceof CommandError ? error.message : Cause.pretty(cause)}`)
     })
 
   const command = Command.make("effect-threadstats").pipe(
-    Command.withDescription("Tools for what effect-threadstats sends."),
+    Command.withDescription("Tools for programs that send metrics to Datadog."),
     Command.withSubcommands([make(report)])
   )
 
@@ -39,7 +39,7 @@ const main = (): void => {
     (program) =>
       NodeRuntime.runMain(program, {
         disableErrorReporting: true,
-        teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) || Cause.isInterruptedOnly(exit.cause) ? code : 1)
+        teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) || Cause.isInterruptedOnly(exit.cause) ? exitCode : 1)
       })
   )
 }

@@ -1,4 +1,4 @@
-/** `effect-threadstats intake`: a local Datadog intake that people keep open, and that judges what a project sends in its CI. */
+/** The command `effect-threadstats intake`: a local Datadog intake for development, and for checks in the CI of a project. */
 import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
@@ -17,13 +17,13 @@ import { spawn } from "node:child_process"
 import { createServer } from "node:http"
 import { isIP } from "node:net"
 import * as LocalIntake from "../../LocalIntake.js"
-import { isLoss } from "../validate.js"
+import { isLoss } from "../verdict.js"
 
-/** Why the command ends, in the one line that it prints. */
-export class Failed extends Data.TaggedError("Failed")<{ readonly message: string }> {}
+/** Failure of the command. Its message is printed as one line. */
+export class CommandError extends Data.TaggedError("CommandError")<{ readonly message: string }> {}
 
-/** What is kept of what arrives while the page is open for days. */
-const limits: LocalIntake.Limits = {
+/** Limits of the memory of an intake that runs for days. */
+const limits: LocalIntake.IntakeLimits = {
   series: 5000,
   pointsPerSeries: 720,
   accepted: 20_000,
@@ -32,106 +32,113 @@ const limits: LocalIntake.Limits = {
   bodyBytes: 64 * 1024 * 1024
 }
 
-/** How long connections have to take their last answer when the command is stopped. */
-const grace = "250 millis"
+/** Time for connections to receive their last answer when the command stops. */
+const shutdownGrace = "250 millis"
 
-const port = (name: string, description: string, otherwise: number) =>
+const portOption = (name: string, description: string, defaultPort: number) =>
   Options.integer(name).pipe(
     Options.filterMap(
       (value) => value >= 0 && value < 65_536 ? Option.some(value) : Option.none(),
       `--${name} is a number from 0 to 65535`
     ),
     Options.withDescription(description),
-    Options.withDefault(otherwise)
+    Options.withDefault(defaultPort)
   )
 
-const fault = Options.text("fault").pipe(
+const faultOption = Options.text("fault").pipe(
   Options.repeated,
   Options.mapEffect(Effect.forEach((words) =>
     Either.mapLeft(
-      LocalIntake.fault(words),
-      (why) => ValidationError.invalidValue(HelpDoc.p(`--fault ${why}`))
+      LocalIntake.parseFault(words),
+      (reason) => ValidationError.invalidValue(HelpDoc.p(`--fault ${reason}`))
     )
   )),
   Options.withDescription(
-    "What goes wrong: status=503, delay=2s, hang, reset or rate-limit, with rate=0.2 and path=/api/v1/series if you like. " +
-      "Can be given again."
+    "Injects a fault into requests: status=503, delay=2s, hang, reset or rate-limit. " +
+      "Optional: rate=0.2 for its probability, and path=/api/v1/series for the requests it affects. Can be repeated."
   )
 )
 
 const options = {
-  port: port("port", "Where HTTP is listened for; 0 is a free port.", 8127),
+  port: portOption("port", "Port for HTTP. 0 chooses a free port.", 8127),
   host: Options.text("host").pipe(
     Options.withDescription(
-      "The address or name to listen on. All others than those of this machine can be reached by others."
+      "Address or name to listen on. Other machines can reach every address except those of the loopback interface."
     ),
     Options.withDefault("127.0.0.1")
   ),
   allowHost: Options.text("allow-host").pipe(
     Options.repeated,
     Options.withDescription(
-      "A name under which clients find this intake, such as that of a container. Can be given again."
+      "Host name under which clients reach this intake, such as the name of a container. Can be repeated."
     )
   ),
   apiKey: Options.redacted("api-key").pipe(
     Options.optional,
-    Options.withDescription("The one key that is good. Without it every key is.")
+    Options.withDescription("The only valid API key. Without this option every key is valid.")
   ),
   strict: Options.boolean("strict").pipe(
     Options.withDescription(
-      "Answer 400 to what Datadog would drop in silence, and end with 1 if anything was dropped or refused."
+      "Answers 400 to payloads that Datadog would drop in part, and exits with 1 if anything was dropped or refused."
     )
   ),
-  fault,
+  fault: faultOption,
   seed: Options.integer("seed").pipe(
     Options.optional,
-    Options.withDescription("For the chance in faults: the same seed, the same faults.")
+    Options.withDescription("Seed for the probability of faults. The same seed injects the same faults.")
   ),
   save: Options.file("save", { exists: "either" }).pipe(
     Options.optional,
-    Options.withDescription("Write all that was received, and the verdicts, to this file at the end, as JSON.")
+    Options.withDescription("Writes everything that was received, with its verdicts, to this file as JSON on exit.")
   ),
-  open: Options.boolean("open").pipe(Options.withDescription("Show the page in a browser.")),
-  dogstatsdPort: port("dogstatsd-port", "Where datagrams are listened for; 0 is a free port.", 8125),
-  noDogstatsd: Options.boolean("no-dogstatsd").pipe(Options.withDescription("Listen for no datagrams."))
+  open: Options.boolean("open").pipe(Options.withDescription("Opens the page in a browser.")),
+  dogstatsdPort: portOption("dogstatsd-port", "UDP port for DogStatsD. 0 chooses a free port.", 8125),
+  noDogstatsd: Options.boolean("no-dogstatsd").pipe(Options.withDescription("Does not listen for DogStatsD datagrams."))
 }
 
-type Config = Command.Command.ParseConfig<typeof options>
+type IntakeCommandConfig = Command.Command.ParseConfig<typeof options>
 
-const say = (message: string) => Console.error(`effect-threadstats: ${message}`)
+const logLine = (message: string) => Console.error(`effect-threadstats: ${message}`)
 
 const isLoopback = (host: string): boolean => host === "localhost" || host === "::1" || /^127(?:\.\d+){3}$/.test(host)
 
-/** A server that is not kept by a connection that somebody else keeps. */
-const layerServer = ({ host, port }: Config): Layer.Layer<HttpServer.HttpServer, Failed> =>
+/** Server that destroys open connections when it closes. A client could keep the process alive otherwise. */
+const layerServer = ({ host, port }: IntakeCommandConfig): Layer.Layer<HttpServer.HttpServer, CommandError> =>
   Layer.suspend(() => {
     const server = createServer()
-    const cut = Effect.sync(() => server.closeAllConnections()).pipe(Effect.delay(grace), Effect.forkDaemon)
-    return Layer.scopedDiscard(Effect.addFinalizer(() => cut)).pipe(
+    const destroyConnections = Effect.sync(() => server.closeAllConnections()).pipe(
+      Effect.delay(shutdownGrace),
+      Effect.forkDaemon
+    )
+    return Layer.scopedDiscard(Effect.addFinalizer(() => destroyConnections)).pipe(
       Layer.provideMerge(NodeHttpServer.layerServer(() => server, { port, host })),
       Layer.mapError(({ cause }) => {
         const { code, message } = cause as NodeJS.ErrnoException
-        return new Failed({
+        return new CommandError({
           message: code === "EADDRINUSE"
-            ? `port ${port} of ${host} is taken by another process; another one: --port (0 for any that is free)`
-            : `cannot listen on port ${port} of ${host}: ${message}`
+            ? `Cannot listen on port ${port} of ${host}: another process uses it. ` +
+              "Choose another port with --port (0 for a free one)"
+            : `Cannot listen on port ${port} of ${host}: ${message}`
         })
       })
     )
   })
 
-const layerDatagrams = ({ dogstatsdPort, host }: Config): Layer.Layer<LocalIntake.Datagrams, Failed> =>
+const layerDatagrams = (
+  { dogstatsdPort, host }: IntakeCommandConfig
+): Layer.Layer<LocalIntake.Datagrams, CommandError> =>
   LocalIntake.layerDatagrams({ port: dogstatsdPort, host }).pipe(
     Layer.mapError(({ message, reason }) =>
-      new Failed({
+      new CommandError({
         message: reason === "PortTaken"
-          ? `${message}, an Agent perhaps; another one: --dogstatsd-port (0 for any that is free), or none: --no-dogstatsd`
+          ? `${message}, perhaps an Agent. ` +
+            "Choose another port with --dogstatsd-port (0 for a free one), or use --no-dogstatsd"
           : message
       })
     )
   )
 
-const layerIntake = (config: Config) => {
+const layerIntake = (config: IntakeCommandConfig) => {
   const { allowHost, apiKey, fault, host, noDogstatsd, strict } = config
   return LocalIntake.layer({
     apiKey: Option.getOrUndefined(apiKey),
@@ -145,8 +152,8 @@ const layerIntake = (config: Config) => {
   )
 }
 
-/** Hands an address to what the system shows pages with. */
-const show = (url: string): Effect.Effect<void> =>
+/** Opens an address in the browser of the system. */
+const openInBrowser = (url: string): Effect.Effect<void> =>
   Effect.async((resume) => {
     const [command, ...args] = process.platform === "darwin"
       ? ["open", url]
@@ -154,21 +161,21 @@ const show = (url: string): Effect.Effect<void> =>
       ? ["cmd", "/c", "start", "", url]
       : ["xdg-open", url]
     const child = spawn(command!, args, { detached: true, stdio: "ignore" })
-    child.once("error", (error) => resume(say(`no browser could be started: ${error.message}`)))
+    child.once("error", (error) => resume(logLine(`Cannot open a browser: ${error.message}. Open the address by hand`)))
     child.once("spawn", () => {
       child.unref()
       resume(Effect.void)
     })
   })
 
-/** Fails early where a file could not be written at the end. */
-const checkFile = (path: string) =>
+/** Fails at the start if the file cannot be written at the end. */
+const checkFileWritable = (path: string) =>
   Effect.scoped(Effect.flatMap(FileSystem.FileSystem, (files) => files.open(path, { flag: "a" }))).pipe(
-    Effect.mapError(({ message }) => new Failed({ message: `cannot write ${path}: ${message}` }))
+    Effect.mapError(({ message }) => new CommandError({ message: `Cannot write ${path}: ${message}` }))
   )
 
-/** Prints the numbers, and saves the rest. Fails where the project that was watched does. */
-const finish = ({ save, strict }: Config, intake: typeof LocalIntake.LocalIntake.Service) =>
+/** Prints the summary and saves the data. With `--strict` it fails if Datadog would drop or refuse data. */
+const finish = ({ save, strict }: IntakeCommandConfig, intake: typeof LocalIntake.LocalIntake.Service) =>
   Effect.gen(function*() {
     const findings = yield* intake.findings
     const serviceChecks = yield* intake.serviceChecks
@@ -192,40 +199,48 @@ const finish = ({ save, strict }: Config, intake: typeof LocalIntake.LocalIntake
       }
       const files = yield* FileSystem.FileSystem
       yield* files.writeFileString(save.value, `${JSON.stringify(all, undefined, 2)}\n`).pipe(
-        Effect.mapError(({ message }) => new Failed({ message: `cannot write ${save.value}: ${message}` }))
+        Effect.mapError(({ message }) => new CommandError({ message: `Cannot write ${save.value}: ${message}` }))
       )
     }
     yield* Console.log(JSON.stringify(summary))
     if (strict && losses.length > 0) {
       const names = Array.from(new Set(losses.map(({ code }) => code))).join(", ")
-      return yield* new Failed({ message: `Datadog would not keep all of this: ${names}` })
+      return yield* new CommandError({ message: `Datadog would not keep all data: ${names}` })
     }
   })
 
-/** Serves until the process is told to stop. `end` is what there is to do then. */
+/** Serves until the process is interrupted, and runs `finish` through `onEnd` then. */
 const serve = (
-  config: Config,
-  end: (finish: Effect.Effect<void, Failed, FileSystem.FileSystem>) => Effect.Effect<void, never, FileSystem.FileSystem>
+  config: IntakeCommandConfig,
+  onEnd: (
+    finish: Effect.Effect<void, CommandError, FileSystem.FileSystem>
+  ) => Effect.Effect<void, never, FileSystem.FileSystem>
 ) =>
   Effect.gen(function*() {
     const intake = yield* LocalIntake.LocalIntake
     const datagrams = yield* Effect.serviceOption(LocalIntake.Datagrams)
     yield* Console.log(`DATADOG_HOST=${intake.url}`)
     if (Option.isSome(datagrams)) yield* Console.log(`DD_DOGSTATSD_URL=${datagrams.value.url}`)
-    yield* say(`the page is at ${intake.url}; ${Option.isNone(config.apiKey) ? "any key is good" : "one key is good"}`)
+    yield* logLine(
+      `The page is at ${intake.url}. ${
+        Option.isNone(config.apiKey) ? "Every API key is valid" : "Only one API key is valid"
+      }`
+    )
     if (!isLoopback(config.host)) {
-      yield* say(`${config.host} can be reached from other machines: whoever does can see, and clear, what arrived`)
+      yield* logLine(`Other machines can reach ${config.host}: they can read and clear the received data`)
     }
-    if (config.open) yield* show(intake.url)
-    return yield* Effect.never.pipe(Effect.ensuring(end(finish(config, intake))))
+    if (config.open) yield* openInBrowser(intake.url)
+    return yield* Effect.never.pipe(Effect.ensuring(onEnd(finish(config, intake))))
   })
 
 export const make = (
-  end: (finish: Effect.Effect<void, Failed, FileSystem.FileSystem>) => Effect.Effect<void, never, FileSystem.FileSystem>
+  onEnd: (
+    finish: Effect.Effect<void, CommandError, FileSystem.FileSystem>
+  ) => Effect.Effect<void, never, FileSystem.FileSystem>
 ) =>
   Command.make("intake", options, (config) => {
-    const program = Option.match(config.save, { onNone: () => Effect.void, onSome: checkFile }).pipe(
-      Effect.zipRight(serve(config, end)),
+    const program = Option.match(config.save, { onNone: () => Effect.void, onSome: checkFileWritable }).pipe(
+      Effect.zipRight(serve(config, onEnd)),
       Effect.provide(layerIntake(config))
     )
     return Option.match(config.seed, {
@@ -233,5 +248,5 @@ export const make = (
       onSome: (seed) => Effect.withRandom(program, Random.make(seed))
     })
   }).pipe(
-    Command.withDescription("A Datadog intake on this machine, with a page that shows what arrives.")
+    Command.withDescription("Runs a Datadog intake on this machine, with a page that shows the received data.")
   )

@@ -1,36 +1,38 @@
 /**
- * Reads DogStatsD as the Agent does: fields in any order, unknown ones passed over, a line that makes no sense dropped alone.
- * Source: the Agent's `comp/dogstatsd/server/parse.go` and `enrich.go`, and Datadog's documentation of the datagram format.
+ * Parser of DogStatsD lines with the rules of the Agent: fields come in any order, unknown fields are ignored, and an invalid line
+ * is dropped alone. Sources: the Agent's `comp/dogstatsd/server/parse.go` and `enrich.go`, and Datadog's documentation of the
+ * datagram format.
  */
 import type { AlertType, Priority } from "../../Event.js"
-import type { Verdict } from "../feedProtocol.js"
-import { quoted, verdict } from "../validate.js"
+import { makeVerdict, quoteText, type Verdict } from "../verdict.js"
 
-/** What every line may say of where it comes from. */
-interface Origin {
+/** Tags and origin, which each line may have. */
+interface LineOrigin {
   readonly tags: ReadonlyArray<string>
   readonly host: string | undefined
   readonly device: string | undefined
-  /** The fields `c:`, `e:` and `card:`, as they came. */
+  /** Field `c:`. */
   readonly container: string | undefined
+  /** Field `e:`. */
   readonly externalData: string | undefined
+  /** Field `card:`. */
   readonly cardinality: string | undefined
 }
 
-export interface Metric extends Origin {
+export interface MetricLine extends LineOrigin {
   readonly _tag: "Metric"
   readonly name: string
   readonly type: "c" | "g" | "ms" | "h" | "s" | "d"
-  /** Of a set its member, of everything else finite numbers. */
+  /** Finite numbers, or the member of a set. */
   readonly values: ReadonlyArray<number> | readonly [member: string]
-  /** One over how many each value stands for. */
+  /** Sample rate: each value stands for `1 / rate` values. */
   readonly rate: number
   /** Seconds since the epoch. */
   readonly timestamp: number | undefined
   readonly verdicts: ReadonlyArray<Verdict>
 }
 
-export interface EventLine extends Origin {
+export interface EventLine extends LineOrigin {
   readonly _tag: "Event"
   readonly title: string
   readonly text: string
@@ -41,81 +43,85 @@ export interface EventLine extends Origin {
   readonly alertType: AlertType
 }
 
-export interface Check extends Origin {
-  readonly _tag: "Check"
+export interface ServiceCheckLine extends LineOrigin {
+  readonly _tag: "ServiceCheck"
   readonly name: string
-  /** 0 for OK, 1 for a warning, 2 for critical, 3 for unknown. */
+  /** 0 is OK, 1 is a warning, 2 is critical, 3 is unknown. */
   readonly status: 0 | 1 | 2 | 3
   readonly timestamp: number | undefined
   readonly message: string | undefined
 }
 
-/** A line that the Agent drops, and why. */
-export interface Fault {
-  readonly _tag: "Fault"
+/** A line that the Agent drops. */
+export interface InvalidLine {
+  readonly _tag: "Invalid"
   readonly verdict: Verdict
 }
 
-/** The most the Agent reads of one datagram, in bytes. */
+/** Size of the Agent's buffer for one datagram, in bytes. */
 export const bufferSize = 8192
 
 const utf8 = /*#__PURE__*/ new TextDecoder("utf-8")
 
-export const linesOf = (packet: Uint8Array): ReadonlyArray<string> =>
+/** Splits a datagram into lines. Bytes beyond {@link bufferSize} are lost. */
+export const splitLines = (packet: Uint8Array): ReadonlyArray<string> =>
   utf8.decode(packet.byteLength > bufferSize ? packet.subarray(0, bufferSize) : packet)
     .split("\n")
     .filter((line) => line !== "")
 
-export const parse = (line: string): Metric | EventLine | Check | Fault =>
-  line.startsWith("_e{") ? parseEvent(line) : line.startsWith("_sc|") ? parseCheck(line) : parseMetric(line)
+/** Parses one line. */
+export const parseLine = (line: string): MetricLine | EventLine | ServiceCheckLine | InvalidLine =>
+  line.startsWith("_e{") ? parseEvent(line) : line.startsWith("_sc|") ? parseServiceCheck(line) : parseMetric(line)
 
-const fault = (code: string, metric: string | null, line: string, why: string): Fault => ({
-  _tag: "Fault",
-  verdict: verdict("dropped", code, metric, `${why}: ${quoted(line)}`)
+const makeInvalid = (metric: string | null, line: string, reason: string): InvalidLine => ({
+  _tag: "Invalid",
+  verdict: makeVerdict("dropped", "BadLine", metric, `${reason}: ${quoteText(line)}`)
 })
 
-const types: ReadonlySet<string> = new Set<Metric["type"]>(["c", "g", "ms", "h", "s", "d"])
+const types: ReadonlySet<string> = new Set<MetricLine["type"]>(["c", "g", "ms", "h", "s", "d"])
 
-const isType = (type: string): type is Metric["type"] => types.has(type)
+const isType = (type: string): type is MetricLine["type"] => types.has(type)
 
-const isDecimal = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i
-const isNotFinite = /^[+-]?(?:nan|inf|infinity)$/i
+const decimalPattern = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i
+const notFinitePattern = /^[+-]?(?:nan|inf|infinity)$/i
 
-const parseMetric = (line: string): Metric | Fault => {
+const parseMetric = (line: string): MetricLine | InvalidLine => {
   const [head = "", type = "", ...fields] = line.split("|")
   const colon = head.indexOf(":")
   const name = head.slice(0, Math.max(0, colon))
   const text = head.slice(colon + 1)
-  if (name === "") return fault("BadLine", null, line, "no name")
-  if (!isType(type)) return fault("BadLine", name, line, `${quoted(type)} is no type of a metric`)
-  if (text === "") return fault("BadLine", name, line, "no value")
+  if (name === "") return makeInvalid(null, line, "the name is missing")
+  if (!isType(type)) return makeInvalid(name, line, `${quoteText(type)} is not a type of a metric`)
+  if (text === "") return makeInvalid(name, line, "the value is missing")
   const values: Array<number> = []
   const verdicts: Array<Verdict> = []
   for (const value of type === "s" ? [] : text.split(":")) {
     if (value === "") continue
-    const number = isDecimal.test(value) ? Number(value) : Number.NaN
+    const number = decimalPattern.test(value) ? Number(value) : Number.NaN
     if (Number.isFinite(number)) values.push(number)
-    else if (!isDecimal.test(value) && !isNotFinite.test(value)) {
-      return fault("BadLine", name, line, `${quoted(value)} is no number`)
-    } else verdicts.push(verdict("dropped", "NotFinite", name, `a value of ${quoted(name)} is ${value}`))
+    else if (!decimalPattern.test(value) && !notFinitePattern.test(value)) {
+      return makeInvalid(name, line, `${quoteText(value)} is not a number`)
+    } else verdicts.push(makeVerdict("dropped", "NotFinite", name, `a value of ${quoteText(name)} is ${value}`))
   }
   let rate = 1
   let timestamp: number | undefined
   for (const field of fields) {
     if (field.startsWith("@")) {
       rate = Number(field.slice(1))
-      if (!(rate > 0 && rate <= 1)) return fault("BadLine", name, line, `${quoted(field)} is no sample rate`)
+      if (!(rate > 0 && rate <= 1)) return makeInvalid(name, line, `${quoteText(field)} is not a sample rate`)
       if (type === "g" || type === "s") {
-        verdicts.push(verdict("warning", "RateIgnored", name, `a ${type === "g" ? "gauge" : "set"} has no sample rate`))
+        const message = `the Agent ignores the sample rate of a ${type === "g" ? "gauge" : "set"}`
+        verdicts.push(makeVerdict("warning", "RateIgnored", name, message))
         rate = 1
       }
     } else if (field.startsWith("T")) {
       timestamp = Number(field.slice(1))
       if (!Number.isInteger(timestamp) || timestamp < 1) {
-        return fault("BadLine", name, line, `${quoted(field)} is no time of the past`)
+        return makeInvalid(name, line, `${quoteText(field)} is not a time in seconds since the epoch`)
       }
       if (type !== "c" && type !== "g") {
-        verdicts.push(verdict("warning", "TimeIgnored", name, "only counts and gauges have a time of their own"))
+        const message = "the Agent ignores the time of a value that is neither a count nor a gauge"
+        verdicts.push(makeVerdict("warning", "TimeIgnored", name, message))
         timestamp = undefined
       }
     }
@@ -128,27 +134,28 @@ const parseMetric = (line: string): Metric | Fault => {
     rate,
     timestamp,
     verdicts,
-    ...originOf(fields)
+    ...readOrigin(fields)
   }
 }
 
-/** Some tags are none: the Agent makes them what they name. */
-const originOf = (fields: ReadonlyArray<string>): Origin => {
-  const after = (prefix: string) => fields.find((field) => field.startsWith(prefix))?.slice(prefix.length)
-  const tags = (after("#") ?? "").split(",").filter((tag) => tag !== "")
+/** Reads tags and origin. The Agent turns some tags into fields, and removes them from the tags. */
+const readOrigin = (fields: ReadonlyArray<string>): LineOrigin => {
+  const fieldAfter = (prefix: string) => fields.find((field) => field.startsWith(prefix))?.slice(prefix.length)
+  const tags = (fieldAfter("#") ?? "").split(",").filter((tag) => tag !== "")
   const valueOf = (key: string) => tags.findLast((tag) => tag.startsWith(key))?.slice(key.length)
   const special = ["host:", "device:", "dd.internal.entity_id:"]
   return {
     tags: tags.filter((tag) => !special.some((key) => tag.startsWith(key))),
     host: valueOf("host:"),
     device: valueOf("device:"),
-    container: after("c:"),
-    externalData: after("e:"),
-    cardinality: after("card:")
+    container: fieldAfter("c:"),
+    externalData: fieldAfter("e:"),
+    cardinality: fieldAfter("card:")
   }
 }
 
-const secondsIn = (text: string | undefined): number | undefined => {
+/** Returns positive whole seconds; `undefined` for other text. */
+const parseSeconds = (text: string | undefined): number | undefined => {
   const seconds = text === undefined ? Number.NaN : Number(text)
   return Number.isInteger(seconds) && seconds > 0 ? seconds : undefined
 }
@@ -157,45 +164,47 @@ const unescape = (text: string): string => text.replaceAll("\\n", "\n")
 
 const alertTypes: ReadonlyArray<AlertType> = ["error", "warning", "info", "success"]
 
-const parseEvent = (line: string): EventLine | Fault => {
+const parseEvent = (line: string): EventLine | InvalidLine => {
   const [header, titleLength, textLength] = /^_e\{(\d+),(\d+)\}:/.exec(line) ?? []
-  if (header === undefined) return fault("BadLine", null, line, "no lengths")
-  // they count bytes
+  if (header === undefined) return makeInvalid(null, line, "the lengths are missing")
+  // The lengths count bytes.
   const bytes = Buffer.from(line)
   const titleEnd = header.length + Number(titleLength)
   const textEnd = titleEnd + 1 + Number(textLength)
-  if (bytes[titleEnd] !== 0x7c || textEnd > bytes.byteLength) return fault("BadLine", null, line, "wrong lengths")
-  if (titleEnd === header.length) return fault("BadLine", null, line, "no title")
+  if (bytes[titleEnd] !== 0x7c || textEnd > bytes.byteLength) {
+    return makeInvalid(null, line, "the lengths do not match the text")
+  }
+  if (titleEnd === header.length) return makeInvalid(null, line, "the title is empty")
   const fields = bytes.subarray(textEnd).toString().split("|").slice(1)
-  const after = (prefix: string) => fields.find((field) => field.startsWith(prefix))?.slice(prefix.length)
-  const origin = originOf(fields)
+  const fieldAfter = (prefix: string) => fields.find((field) => field.startsWith(prefix))?.slice(prefix.length)
+  const origin = readOrigin(fields)
   return {
     _tag: "Event",
     title: unescape(bytes.subarray(header.length, titleEnd).toString()),
     text: unescape(bytes.subarray(titleEnd + 1, textEnd).toString()),
-    timestamp: secondsIn(after("d:")),
-    aggregationKey: after("k:"),
-    priority: after("p:") === "low" ? "low" : "normal",
-    sourceTypeName: after("s:"),
-    alertType: alertTypes.find((type) => type === after("t:")) ?? "info",
+    timestamp: parseSeconds(fieldAfter("d:")),
+    aggregationKey: fieldAfter("k:"),
+    priority: fieldAfter("p:") === "low" ? "low" : "normal",
+    sourceTypeName: fieldAfter("s:"),
+    alertType: alertTypes.find((type) => type === fieldAfter("t:")) ?? "info",
     ...origin,
-    host: after("h:") ?? origin.host
+    host: fieldAfter("h:") ?? origin.host
   }
 }
 
-const parseCheck = (line: string): Check | Fault => {
-  // the message comes last, and may hold anything
+const parseServiceCheck = (line: string): ServiceCheckLine | InvalidLine => {
+  // The message is the last field, and can contain any character.
   const at = line.indexOf("|m:")
   const [, name = "", status = "", ...fields] = (at < 0 ? line : line.slice(0, at)).split("|")
-  if (name === "") return fault("BadLine", null, line, "no name")
+  if (name === "") return makeInvalid(null, line, "the name is missing")
   const known = ([0, 1, 2, 3] as const).find((code) => String(code) === status)
-  if (known === undefined) return fault("BadLine", null, line, `${quoted(status)} is no status`)
-  const origin = originOf(fields)
+  if (known === undefined) return makeInvalid(null, line, `${quoteText(status)} is not a status`)
+  const origin = readOrigin(fields)
   return {
-    _tag: "Check",
+    _tag: "ServiceCheck",
     name,
     status: known,
-    timestamp: secondsIn(fields.find((field) => field.startsWith("d:"))?.slice(2)),
+    timestamp: parseSeconds(fields.find((field) => field.startsWith("d:"))?.slice(2)),
     message: at < 0 ? undefined : unescape(line.slice(at + "|m:".length)),
     ...origin,
     host: fields.find((field) => field.startsWith("h:"))?.slice(2) ?? origin.host

@@ -1,6 +1,4 @@
-/**
- * Makes the intake's page: one html file with its script and its style in it, and nothing to load.
- */
+/** Builds the page of the intake: one HTML file that contains its script and its style. */
 import { buildSync } from "esbuild"
 import { readFileSync, renameSync, writeFileSync } from "node:fs"
 import { createRequire } from "node:module"
@@ -38,7 +36,7 @@ const page = readFileSync(join(here, "page.html"), "utf8").replaceAll(
   (_, name: string) => parts[name]!
 )
 
-// Others may be reading it, or be here at the same time.
+// Tests can read the page, or build it in another process, at the same time.
 const temporary = `${target}.${process.pid}`
 writeFileSync(temporary, page)
 renameSync(temporary, target)

@@ -1,19 +1,17 @@
-/**
- * Elements, made without a parser: what comes from outside becomes text and nothing else.
- */
+/** Elements of the page. They are created without an HTML parser: text from outside always stays text. */
 import { visible } from "./format.js"
 
-type Child = Node | string | undefined | false
+type ElementChild = Node | string | undefined | false
 
-interface Attributes {
+interface ElementAttributes {
   readonly [name: string]: string | number | boolean | ((event: never) => void) | undefined
 }
 
-/** Functions are listeners, `true` is an attribute without a value, `false` and `undefined` are none. */
+/** Creates an element. Functions become listeners, `true` an empty attribute; `false` and `undefined` are left out. */
 export const h = <Name extends keyof HTMLElementTagNameMap>(
   name: Name,
-  attributes: Attributes = {},
-  ...children: ReadonlyArray<Child>
+  attributes: ElementAttributes = {},
+  ...children: ReadonlyArray<ElementChild>
 ): HTMLElementTagNameMap[Name] => {
   const element = document.createElement(name)
   for (const [key, value] of Object.entries(attributes)) {
@@ -27,7 +25,7 @@ export const h = <Name extends keyof HTMLElementTagNameMap>(
 
 const svg = "http://www.w3.org/2000/svg"
 
-/** One of the symbols of the page. */
+/** Creates an icon from a symbol of the page. */
 export const icon = (name: string): SVGElement => {
   const element = document.createElementNS(svg, "svg")
   element.setAttribute("class", "icon")
@@ -38,29 +36,33 @@ export const icon = (name: string): SVGElement => {
   return element
 }
 
-/** A name from outside, apart from the direction of what is around it. */
-export const outside = (text: string, className = "name"): HTMLElement => h("bdi", { class: className }, visible(text))
+/** Creates an element for text from outside. Its writing direction does not affect the text around it. */
+export const outsideText = (text: string, className = "name"): HTMLElement =>
+  h("bdi", { class: className }, visible(text))
 
+/** Finds an element of a type by its id. */
 export const byId = <Type extends HTMLElement>(id: string, type: new() => Type): Type => {
   const element = document.getElementById(id)
-  if (!(element instanceof type)) throw new Error(`The page has no ${id}`)
+  if (!(element instanceof type)) throw new Error(`The page does not contain the element ${id}`)
   return element
 }
 
+/** Finds an element by its id. */
 export const element = (id: string): HTMLElement => byId(id, HTMLElement)
 
-/** Writes only what is new: every write is a layout. */
+/** Sets the text if it differs. An unnecessary write would cause a layout. */
 export const setText = (node: Element, text: string): void => {
   if (node.textContent !== text) node.textContent = text
 }
 
+/** Sets or removes an attribute if it differs. */
 export const setAttribute = (node: Element, name: string, value: string | undefined): void => {
   if (value === undefined) {
     if (node.hasAttribute(name)) node.removeAttribute(name)
   } else if (node.getAttribute(name) !== value) node.setAttribute(name, value)
 }
 
-/** Makes `parent` have these children in this order, and moves none that is in its place. */
+/** Replaces the children of an element. Children that are in their place are not moved. */
 export const setChildren = (parent: Element, children: ReadonlyArray<Element>): void => {
   const wanted = new Set(children)
   for (const child of [...parent.children]) {
@@ -73,7 +75,7 @@ export const setChildren = (parent: Element, children: ReadonlyArray<Element>): 
   }
 }
 
-/** Sized for the screen it is on; a canvas is cleared by that, too. */
+/** Sizes a canvas for the density of the screen, and clears it. */
 export const sizeCanvas = (canvas: HTMLCanvasElement, width: number, height: number): CanvasRenderingContext2D => {
   const density = window.devicePixelRatio
   const [w, h] = [Math.round(width * density), Math.round(height * density)]
@@ -87,7 +89,7 @@ export const sizeCanvas = (canvas: HTMLCanvasElement, width: number, height: num
   return context
 }
 
-/** The colours of the theme, for what is drawn. */
+/** Colors of the theme, for canvases. */
 export interface Palette {
   readonly text: string
   readonly dim: string
@@ -98,10 +100,12 @@ export interface Palette {
   readonly alert: { readonly [type: string]: string }
 }
 
-export const lineColours = 12
+/** Number of line colors in the style sheet. */
+export const lineColors = 12
 
+/** Reads the colors of the theme from the style sheet. */
 export const readPalette = (): Palette => {
-  // A canvas knows nothing of variables.
+  // A canvas does not resolve variables of the style sheet.
   const probe = h("i", { hidden: true })
   document.body.append(probe)
   const read = (name: string) => {
@@ -114,7 +118,7 @@ export const readPalette = (): Palette => {
     grid: read("grid"),
     accent: read("accent"),
     surface: read("surface"),
-    lines: Array.from({ length: lineColours }, (_, i) => read(`line-${i}`)),
+    lines: Array.from({ length: lineColors }, (_, i) => read(`line-${i}`)),
     alert: { error: read("bad"), warning: read("warn"), success: read("good"), info: read("info") }
   }
   probe.remove()

@@ -1,9 +1,7 @@
-/**
- * The connection to the intake. It comes back by itself, and begins with everything there is when it does.
- */
+/** Connection to the feed of the intake. It reconnects after a failure, and then receives a new snapshot. */
 import type { Messages } from "../feedProtocol.js"
 
-export interface Listener {
+export interface FeedListener {
   readonly message: <Name extends keyof Messages>(name: Name, data: Messages[Name]) => void
   readonly connected: () => void
   readonly lost: () => void
@@ -11,10 +9,11 @@ export interface Listener {
 
 const names: ReadonlyArray<keyof Messages> = ["hello", "snapshot", "update", "clear"]
 
-/** How long to wait before connecting again: longer each time, in milliseconds. */
-const waits = [250, 500, 1000, 2000, 4000] as const
+/** Pauses before the first, second … attempt to reconnect, in milliseconds. */
+const reconnectDelays = [250, 500, 1000, 2000, 4000] as const
 
-export const connect = (url: string, listener: Listener): void => {
+/** Connects to the feed, and passes its messages to the listener. */
+export const connect = (url: string, listener: FeedListener): void => {
   let failures = 0
   const open = () => {
     const source = new EventSource(url)
@@ -28,10 +27,10 @@ export const connect = (url: string, listener: Listener): void => {
       })
     }
     source.addEventListener("error", () => {
-      // The browser would come back by itself, but not from every error, and not soon.
+      // The browser does not reconnect after every error, and is slow to do so.
       source.close()
       listener.lost()
-      setTimeout(open, waits[Math.min(failures++, waits.length - 1)])
+      setTimeout(open, reconnectDelays[Math.min(failures++, reconnectDelays.length - 1)])
     })
   }
   open()

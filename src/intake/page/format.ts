@@ -1,14 +1,13 @@
-/**
- * Numbers, times and names as text.
- */
+/** Formats numbers, times and names as text. */
 
-export interface Shown {
+/** A formatted value and its unit. */
+export interface FormattedValue {
   readonly text: string
-  /** With the space in front of it where one belongs; empty for none. */
+  /** Unit with the space in front of it; empty without a unit. */
   readonly unit: string
 }
 
-/** The digits that tell values apart, and no more. */
+/** Formats a number with three to five significant digits. */
 const digits = (value: number): string => {
   const size = Math.abs(value)
   if (Number.isInteger(value) && size < 100_000) return value.toLocaleString("en-US")
@@ -21,11 +20,11 @@ const digits = (value: number): string => {
 
 const prefixes = ["k", "M", "G", "T", "P", "E"] as const
 
-/** Of 100,000 and more. */
-const short = (value: number): Shown => {
+/** Shortens a number of 100,000 or more with a prefix. */
+const shorten = (value: number): FormattedValue => {
   let at = 0
   let rest = value / 1000
-  // What would be rounded up to the next prefix belongs to it.
+  // A number that would be rounded up to 1,000 gets the next prefix.
   while (at < prefixes.length - 1 && Math.abs(rest) >= 999.95) {
     rest /= 1000
     at++
@@ -33,7 +32,7 @@ const short = (value: number): Shown => {
   return { text: digits(rest), unit: prefixes[at]! }
 }
 
-const seconds = (value: number): Shown => {
+const seconds = (value: number): FormattedValue => {
   const size = Math.abs(value)
   if (size === 0) return { text: "0", unit: " s" }
   if (size < 1e-6) return { text: digits(value * 1e9), unit: " ns" }
@@ -60,8 +59,8 @@ const inBytes: { readonly [unit: string]: number } = {
   gibibyte: 1024 ** 3
 }
 
-/** A value of a metric; of units Datadog knows, times and bytes change theirs with the size. */
-export const value = (value: number | null | undefined, unit: string | null): Shown => {
+/** Formats a value of a metric. The units of times and bytes depend on the value. */
+export const value = (value: number | null | undefined, unit: string | null): FormattedValue => {
   if (value === null || value === undefined) return { text: "–", unit: "" }
   if (!Number.isFinite(value)) return { text: String(value), unit: "" }
   if (unit !== null && Object.hasOwn(inSeconds, unit)) return seconds(value * inSeconds[unit]!)
@@ -72,20 +71,20 @@ export const value = (value: number | null | undefined, unit: string | null): Sh
   const shown = size < 100_000
     ? { text: digits(value), unit: "" }
     : size < 1e21
-    ? short(value)
+    ? shorten(value)
     : { text: value.toExponential(2), unit: "" }
   return unit === null ? shown : { text: shown.text, unit: `${shown.unit} ${visible(unit)}` }
 }
 
-/** At an axis, where all are round. */
+/** Formats a round number of an axis, without trailing zeros. */
 export const tick = (at: number, unit: string | null): string => {
   const shown = value(Number(at.toPrecision(8)), unit)
   return (shown.text.includes("e") ? shown.text : shown.text.replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "")) +
     shown.unit
 }
 
-/** Of a body or the like; three digits are enough. */
-export const bytes = (count: number): Shown => {
+/** Formats a size in bytes with at most three digits. */
+export const bytes = (count: number): FormattedValue => {
   let at = 0
   let rest = count
   while (at < byteNames.length - 1 && Math.abs(rest) >= 999.5) {
@@ -98,20 +97,20 @@ export const bytes = (count: number): Shown => {
 
 const byteNames = [" B", " kB", " MB", " GB", " TB"] as const
 
-/** A count, in full up to 99,999. */
+/** Formats a count; in full below 100,000. */
 export const count = (count: number): string => joined(value(count, null))
 
-export const joined = ({ text, unit }: Shown): string => text + unit
+export const joined = ({ text, unit }: FormattedValue): string => text + unit
 
-/** Milliseconds. Clocks that tell no parts of them have many that took none. */
-export const duration = (milliseconds: number): Shown =>
+/** Formats milliseconds. A clock without fractions measures 0 for most answers. */
+export const duration = (milliseconds: number): FormattedValue =>
   milliseconds === 0
     ? { text: "< 1", unit: " ms" }
     : milliseconds >= 1 && milliseconds < 100
     ? { text: milliseconds.toFixed(1), unit: " ms" }
     : value(milliseconds < 1 ? milliseconds : Math.round(milliseconds), "millisecond")
 
-/** How many times smaller it became; empty where there is nothing to compare. */
+/** Formats the compression ratio; empty for an uncompressed body. */
 export const ratio = (packed: number, unpacked: number): string =>
   packed > 0 && unpacked > 0 && packed !== unpacked ? `${(unpacked / packed).toFixed(1)}×` : ""
 
@@ -120,7 +119,7 @@ export const plural = (n: number, one: string, many: string = `${one}s`): string
 
 export const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)
 
-/** The time of the day, of milliseconds since the epoch. */
+/** Formats the time of day of milliseconds since the epoch. */
 export const clock = (milliseconds: number, fraction = false): string => {
   const date = new Date(milliseconds)
   if (Number.isNaN(date.getTime())) return "–"
@@ -129,7 +128,7 @@ export const clock = (milliseconds: number, fraction = false): string => {
   return fraction ? `${time}.${String(date.getMilliseconds()).padStart(3, "0")}` : time
 }
 
-/** A span of seconds, such as `15 min`. */
+/** Formats a span of seconds, such as `15 min`. */
 export const span = (length: number): string => {
   if (length < 120) return `${Math.round(length)} s`
   if (length < 7200) return `${Math.round(length / 60)} min`
@@ -138,15 +137,15 @@ export const span = (length: number): string => {
 }
 
 const invisible = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\u115F\u1160\u3164\uFFA0]/gu
-const invisibleButLines = /(?![\n\t])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\u115F\u1160\u3164\uFFA0]/gu
+const invisibleExceptLines = /(?![\n\t])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\u115F\u1160\u3164\uFFA0]/gu
 
-const escaped = (character: string): string => `\\u{${character.codePointAt(0)!.toString(16)}}`
+const escapeCharacter = (character: string): string => `\\u{${character.codePointAt(0)!.toString(16)}}`
 
 /**
- * A text from outside, where nothing is hidden and nothing turns the rest around: control characters, zero-width ones and
- * marks of direction are spelled out.
+ * Escapes invisible characters in text from outside: control characters, zero-width characters and direction marks could hide text
+ * or reverse the text around it.
  */
-export const visible = (text: string): string => text.replace(invisible, escaped)
+export const visible = (text: string): string => text.replace(invisible, escapeCharacter)
 
-/** Likewise, with its lines left as they are. */
-export const visibleLines = (text: string): string => text.replace(invisibleButLines, escaped)
+/** Escapes invisible characters like {@link visible}, except tabs and ends of lines. */
+export const visibleLines = (text: string): string => text.replace(invisibleExceptLines, escapeCharacter)

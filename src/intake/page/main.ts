@@ -1,146 +1,122 @@
-/**
- * The page of the local intake: takes in the feed, and draws what can be seen of it once a frame.
- */
-import type { Messages } from "../feedProtocol.js"
-import * as Detail from "./detail.js"
-import { byId, element, h, icon, readPalette, setAttribute, setText } from "./dom.js"
+/** The page of the local intake: applies the messages of the feed to its state, and renders at most once per animation frame. */
+import type { Hello, Messages } from "../feedProtocol.js"
+import * as CopyButtons from "./copyButtons.js"
+import { Detail } from "./detail.js"
+import { byId, element, icon, setAttribute, setText } from "./dom.js"
 import * as EventList from "./eventList.js"
 import * as Feed from "./feed.js"
 import * as Format from "./format.js"
-import * as List from "./list.js"
-import * as Payloads from "./payloads.js"
-import * as Store from "./store.js"
+import * as Keyboard from "./keyboard.js"
+import { MetricList } from "./list.js"
+import { Notice } from "./notice.js"
+import { Payloads } from "./payloads.js"
+import * as State from "./state.js"
+import { Theme } from "./theme.js"
 
-const state = Store.make()
+const state = State.make()
 
 const views = ["metrics", "payloads", "events"] as const
-type View = (typeof views)[number]
-let view: View = "metrics"
+type ViewName = (typeof views)[number]
+let view: ViewName = "metrics"
 
-/** How far the intake's clock is ahead of this one, in milliseconds. */
-let ahead = 0
-let connected = false
-let lostAt: number | undefined
-/** By the intake's clock, in milliseconds. */
+/** Difference between the clock of the intake and that of the browser, in milliseconds. */
+let clockOffset = 0
+let isConnected = false
+let connectionLostAt: number | undefined
+/** Time of the pause on the clock of the intake, in milliseconds since the epoch. */
 let pausedAt: number | undefined
-let missed = 0
-let fading: ReturnType<typeof setTimeout> | undefined
+/** Number of updates since the pause. */
+let missedUpdates = 0
 
-const now = (): number => pausedAt ?? Date.now() + ahead
+/** How long a notice without a problem is shown, in milliseconds. */
+const briefNotice = 3000
 
-// What is seen, once a frame at most.
+const now = (): number => pausedAt ?? Date.now() + clockOffset
 
-let requested = false
-/** While paused, only what the reader does changes what is seen. */
-let asked = false
+/** Time up to which requests and events are shown, in milliseconds. */
+const asOf = (): number => pausedAt ?? Infinity
 
-const draw = (byReader = false): void => {
-  if (byReader) asked = true
-  if (requested) return
-  requested = true
+// Rendering
+
+let isFrameRequested = false
+/** Whether to render while paused: after an action of the reader, and not after an update. */
+let isViewRequested = false
+
+const requestRender = (isByReader = false): void => {
+  if (isByReader) isViewRequested = true
+  if (isFrameRequested) return
+  isFrameRequested = true
   requestAnimationFrame(() => {
-    requested = false
-    drawHead()
-    if (pausedAt !== undefined && !asked) return
-    asked = false
-    drawView()
+    isFrameRequested = false
+    renderHeader()
+    if (pausedAt !== undefined && !isViewRequested) return
+    isViewRequested = false
+    renderView()
   })
 }
 
-const drawView = (): void => {
-  const empty = state.hello !== undefined && state.metrics.size === 0 && state.requests.size === 0
-    && state.events.size === 0
-  setAttribute(document.body, "data-empty", empty ? "" : undefined)
+const renderView = (): void => {
+  const isEmpty = state.hello !== undefined && state.metrics.size === 0 && state.requests.size === 0 &&
+    state.events.size === 0
+  setAttribute(document.body, "data-empty", isEmpty ? "" : undefined)
   if (view === "metrics") {
     list.refresh()
     if (list.chosen() === undefined) list.chooseFirst()
     const chosen = list.chosen()
     setAttribute(document.body, "data-chosen", chosen === undefined ? undefined : "")
     detail.show(chosen)
-    if (!detail.refresh()) draw(true)
+    if (!detail.refresh()) requestRender(true)
   } else if (view === "payloads") payloads.refresh()
-  else refreshEvents()
+  else renderEvents()
 }
 
-const drawHead = (): void => {
-  const status = pausedAt !== undefined ? "paused" : connected ? "live" : lostAt === undefined ? "connecting" : "lost"
-  setAttribute(connection, "data-status", status)
-  setText(
-    connectionText,
-    status === "paused"
-      ? `Paused at ${Format.clock(now())}${missed > 0 ? ` · ${Format.plural(missed, "update")} since` : ""}`
-        + (connected ? "" : " · connection lost")
-      : status === "live"
-      ? "Live"
-      : status === "connecting"
-      ? "Connecting …"
-      : `Connection lost at ${Format.clock(lostAt!)}, trying again …`
-  )
-  for (
-    const [name, count] of Object.entries({
-      metrics: state.metrics.size,
-      payloads: state.health.requests + state.health.datagrams,
-      events: state.health.events
-    })
-  ) setText(element(`count-${name}`), Format.count(count))
-  const flagged = Object.values(state.health.verdicts).reduce((a, b) => a + b, 0) + state.health.refused
+type ConnectionStatus = "paused" | "live" | "connecting" | "lost"
+
+const connectionStatus = (): ConnectionStatus =>
+  pausedAt !== undefined ? "paused" : isConnected ? "live" : connectionLostAt === undefined ? "connecting" : "lost"
+
+const connectionTexts: { readonly [Status in ConnectionStatus]: () => string } = {
+  paused: () =>
+    `Paused at ${Format.clock(now())}` +
+    (missedUpdates > 0 ? ` · ${Format.plural(missedUpdates, "update")} since` : "") +
+    (isConnected ? "" : " · connection lost"),
+  live: () => "Live",
+  connecting: () => "Connecting …",
+  lost: () => `Connection lost at ${Format.clock(connectionLostAt!)}, reconnecting …`
+}
+
+const renderHeader = (): void => {
+  const status = connectionStatus()
+  setAttribute(element("connection"), "data-status", status)
+  setText(element("connection-text"), connectionTexts[status]())
+  const { health, metrics } = state
+  setText(element("count-metrics"), Format.count(metrics.size))
+  setText(element("count-payloads"), Format.count(health.requests + health.datagrams))
+  setText(element("count-events"), Format.count(health.events))
+  const flagged = Object.values(health.verdicts).reduce((a, b) => a + b, 0) + health.refused
   setAttribute(element("tab-payloads"), "data-flagged", flagged > 0 ? "" : undefined)
 }
 
-// Theme
+// Parts of the page
 
-let palette = readPalette()
-const themes = ["system", "light", "dark"] as const
-type Theme = (typeof themes)[number]
-
-/** Where storage is forbidden, the choice lasts as long as the page. */
-const stored = (): Theme => {
-  try {
-    return themes.find((theme) => theme === localStorage.getItem("theme")) ?? "system"
-  } catch {
-    return "system"
-  }
-}
-let theme = stored()
-
-const applyTheme = (): void => {
-  setAttribute(document.documentElement, "data-theme", theme === "system" ? undefined : theme)
-  palette = readPalette()
-  themeButton.replaceChildren(icon(`theme-${theme}`))
-  setAttribute(themeButton, "aria-label", `Colours: ${theme}`)
-  setAttribute(themeButton, "title", `Colours: ${theme} (t)`)
-  list.repaint()
-  draw(true)
-}
-
-const nextTheme = (): void => {
-  theme = themes[(themes.indexOf(theme) + 1) % themes.length]!
-  try {
-    localStorage.setItem("theme", theme)
-  } catch {
-    // It lasts as long as the page.
-  }
-  applyTheme()
-}
-
-// Parts
-
-const connection = element("connection")
-const connectionText = element("connection-text")
 const pauseButton = byId("pause", HTMLButtonElement)
-const themeButton = byId("theme", HTMLButtonElement)
 const search = byId("search", HTMLInputElement)
 const help = byId("help", HTMLDialogElement)
-const notice = element("notice")
 const scroller = element("list")
+const notice = new Notice(element("notice"))
 
-const list = List.make(scroller, state, {
-  palette: () => palette,
+const theme = new Theme(byId("theme", HTMLButtonElement), () => {
+  list.repaint()
+  requestRender(true)
+})
+
+const list = new MetricList(scroller, state, {
+  palette: () => theme.palette,
   now: () => now() / 1000,
-  onChoose: ({ key }, opened) => {
+  onChoose: ({ key }, isOpened) => {
     history.replaceState(null, "", `#${encodeURIComponent(key)}`)
-    if (opened) document.body.dataset["open"] = ""
-    draw(true)
+    if (isOpened) document.body.dataset["open"] = ""
+    requestRender(true)
   },
   onCount: (shown, all) => {
     setText(element("list-count"), shown === all ? "" : `${Format.count(shown)} of ${Format.count(all)}`)
@@ -148,19 +124,19 @@ const list = List.make(scroller, state, {
   }
 })
 
-const back = (): void => {
+const returnToList = (): void => {
   delete document.body.dataset["open"]
   list.focus()
 }
 
-const detail = Detail.make(element("detail-content"), state, {
-  palette: () => palette,
+const detail = new Detail(element("detail-content"), state, {
+  palette: () => theme.palette,
   now: () => now() / 1000,
-  onBack: back,
-  onChange: () => draw(true)
+  onBack: returnToList,
+  onChange: () => requestRender(true)
 })
 
-const payloads = Payloads.make(
+const payloads = new Payloads(
   {
     tiles: element("tiles"),
     filters: element("filters"),
@@ -170,62 +146,49 @@ const payloads = Payloads.make(
     none: element("log-none")
   },
   state,
-  () => pausedAt ?? Infinity
+  asOf
 )
 
-const refreshEvents = EventList.make(element("event-list"), element("events-none"), state, () => pausedAt ?? Infinity)
+const renderEvents = EventList.make(element("event-list"), element("events-none"), state, asOf)
 
-// What the reader does
+// Actions of the reader
 
-const showView = (next: View): void => {
+const showView = (next: ViewName): void => {
   view = next
   for (const name of views) {
-    const chosen = name === view
+    const isChosen = name === view
     const tab = element(`tab-${name}`)
-    setAttribute(tab, "aria-selected", String(chosen))
-    setAttribute(tab, "tabindex", chosen ? "0" : "-1")
-    element(`view-${name}`).hidden = !chosen
+    setAttribute(tab, "aria-selected", String(isChosen))
+    setAttribute(tab, "tabindex", isChosen ? "0" : "-1")
+    element(`view-${name}`).hidden = !isChosen
   }
-  draw(true)
+  requestRender(true)
 }
 
-const setPaused = (paused: boolean): void => {
-  pausedAt = paused ? now() : undefined
-  missed = 0
-  setAttribute(pauseButton, "aria-pressed", String(paused))
-  pauseButton.replaceChildren(icon(paused ? "play" : "pause"), paused ? "Resume" : "Pause")
-  draw(true)
+const togglePause = (): void => {
+  const isPaused = pausedAt === undefined
+  pausedAt = isPaused ? now() : undefined
+  missedUpdates = 0
+  setAttribute(pauseButton, "aria-pressed", String(isPaused))
+  pauseButton.replaceChildren(icon(isPaused ? "play" : "pause"), isPaused ? "Resume" : "Pause")
+  requestRender(true)
 }
 
-/** How long a notice stays that asks for nothing, in milliseconds. */
-const brief = 3000
-
-const say = (text: string, stays = Infinity): void => {
-  notice.replaceChildren(
-    h("span", {}, text),
-    h("button", { type: "button", "aria-label": "Close", click: () => (notice.hidden = true) }, icon("refused"))
-  )
-  notice.hidden = false
-  clearTimeout(fading)
-  if (stays < Infinity) fading = setTimeout(() => (notice.hidden = true), stays)
-}
-
-const clear = async (): Promise<void> => {
-  const answer = await fetch("clear", { method: "POST" }).catch(() => undefined)
-  if (answer === undefined) say("Not cleared: the intake does not answer.")
-  else if (!answer.ok) say(`Not cleared: the intake answered ${answer.status}.`)
+const clearIntake = async (): Promise<void> => {
+  const response = await fetch("clear", { method: "POST" }).catch(() => undefined)
+  if (response === undefined) notice.show("Cannot clear the intake: it does not answer.")
+  else if (!response.ok) notice.show(`Cannot clear the intake: it answered ${response.status}.`)
 }
 
 for (const name of views) element(`tab-${name}`).addEventListener("click", () => showView(name))
 element("tabs").addEventListener("keydown", (event) => {
-  const by = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0
-  if (by === 0) return
-  showView(views[(views.indexOf(view) + by + views.length) % views.length]!)
+  const direction = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0
+  if (direction === 0) return
+  showView(views[(views.indexOf(view) + direction + views.length) % views.length]!)
   element(`tab-${view}`).focus()
 })
-pauseButton.addEventListener("click", () => setPaused(pausedAt === undefined))
-element("clear").addEventListener("click", () => void clear())
-themeButton.addEventListener("click", nextTheme)
+pauseButton.addEventListener("click", togglePause)
+element("clear").addEventListener("click", () => void clearIntake())
 element("help-open").addEventListener("click", () => help.showModal())
 element("help-close").addEventListener("click", () => help.close())
 help.addEventListener("click", (event) => {
@@ -233,7 +196,7 @@ help.addEventListener("click", (event) => {
 })
 search.addEventListener("input", () => {
   list.search(search.value)
-  draw(true)
+  requestRender(true)
 })
 search.addEventListener("keydown", (event) => {
   if (event.key === "Escape") {
@@ -248,97 +211,65 @@ search.addEventListener("keydown", (event) => {
   event.stopPropagation()
 })
 
-const keys: { readonly [key: string]: () => void } = {
-  "/": () => {
-    showView("metrics")
-    back()
-    search.focus()
-    search.select()
-  },
-  "?": () => help.showModal(),
-  " ": () => setPaused(pausedAt === undefined),
-  "1": () => showView("metrics"),
-  "2": () => showView("payloads"),
-  "3": () => showView("events"),
-  t: nextTheme,
-  j: () => list.move(1),
-  k: () => list.move(-1),
-  Escape: back
-}
-
-const listKeys: { readonly [key: string]: () => void } = {
-  ArrowDown: () => list.move(1),
-  ArrowUp: () => list.move(-1),
-  PageDown: () => list.move(10),
-  PageUp: () => list.move(-10),
-  Home: () => list.move(-Infinity),
-  End: () => list.move(Infinity),
-  Enter: () => {
-    if (list.chosen() === undefined) return
-    document.body.dataset["open"] = ""
-    draw(true)
-    element("detail").focus()
-  }
-}
-
-document.addEventListener("keydown", (event) => {
-  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || help.open) return
-  const target = event.target as Element
-  if (target.matches("input:not([type=checkbox]), textarea")) return
-  const { key } = event
-  // A control that has the focus has these keys for itself.
-  if (key === " " && target.matches("button, select, input, a")) return
-  if (target.matches("select") && key !== "Escape") return
-  const moving = view === "metrics" && (target === scroller || target === document.body)
-  const action = moving && Object.hasOwn(listKeys, key)
-    ? listKeys[key]
-    : Object.hasOwn(keys, key)
-    ? keys[key]
-    : undefined
-  if (action === undefined) return
-  event.preventDefault()
-  action()
-})
-
-for (const button of document.querySelectorAll<HTMLButtonElement>("button[data-copy]")) {
-  button.addEventListener("click", () => {
-    const source = element(button.dataset["copy"]!)
-    const label = button.querySelector("span")!
-    const done = () => {
-      setText(label, "Copied")
-      setTimeout(() => setText(label, "Copy"), 1500)
+Keyboard.listen({
+  isDisabled: () => help.open,
+  isListActive: (target) => view === "metrics" && (target === scroller || target === document.body),
+  listActions: {
+    ArrowDown: () => list.move(1),
+    ArrowUp: () => list.move(-1),
+    PageDown: () => list.move(10),
+    PageUp: () => list.move(-10),
+    Home: () => list.move(-Infinity),
+    End: () => list.move(Infinity),
+    Enter: () => {
+      if (list.chosen() === undefined) return
+      document.body.dataset["open"] = ""
+      requestRender(true)
+      element("detail").focus()
     }
-    navigator.clipboard.writeText(source.textContent ?? "").then(done, () => {
-      getSelection()?.selectAllChildren(source)
-      setText(label, "Selected")
-    })
-  })
-}
-
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", applyTheme)
+  },
+  actions: {
+    "/": () => {
+      showView("metrics")
+      returnToList()
+      search.focus()
+      search.select()
+    },
+    "?": () => help.showModal(),
+    " ": togglePause,
+    "1": () => showView("metrics"),
+    "2": () => showView("payloads"),
+    "3": () => showView("events"),
+    t: () => theme.chooseNext(),
+    j: () => list.move(1),
+    k: () => list.move(-1),
+    Escape: returnToList
+  }
+})
+CopyButtons.listen()
 new ResizeObserver(() => detail.resize()).observe(element("detail"))
-document.addEventListener("visibilitychange", () => draw(true))
+document.addEventListener("visibilitychange", () => requestRender(true))
 
-// The feed
+// Feed
 
-const introduce = (hello: Messages["hello"]): void => {
-  const before = state.hello
-  setText(element("host-value"), `DATADOG_HOST=${Format.visible(hello.url)}`)
-  const dogstatsd = hello.dogstatsd
+const showHello = (hello: Hello): void => {
+  const previous = state.hello
+  const { dogstatsd, faults, instance, strict, url, version } = hello
+  setText(element("host-value"), `DATADOG_HOST=${Format.visible(url)}`)
   setText(element("dogstatsd-value"), dogstatsd === null ? "" : `DD_DOGSTATSD_URL=${Format.visible(dogstatsd)}`)
   element("dogstatsd-line").hidden = dogstatsd === null
-  setText(element("address"), Format.visible(hello.url))
-  setText(element("version"), Format.visible(hello.version))
-  element("strict").hidden = !hello.strict
-  setText(element("faults"), hello.faults.map((fault) => `fault: ${Format.visible(fault)}`).join(" · "))
-  element("faults").hidden = hello.faults.length === 0
-  if (before !== undefined && before.instance !== hello.instance) {
-    say(`The intake was started anew at ${Format.clock(hello.now)}. What it had before is forgotten.`)
+  setText(element("address"), Format.visible(url))
+  setText(element("version"), Format.visible(version))
+  element("strict").hidden = !strict
+  setText(element("faults"), faults.map((fault) => `fault: ${Format.visible(fault)}`).join(" · "))
+  element("faults").hidden = faults.length === 0
+  if (previous !== undefined && previous.instance !== instance) {
+    notice.show(`The intake restarted at ${Format.clock(hello.now)}. Its earlier data is gone.`)
   }
 }
 
-/** A reader who comes back, or follows a link, finds the metric chosen that was. */
-const fromAddress = (): void => {
+/** Chooses the metric in the address of the page, so that links and reloads show it. */
+const chooseFromAddress = (): void => {
   let key: string
   try {
     key = decodeURIComponent(location.hash.slice(1))
@@ -348,35 +279,35 @@ const fromAddress = (): void => {
   if (list.chosen() === undefined && state.metrics.has(key)) list.choose(key)
 }
 
-applyTheme()
+theme.apply()
 showView("metrics")
 
 Feed.connect("feed", {
   message: (name, data) => {
-    if (name === "hello") introduce(data as Messages["hello"])
-    Store.reduce(state, name, data)
-    ahead = data.now - Date.now()
+    if (name === "hello") showHello(data as Messages["hello"])
+    State.applyMessage(state, name, data)
+    clockOffset = data.now - Date.now()
     if (name === "clear" || name === "snapshot") {
-      if (name === "clear") say("Cleared.", brief)
+      if (name === "clear") notice.show("Cleared.", briefNotice)
       list.refresh()
-      fromAddress()
-      draw(true)
+      chooseFromAddress()
+      requestRender(true)
     } else {
-      if (pausedAt !== undefined && name === "update") missed++
-      draw()
+      if (pausedAt !== undefined && name === "update") missedUpdates++
+      requestRender()
     }
   },
   connected: () => {
-    connected = true
-    lostAt = undefined
-    draw()
+    isConnected = true
+    connectionLostAt = undefined
+    requestRender()
   },
   lost: () => {
-    if (connected || lostAt === undefined) lostAt = Date.now()
-    connected = false
-    draw()
+    if (isConnected || connectionLostAt === undefined) connectionLostAt = Date.now()
+    isConnected = false
+    requestRender()
   }
 })
 
-// Time goes on when nothing is sent, too.
-setInterval(() => draw(), 1000)
+// The time window moves on when no message arrives.
+setInterval(() => requestRender(), 1000)

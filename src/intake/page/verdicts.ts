@@ -1,12 +1,11 @@
-/**
- * What Datadog would do, in colour, with a sign and with a word.
- */
-import type { RequestRow, Verdict } from "../feedProtocol.js"
-import { h, icon, outside } from "./dom.js"
+/** Badges of verdicts: a color, an icon and a word. */
+import type { RequestRow } from "../feedProtocol.js"
+import type { Verdict } from "../verdict.js"
+import { h, icon, outsideText } from "./dom.js"
 
 export type Outcome = Verdict["outcome"]
 
-/** From the worst to the best. */
+/** Outcomes from the worst to the best. */
 export const outcomes = [
   "refused",
   "dropped",
@@ -16,7 +15,7 @@ export const outcomes = [
   "accepted"
 ] as const satisfies ReadonlyArray<Outcome>
 
-/** Everything that happened to a request, and how often; the worst first. */
+/** Returns the outcomes of a request and their numbers, worst first. */
 export const outcomesOf = (request: RequestRow): ReadonlyArray<readonly [outcome: Outcome, times: number]> => {
   const times = new Map<Outcome, number>()
   for (const { outcome } of request.verdicts) times.set(outcome, (times.get(outcome) ?? 0) + 1)
@@ -24,20 +23,22 @@ export const outcomesOf = (request: RequestRow): ReadonlyArray<readonly [outcome
   return outcomes.flatMap((outcome) => times.has(outcome) ? [[outcome, times.get(outcome)!] as const] : [])
 }
 
-export const badge = (outcome: Outcome, times = 1): HTMLElement =>
+/** Creates the badge of an outcome. */
+export const makeBadge = (outcome: Outcome, times = 1): HTMLElement =>
   h("span", { class: `badge ${outcome}` }, icon(outcome), times > 1 ? `${outcome} ×${times}` : outcome)
 
-export const verdictItem = ({ code, message, metric, outcome }: Verdict): HTMLElement =>
+/** Creates the list item of a verdict. */
+export const makeVerdictItem = ({ code, message, metric, outcome }: Verdict): HTMLElement =>
   h(
     "li",
     {},
-    badge(outcome),
+    makeBadge(outcome),
     h(
       "span",
       { class: "verdict-text" },
-      outside(code, "code"),
+      outsideText(code, "code"),
       " ",
-      outside(message, "message"),
-      metric !== null && !message.includes(metric) && h("span", { class: "dim" }, " · ", outside(metric))
+      outsideText(message, "message"),
+      metric !== null && !message.includes(metric) && h("span", { class: "dim" }, " · ", outsideText(metric))
     )
   )

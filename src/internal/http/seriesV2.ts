@@ -1,5 +1,3 @@
-import type { AcceptedSeries } from "../../LocalIntake.js"
-import type { SeriesV2Payload } from "../../Series.js"
 import { quote, quoteAll, type Syntax } from "./seriesV1.js"
 
 /** Datadog's Lambda extension counts from zero, against the reference. */
@@ -35,21 +33,5 @@ export const syntaxV2 = (units: Readonly<Record<string, string>> = {}): Syntax =
       const unit = unitOf(metric)
       return unit === undefined ? "}" : `,"unit":${quote(unit)}}`
     }
-  }
-}
-
-/** The same as v1 has it, but for resources that are neither host nor device. */
-export const fromV2 = (
-  { points, resources, type, ...rest }: typeof SeriesV2Payload.Type["series"][number]
-): AcceptedSeries => {
-  const resource = (type: string) => resources?.find((candidate) => candidate.type === type)?.name
-  const host = resource("host")
-  const device = resource("device")
-  return {
-    ...rest,
-    points: points.map(({ timestamp, value }) => [timestamp, value]),
-    type: (["", "count", "rate", "gauge"] as const)[type ?? 0],
-    ...(host === undefined ? undefined : { host }),
-    ...(device === undefined ? undefined : { device })
   }
 }

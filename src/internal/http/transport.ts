@@ -7,7 +7,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import type { Reason } from "../../Reporter.js"
-import { version } from "../runtime/version.js"
+import { version } from "../model/version.js"
 import type { Chunk } from "./encoder.js"
 import { keyHeader, validatePath } from "./endpoints.js"
 

@@ -34,7 +34,7 @@ const makeSource = Effect.gen(function*() {
 const ingest = <A>(
   packets: ReadonlyArray<string | Uint8Array>,
   use: (intake: LocalIntake.LocalIntake["Type"]) => Effect.Effect<A, never, Handler>,
-  options?: LocalIntake.Options
+  options?: LocalIntake.IntakeOptions
 ) =>
   Effect.gen(function*() {
     yield* TestClock.setTime(now * 1000)
@@ -190,7 +190,7 @@ describe("DogStatsD agent of the intake", () => {
       assert.deepStrictEqual(series.map(({ metric }) => metric), ["old", "fine", "A b", "long"])
     }))
 
-  it.effect("keeps as many datagrams as the limit of requests, counts all, and forgets open buckets on clear", () =>
+  it.effect("keeps as many datagrams as the limit of requests, counts all, and discards open buckets on clear", () =>
     Effect.gen(function*() {
       const packets = Array.from({ length: 300 }, (_, i) => `d:${i}|d\ns:${i}|s`)
       yield* ingest(packets, (intake) =>

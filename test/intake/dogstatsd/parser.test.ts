@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
-import { parse } from "../../../src/intake/dogstatsd/parser.js"
+import { parseLine } from "../../../src/intake/dogstatsd/parser.js"
 
 const parseMetric = (line: string) => {
-  const parsed = parse(line)
+  const parsed = parseLine(line)
   return parsed._tag === "Metric" ? parsed : assert.fail(JSON.stringify(parsed))
 }
 
@@ -53,28 +53,28 @@ describe("DogStatsD parser", () => {
 
   for (
     const [line, reason] of [
-      ["a", /no name/],
-      [":1|c", /no name/],
-      ["a:1", /no type/],
-      ["a:1|x", /no type/],
-      ["a:|c", /no value/],
-      ["a:one|c", /no number/],
-      ["a:0x10|g", /no number/],
-      ["a:1|c|@2", /no sample rate/],
-      ["a:1|c|@0", /no sample rate/],
-      ["a:1|c|T0", /no time/],
-      ["a:1|g|T1.5", /no time/],
-      ["_e{1}:a|b", /no lengths/],
-      ["_e{1,9}:a|b", /wrong lengths/],
-      ["_e{2,1}:a|b", /wrong lengths/],
-      ["_e{0,1}:|b", /no title/],
-      ["_sc|a|4", /no status/],
-      ["_sc||1", /no name/]
+      ["a", /name is missing/],
+      [":1|c", /name is missing/],
+      ["a:1", /not a type/],
+      ["a:1|x", /not a type/],
+      ["a:|c", /value is missing/],
+      ["a:one|c", /not a number/],
+      ["a:0x10|g", /not a number/],
+      ["a:1|c|@2", /not a sample rate/],
+      ["a:1|c|@0", /not a sample rate/],
+      ["a:1|c|T0", /not a time/],
+      ["a:1|g|T1.5", /not a time/],
+      ["_e{1}:a|b", /lengths are missing/],
+      ["_e{1,9}:a|b", /lengths do not match/],
+      ["_e{2,1}:a|b", /lengths do not match/],
+      ["_e{0,1}:|b", /title is empty/],
+      ["_sc|a|4", /not a status/],
+      ["_sc||1", /name is missing/]
     ] as const
   ) {
     it(`drops the line "${line}" with its reason and text`, () => {
-      const parsed = parse(line)
-      if (parsed._tag !== "Fault") return assert.fail(JSON.stringify(parsed))
+      const parsed = parseLine(line)
+      if (parsed._tag !== "Invalid") return assert.fail(JSON.stringify(parsed))
       assert.deepInclude(parsed.verdict, { outcome: "dropped", code: "BadLine" })
       assert.match(parsed.verdict.message, reason)
       assert.include(parsed.verdict.message, JSON.stringify(line))
@@ -91,10 +91,10 @@ describe("DogStatsD parser", () => {
     assert.deepStrictEqual(findingsOf("a:1|d|T5"), ["warning TimeIgnored"])
   })
 
-  it("returns finite values and a rate above 0, or a fault, for any line", () => {
+  it("returns finite values and a rate above 0, or an invalid line, for any line", () => {
     const unit = FastCheck.constantFrom(..."_escghmd{}:|#@T,.-0123456789\\n é🚀", "NaN")
     FastCheck.assert(FastCheck.property(FastCheck.string({ unit, maxLength: 40 }), (line) => {
-      const parsed = parse(line)
+      const parsed = parseLine(line)
       if (parsed._tag === "Metric") {
         assert.isTrue(parsed.rate > 0 && parsed.rate <= 1)
         assert.isTrue(parsed.values.every((value) => typeof value === "string" || Number.isFinite(value)))

@@ -218,7 +218,7 @@ describeWith("page of the command", Layer.merge(layerChromium, layerCommand), (i
       yield* act(() => page.getByText(/^Connection lost at/).waitFor())
       const second = yield* start("--port", new URL(first.url).port)
       assert.strictEqual(second.url, first.url)
-      yield* act(() => page.getByText(/^The intake was started anew/).waitFor())
+      yield* act(() => page.getByText(/^The intake restarted/).waitFor())
       yield* gauge("after")
       yield* act(() => option(page, "after").waitFor())
       assert.deepStrictEqual(yield* names(page), ["after"])

@@ -14,7 +14,7 @@ describePage("connection to the feed", (it) => {
       assert.deepStrictEqual(yield* names(page), ["before"])
       yield* server.start
       yield* act(() => page.getByText("Live", { exact: true }).waitFor())
-      yield* act(() => page.getByText(/^The intake was started anew/).waitFor())
+      yield* act(() => page.getByText(/^The intake restarted/).waitFor())
       yield* postSeries(server, "after", "gauge", [[20, 1]])
       yield* act(() => option(page, "after").waitFor())
       assert.deepStrictEqual(yield* names(page), ["after"])

@@ -1,6 +1,6 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { noHealth } from "../../../src/intake/feedProtocol.js"
+import { emptyHealth } from "../../../src/intake/feedProtocol.js"
 import { act, evaluate, names, until } from "../../support/page.js"
 import { assertFitsWidth, describePage, openScripted, postSeries, requestOf } from "../../support/pageTests.js"
 
@@ -43,7 +43,7 @@ describePage("page with hostile text", (it) => {
             verdicts: [{ outcome: "refused", code: text, message: text, metric: text }]
           })
         ),
-        health: { ...noHealth, verdicts: Object.fromEntries(hostile.map((text) => [text, 1])) }
+        health: { ...emptyHealth, verdicts: Object.fromEntries(hostile.map((text) => [text, 1])) }
       })
       yield* until(page, `document.querySelectorAll(".row:not([hidden])").length === ${hostile.length}`)
       const shownNames = yield* names(page)

@@ -35,7 +35,7 @@ describePage("list of metrics", (it) => {
       assert.deepStrictEqual(yield* names(page), ["orders.failed"])
       assert.strictEqual(yield* act(() => page.locator("#list-count").innerText()), "1 of 3")
       yield* act(() => page.locator("#search").fill("nothing like it"))
-      yield* act(() => page.getByText("No metric has that").waitFor())
+      yield* act(() => page.getByText("No name or tag matches the search").waitFor())
       yield* act(() => page.keyboard.press("Escape"))
       assert.deepStrictEqual(yield* names(page), ["orders.failed", "orders.placed", "queue.depth"])
       assert.deepStrictEqual(errors, [])

@@ -111,7 +111,7 @@ describePage("page", (it) => {
       assert.isTrue(yield* dark())
       yield* act(() => page.emulateMedia({ colorScheme: "light" }))
       assert.isFalse(yield* dark())
-      const toggle = (now: string) => act(() => page.getByRole("button", { name: `Colours: ${now}` }).click())
+      const toggle = (now: string) => act(() => page.getByRole("button", { name: `Colors: ${now}` }).click())
       yield* toggle("system")
       yield* act(() => page.emulateMedia({ colorScheme: "dark" }))
       assert.isFalse(yield* dark())

@@ -1,6 +1,6 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { noHealth } from "../../../src/intake/feedProtocol.js"
+import { emptyHealth } from "../../../src/intake/feedProtocol.js"
 import { act, evaluate, until } from "../../support/page.js"
 import { describePage, openScripted, requestOf, verdict } from "../../support/pageTests.js"
 
@@ -23,7 +23,7 @@ describePage("payload log", (it) => {
           requestOf(6, { protocol: "dogstatsd", target: "UDP", status: null, duration: null, encoding: "identity" })
         ],
         health: {
-          ...noHealth,
+          ...emptyHealth,
           requests: 5,
           datagrams: 1,
           refused: 2,

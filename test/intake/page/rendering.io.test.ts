@@ -8,7 +8,7 @@ import type { Page } from "playwright-core"
 import type { SeriesRow } from "../../../src/intake/feedProtocol.js"
 import { act, context, evaluate, html, serve, type Server, until } from "../../support/page.js"
 import { scene } from "../../support/pageScene.js"
-import { noUpdate, sketchOf } from "../../support/pageState.js"
+import { distributionPoint, noUpdate } from "../../support/pageState.js"
 import { Chromium, describePage, requestOf, seriesOf } from "../../support/pageTests.js"
 
 /** Replaces frames, timers and the clock of the page, and counts its operations. Tests call `frames` in the page. */
@@ -123,7 +123,7 @@ const takeCounts = (page: Page) =>
 const valuesAt = (ids: ReadonlyArray<number>, distributions: number, t: number) => ({
   points: ids.filter((id) => id >= distributions).map((id) => [id, t, (t * 7919 + id) % 50] as const),
   distributions: ids.filter((id) => id < distributions).map((id) =>
-    sketchOf(id, t, Array.from({ length: 20 }, (_, i) => 1 + (t * 7919 + id * 31 + i * 97) % 500))
+    distributionPoint(id, t, Array.from({ length: 20 }, (_, i) => 1 + (t * 7919 + id * 31 + i * 97) % 500))
   )
 })
 

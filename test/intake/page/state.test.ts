@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "effect/FastCheck"
-import { noHealth } from "../../../src/intake/feedProtocol.js"
-import * as Store from "../../../src/intake/page/store.js"
-import { metricOf, noUpdate, seriesRow, sketchOf, stateWith } from "../../support/pageState.js"
+import { emptyHealth } from "../../../src/intake/feedProtocol.js"
+import * as State from "../../../src/intake/page/state.js"
+import { distributionPoint, metricOf, noUpdate, seriesRow, stateWith } from "../../support/pageState.js"
 
 const event = (id: number) => ({
   id,
@@ -16,7 +16,7 @@ const event = (id: number) => ({
   verdicts: []
 })
 
-describe("page store", () => {
+describe("page state", () => {
   it("keeps the last value of each second in time order, and the newest seconds within the limit", () => {
     fc.assert(fc.property(
       fc.array(fc.array(fc.tuple(fc.integer({ min: 0, max: 30 }), fc.integer()), { maxLength: 10 }), { maxLength: 8 }),
@@ -25,7 +25,7 @@ describe("page store", () => {
         const state = stateWith({ series: [seriesRow(1)] }, { pointsPerSeries })
         let expected: Array<readonly [number, number]> = []
         for (const points of updates) {
-          Store.reduce(state, "update", { ...noUpdate, points: points.map(([t, v]) => [1, t, v]) })
+          State.applyMessage(state, "update", { ...noUpdate, points: points.map(([t, v]) => [1, t, v]) })
           for (const [t, v] of points) {
             expected = [...expected.filter(([other]) => other !== t), [t, v] as const]
               .sort(([a], [b]) => a - b)
@@ -47,15 +47,15 @@ describe("page store", () => {
     assert.strictEqual(metricOf(state, "gauge a").unit, "byte")
   })
 
-  it("removes forgotten series, and a metric together with its last series", () => {
+  it("removes evicted series, and a metric together with its last series", () => {
     const state = stateWith({ series: [seriesRow(1), seriesRow(2, { metric: "b" }), seriesRow(3)] })
-    const before = state.shape
-    Store.reduce(state, "update", { ...noUpdate, forgotten: [1, 9] })
+    const before = state.metricsRevision
+    State.applyMessage(state, "update", { ...noUpdate, evicted: [1, 9] })
     assert.deepStrictEqual([...state.metrics.keys()], ["gauge a", "gauge b"])
-    assert.strictEqual(state.shape, before)
-    Store.reduce(state, "update", { ...noUpdate, forgotten: [3] })
+    assert.strictEqual(state.metricsRevision, before)
+    State.applyMessage(state, "update", { ...noUpdate, evicted: [3] })
     assert.deepStrictEqual([...state.metrics.keys()], ["gauge b"])
-    assert.isAbove(state.shape, before)
+    assert.isAbove(state.metricsRevision, before)
   })
 
   it("removes the oldest series and events above the limits of the intake", () => {
@@ -70,10 +70,10 @@ describe("page store", () => {
 
   it("ignores points of an unknown series or of another kind", () => {
     const state = stateWith({ series: [seriesRow(1), seriesRow(2, { kind: "distribution" })] })
-    Store.reduce(state, "update", {
+    State.applyMessage(state, "update", {
       ...noUpdate,
       points: [[2, 1, 1], [7, 1, 1]],
-      distributions: [sketchOf(1, 1, [1]), sketchOf(7, 1, [1])]
+      distributions: [distributionPoint(1, 1, [1]), distributionPoint(7, 1, [1])]
     })
     assert.deepStrictEqual([...state.series.values()].map(({ times }) => times), [[], []])
   })
@@ -83,16 +83,16 @@ describe("page store", () => {
       series: [seriesRow(1)],
       points: [[1, 1, 1]] as const,
       events: [event(1)],
-      health: { ...noHealth, requests: 3 }
+      health: { ...emptyHealth, requests: 3 }
     }
     const state = stateWith(full)
-    Store.reduce(state, "clear", { now: 5 })
+    State.applyMessage(state, "clear", { now: 5 })
     assert.deepStrictEqual(
       [state.metrics.size, state.series.size, state.events.size, state.requests.size, state.health.requests],
       [0, 0, 0, 0, 0]
     )
-    Store.reduce(state, "update", { ...noUpdate, ...full })
-    Store.reduce(state, "snapshot", { ...noUpdate, series: [seriesRow(4, { metric: "b" })] })
+    State.applyMessage(state, "update", { ...noUpdate, ...full })
+    State.applyMessage(state, "snapshot", { ...noUpdate, series: [seriesRow(4, { metric: "b" })] })
     assert.deepStrictEqual([...state.series.keys()], [4])
     assert.strictEqual(state.events.size, 0)
   })

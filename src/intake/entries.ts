@@ -1,0 +1,24 @@
+/** Entries of the store, which its parts and the feed share. */
+import type { RequestRow, SeriesRow } from "./feedProtocol.js"
+import type { LogHistogram } from "./logHistogram.js"
+import type { IntakeRequest, Writable } from "./model.js"
+
+/** One series with the data that the page plots. */
+export interface SeriesEntry {
+  readonly key: string
+  /** Row that the feed publishes. A change replaces it. */
+  published: SeriesRow
+  /** Values of a series by second. */
+  readonly points: Map<number, number>
+  /** Values of a distribution by second. */
+  readonly histograms: Map<number, LogHistogram>
+}
+
+/** A request or a datagram. */
+export interface Arrival {
+  readonly row: Writable<RequestRow>
+  /** `undefined` for a datagram. */
+  readonly request: Writable<IntakeRequest> | undefined
+  /** Becomes `false` when the arrival is evicted. */
+  isRetained: boolean
+}
