@@ -18,7 +18,7 @@ import * as Branches from "./internal/pipeline/fanOut.js"
 import * as auto from "./internal/reporters/autoSelect.js"
 import * as noop from "./internal/reporters/noop.js"
 import type { DistributionSeries, SampleSeries, Series } from "./Series.js"
-import type { Options } from "./ThreadStatsConfig.js"
+import type { ThreadStatsOptions } from "./ThreadStatsConfig.js"
 
 /**
  * What a receiver does with two values for the same series and timestamp, and therefore what it must be sent when more
@@ -277,7 +277,7 @@ const together = (
  * @since 0.1.0
  * @category layers
  */
-export const layerAutoWith = (options?: Options): Layer.Layer<Reporter, ConfigError> =>
+export const layerAutoWith = (options?: ThreadStatsOptions): Layer.Layer<Reporter, ConfigError> =>
   Layer.scoped(
     Reporter,
     Effect.suspend(() => auto.fromOptions(options))

@@ -153,7 +153,7 @@ const make = Effect.gen(function*() {
 })
 
 /** Aggregators of its own, and no environment. */
-const client = Effect.fnUntraced(function*(options: ThreadStatsConfig.Options | undefined) {
+const client = Effect.fnUntraced(function*(options: ThreadStatsConfig.ThreadStatsOptions | undefined) {
   const config = yield* ThreadStatsConfig.make({
     periodicFlush: false,
     sampleSize: 1_000_000,
@@ -178,7 +178,7 @@ const client = Effect.fnUntraced(function*(options: ThreadStatsConfig.Options | 
  * @category layers
  */
 export const layerWith = (
-  options?: ThreadStatsConfig.Options
+  options?: ThreadStatsConfig.ThreadStatsOptions
 ): Layer.Layer<ThreadStats.ThreadStats | Recorded, ConfigError> =>
   Layer.effect(Recorded, make).pipe(
     Layer.provideMerge(Layer.scoped(ThreadStats.ThreadStats, client(options))),

@@ -102,7 +102,7 @@ export const manyValues = (n: number): DistributionSeries => ({
 export const layerClient = (
   format: Partial<Encoder.Format>,
   onPacket: (packet: Buffer) => void,
-  options: ThreadStatsConfig.Options = {}
+  options: ThreadStatsConfig.ThreadStatsOptions = {}
 ): Layer.Layer<ThreadStats.ThreadStats> => {
   const encode = makeEncoder(format)
   const deliver = (batch: ReadonlyArray<Reporter.Item>) =>

@@ -85,7 +85,7 @@ export const makeReporter = (output: LogReporter.Output) => LogReporter.make({ o
 
 export const layerClient = (
   output: LogReporter.Output,
-  options: ThreadStatsConfig.Options = {}
+  options: ThreadStatsConfig.ThreadStatsOptions = {}
 ): Layer.Layer<ThreadStats.ThreadStats> =>
   ThreadStats.layer({ periodicFlush: false, ...options }).pipe(
     Layer.provide(Layer.mergeAll(

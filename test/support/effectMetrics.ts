@@ -17,7 +17,7 @@ export const only = (prefix: string, options: EffectMetrics.Options = {}): Effec
 
 export const layerRecorded = (
   options: EffectMetrics.Options,
-  client?: ThreadStatsConfig.Options
+  client?: ThreadStatsConfig.ThreadStatsOptions
 ): Layer.Layer<ThreadStats.ThreadStats | Testing.Recorded> =>
   EffectMetrics.layerWith(options).pipe(Layer.provideMerge(Layer.orDie(Testing.layerWith(client))))
 

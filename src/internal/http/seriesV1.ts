@@ -1,6 +1,6 @@
 import type { AggregatedSeries } from "../../MetricsAggregator.js"
 import type { DistributionSeries, SampleSeries, Series, SeriesType } from "../../Series.js"
-import type { ThreadStatsConfig } from "../../ThreadStatsConfig.js"
+import type { ThreadStatsSettings } from "../../ThreadStatsConfig.js"
 import { withConstant } from "../model/tags.js"
 import { stringify, type Writer } from "./encoder.js"
 
@@ -16,7 +16,7 @@ export interface Dress {
 }
 
 export const dress = (
-  config: Pick<ThreadStatsConfig, "namespace" | "tags" | "host" | "attachHost" | "device">,
+  config: Pick<ThreadStatsSettings, "namespace" | "tags" | "host" | "attachHost" | "device">,
   interval: number
 ): Dress => ({
   prefix: config.namespace === "" ? "" : `${config.namespace}.`,

@@ -11,7 +11,7 @@ import type * as Reporter from "../../Reporter.js"
 import type { RetainedStore } from "../../RetainedStore.js"
 import * as RollUp from "../../RollUp.js"
 import type { EventDropReason, FlushCounts, FlushReceipt, MetricDropReason, Stats } from "../../ThreadStats.js"
-import type { ThreadStatsConfig } from "../../ThreadStatsConfig.js"
+import type { ThreadStatsSettings } from "../../ThreadStatsConfig.js"
 import * as wire from "../http/seriesV1.js"
 import * as Ledger from "../model/DropCounters.js"
 import { addReceipts, emptyReceipt } from "../model/receipt.js"
@@ -104,7 +104,7 @@ const storeShare = 0.1
 
 /** A wish for everything (or for closed buckets) within the time that the settings give a flush. */
 export const wish = (
-  { flushTimeout }: Pick<ThreadStatsConfig, "flushTimeout">,
+  { flushTimeout }: Pick<ThreadStatsSettings, "flushTimeout">,
   now: number,
   options: {
     readonly upTo?: number | undefined
@@ -180,7 +180,7 @@ const inSlices = (
 
 /** What a client has, wherever it sends. */
 export interface Shared {
-  readonly config: ThreadStatsConfig
+  readonly config: ThreadStatsSettings
   readonly clock: Clock.Clock
   readonly aggregator: MetricsAggregator["Type"]
   readonly eventsAggregator: EventsAggregator["Type"]
