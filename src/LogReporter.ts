@@ -26,23 +26,19 @@ import * as Either from "effect/Either"
 import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type { Event } from "./Event.js"
-import { fits, type LogItem, maxLineBytes, type Piece, pieces } from "./internal/log/lines.js"
+import { fitsLimit, type LineChunk, lineChunks, type LogItem, maxLineBytes } from "./internal/log/lines.js"
 import * as LineWriter from "./internal/log/writer.js"
 import { Deadline, emptyReceipt, type Item, type Reason, type Receipt, Reporter, ReporterError } from "./Reporter.js"
 
-/**
- * Where lines can be written: the part of a Node.js `Writable` that is needed.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Output {
-  readonly write: (text: string, callback: (error?: unknown) => void) => unknown
-  readonly on: (event: "error", listener: (error: unknown) => void) => unknown
-  readonly off: (event: "error", listener: (error: unknown) => void) => unknown
-  /** How much was written until now, by anybody, as Node.js streams over pipes and terminals know. */
-  readonly bytesWritten?: number | undefined
-}
+export type {
+  /**
+   * Destination of lines: the methods of a Node.js `Writable` that the reporter calls.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Output
+} from "./internal/log/writer.js"
 
 /**
  * @since 0.1.0
@@ -50,7 +46,7 @@ export interface Output {
  */
 export interface Options {
   /** Where the lines go. Default: the standard output of the process. */
-  readonly output?: Output | undefined
+  readonly output?: LineWriter.Output | undefined
 }
 
 /**
@@ -71,8 +67,8 @@ export const make = (options?: Options): Effect.Effect<Reporter["Type"]> =>
 
     const flush = (batch: ReadonlyArray<LogItem>): Effect.Effect<Receipt, ReporterError> =>
       Effect.gen(function*() {
-        const [refused, lines] = Arr.partition(batch, fits)
-        const { begun, complete, sent, stop } = yield* write(writer, pieces(lines), yield* Deadline)
+        const [refused, lines] = Arr.partition(batch, fitsLimit)
+        const { begun, complete, sent, stop } = yield* write(writer, lineChunks(lines), yield* Deadline)
         const undelivered = stop === undefined ? [] : lines.filter((item) => !complete.has(item))
         const receipt = { ...sent, items: lines.length - undelivered.length }
         if (stop === undefined && refused.length === 0) return receipt
@@ -131,7 +127,7 @@ const broken = (cause: unknown): Stop => ({
 })
 
 /** Writes one piece after the other, until one of them fails or the time is over. */
-const write = Effect.fnUntraced(function*(writer: LineWriter.LineWriter, all: Iterable<Piece>, deadline: number) {
+const write = Effect.fnUntraced(function*(writer: LineWriter.LineWriter, all: Iterable<LineChunk>, deadline: number) {
   /** Items of which all lines were written, those of which at least one was, and those of the piece that is under way. */
   const complete = new Set<Item>()
   const begun = new Set<Item>()

@@ -130,8 +130,8 @@ describe("ThreadStats.layerDogStatsD", () => {
         const { errors } = yield* ThreadStats.flush()
         assert.deepStrictEqual(errors.map(({ description, reason }) => [reason, description]), [
           ["Rejected", "the Lambda extension drops a metric with more than 100 tags"],
-          ["Rejected", "the Lambda extension makes aws.lambda.enhanced.invocations itself"],
-          ["Rejected", "the Lambda extension takes no events"]
+          ["Rejected", "the Lambda extension reserves the name aws.lambda.enhanced.invocations"],
+          ["Rejected", "the Lambda extension does not support events"]
         ])
         const { events, metrics } = yield* ThreadStats.stats
         assert.deepInclude(metrics, { delivered: 2, held: 0, dropped: { Refused: 2 } })

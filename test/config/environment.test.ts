@@ -51,7 +51,7 @@ describe("environment flag", () => {
       }))
   }
 
-  it.effect("is none when it is blank", () =>
+  it.effect("gives none when the variable is blank", () =>
     Effect.map(read(" "), (flag) => assert.deepStrictEqual(flag, Option.none())))
 
   it.effect("fails with an error that names the variable and hides its text when it is neither", () =>

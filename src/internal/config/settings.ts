@@ -1,4 +1,4 @@
-/** The settings of a client: how each one is decoded, and what is the default. */
+/** Settings of a client: their variables, decoders and defaults. */
 import type * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
