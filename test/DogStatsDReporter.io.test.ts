@@ -167,7 +167,7 @@ describe("DogStatsDReporter over UDP", () => {
       assert.deepStrictEqual([error.undelivered, error.ambiguous], [[], []])
       assert.deepInclude(error.receipt, { items: 1, payloads: 1 })
       assert.include(error.message, "Encoding at udp://127.0.0.1:")
-      assert.include(error.message, "\"\" is no name of a metric (and 5 more)")
+      assert.include(error.message, "\"\" is not a valid metric name (and 5 more)")
       const events = yield* Effect.flip(reporter.flushEvents([
         { title: "t".repeat(9000), text: "", tags: [] },
         { title: "u", text: "ü", tags: [] }

@@ -79,7 +79,8 @@ describe("names", () => {
       assert.deepStrictEqual(logged, [
         {
           level: "WARN",
-          message: "Reported 1 of Effect's metrics under a name that another one has (n5 made)"
+          message:
+            "EffectMetrics reports 1 metrics under the name of another metric (n5 made). Rename them with the option rename"
         },
         { level: "WARN", message: "The name n5.two is used with more than one kind of metric" }
       ])
