@@ -79,8 +79,7 @@ describe("names", () => {
       assert.deepStrictEqual(logged, [
         {
           level: "WARN",
-          message:
-            "EffectMetrics reports 1 metrics under the name of another metric (n5 made). Rename them with the option rename"
+          message: "Reported 1 of Effect's metrics under the name of another one (n5 made). Use the option rename"
         },
         { level: "WARN", message: "The name n5.two is used with more than one kind of metric" }
       ])

@@ -131,8 +131,8 @@ const matchSum = (buckets: ReadonlyArray<BucketDelta>, sum: number): ReadonlyArr
 }
 
 /**
- * Synthesizes at most `maxCount` values of a change that has values. Up to `maxCount`, these are exact: the number of values, in all and per
- * bucket, a known minimum or maximum, and the sum except for rounding. Beyond it, they keep their proportions.
+ * Synthesizes at most `maxCount` values of a change that has values. Up to `maxCount`, the values have the exact number,
+ * in all and per bucket, a known minimum or maximum, and the sum except for rounding. Beyond it, they keep the proportions.
  */
 export const synthesize = (delta: HistogramDelta, maxCount = Infinity): SyntheticValues => {
   const { count, sum } = delta

@@ -64,11 +64,12 @@ export const make = (
     logProblems: Effect.suspend(() => {
       const cause = lastCause
       lastCause = undefined
-      return Effect.forEach(problems.drainUnreported(), (problem) => logProblem(problem, cause), { discard: true })
-    }).pipe(
-      Effect.annotateLogs({ package: "effect-threadstats", module: "EffectMetrics" }),
-      Effect.catchAllCause(() => Effect.void)
-    )
+      return Effect.forEach(
+        problems.drainUnreported(),
+        (problem) => Effect.catchAllCause(logProblem(problem, cause), () => Effect.void),
+        { discard: true }
+      )
+    }).pipe(Effect.annotateLogs({ package: "effect-threadstats", module: "EffectMetrics" }))
   }
 }
 
@@ -78,16 +79,13 @@ const logProblem = (
 ): Effect.Effect<void> =>
   reason === "OptionFailed"
     ? Effect.logWarning(
-      `EffectMetrics left out ${count} metrics (${
+      `Left out ${count} of Effect's metrics (${
         names.join(", ")
-      }): reading them, or a function of the options, failed`,
+      }): reading a metric, or a function of the options, failed`,
       cause
     )
     : Effect.logWarning(
-      `EffectMetrics reports ${count} metrics under the name of another metric (${
-        names.join(", ")
-      }). Rename them with the ` +
-        "option rename"
+      `Reported ${count} of Effect's metrics under the name of another one (${names.join(", ")}). Use the option rename`
     )
 
 /** Returns the name at Datadog, and reports an original name whose name at Datadog belongs to another one. */
