@@ -72,7 +72,7 @@ interface Service {
  * @since 0.1.0
  * @category models
  */
-export interface Options extends Pick<ThreadStatsConfig.Options, "maxEvents" | "maxBytes" | "timestamps"> {}
+export interface Options extends Pick<ThreadStatsConfig.ThreadStatsOptions, "maxEvents" | "maxBytes" | "timestamps"> {}
 
 /** About how much memory an event takes. */
 const bytesOf = (event: Event): number => {
@@ -82,7 +82,7 @@ const bytesOf = (event: Event): number => {
 }
 
 const unsafeMake = (
-  config: Pick<ThreadStatsConfig.ThreadStatsConfig, keyof Options>
+  config: Pick<ThreadStatsConfig.ThreadStatsSettings, keyof Options>
 ): EventsAggregator["Type"] => {
   const ledger = Ledger.make<DropReason>()
   const maxAge = config.timestamps === "any" ? Infinity : eventWindow.past
@@ -151,7 +151,7 @@ const unsafeMake = (
  * @category constructors
  */
 export const fromConfig = (
-  config: Pick<ThreadStatsConfig.ThreadStatsConfig, keyof Options>
+  config: Pick<ThreadStatsConfig.ThreadStatsSettings, keyof Options>
 ): Effect.Effect<EventsAggregator["Type"]> => Effect.sync(() => unsafeMake(config))
 
 /**

@@ -19,17 +19,17 @@ import { Reporter } from "./Reporter.js"
 import * as ThreadStatsConfig from "./ThreadStatsConfig.js"
 
 /**
- * The settings this reporter reads; any resolved {@link ThreadStatsConfig.ThreadStatsConfig} has them.
+ * The settings this reporter reads; any resolved {@link ThreadStatsConfig.ThreadStatsSettings} has them.
  *
  * @since 0.1.0
  * @category models
  */
 export interface HttpReporterSettings extends
   Pick<
-    ThreadStatsConfig.ThreadStatsConfig,
+    ThreadStatsConfig.ThreadStatsSettings,
     "apiKey" | "apiUrl" | "compress" | "delivery" | "disabled" | "requestTimeout"
   >,
-  Partial<Pick<ThreadStatsConfig.ThreadStatsConfig, "series" | "timestamps" | "units">>
+  Partial<Pick<ThreadStatsConfig.ThreadStatsSettings, "series" | "timestamps" | "units">>
 {}
 
 const makeWithTransport = <R>(
@@ -82,7 +82,7 @@ export const makeNode: (
  * @category layers
  */
 export const layerFromConfig = (
-  config: ThreadStatsConfig.ThreadStatsConfig
+  config: ThreadStatsConfig.ThreadStatsSettings
 ): Layer.Layer<Reporter, ConfigError.ConfigError, HttpClient.HttpClient> => Layer.effect(Reporter, make(config))
 
 /**
@@ -92,7 +92,7 @@ export const layerFromConfig = (
  * @category layers
  */
 export const layer = (
-  options?: ThreadStatsConfig.Options
+  options?: ThreadStatsConfig.ThreadStatsOptions
 ): Layer.Layer<Reporter, ConfigError.ConfigError, HttpClient.HttpClient> =>
   Layer.effect(Reporter, Effect.flatMap(ThreadStatsConfig.make(options), make))
 
@@ -114,7 +114,7 @@ export const layerDefault: Layer.Layer<Reporter, ConfigError.ConfigError, HttpCl
  * @category layers
  */
 export const layerNodeWith = (
-  options?: ThreadStatsConfig.Options
+  options?: ThreadStatsConfig.ThreadStatsOptions
 ): Layer.Layer<Reporter, ConfigError.ConfigError> =>
   Layer.scoped(Reporter, Effect.flatMap(ThreadStatsConfig.make(options), makeNode))
 

@@ -8,7 +8,6 @@
  *
  * @since 0.1.0
  */
-import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
@@ -20,6 +19,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as WorkerThreads from "node:worker_threads"
+import { variable } from "./internal/config/environment.js"
 import * as Internal from "./internal/lambda/afterResponse.js"
 import * as lambdaApi from "./internal/lambda/runtimeApi.js"
 import { oneTurn } from "./internal/runtime/eventLoop.js"
@@ -110,7 +110,7 @@ export const make: (
 ) => Effect.Effect<LambdaExtension["Type"], LambdaExtensionError | ConfigError, Scope.Scope> = Effect.fnUntraced(
   function*(options: Options = {}) {
     const url = yield* lambdaApi.address
-    if (Option.isSome(yield* Config.option(Config.string("AWS_LAMBDA_MAX_CONCURRENCY")))) {
+    if (Option.isSome(yield* variable("AWS_LAMBDA_MAX_CONCURRENCY"))) {
       return yield* failure("register", "Unsupported", "Lambda Managed Instances send no event for an invocation")
     }
     // The main thread may answer an invocation without this one, which would then hold the environment until the deadline.

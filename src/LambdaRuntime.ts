@@ -24,6 +24,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { variable } from "./internal/config/environment.js"
 import * as lambdaError from "./internal/lambda/lambdaError.js"
 import * as lambdaApi from "./internal/lambda/runtimeApi.js"
 import { LambdaContext, LambdaInterrupted, lambdaProgram, type ProgramOptions } from "./Lambda.js"
@@ -135,7 +136,7 @@ type Facts = Pick<
   "functionName" | "functionVersion" | "memoryLimitInMB" | "logGroupName" | "logStreamName"
 >
 
-const text = (variable: string) => Config.withDefault(Config.string(variable), "")
+const text = (name: string) => Config.map(variable(name), Option.getOrElse(() => ""))
 
 const facts: Config.Config<Facts> = Config.all({
   functionName: text("AWS_LAMBDA_FUNCTION_NAME"),

@@ -26,25 +26,21 @@ import * as Either from "effect/Either"
 import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type { Event } from "./Event.js"
-import { fits, type LogItem, maxLineBytes, type Piece, pieces } from "./internal/log/lines.js"
+import { fitsLimit, type LineChunk, lineChunks, type LogItem, maxLineBytes } from "./internal/log/lines.js"
 import * as LineWriter from "./internal/log/writer.js"
 import { distributionFromAggregated, samplesFromAggregated } from "./internal/model/wireForm.js"
 import { reportInWireForm, type WireFailure } from "./internal/reporters/wireReport.js"
 import { Deadline, emptyReceipt, type Reason, type Receipt, Reporter, ReporterError } from "./Reporter.js"
 
-/**
- * Where lines can be written: the part of a Node.js `Writable` that is needed.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Output {
-  readonly write: (text: string, callback: (error?: unknown) => void) => unknown
-  readonly on: (event: "error", listener: (error: unknown) => void) => unknown
-  readonly off: (event: "error", listener: (error: unknown) => void) => unknown
-  /** How much was written until now, by anybody, as Node.js streams over pipes and terminals know. */
-  readonly bytesWritten?: number | undefined
-}
+export type {
+  /**
+   * Destination of lines: the methods of a Node.js `Writable` that the reporter calls.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Output
+} from "./internal/log/writer.js"
 
 /**
  * @since 0.1.0
@@ -52,7 +48,7 @@ export interface Output {
  */
 export interface Options {
   /** Where the lines go. Default: the standard output of the process. */
-  readonly output?: Output | undefined
+  readonly output?: LineWriter.Output | undefined
 }
 
 /**
@@ -73,8 +69,8 @@ export const make = (options?: Options): Effect.Effect<Reporter["Type"]> =>
 
     const deliver = <A extends LogItem>(items: ReadonlyArray<A>): Effect.Effect<Receipt, WireFailure<A>> =>
       Effect.gen(function*() {
-        const [refused, lines] = Arr.partition(items, fits)
-        const { begun, complete, sent, stop } = yield* write(writer, pieces(lines), yield* Deadline)
+        const [refused, lines] = Arr.partition(items, fitsLimit)
+        const { begun, complete, sent, stop } = yield* write(writer, lineChunks(lines), yield* Deadline)
         const undelivered = stop === undefined ? [] : lines.filter((item) => !complete.has(item))
         const receipt = { ...sent, items: lines.length - undelivered.length }
         if (stop === undefined && refused.length === 0) return receipt
@@ -133,7 +129,7 @@ const broken = (cause: unknown): Stop => ({
 })
 
 /** Writes one piece after the other, until one of them fails or the time is over. */
-const write = Effect.fnUntraced(function*(writer: LineWriter.LineWriter, all: Iterable<Piece>, deadline: number) {
+const write = Effect.fnUntraced(function*(writer: LineWriter.LineWriter, all: Iterable<LineChunk>, deadline: number) {
   /** Items of which all lines were written, those of which at least one was, and those of the piece that is under way. */
   const complete = new Set<LogItem>()
   const begun = new Set<LogItem>()

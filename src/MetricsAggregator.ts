@@ -234,7 +234,7 @@ interface Service {
  */
 export interface Options extends
   Pick<
-    ThreadStatsConfig.Options,
+    ThreadStatsConfig.ThreadStatsOptions,
     | "rollUpInterval"
     | "percentiles"
     | "aggregates"
@@ -481,7 +481,7 @@ const isValue = (kind: RollUp.Kind, value: RollUp.Value): boolean =>
   Number.isFinite(value) || (kind === "set" && typeof value === "string")
 
 const unsafeMake = (
-  config: Pick<ThreadStatsConfig.ThreadStatsConfig, keyof Options>,
+  config: Pick<ThreadStatsConfig.ThreadStatsSettings, keyof Options>,
   seed: number
 ): MetricsAggregator["Type"] => {
   const { maxBytes, maxContexts, maxValues } = config
@@ -1112,7 +1112,7 @@ const unsafeMake = (
  * @category constructors
  */
 export const fromConfig = (
-  config: Pick<ThreadStatsConfig.ThreadStatsConfig, keyof Options>
+  config: Pick<ThreadStatsConfig.ThreadStatsSettings, keyof Options>
 ): Effect.Effect<MetricsAggregator["Type"]> => Effect.map(Random.nextInt, (seed) => unsafeMake(config, seed))
 
 /**

@@ -19,7 +19,7 @@ import * as auto from "./internal/reporters/autoSelect.js"
 import { combineReporters } from "./internal/reporters/combine.js"
 import * as noop from "./internal/reporters/noop.js"
 import type { DistributionSeries, SampleSeries, Series } from "./Series.js"
-import type { Options } from "./ThreadStatsConfig.js"
+import type { ThreadStatsOptions } from "./ThreadStatsConfig.js"
 
 export type { Item, Reason, Receipt, SeriesBatch, Temporality } from "./internal/model/Delivery.js"
 export { addReceipts, batchOf, Deadline, emptyReceipt, pullAll, ReporterError } from "./internal/model/Delivery.js"
@@ -118,7 +118,7 @@ const Combined = /*#__PURE__*/ Context.GenericTag<ReadonlyArray<Service>>("effec
  * @since 0.1.0
  * @category layers
  */
-export const layerAutoWith = (options?: Options): Layer.Layer<Reporter, ConfigError> =>
+export const layerAutoWith = (options?: ThreadStatsOptions): Layer.Layer<Reporter, ConfigError> =>
   Layer.scoped(
     Reporter,
     Effect.suspend(() => auto.fromOptions(options))

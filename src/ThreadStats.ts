@@ -329,7 +329,7 @@ type RecordEvent<Out> = (title: string, text: string, options?: makeEvent.EventO
  */
 export class ThreadStats extends /*#__PURE__*/ Context.Tag("effect-threadstats/ThreadStats")<ThreadStats, {
   /** The settings in force. */
-  readonly config: ThreadStatsConfig.ThreadStatsConfig
+  readonly config: ThreadStatsConfig.ThreadStatsSettings
 
   /** The value of something now; the last one of a roll-up interval is reported. */
   readonly gauge: Record<number, Effect.Effect<void>>
@@ -404,7 +404,7 @@ type Service = ThreadStats["Type"]
 const kinds: ReadonlyArray<RollUp.Kind> = ["counter", "gauge", "set", "histogram", "timing", "distribution"]
 
 /** What is left for a name of each kind, in characters. */
-const nameLengths = (config: ThreadStatsConfig.ThreadStatsConfig): { readonly [K in RollUp.Kind]: number } => {
+const nameLengths = (config: ThreadStatsConfig.ThreadStatsSettings): { readonly [K in RollUp.Kind]: number } => {
   const prefix = config.namespace === "" ? 0 : config.namespace.length + 1
   return Object.fromEntries(
     kinds.map((kind) => [kind, limits.nameLength - prefix - RollUp.maxSuffixLength(kind, config)])
@@ -517,7 +517,7 @@ const makeRecorders = (options: {
 }
 
 /** Records and sends nothing. */
-const makeDisabled = (config: ThreadStatsConfig.ThreadStatsConfig, clock: Clock.Clock): Service => {
+const makeDisabled = (config: ThreadStatsConfig.ThreadStatsSettings, clock: Clock.Clock): Service => {
   return {
     config,
     ...makeRecorders({
@@ -542,7 +542,7 @@ const makeDisabled = (config: ThreadStatsConfig.ThreadStatsConfig, clock: Clock.
  * @category constructors
  */
 export const fromConfig = (
-  config: ThreadStatsConfig.ThreadStatsConfig
+  config: ThreadStatsConfig.ThreadStatsSettings
 ): Effect.Effect<
   Service,
   never,
@@ -555,7 +555,7 @@ export const fromConfig = (
 
 /** Makes a client over a pipeline. */
 const makeWithPipeline = <E, R>(
-  config: ThreadStatsConfig.ThreadStatsConfig,
+  config: ThreadStatsConfig.ThreadStatsSettings,
   makePipeline: (services: PipelineServices) => Effect.Effect<Pipeline, E, R>
 ): Effect.Effect<
   Service,
@@ -709,7 +709,7 @@ const makeWithPipeline = <E, R>(
  * @since 0.1.0
  * @category constructors
  */
-export const make = (options?: ThreadStatsConfig.Options): Effect.Effect<
+export const make = (options?: ThreadStatsConfig.ThreadStatsOptions): Effect.Effect<
   Service,
   ConfigError,
   MetricsAggregator.MetricsAggregator | EventsAggregator.EventsAggregator | Reporter.Reporter | Scope.Scope
@@ -722,7 +722,7 @@ export const make = (options?: ThreadStatsConfig.Options): Effect.Effect<
  * @since 0.1.0
  * @category layers
  */
-export const layer = (options?: ThreadStatsConfig.Options): Layer.Layer<
+export const layer = (options?: ThreadStatsConfig.ThreadStatsOptions): Layer.Layer<
   ThreadStats,
   ConfigError,
   MetricsAggregator.MetricsAggregator | EventsAggregator.EventsAggregator | Reporter.Reporter
@@ -735,7 +735,7 @@ export const layer = (options?: ThreadStatsConfig.Options): Layer.Layer<
  * @category layers
  */
 export const layerHttpWith = (
-  options?: ThreadStatsConfig.Options
+  options?: ThreadStatsConfig.ThreadStatsOptions
 ): Layer.Layer<ThreadStats, ConfigError, HttpClient.HttpClient> =>
   Layer.scoped(
     ThreadStats,
@@ -747,7 +747,7 @@ export const layerHttpWith = (
   )
 
 /** Aggregators made here, and not layers: a layer constant would be shared by two clients that are built together. */
-const withAggregators = <A, E, R>(config: ThreadStatsConfig.ThreadStatsConfig, self: Effect.Effect<A, E, R>) =>
+const withAggregators = <A, E, R>(config: ThreadStatsConfig.ThreadStatsSettings, self: Effect.Effect<A, E, R>) =>
   self.pipe(
     Effect.provideServiceEffect(MetricsAggregator.MetricsAggregator, MetricsAggregator.fromConfig(config)),
     Effect.provideServiceEffect(EventsAggregator.EventsAggregator, EventsAggregator.fromConfig(config))
@@ -760,7 +760,7 @@ const withAggregators = <A, E, R>(config: ThreadStatsConfig.ThreadStatsConfig, s
  * @category layers
  */
 export const layerConfig = (
-  options: Config.Config.Wrap<ThreadStatsConfig.Options>
+  options: Config.Config.Wrap<ThreadStatsConfig.ThreadStatsOptions>
 ): Layer.Layer<ThreadStats, ConfigError, HttpClient.HttpClient> =>
   Layer.unwrapEffect(Effect.map(Config.unwrap(options), layerHttpWith))
 
@@ -790,7 +790,7 @@ export const layerFetch: Layer.Layer<ThreadStats, ConfigError> = /*#__PURE__*/ L
  * @since 0.1.0
  * @category layers
  */
-export const layerNodeWith = (options?: ThreadStatsConfig.Options): Layer.Layer<ThreadStats, ConfigError> =>
+export const layerNodeWith = (options?: ThreadStatsConfig.ThreadStatsOptions): Layer.Layer<ThreadStats, ConfigError> =>
   Layer.scoped(
     ThreadStats,
     Effect.flatMap(ThreadStatsConfig.make(options), (config) =>
@@ -814,7 +814,7 @@ export const layerNode: Layer.Layer<ThreadStats, ConfigError> = /*#__PURE__*/ la
  * @since 0.1.0
  * @category models
  */
-export interface DogStatsDOptions extends ThreadStatsConfig.Options {
+export interface DogStatsDOptions extends ThreadStatsConfig.ThreadStatsOptions {
   /** Where the receiver is, and what it takes. Default: from the environment. */
   readonly dogstatsd?: DogStatsDReporter.Options | undefined
 }
@@ -856,7 +856,7 @@ export const layerDogStatsD: Layer.Layer<ThreadStats, ConfigError> = /*#__PURE__
  * @since 0.1.0
  * @category layers
  */
-export const layerAutoWith = (options?: ThreadStatsConfig.Options): Layer.Layer<ThreadStats, ConfigError> =>
+export const layerAutoWith = (options?: ThreadStatsConfig.ThreadStatsOptions): Layer.Layer<ThreadStats, ConfigError> =>
   Layer.scoped(
     ThreadStats,
     Effect.flatMap(ThreadStatsConfig.make(options), (config) =>
@@ -886,7 +886,7 @@ export const layerAuto: Layer.Layer<ThreadStats, ConfigError> = /*#__PURE__*/ la
  * @category layers
  */
 export const layerTestWith = (
-  options?: ThreadStatsConfig.Options
+  options?: ThreadStatsConfig.ThreadStatsOptions
 ): Layer.Layer<ThreadStats | Reporter.MemoryReporter, ConfigError> =>
   Layer.scoped(
     ThreadStats,

@@ -154,7 +154,7 @@ const make = Effect.gen(function*() {
 })
 
 /** Creates a client with aggregators of its own. It ignores the environment. */
-const makeClient = Effect.fnUntraced(function*(options: ThreadStatsConfig.Options | undefined) {
+const makeClient = Effect.fnUntraced(function*(options: ThreadStatsConfig.ThreadStatsOptions | undefined) {
   const config = yield* ThreadStatsConfig.make({
     periodicFlush: false,
     sampleSize: 1_000_000,
@@ -180,7 +180,7 @@ const makeClient = Effect.fnUntraced(function*(options: ThreadStatsConfig.Option
  * @category layers
  */
 export const layerWith = (
-  options?: ThreadStatsConfig.Options
+  options?: ThreadStatsConfig.ThreadStatsOptions
 ): Layer.Layer<ThreadStats.ThreadStats | Recorded, ConfigError> =>
   Layer.effect(Recorded, make).pipe(
     Layer.provideMerge(Layer.scoped(ThreadStats.ThreadStats, makeClient(options))),

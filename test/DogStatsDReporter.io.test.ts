@@ -130,8 +130,8 @@ describe("ThreadStats.layerDogStatsD", () => {
         const { errors } = yield* ThreadStats.flush()
         assert.deepStrictEqual(errors.map(({ description, reason }) => [reason, description]), [
           ["Rejected", "the Lambda extension drops a metric with more than 100 tags"],
-          ["Rejected", "the Lambda extension makes aws.lambda.enhanced.invocations itself"],
-          ["Rejected", "the Lambda extension takes no events"]
+          ["Rejected", "the Lambda extension reserves the name aws.lambda.enhanced.invocations"],
+          ["Rejected", "the Lambda extension does not support events"]
         ])
         const { events, metrics } = yield* ThreadStats.stats
         assert.deepInclude(metrics, { delivered: 2, held: 0, dropped: { Refused: 2 } })
@@ -167,7 +167,7 @@ describe("DogStatsDReporter over UDP", () => {
       assert.deepStrictEqual([error.undelivered, error.ambiguous], [[], []])
       assert.deepInclude(error.receipt, { items: 1, payloads: 1 })
       assert.include(error.message, "Encoding at udp://127.0.0.1:")
-      assert.include(error.message, "\"\" is no name of a metric (and 5 more)")
+      assert.include(error.message, "\"\" is not a valid metric name (and 5 more)")
       const events = yield* Effect.flip(reporter.flushEvents([
         { title: "t".repeat(9000), text: "", tags: [] },
         { title: "u", text: "ü", tags: [] }

@@ -198,7 +198,7 @@ describe("DogStatsDReporter.make", () => {
       assert.deepStrictEqual(error.receipt, { items: 0, payloads: 0, bytes: 0, retries: 0 })
       assert.strictEqual(
         error.message,
-        "Encoding at udp://127.0.0.1:9: \"\" is no name of a metric (and 1 more)"
+        "Encoding at udp://127.0.0.1:9: \"\" is not a valid metric name (and 1 more)"
       )
     }))
 })

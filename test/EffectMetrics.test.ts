@@ -9,6 +9,8 @@ import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
 import * as Metric from "effect/Metric"
 import * as MetricBoundaries from "effect/MetricBoundaries"
 import * as MetricKeyType from "effect/MetricKeyType"
@@ -206,7 +208,7 @@ describe("EffectMetrics options", () => {
     return `${name}`.startsWith("o3.")
   }
   for (
-    const [fault, options] of Object.entries<EffectMetrics.Options>({
+    const [fault, options] of Object.entries<EffectMetrics.EffectMetricsOptions>({
       filter: { filter: ({ name }) => fails(name) },
       rename: only("o3.", { rename: (name) => (fails(name), name) }),
       "rename to something other than a text": only("o3.", { rename: (name) => name === "o3.bad" ? 7 as never : name }),
@@ -226,9 +228,55 @@ describe("EffectMetrics options", () => {
         assert.deepStrictEqual(yield* Testing.names, ["o3.fine", "o3.good"])
         assert.lengthOf(logged, 1)
         assert.strictEqual(logged[0]?.level, "WARN")
-        assert.match(logged[0]!.message, /^Left out 1 of Effect's metrics, on which an option failed \(o3\.bad\)/)
+        assert.match(
+          logged[0]!.message,
+          /^Left out 1 of Effect's metrics \(o3\.bad\): .*a function of the options, failed/
+        )
       }).pipe(Effect.provide(layerRecorded(options).pipe(Layer.provideMerge(Scripted.logsTo(logged))))))
   }
+
+  it.effect("leave out only the failing metric when the logger throws too", () => {
+    const reporter = Scripted.make()
+    let lines = 0
+    const brokenLogger = Logger.make(() => {
+      lines++
+      throw new Error("broken logger")
+    })
+    return Effect.gen(function*() {
+      for (const _ of indexes(2)) {
+        for (const name of ["o5.good", "o5.bad", "o5.shared", "o5/shared"]) {
+          yield* Metric.increment(Metric.counter(name))
+        }
+        const { errors, metrics } = yield* ThreadStats.flush()
+        assert.deepStrictEqual([errors, metrics.delivered], [[], 3])
+        yield* TestClock.adjust("10 seconds")
+      }
+      assert.deepStrictEqual(reporter.series().map(({ metric }) => metric), [
+        "o5.good",
+        "o5_shared",
+        "o5.good",
+        "o5_shared"
+      ])
+      assert.strictEqual(lines, 2)
+    }).pipe(
+      Effect.provide(
+        EffectMetrics.layerWith({
+          filter: ({ name }) => `${name}`.startsWith("o5"),
+          rename: (name) => {
+            if (name === "o5.bad") throw new Error("no such metric")
+            return name.replace(".shared", "_shared")
+          }
+        }).pipe(
+          Layer.provideMerge(Scripted.client(reporter)),
+          // Effect logs the unhandled failure of a fiber at the level Debug.
+          Layer.provideMerge(Layer.mergeAll(
+            Logger.replace(Logger.defaultLogger, brokenLogger),
+            Logger.minimumLogLevel(LogLevel.Debug)
+          ))
+        )
+      )
+    )
+  })
 
   it.effect("fall back to their defaults when they are invalid", () =>
     Effect.gen(function*() {

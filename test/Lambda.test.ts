@@ -153,7 +153,7 @@ describe("lambdaProgram", () => {
     }).pipe(Effect.provide(layerObserved)))
 
   /** Two execution environments record ten orders each in the same second. Returns the totals that Datadog shows. */
-  const totalsOfTwoEnvironments = (options: ThreadStatsConfig.Options) =>
+  const totalsOfTwoEnvironments = (options: ThreadStatsConfig.ThreadStatsOptions) =>
     Effect.gen(function*() {
       const intake = yield* LocalIntake.LocalIntake
       const environment = Effect.gen(function*() {

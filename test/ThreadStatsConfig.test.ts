@@ -1,22 +1,24 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, ConfigProvider, Duration, Effect, Exit, Inspectable, Option, Redacted } from "effect"
+import { Cause, Config, ConfigProvider, Duration, Effect, Exit, Inspectable, Layer, Option, Redacted } from "effect"
 import { ThreadStatsConfig } from "effect-threadstats"
 import { readFileSync } from "node:fs"
 import { untyped } from "./support/clientAssertions.js"
 import { apiKey, assertHidden, sweepKeys } from "./support/keySweep.js"
 
-const resolve = (options: ThreadStatsConfig.Options = {}, env: { readonly [variable: string]: string } = {}) =>
-  Effect.withConfigProvider(ThreadStatsConfig.make(options), ConfigProvider.fromMap(new Map(Object.entries(env))))
+const resolve = (
+  options: ThreadStatsConfig.ThreadStatsOptions = {},
+  env: { readonly [variable: string]: string } = {}
+) => Effect.withConfigProvider(ThreadStatsConfig.make(options), ConfigProvider.fromMap(new Map(Object.entries(env))))
 
-const apiKeyOf = (config: ThreadStatsConfig.ThreadStatsConfig) => Option.map(config.apiKey, Redacted.value)
+const apiKeyOf = (config: ThreadStatsConfig.ThreadStatsSettings) => Option.map(config.apiKey, Redacted.value)
 
 /** For every setting: a value in the environment and one in code, the resolved settings of both, and invalid values. */
 const cases: ReadonlyArray<{
-  readonly option: keyof ThreadStatsConfig.Options
+  readonly option: keyof ThreadStatsConfig.ThreadStatsOptions
   readonly variable: string
   readonly env: string
   readonly code: unknown
-  readonly field: keyof ThreadStatsConfig.ThreadStatsConfig
+  readonly field: keyof ThreadStatsConfig.ThreadStatsSettings
   readonly fromEnv: unknown
   readonly fromCode: unknown
   readonly invalid: ReadonlyArray<string>
@@ -323,7 +325,7 @@ describe("ThreadStatsConfig", () => {
   for (const test of cases) {
     it.effect(`prefers the option ${test.option} to the variable ${test.variable}, and names the variable when it is invalid`, () =>
       Effect.gen(function*() {
-        const options = { [test.option]: test.code } as ThreadStatsConfig.Options
+        const options = { [test.option]: test.code } as ThreadStatsConfig.ThreadStatsOptions
         assert.deepStrictEqual((yield* resolve({}, { [test.variable]: ` ${test.env} ` }))[test.field], test.fromEnv)
         assert.deepStrictEqual((yield* resolve(options))[test.field], test.fromCode)
         assert.deepStrictEqual((yield* resolve(options, { [test.variable]: test.env }))[test.field], test.fromCode)
@@ -339,7 +341,7 @@ describe("ThreadStatsConfig", () => {
       }))
   }
 
-  const invalidOptions: ReadonlyArray<ThreadStatsConfig.Options> = [
+  const invalidOptions: ReadonlyArray<ThreadStatsConfig.ThreadStatsOptions> = [
     { rollUpInterval: 0 },
     { rollUpInterval: untyped("soon") },
     { flushTimeout: Infinity },
@@ -421,6 +423,7 @@ describe("ThreadStatsConfig", () => {
       assert.deepStrictEqual(apiKeyOf(yield* resolve({}, { ...env, DATADOG_API_KEY: "" })), Option.some("second"))
       assert.deepStrictEqual(apiKeyOf(yield* resolve({ apiKey: Redacted.make("code") }, env)), Option.some("code"))
       assert.deepStrictEqual(apiKeyOf(yield* resolve({}, { DD_API_KEY: "abc\n" })), Option.some("abc"))
+      assert.deepStrictEqual(apiKeyOf(yield* resolve({}, { ...env, DD_API_KEY: "two words" })), Option.some("first"))
     }))
 
   it.effect("orders tags as the reference client does: code, DATADOG_TAGS, DD_TAGS, env, service, version", () =>
@@ -485,6 +488,37 @@ describe("ThreadStatsConfig", () => {
       const provider = ConfigProvider.fromMap(new Map([["app.DD_ENV", "prod"]])).pipe(ConfigProvider.nested("app"))
       const { tags } = yield* Effect.withConfigProvider(ThreadStatsConfig.make(), provider)
       assert.deepStrictEqual(tags, ["env:prod"])
+    }))
+})
+
+describe("ThreadStatsConfig layers", () => {
+  const provider = ConfigProvider.fromMap(new Map([["DD_ENV", "prod"], ["MY_ENV", "mine"]]))
+  const tagsOf = <E>(layer: Layer.Layer<ThreadStatsConfig.ThreadStatsConfig, E>) =>
+    Effect.map(ThreadStatsConfig.ThreadStatsConfig, ({ tags }) => tags).pipe(
+      Effect.provide(layer),
+      Effect.withConfigProvider(provider)
+    )
+
+  it.effect("provide the settings of the environment, of options, and of a Config", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* tagsOf(ThreadStatsConfig.layer), ["env:prod"])
+      assert.deepStrictEqual(yield* tagsOf(ThreadStatsConfig.layerWith({ service: "shop" })), [
+        "env:prod",
+        "service:shop"
+      ])
+      assert.deepStrictEqual(yield* tagsOf(ThreadStatsConfig.layerConfig({ env: Config.string("MY_ENV") })), [
+        "env:mine"
+      ])
+    }))
+
+  it.effect("fail with a ConfigError when an option is invalid or its Config is missing", () =>
+    Effect.gen(function*() {
+      for (
+        const [layer, name] of [
+          [ThreadStatsConfig.layerWith({ sampleSize: 0 }), "sampleSize"],
+          [ThreadStatsConfig.layerConfig({ sampleSize: Config.integer("MISSING") }), "MISSING"]
+        ] as const
+      ) assert.include(String(yield* Effect.flip(tagsOf(layer))), name)
     }))
 })
 

@@ -32,7 +32,7 @@ export const intake = (): Intake => {
 }
 
 /** No limit is met, so that a flush is what was asked for, and everything is in it. */
-export const unlimited: ThreadStatsConfig.Options = {
+export const unlimited: ThreadStatsConfig.ThreadStatsOptions = {
   apiKey: Redacted.make("0123456789abcdef0123456789abcdef"),
   apiUrl: "http://intake.invalid",
   periodicFlush: false,
@@ -48,7 +48,7 @@ export interface Built {
 }
 
 export const build = async (
-  options: ThreadStatsConfig.Options,
+  options: ThreadStatsConfig.ThreadStatsOptions,
   http: Layer.Layer<HttpClient.HttpClient>
 ): Promise<Built> => {
   const scope = await Effect.runPromise(Scope.make())
@@ -68,7 +68,7 @@ export type Recording = (client: Client) => Pick<Subject, "prepare" | "record">
 
 const makeWith = (
   recording: Recording,
-  options: ThreadStatsConfig.Options = {}
+  options: ThreadStatsConfig.ThreadStatsOptions = {}
 ): MakeSubject =>
 async () => {
   const { bodies, layer } = intake()

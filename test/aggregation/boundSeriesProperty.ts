@@ -157,7 +157,7 @@ const world = fc.record({
 })
 type World = typeof world extends fc.Arbitrary<infer A> ? A : never
 
-const bounds: fc.Arbitrary<ThreadStatsConfig.Options> = fc.record({
+const bounds: fc.Arbitrary<ThreadStatsConfig.ThreadStatsOptions> = fc.record({
   maxContexts: fc.constantFrom(2, 5, 1000),
   maxValues: fc.constantFrom(3, 20, 100_000),
   maxBytes: fc.constantFrom(2000, 5000, 1_000_000),
@@ -182,7 +182,7 @@ const outcome = (
   world: World,
   steps: ReadonlyArray<Step>,
   temporalities: ReadonlyArray<Reporter.Temporality>,
-  options: ThreadStatsConfig.Options,
+  options: ThreadStatsConfig.ThreadStatsOptions,
   isBound: (step: number) => boolean
 ) =>
   Effect.gen(function*() {

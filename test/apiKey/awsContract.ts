@@ -84,22 +84,22 @@ export const describeAwsSources = (
     const faults: Readonly<Record<string, readonly [value: string | Uint8Array, message: string]>> = {
       "is empty": [" \n", "the secret is empty"],
       "has no bytes": [new Uint8Array(), "the secret is empty"],
-      "is malformed JSON": [`{"dd_api_key":"${apiKey}`, "the secret looks like JSON, but is malformed"],
+      "is malformed JSON": [`{"dd_api_key":"${apiKey}`, "the secret contains malformed JSON"],
       "is JSON with another field": [
         JSON.stringify({ key: apiKey }),
-        `the secret is JSON without a text "dd_api_key" or "apiKey"`
+        `the secret contains JSON without text in the field "dd_api_key" or "apiKey"`
       ],
       "is JSON with an empty field": [
         JSON.stringify({ dd_api_key: " ", other: apiKey }),
-        `the secret is JSON without a text "dd_api_key" or "apiKey"`
+        `the secret contains JSON without text in the field "dd_api_key" or "apiKey"`
       ],
       "contains a space": [
         `${apiKey} ${apiKey}`,
-        "the secret is no key: one has printable characters and no spaces"
+        "the secret contains no valid key: a key has printable characters and no spaces"
       ],
       "is not a text": [
         Buffer.from([0xff, 0x00, 0x80, ...Buffer.from(apiKey)]),
-        "the secret is no key: one has printable characters and no spaces"
+        "the secret contains no valid key: a key has printable characters and no spaces"
       ]
     }
     for (const [fault, [value, message]] of Object.entries(faults)) {
@@ -195,7 +195,7 @@ export const describeAwsSources = (
         const aws = yield* awsWithKey
         aws.answer = () => refusal("DisabledException", "the key is disabled")
         const error = yield* errorOf({ DD_KMS_API_KEY: ciphertext, AWS_LAMBDA_FUNCTION_NAME: "orders" })
-        assert.strictEqual(error.message, "DD_KMS_API_KEY: KMS refused (DisabledException, status 400)")
+        assert.strictEqual(error.message, "DD_KMS_API_KEY: KMS refused the request (DisabledException, status 400)")
         assert.strictEqual(aws.requests.length, 1)
       }))
   })
@@ -240,7 +240,7 @@ export const describeAwsSources = (
       Effect.gen(function*() {
         const aws = yield* awsWithKey
         aws.secrets.clear()
-        assert.include((yield* errorOf(all)).message, "DD_API_KEY_SECRET_ARN: there is no such secret")
+        assert.include((yield* errorOf(all)).message, "DD_API_KEY_SECRET_ARN: the secret does not exist")
         assert.strictEqual(aws.requests.length, 1)
       }))
   })
@@ -260,7 +260,7 @@ export const describeAwsSources = (
           const denied = yield* errorAfter(() =>
             refusal("AccessDeniedException", `User: arn:aws:sts::1:role/orders may not do that to ${value}`)
           )
-          assert.include(denied.message, `access denied; the role needs ${action} `)
+          assert.include(denied.message, `access denied. The role needs ${action} `)
           assert.include(denied.message, "(AWS: User: arn:aws:sts::1:role/orders may not do that to ")
           const missing = yield* errorAfter(() =>
             refusal(
@@ -270,13 +270,13 @@ export const describeAwsSources = (
               ""
             )
           )
-          assert.match(missing.message, /there is no such (secret|parameter|KMS key) in that account and region$/)
+          assert.match(missing.message, /the (secret|parameter|KMS key) does not exist in this account and region$/)
           const wrongSignature = yield* errorAfter(() =>
             refusal("InvalidSignatureException", "should have been 'x-amz-security-token:a-session-token'", 403)
           )
-          assert.include(wrongSignature.message, "refused (InvalidSignatureException, status 403)")
+          assert.include(wrongSignature.message, "refused the request (InvalidSignatureException, status 403)")
           const malformed = yield* errorAfter(() => ({ status: 200, body: `{"SecretString":"${apiKey}",${apiKey}` }))
-          assert.include(malformed.message, "cannot be read (SyntaxError)")
+          assert.include(malformed.message, "is not readable (SyntaxError)")
           const empty = yield* errorAfter(() => ({ status: 200, body: {} }))
           assert.match(empty.message, /: the (secret|parameter|ciphertext) is empty$/)
         }))

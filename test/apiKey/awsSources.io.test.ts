@@ -113,7 +113,7 @@ describe("with the AWS SDK", () => {
         assert.strictEqual(yield* keyOf({ DD_API_KEY_SSM_NAME: "/prod/datadog" }), apiKey)
         aws.answer = () => "nothing"
         const error = yield* Effect.flip(ApiKey.fromSsm({ name: "/prod/datadog", timeout: "1 second" }))
-        assert.include(error.message, "ApiKey.fromSsm: no answer from Systems Manager within 1s")
+        assert.include(error.message, "ApiKey.fromSsm: Systems Manager did not respond within 1s")
         yield* aws.when(() => aws.requests.slice(1).every(({ abandoned }) => abandoned) && aws.connections() === 0)
       }))
 
@@ -138,7 +138,7 @@ describe("with the AWS SDK", () => {
         const error = yield* errorOf({ DD_API_KEY_SECRET_ARN: secretArn })
         assert.strictEqual(
           error.message,
-          "DD_API_KEY_SECRET_ARN: Secrets Manager refused (InternalServiceError, status 500)"
+          "DD_API_KEY_SECRET_ARN: Secrets Manager refused the request (InternalServiceError, status 500)"
         )
         assert.strictEqual(aws.requests.length, 2)
         aws.answer = () => aws.requests.length === 3 ? refusal("InternalServiceError", "", 500) : undefined
@@ -153,21 +153,21 @@ describe("with the AWS SDK", () => {
         const secret = { DD_API_KEY_SECRET_ARN: secretArn }
         yield* Effect.scoped(Effect.gen(function*() {
           yield* withVariables({ AWS_ENDPOINT_URL_SECRETS_MANAGER: "http://127.0.0.1:9" })
-          assert.include((yield* errorOf(secret)).message, "no connection to Secrets Manager (ECONNREFUSED)")
+          assert.include((yield* errorOf(secret)).message, "the connection to Secrets Manager failed (ECONNREFUSED)")
         }))
         yield* Effect.scoped(Effect.gen(function*() {
           yield* withVariables({ AWS_REGION: undefined })
           assert.strictEqual(
             (yield* errorOf({ DD_API_KEY_SSM_NAME: "/prod/datadog" })).message,
-            "DD_API_KEY_SSM_NAME: Region is missing; set AWS_REGION, or give the ARN"
+            "DD_API_KEY_SSM_NAME: Region is missing. Set AWS_REGION, or use an ARN"
           )
         }))
         assert.strictEqual(
           (yield* errorOf({ ...secret, DD_LAMBDA_FIPS_MODE: "true" })).message,
-          "DD_API_KEY_SECRET_ARN: there is no endpoint to ask: Invalid Configuration: FIPS and custom endpoint are not supported"
+          "DD_API_KEY_SECRET_ARN: the AWS SDK found no endpoint: Invalid Configuration: FIPS and custom endpoint are not supported"
         )
         yield* withVariables({ AWS_ACCESS_KEY_ID: undefined })
-        assert.strictEqual((yield* errorOf(secret)).message, "DD_API_KEY_SECRET_ARN: there are no AWS credentials")
+        assert.strictEqual((yield* errorOf(secret)).message, "DD_API_KEY_SECRET_ARN: the AWS SDK found no credentials")
       }))
   })
 
@@ -283,7 +283,7 @@ describe("ApiKey in a bundle", () => {
             import * as ThreadStats from "effect-threadstats/ThreadStats"
             import * as Effect from "effect/Effect"
             import * as Layer from "effect/Layer"
-            const isLimit = ({ message }) => /no answer from|no time left|timed out/i.test(message)
+            const isLimit = ({ message }) => /did not respond|no time left|timed out/i.test(message)
             const flush = Effect.repeat(ThreadStats.flush(), { while: ({ errors }) => errors.some(isLimit) })
             const layer = ThreadStats.layerHttpWith({ flushTimeout: "30 seconds", requestTimeout: "30 seconds" }).pipe(
               Layer.provide([HttpReporter.layerHttpClient, ApiKey.layerEnv])
@@ -348,8 +348,8 @@ describe("ApiKey in a bundle", () => {
         assert.strictEqual(delivered, 0)
         assert.strictEqual(errors.length, 1)
         const [variable] = Object.keys(variables)
-        assert.include(errors[0], `${variable}: the package ${name} cannot be loaded (Cannot find package '${name}'`)
-        assert.include(errors[0], "install it")
+        assert.include(errors[0], `${variable}: loading the package ${name} failed: Cannot find package '${name}'`)
+        assert.include(errors[0], "Install it")
       }
       assert.deepStrictEqual(yield* receiptOf(file, { DD_API_KEY: apiKey }), { delivered: 1, errors: [] })
     }).pipe(Effect.provide(intake)))
@@ -358,6 +358,6 @@ describe("ApiKey in a bundle", () => {
     Effect.gen(function*() {
       const file = yield* bundleProgram(join(folder, "bare.mjs"), {})
       const { errors } = yield* receiptOf(file, packages["@aws-sdk/client-kms"])
-      assert.match(errors[0]!, /@aws-sdk\/client-kms cannot be loaded \(Dynamic require of \S+ is not supported\)/)
+      assert.match(errors[0]!, /@aws-sdk\/client-kms failed: Dynamic require of \S+ is not supported/)
     }).pipe(Effect.provide(intake)))
 })

@@ -75,9 +75,12 @@ describe("ApiKey options of AWS sources", () => {
   it.effect("fails when the identifier is missing or the ciphertext is not base64", () =>
     Effect.gen(function*() {
       const cases = [
-        [ApiKey.fromSecretsManager({ secretId: undefined as never }), "ApiKey.fromSecretsManager: secretId is missing"],
-        [ApiKey.fromSsm({ name: " " }), "ApiKey.fromSsm: name is missing"],
-        [ApiKey.fromKms({ ciphertext: "" }), "ApiKey.fromKms: ciphertext is missing"],
+        [
+          ApiKey.fromSecretsManager({ secretId: undefined as never }),
+          "ApiKey.fromSecretsManager: the option secretId is missing"
+        ],
+        [ApiKey.fromSsm({ name: " " }), "ApiKey.fromSsm: the option name is missing"],
+        [ApiKey.fromKms({ ciphertext: "" }), "ApiKey.fromKms: the option ciphertext is missing"],
         [ApiKey.fromKms({ ciphertext: "no base64!" }), "ApiKey.fromKms: expected a ciphertext in base64"]
       ] as const
       for (const [source, message] of cases) assert.strictEqual((yield* Effect.flip(source)).message, message)
@@ -94,7 +97,7 @@ describe("ApiKey options of AWS sources", () => {
       yield* TestClock.adjust("1 millis")
       assert.include(
         (yield* Fiber.join(fiber)).message,
-        "ApiKey.fromSsm: no answer from Systems Manager within 100ms; a function in a VPC needs"
+        "ApiKey.fromSsm: Systems Manager did not respond within 100ms. A function in a VPC needs"
       )
       yield* aws.when(() => aws.requests[0]!.abandoned && aws.connections() === 0)
     }))
@@ -111,7 +114,7 @@ describe("ApiKey options of AWS sources", () => {
 })
 
 describe("ApiKey.layerEnv", () => {
-  const buildClient = (variables: Record<string, string>, options?: ThreadStatsConfig.Options) =>
+  const buildClient = (variables: Record<string, string>, options?: ThreadStatsConfig.ThreadStatsOptions) =>
     Layer.build(
       ThreadStats.layerHttpWith(options).pipe(
         Layer.provide([HttpReporter.layerHttpClient, ApiKey.layerEnv])
@@ -179,7 +182,7 @@ describe("ThreadStats with a key in AWS", () => {
   }
 
   /** A client that reads its key from AWS and reports to the intake in process. */
-  const makeClient = Effect.fnUntraced(function*(options: ThreadStatsConfig.Options = {}) {
+  const makeClient = Effect.fnUntraced(function*(options: ThreadStatsConfig.ThreadStatsOptions = {}) {
     const lines: Array<Line> = []
     const { url } = yield* LocalIntake.LocalIntake
     const http = yield* HttpClient.HttpClient
@@ -239,7 +242,7 @@ describe("ThreadStats with a key in AWS", () => {
       assert.deepInclude(refused.metrics, { delivered: 0, kept: 2 })
       assert.isNotEmpty(refused.errors)
       for (const { message } of refused.errors) {
-        assert.include(message, "DD_API_KEY_SECRET_ARN: access denied; the role needs secretsmanager:GetSecretValue")
+        assert.include(message, "DD_API_KEY_SECRET_ARN: access denied. The role needs secretsmanager:GetSecretValue")
       }
       assert.include(client.lines.map(({ message }) => message).join("\n"), "secretsmanager:GetSecretValue")
       assert.deepStrictEqual(yield* (yield* LocalIntake.LocalIntake).requests, [])

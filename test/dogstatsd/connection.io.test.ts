@@ -249,7 +249,7 @@ describe("DogStatsD socket type", () => {
     () =>
       Effect.gen(function*() {
         const datagrams = yield* Servers.datagramServer(yield* Servers.socketPath)
-        assert.include(yield* messageOf(datagrams.url.replace("unixgram", "unixstream")), "of the other sort")
+        assert.include(yield* messageOf(datagrams.url.replace("unixgram", "unixstream")), "the socket has another type")
       })
   )
 
@@ -258,7 +258,7 @@ describe("DogStatsD socket type", () => {
     () =>
       Effect.gen(function*() {
         const stream = yield* Servers.streamServer(yield* Servers.socketPath)
-        assert.include(yield* messageOf(stream.url.replace("unixstream", "unixgram")), "of the other sort")
+        assert.include(yield* messageOf(stream.url.replace("unixstream", "unixgram")), "the socket has another type")
       })
   )
 
@@ -266,7 +266,7 @@ describe("DogStatsD socket type", () => {
     Effect.gen(function*() {
       assert.include(
         yield* messageOf(`unixstream://${yield* Servers.socketPath}`),
-        "there is no such socket (ENOENT)"
+        "the socket does not exist (ENOENT)"
       )
     }))
 })

@@ -8,12 +8,15 @@ import type * as ThreadStatsConfig from "effect-threadstats/ThreadStatsConfig"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Encoder from "../../src/internal/dogstatsd/encoder.js"
+import { bufferSize, type LineFormat, type RefusedItem } from "../../src/internal/dogstatsd/format.js"
+import * as Packets from "../../src/internal/dogstatsd/packets.js"
+import * as SetMembers from "../../src/internal/dogstatsd/setMembers.js"
+import * as TimestampAllocator from "../../src/internal/dogstatsd/timestampAllocator.js"
 import { fromWire, type WireItem } from "../support/wireReporter.js"
 import { parse } from "./lineParser.js"
 
 /** Format for an Agent over UDP, without times. */
-export const agentFormat: Encoder.Format = {
+export const agentFormat: LineFormat = {
   extension: false,
   packed: true,
   timestamps: "never",
@@ -23,30 +26,30 @@ export const agentFormat: Encoder.Format = {
 }
 
 /** Format for the Lambda extension. */
-export const extensionFormat: Encoder.Format = {
+export const extensionFormat: LineFormat = {
   extension: true,
   packed: false,
   timestamps: "always",
-  packetSize: Encoder.bufferSize,
+  packetSize: bufferSize,
   tags: [],
   origin: ""
 }
 
 /** One encoded batch. */
 export interface Encoded {
-  readonly packets: ReadonlyArray<Encoder.Packet>
-  readonly refused: ReadonlyArray<Encoder.Refused>
+  readonly packets: ReadonlyArray<Packets.Packet>
+  readonly refused: ReadonlyArray<RefusedItem>
   readonly lines: ReadonlyArray<string>
   /** Marks every item as sent. */
   readonly markSent: () => void
 }
 
 /** An encoder that remembers the batches that were sent, as a reporter does. Times are in seconds. */
-export const makeEncoder = (format: Partial<Encoder.Format> = {}) => {
-  const seconds = Encoder.makeSeconds()
-  const members = Encoder.makeMembers()
+export const makeEncoder = (format: Partial<LineFormat> = {}) => {
+  const timestamps = TimestampAllocator.make()
+  const members = SetMembers.make()
   return (batch: ReadonlyArray<WireItem>, now = 0): Encoded => {
-    const encoded = Encoder.encode(batch, { format: { ...agentFormat, ...format }, seconds, members, now })
+    const encoded = Packets.encode(batch, { format: { ...agentFormat, ...format }, timestamps, members, now })
     const results = Array.from(encoded.packets)
     const packets = results.filter((result) => result._tag === "Packet")
     const refused = results.filter((result) => result._tag === "Refused")
@@ -56,7 +59,7 @@ export const makeEncoder = (format: Partial<Encoder.Format> = {}) => {
       lines: linesIn(packets.map(({ body }) => body)),
       markSent: () => {
         const refusedItems = new Set(refused.map(({ index }) => index))
-        batch.forEach((_, index) => refusedItems.has(index) || encoded.sent(index))
+        batch.forEach((_, index) => refusedItems.has(index) || encoded.markSent(index))
       }
     }
   }
@@ -75,7 +78,7 @@ export const linesIn = (packets: ReadonlyArray<Uint8Array>): ReadonlyArray<strin
 /** The lines of one batch that a new encoder writes. It fails if the encoder refuses an item. */
 export const encodeLines = (
   batch: ReadonlyArray<WireItem>,
-  format: Partial<Encoder.Format> = {},
+  format: Partial<LineFormat> = {},
   now = 0
 ): ReadonlyArray<string> => {
   const { lines, refused } = makeEncoder(format)(batch, now)
@@ -101,9 +104,9 @@ export const manyValues = (n: number): DistributionSeries => ({
 
 /** A client over an encoder. Each packet goes to the callback, and counts as delivered. */
 export const layerClient = (
-  format: Partial<Encoder.Format>,
+  format: Partial<LineFormat>,
   onPacket: (packet: Buffer) => void,
-  options: ThreadStatsConfig.Options = {}
+  options: ThreadStatsConfig.ThreadStatsOptions = {}
 ): Layer.Layer<ThreadStats.ThreadStats> => {
   const encode = makeEncoder(format)
   const deliver = (batch: ReadonlyArray<WireItem>) =>

@@ -3,7 +3,7 @@ import type { Series } from "effect-threadstats/Series"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
 import * as Effect from "effect/Effect"
 import * as TestClock from "effect/TestClock"
-import type { Format } from "../../src/internal/dogstatsd/encoder.js"
+import type { LineFormat } from "../../src/internal/dogstatsd/format.js"
 import wire from "../fixtures/wire.json" with { type: "json" }
 import { encodeLines, extensionFormat, layerClient, linesIn, makeEncoder, sample } from "./encoding.js"
 
@@ -12,7 +12,7 @@ describe("ThreadStats over the DogStatsD encoder", () => {
   const at = { timestamp: 1_700_000_003_000 }
   const options = { namespace: "myapp", constantTags: ["team:x"], rollUpInterval: "1 second" } as const
 
-  const run = (timestamps: Format["timestamps"], record: Effect.Effect<void, never, ThreadStats.ThreadStats>) =>
+  const run = (timestamps: LineFormat["timestamps"], record: Effect.Effect<void, never, ThreadStats.ThreadStats>) =>
     Effect.gen(function*() {
       const packets: Array<Buffer> = []
       yield* Effect.provide(record, layerClient({ timestamps }, (packet) => packets.push(packet), options))
@@ -161,7 +161,7 @@ describe("metricLines", () => {
       [5, "Encoding"],
       [6, "PayloadTooLarge"]
     ])
-    assert.strictEqual(refused[0]!.description, "\"\" is no name of a metric")
+    assert.strictEqual(refused[0]!.description, "\"\" is not a valid metric name")
   })
 })
 
@@ -199,8 +199,8 @@ describe("metricLines for the Lambda extension", () => {
       sample("gauge", "enough", [1], { tags: tags.slice(1) })
     ], 1_700_000_005)
     assert.deepStrictEqual(refused.map(({ description, index, reason }) => [index, reason, description]), [
-      [0, "Rejected", "the Lambda extension takes no events"],
-      [1, "Rejected", "the Lambda extension makes aws.lambda.enhanced.invocations itself"],
+      [0, "Rejected", "the Lambda extension does not support events"],
+      [1, "Rejected", "the Lambda extension reserves the name aws.lambda.enhanced.invocations"],
       [3, "Rejected", "the Lambda extension drops a metric with more than 100 tags"]
     ])
     assert.deepStrictEqual(lines.map((line) => line.split(":")[0]), ["aws.lambda.enhanced.errors", "enough"])

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
-import { container } from "../../src/internal/dogstatsd/origin.js"
+import { detectContainer } from "../../src/internal/dogstatsd/origin.js"
 
 const id = "0123456789abcdef".repeat(4)
 
@@ -34,18 +34,18 @@ describe("container origin", () => {
       write(root, "proc/self/ns/cgroup", "")
       write(root, "proc/self/cgroup", `0::/\n`)
       mkdirSync(join(root, "sys/fs/cgroup"), { recursive: true })
-      assert.strictEqual(yield* container(root), inode("sys/fs/cgroup"))
+      assert.strictEqual(yield* detectContainer(root), inode("sys/fs/cgroup"))
       write(root, "proc/self/cgroup", `9:cpu:/x\n4:memory:/docker/${id}\n0::/y\n`)
       mkdirSync(join(root, "sys/fs/cgroup/y"))
-      assert.strictEqual(yield* container(root), inode("sys/fs/cgroup/y"))
+      assert.strictEqual(yield* detectContainer(root), inode("sys/fs/cgroup/y"))
       mkdirSync(join(root, `sys/fs/cgroup/memory/docker/${id}`), { recursive: true })
-      assert.strictEqual(yield* container(root), inode(`sys/fs/cgroup/memory/docker/${id}`))
-      assert.strictEqual(yield* container(`${root}/`), inode(`sys/fs/cgroup/memory/docker/${id}`))
+      assert.strictEqual(yield* detectContainer(root), inode(`sys/fs/cgroup/memory/docker/${id}`))
+      assert.strictEqual(yield* detectContainer(`${root}/`), inode(`sys/fs/cgroup/memory/docker/${id}`))
     }))
 
   it.scoped("returns undefined when the system has no cgroups", () =>
     Effect.gen(function*() {
-      assert.strictEqual(yield* container(yield* makeRoot), undefined)
+      assert.strictEqual(yield* detectContainer(yield* makeRoot), undefined)
     }))
 
   it.scoped.skipIf(!isHost)(
@@ -57,7 +57,7 @@ describe("container origin", () => {
         symlinkSync("/proc/self/ns/cgroup", join(root, "proc/self/ns/cgroup"))
         const containerOf = (path: string) => {
           write(root, "proc/self/cgroup", `garbage\n3:cpu:/\n1:name=systemd:${path}\n`)
-          return container(root)
+          return detectContainer(root)
         }
         assert.strictEqual(yield* containerOf(`/docker/${id}`), `ci-${id}`)
         assert.strictEqual(

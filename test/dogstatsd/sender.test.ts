@@ -5,9 +5,11 @@ import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
 import * as TestClock from "effect/TestClock"
-import type { Packet, Refused } from "../../src/internal/dogstatsd/encoder.js"
+import type { SendResult } from "../../src/internal/dogstatsd/batchProgress.js"
+import type { RefusedItem } from "../../src/internal/dogstatsd/format.js"
+import type { Packet } from "../../src/internal/dogstatsd/packets.js"
 import * as Sender from "../../src/internal/dogstatsd/sender.js"
-import type { UnixDatagrams } from "../../src/internal/dogstatsd/socket.js"
+import type { UnixDatagrams } from "../../src/internal/dogstatsd/unixDatagram.js"
 
 /** Answer of a fake socket: the packet leaves, the system returns an error code, or the callback never runs. */
 type Answer = "sent" | "silent" | { readonly code: string }
@@ -66,7 +68,7 @@ const packet = (text: string, first: number, last = first): Packet => ({
 /** One item in each of these packets. */
 const packets = (...texts: ReadonlyArray<string>) => texts.map((text, i) => packet(text, i))
 
-const statusOf = ({ fate }: Sender.Sent, items: number) => Array.from({ length: items }, (_, i) => fate(i))
+const statusOf = (result: SendResult, items: number) => Array.from({ length: items }, (_, i) => result.statusOf(i))
 
 const gone = { code: "ENOENT" }
 const full = { code: "EAGAIN" }
@@ -77,22 +79,22 @@ describe("sender", () => {
       const { fake, send } = yield* makeSender
       const sent = yield* send(3, packets("a\n", "bb\n", "c\n"), Infinity)
       assert.deepStrictEqual(fake.packets, ["a\n", "bb\n", "c\n"])
-      assert.deepInclude(sent, { payloads: 3, bytes: 7, retries: 0, trouble: undefined, troubles: 0 })
+      assert.deepInclude(sent, { payloads: 3, bytes: 7, retries: 0, problem: undefined, problems: 0 })
       assert.deepStrictEqual(statusOf(sent, 3), ["Delivered", "Delivered", "Delivered"])
       assert.strictEqual(fake.openSockets, 0)
     }))
 
-  it.scoped("stops at the first packet that does not leave, and marks a partly sent item as doubtful", () =>
+  it.scoped("stops at the first packet that does not leave, and marks a partly sent item as ambiguous", () =>
     Effect.gen(function*() {
       const { fake, send } = yield* makeSender
       fake.onSend = (text) => text === "1c" ? { code: "EACCES" } : "sent"
       const all = [packet("0", 0), packet("1a", 1), packet("1b", 1), packet("1c", 1), packet("2", 2), packet("3", 3)]
       const sent = yield* send(4, all, Infinity)
       assert.deepStrictEqual(fake.packets, ["0", "1a", "1b"])
-      assert.deepStrictEqual(statusOf(sent, 4), ["Delivered", "Doubtful", "Undelivered", "Undelivered"])
-      assert.deepStrictEqual(sent.trouble, {
+      assert.deepStrictEqual(statusOf(sent, 4), ["Delivered", "Ambiguous", "Undelivered", "Undelivered"])
+      assert.deepStrictEqual(sent.problem, {
         reason: "Transport",
-        description: "the socket may not be written to (EACCES)"
+        description: "this process may not write to the socket (EACCES)"
       })
     }))
 
@@ -100,11 +102,11 @@ describe("sender", () => {
     Effect.gen(function*() {
       const { fake, send } = yield* makeSender
       fake.onSend = (text) => text === "big" ? { code: "EMSGSIZE" } : "sent"
-      const refused: Refused = { _tag: "Refused", index: 0, reason: "Encoding", description: "no name" }
+      const refused: RefusedItem = { _tag: "Refused", index: 0, reason: "Encoding", description: "no name" }
       const sent = yield* send(3, [refused, packet("big", 1), packet("next", 2)], Infinity)
       assert.deepStrictEqual(fake.packets, ["next"])
       assert.deepStrictEqual(statusOf(sent, 3), ["Refused", "Refused", "Delivered"])
-      assert.deepStrictEqual([sent.trouble, sent.troubles], [{ reason: "Encoding", description: "no name" }, 2])
+      assert.deepStrictEqual([sent.problem, sent.problems], [{ reason: "Encoding", description: "no name" }, 2])
     }))
 
   it.scoped("sends nothing when the deadline has passed", () =>
@@ -114,7 +116,7 @@ describe("sender", () => {
       const sent = yield* send(1, packets("a"), 1000)
       assert.deepStrictEqual(Array.from(yield* fake.attempts), [])
       assert.deepStrictEqual(statusOf(sent, 1), ["Undelivered"])
-      assert.deepStrictEqual(sent.trouble, { reason: "Timeout", description: "no time left in this flush" })
+      assert.deepStrictEqual(sent.problem, { reason: "Timeout", description: "no time left in this flush" })
     }))
 
   for (const [deadline, seconds] of [[500, 0.5], [60_000, 3]] as const) {
@@ -128,8 +130,8 @@ describe("sender", () => {
         assert.isNull(fiber.unsafePoll())
         yield* TestClock.adjust(1)
         const sent = yield* Fiber.join(fiber)
-        assert.deepStrictEqual(statusOf(sent, 2), ["Doubtful", "Undelivered"])
-        assert.deepStrictEqual(sent.trouble, { reason: "Timeout", description: "the receiver does not read" })
+        assert.deepStrictEqual(statusOf(sent, 2), ["Ambiguous", "Undelivered"])
+        assert.deepStrictEqual(sent.problem, { reason: "Timeout", description: "the receiver does not read" })
       }))
   }
 })
@@ -152,7 +154,7 @@ describe("sender with a full buffer", () => {
       yield* TestClock.adjust(100)
       const sent = yield* Fiber.join(fiber)
       assert.deepStrictEqual(fake.packets, ["a", "b"])
-      assert.deepInclude(sent, { payloads: 2, bytes: 2, retries: 12, trouble: undefined })
+      assert.deepInclude(sent, { payloads: 2, bytes: 2, retries: 12, problem: undefined })
     }))
 
   it.scoped("fails when the next pause would end after the deadline", () =>
@@ -169,7 +171,7 @@ describe("sender with a full buffer", () => {
       const sent = yield* Fiber.join(fiber)
       assert.strictEqual(yield* Clock.currentTimeMillis, 30)
       assert.deepStrictEqual(statusOf(sent, 3), ["Delivered", "Undelivered", "Undelivered"])
-      assert.deepStrictEqual(sent.trouble, { reason: "Transport", description: "the buffer is full (EAGAIN)" })
+      assert.deepStrictEqual(sent.problem, { reason: "Transport", description: "the buffer is full (EAGAIN)" })
     }))
 })
 
@@ -193,7 +195,7 @@ describe("sender without a receiver", () => {
       assert.strictEqual(yield* Clock.currentTimeMillis, 775)
       assert.strictEqual(first.retries, 5)
       assert.deepStrictEqual(statusOf(first, 1), ["Undelivered"])
-      assert.deepStrictEqual(first.trouble, { reason: "Transport", description: "there is no such socket (ENOENT)" })
+      assert.deepStrictEqual(first.problem, { reason: "Transport", description: "the socket does not exist (ENOENT)" })
 
       for (let i = 0; i < 3; i++) {
         assert.strictEqual((yield* send(1, packets("a"), 60_000)).retries, 0)
@@ -234,7 +236,7 @@ describe("sender without a receiver", () => {
       yield* fake.nextAttempt
       fake.onConnect = () => undefined
       yield* TestClock.adjust(25)
-      assert.deepInclude(yield* Fiber.join(fiber), { payloads: 1, retries: 1, trouble: undefined })
+      assert.deepInclude(yield* Fiber.join(fiber), { payloads: 1, retries: 1, problem: undefined })
       assert.deepStrictEqual(fake.packets, ["a"])
     }))
 })

@@ -23,7 +23,7 @@ export interface Delivery {
 export interface Connection {
   readonly layerClient: (
     delivery: Delivery,
-    options: ThreadStatsConfig.Options
+    options: ThreadStatsConfig.ThreadStatsOptions
   ) => Layer.Layer<ThreadStats.ThreadStats, unknown>
   /** Waits until this number of bytes has arrived in all. Returns the lines that are new since the last call. */
   readonly receive: (bytes: number) => Effect.Effect<ReadonlyArray<string>>
@@ -96,7 +96,7 @@ const simulate = Effect.fnUntraced(function*(seed: number, options: {
   /** Time of the test, in seconds. The simulation advances it. */
   readonly clock: { now: number }
   readonly delivery: Delivery
-  readonly client?: ThreadStatsConfig.Options
+  readonly client?: ThreadStatsConfig.ThreadStatsOptions
   readonly events: boolean
 }) {
   const { clock, connection } = options

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { SampleSeries } from "effect-threadstats/Series"
-import type { Format } from "../../src/internal/dogstatsd/encoder.js"
+import type { LineFormat } from "../../src/internal/dogstatsd/format.js"
 import { makeEncoder, sample } from "./encoding.js"
 
 const base = 1_700_000_000
@@ -8,7 +8,7 @@ const count = sample("counter", "c", [1])
 const next = sample("counter", "c", [1], { points: [[base + 10, [1]]] })
 
 /** Sends batches with one encoder. Returns the times of the lines, in seconds after the base. */
-const makeSender = (timestamps: Format["timestamps"]) => {
+const makeSender = (timestamps: LineFormat["timestamps"]) => {
   const encode = makeEncoder({ timestamps })
   return (now: number, ...batch: ReadonlyArray<SampleSeries>) => {
     const { lines, markSent } = encode(batch, base + now)

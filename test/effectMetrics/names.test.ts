@@ -79,7 +79,7 @@ describe("names", () => {
       assert.deepStrictEqual(logged, [
         {
           level: "WARN",
-          message: "Reported 1 of Effect's metrics under a name that another one has (n5 made)"
+          message: "Reported 1 of Effect's metrics under the name of another one (n5 made). Use the option rename"
         },
         { level: "WARN", message: "The name n5.two is used with more than one kind of metric" }
       ])

@@ -45,7 +45,7 @@ const recordingClient = (sent: Array<Sent>) =>
   )
 
 /** Records and flushes with a client of these settings. Fails if it sends invalid payloads or loses count. */
-const useClient = Effect.fnUntraced(function*(config: ThreadStatsConfig.ThreadStatsConfig) {
+const useClient = Effect.fnUntraced(function*(config: ThreadStatsConfig.ThreadStatsSettings) {
   const sent: Array<Sent> = []
   yield* TestClock.setTime(start)
   const exit = yield* Effect.gen(function*() {
@@ -208,7 +208,7 @@ export const checkOptions = (check: Check): Effect.Effect<void> =>
     for (const [, make] of hostile.pool) yield* check("", make(), env)
   })
 
-const everyOption: { readonly [K in keyof ThreadStatsConfig.Options]-?: true } = {
+const everyOption: { readonly [K in keyof ThreadStatsConfig.ThreadStatsOptions]-?: true } = {
   namespace: true,
   host: true,
   attachHost: true,

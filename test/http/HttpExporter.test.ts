@@ -31,7 +31,7 @@ const sentBy = (request: HttpClientRequest.HttpClientRequest): Sent => {
 
 /** A client over HTTP whose requests get the statuses of `answer`. */
 const makeClient = Effect.fnUntraced(function*(
-  options: ThreadStatsConfig.Options = {},
+  options: ThreadStatsConfig.ThreadStatsOptions = {},
   answer: (sent: Sent) => Effect.Effect<number> = () => Effect.succeed(202)
 ) {
   const requests: Array<Sent> = []

@@ -56,7 +56,7 @@ const normalize = (body: Body) =>
     ? withoutEmpty({ date_happened: now, ...body })
     : body.series.map((item) => withoutEmpty(item))
 
-const variants: ReadonlyArray<readonly ["plain" | "compressed", ThreadStatsConfig.Options]> = [
+const variants: ReadonlyArray<readonly ["plain" | "compressed", ThreadStatsConfig.ThreadStatsOptions]> = [
   ["plain", { namespace: "myapp", constantTags: ["team:x"], compress: false }],
   ["compressed", { compress: true }]
 ]
@@ -99,7 +99,7 @@ const flushCalls = Effect.gen(function*() {
 describe("HTTP requests of a client", () => {
   for (const [name, options] of variants) {
     const key = wire[name][0]!.headers["dd-api-key"]
-    const optionsFor = (apiUrl: string): ThreadStatsConfig.Options => ({
+    const optionsFor = (apiUrl: string): ThreadStatsConfig.ThreadStatsOptions => ({
       ...options,
       host: "web-1",
       apiUrl,

@@ -253,7 +253,7 @@ describe.each([
   reporterContract(Layer.provideMerge(layerReporter, layerIntake()), { arrived })
 })
 
-type MakeLayer = (options: ThreadStatsConfig.Options) => ReturnType<typeof ThreadStats.layerNodeWith>
+type MakeLayer = (options: ThreadStatsConfig.ThreadStatsOptions) => ReturnType<typeof ThreadStats.layerNodeWith>
 
 const clients: ReadonlyArray<readonly [string, MakeLayer]> = [
   ["node:http", ThreadStats.layerNodeWith],

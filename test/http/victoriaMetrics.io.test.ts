@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as HttpReporter from "effect-threadstats/HttpReporter"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
-import type { Options } from "effect-threadstats/ThreadStatsConfig"
+import type { ThreadStatsOptions } from "effect-threadstats/ThreadStatsConfig"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -25,7 +25,7 @@ if (!installed) process.stderr.write(`${notInstalled}\n`)
  * Attaches a host to every series. This VictoriaMetrics does not clear the memory of earlier requests, and gives a series without
  * a host another one's.
  */
-const client = (origin: string, options: Options = {}) =>
+const client = (origin: string, options: ThreadStatsOptions = {}) =>
   ThreadStats.layerHttpWith({
     apiUrl: `${origin}/datadog`,
     apiKey: Redacted.make("key"),

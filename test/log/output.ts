@@ -86,7 +86,7 @@ export const makeReporter = (output: LogReporter.Output) => Effect.map(LogReport
 
 export const layerClient = (
   output: LogReporter.Output,
-  options: ThreadStatsConfig.Options = {}
+  options: ThreadStatsConfig.ThreadStatsOptions = {}
 ): Layer.Layer<ThreadStats.ThreadStats> =>
   ThreadStats.layer({ periodicFlush: false, ...options }).pipe(
     Layer.provide(Layer.mergeAll(

@@ -87,7 +87,7 @@ const reporters = {
     "internal/http/transport",
     "internal/http/nodeTransport"
   ],
-  dogstatsd: ["DogStatsDReporter", "internal/dogstatsd/encoder", "internal/dogstatsd/socket"],
+  dogstatsd: ["DogStatsDReporter", "internal/dogstatsd/packets", "internal/dogstatsd/openConnection"],
   log: ["LogReporter", "internal/log/lines", "internal/log/writer"]
 }
 

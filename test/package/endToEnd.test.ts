@@ -31,10 +31,11 @@ const intake = layerIntake({ apiKey: Redacted.make(apiKey) })
 describe("ThreadStats over a socket", () => {
   type Client = Layer.Layer<ThreadStats.ThreadStats, ConfigError.ConfigError>
 
-  const overHttpClient = (client: Layer.Layer<HttpClient.HttpClient>) => (options: ThreadStatsConfig.Options): Client =>
-    Layer.provide(ThreadStats.layerHttpWith(options), client)
+  const overHttpClient =
+    (client: Layer.Layer<HttpClient.HttpClient>) => (options: ThreadStatsConfig.ThreadStatsOptions): Client =>
+      Layer.provide(ThreadStats.layerHttpWith(options), client)
 
-  const transports: { readonly [transport: string]: (options: ThreadStatsConfig.Options) => Client } = {
+  const transports: { readonly [transport: string]: (options: ThreadStatsConfig.ThreadStatsOptions) => Client } = {
     "node:http": ThreadStats.layerNodeWith,
     "fetch": overHttpClient(HttpReporter.layerHttpClient),
     "NodeHttpClient.layer": overHttpClient(NodeHttpClient.layer),

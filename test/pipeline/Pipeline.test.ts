@@ -89,7 +89,7 @@ describe("flush", () => {
 })
 
 describe("flush with a memory reporter", () => {
-  const layer = (options: { readonly samples: boolean; readonly client?: ThreadStatsConfig.Options }) =>
+  const layer = (options: { readonly samples: boolean; readonly client?: ThreadStatsConfig.ThreadStatsOptions }) =>
     ThreadStats.layer({ periodicFlush: false, ...options.client }).pipe(
       Layer.provide(Layer.merge(MetricsAggregator.layer(options.client), EventsAggregator.layer)),
       Layer.provideMerge(Reporter.layerMemoryWith({ temporality: "delta", samples: options.samples })),

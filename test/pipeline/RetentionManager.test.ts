@@ -197,7 +197,7 @@ describe("RetentionManager after a flush", () => {
 })
 
 describe("RetentionManager after a restart", () => {
-  const restarts = (options: ThreadStatsConfig.Options, temporality: Reporter.Temporality) =>
+  const restarts = (options: ThreadStatsConfig.ThreadStatsOptions, temporality: Reporter.Temporality) =>
     Effect.gen(function*() {
       yield* setClock
       const disk = makeDisk()
@@ -334,7 +334,7 @@ describe("RetentionManager after a restart", () => {
         client.unsafeEvent(`e${i}`, "")
       }
       yield* client.flush()
-      const limited = (options: ThreadStatsConfig.Options) =>
+      const limited = (options: ThreadStatsConfig.ThreadStatsOptions) =>
         Effect.gen(function*() {
           const successor = Scripted.make()
           const restarted = yield* start(makeDisk(disk.entries), successor, options)

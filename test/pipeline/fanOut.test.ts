@@ -8,7 +8,10 @@ import { reporterContract } from "../support/reporterContract.js"
 import * as scripted from "../support/scripted.js"
 import { WireError } from "../support/wireReporter.js"
 
-const layerClient = <E, R>(reporter: Layer.Layer<Reporter.Reporter, E, R>, options: ThreadStatsConfig.Options = {}) =>
+const layerClient = <E, R>(
+  reporter: Layer.Layer<Reporter.Reporter, E, R>,
+  options: ThreadStatsConfig.ThreadStatsOptions = {}
+) =>
   ThreadStats.layer({ periodicFlush: false, ...options }).pipe(
     Layer.provide(Layer.mergeAll(
       reporter,
@@ -21,7 +24,7 @@ const layerClient = <E, R>(reporter: Layer.Layer<Reporter.Reporter, E, R>, optio
 /** Two scripted reporters, and a client that reports to both. */
 const makeTwo = (
   temporalities: readonly [Reporter.Temporality, Reporter.Temporality] = ["total", "delta"],
-  options: ThreadStatsConfig.Options = {}
+  options: ThreadStatsConfig.ThreadStatsOptions = {}
 ) => {
   const [first, second] = [scripted.make(temporalities[0]), scripted.make(temporalities[1])]
   return { first, second, layer: layerClient(Reporter.combine(first.layer, second.layer), options) }

@@ -6,7 +6,7 @@ import { metricValues } from "../support/clientAssertions.js"
 import * as scripted from "../support/scripted.js"
 
 describe("periodic flush", () => {
-  const periodicClient = (reporter: scripted.Scripted, options: ThreadStatsConfig.Options = {}) =>
+  const periodicClient = (reporter: scripted.Scripted, options: ThreadStatsConfig.ThreadStatsOptions = {}) =>
     scripted.client(reporter, { periodicFlush: true, ...options })
 
   it.effect("flushes closed buckets only", () => {

@@ -61,7 +61,7 @@ export const openStore = (disk: Disk) =>
 export const start = (
   disk: Pick<Disk, "layer"> | undefined,
   reporter: Scripted.Scripted,
-  options: ThreadStatsConfig.Options = {}
+  options: ThreadStatsConfig.ThreadStatsOptions = {}
 ) =>
   Effect.gen(function*() {
     const client = Scripted.client(reporter, options)

@@ -116,7 +116,7 @@ export const respond =
   (status: number, body: string | null, headers: Record<string, string> = {}): Answer => (request) =>
     Effect.sync(() => HttpClientResponse.fromWeb(request, new Response(body, { status, headers })))
 
-export const settings = (key: string): ThreadStatsConfig.Options => ({
+export const settings = (key: string): ThreadStatsConfig.ThreadStatsOptions => ({
   apiKey: Redacted.make(key),
   apiUrl: "https://api.datadoghq.example",
   periodicFlush: false,

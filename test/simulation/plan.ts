@@ -45,7 +45,7 @@ export interface Plan {
   readonly maxContexts: number
   readonly maxValues: number
   readonly maxEvents: number
-  readonly options: ThreadStatsConfig.Options
+  readonly options: ThreadStatsConfig.ThreadStatsOptions
 }
 
 /** Draws a plan. `later` draws the choices that were added later, so that the older choices of a seed stay the same. */

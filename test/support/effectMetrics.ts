@@ -10,14 +10,17 @@ import * as Layer from "effect/Layer"
  * Options that leave out metrics whose names do not begin with the prefix. Effect's registry belongs to the process, so that
  * every test has a prefix of its own.
  */
-export const only = (prefix: string, options: EffectMetrics.Options = {}): EffectMetrics.Options => ({
+export const only = (
+  prefix: string,
+  options: EffectMetrics.EffectMetricsOptions = {}
+): EffectMetrics.EffectMetricsOptions => ({
   filter: ({ name }) => `${name}`.startsWith(prefix),
   ...options
 })
 
 export const layerRecorded = (
-  options: EffectMetrics.Options,
-  client?: ThreadStatsConfig.Options
+  options: EffectMetrics.EffectMetricsOptions,
+  client?: ThreadStatsConfig.ThreadStatsOptions
 ): Layer.Layer<ThreadStats.ThreadStats | Testing.Recorded> =>
   EffectMetrics.layerWith(options).pipe(Layer.provideMerge(Layer.orDie(Testing.layerWith(client))))
 

@@ -74,7 +74,7 @@ export const make = (temporality: Reporter.Temporality = "total"): Scripted => {
 /** A client over this reporter, with aggregators of its own. */
 export const client = (
   reporter: Scripted,
-  options: ThreadStatsConfig.Options = {}
+  options: ThreadStatsConfig.ThreadStatsOptions = {}
 ): Layer.Layer<ThreadStats.ThreadStats> =>
   ThreadStats.layer({ periodicFlush: false, ...options }).pipe(
     Layer.provide(Layer.mergeAll(

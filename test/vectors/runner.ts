@@ -108,7 +108,7 @@ const makeClock = () => {
 
 /** Returns the batches that the client gave to its reporter, one element for each flush of the vector. */
 export const run = (vector: Vector, temporality: Reporter.Temporality): Effect.Effect<ReadonlyArray<Flushed>> => {
-  const options: ThreadStatsConfig.Options = {
+  const options: ThreadStatsConfig.ThreadStatsOptions = {
     namespace: vector.config.namespace,
     constantTags: vector.config.constantTags ?? undefined,
     rollUpInterval: vector.config.rollUpInterval * 1000,

@@ -1,18 +1,17 @@
-/**
- * The service, apart from the sources at AWS: a bundler that looks for what a client may load finds no AWS SDK in here.
- */
+/** The service, apart from the sources at AWS, so that a client without those loads no code for the AWS SDK. */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
-import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Environment from "../config/environment.js"
+import { isUsable } from "../config/decoders.js"
+import { variable } from "../config/environment.js"
 
 /**
- * The source gave no key. What was to be delivered is kept, and the next flush asks again. Nothing in it may hold a key.
+ * The source returned no key. Data stays pending, and the next flush reads the source again. No field contains a key.
  *
  * @since 0.1.0
  * @category errors
@@ -27,47 +26,36 @@ export class ApiKeyError extends /*#__PURE__*/ Data.TaggedError("ApiKeyError")<{
 }
 
 /**
- * A key that is read when it is first needed.
+ * API key that is read when it is first needed.
  *
  * @since 0.1.0
  * @category tags
  */
 export class ApiKey extends /*#__PURE__*/ Context.Tag("effect-threadstats/ApiKey")<ApiKey, {
-  /** The key. A success is remembered, a failure never; callers that overlap ask the source once. */
+  /** Returns the key. It caches a success, but not a failure. Concurrent callers share one read of the source. */
   readonly get: Effect.Effect<Redacted.Redacted, ApiKeyError>
   /**
-   * The key to use after this one was refused. Asks the source again, at most once a minute; gives back the same key where
-   * there is no other.
+   * Returns the key to use after Datadog refused this one. Reads the source again, at most once a minute, and returns the cached key
+   * otherwise.
    */
   readonly refresh: (refused: Redacted.Redacted) => Effect.Effect<Redacted.Redacted, ApiKeyError>
   /**
-   * Fails where it is plain without asking that there can be no key, because a setting is missing or wrong. A client that
-   * delivers runs it when it is built. Default: nothing is looked at.
+   * Fails if a setting is missing or invalid, so that the source cannot return a key. It does not read the source. A client that
+   * delivers over HTTP runs it when its layer is built. Default: no check.
    */
   readonly check?: Effect.Effect<void, ConfigError.ConfigError> | undefined
 }>() {}
 
-/** How long a source is left alone after it was asked for a fresh key, in milliseconds. */
+/** Time between two refreshes of a key, in milliseconds. */
 const refreshPause = 60_000
 
-/**
- * Whether this can be a key: printable ASCII without spaces, which is all that a header may carry.
- *
- * @since 0.1.0
- * @category predicates
- */
-export const isUsable = (key: Redacted.Redacted): boolean => {
-  const value: unknown = Redacted.value(key)
-  return typeof value === "string" && /^[!-~]+$/.test(value)
-}
-
-const checked = (key: Redacted.Redacted): Effect.Effect<Redacted.Redacted, ApiKeyError> =>
+const decodeKey = (key: Redacted.Redacted): Effect.Effect<Redacted.Redacted, ApiKeyError> =>
   isUsable(key)
     ? Effect.succeed(key)
-    : Effect.fail(new ApiKeyError({ description: "the key has to be printable characters without spaces" }))
+    : Effect.fail(new ApiKeyError({ description: "the source returned a key with spaces or unprintable characters" }))
 
 /**
- * A key over an effect that reads it. The effect runs in the services, and over the `ConfigProvider`, that this is run in.
+ * Makes the service from an effect that reads the key. The effect runs with the services and the `ConfigProvider` of this constructor.
  *
  * @since 0.1.0
  * @category constructors
@@ -78,18 +66,18 @@ export const make = <R>(
   Effect.configProviderWith((provider) =>
     Effect.map(Effect.context<R>(), (context) => {
       const semaphore = Effect.unsafeMakeSemaphore(1)
-      let current: Redacted.Redacted | undefined
+      let cached: Redacted.Redacted | undefined
       let nextRefresh = -Infinity
       let failures = 0
-      let failure: Effect.Effect<never, ApiKeyError>
-      const ask = source.pipe(
-        Effect.flatMap(checked),
-        Effect.tap((key) => Effect.sync(() => (current = key))),
+      let lastFailure: Effect.Effect<never, ApiKeyError>
+      const readSource = source.pipe(
+        Effect.flatMap(decodeKey),
+        Effect.tap((key) => Effect.sync(() => (cached = key))),
         Effect.tapErrorCause((cause) =>
           Effect.sync(() => {
             if (Cause.isInterrupted(cause)) return
             failures++
-            failure = Effect.failCause(cause)
+            lastFailure = Effect.failCause(cause)
           })
         ),
         Effect.provide(context),
@@ -98,31 +86,31 @@ export const make = <R>(
       )
       return ApiKey.of({
         get: Effect.suspend(() => {
-          if (current !== undefined) return Effect.succeed(current)
-          const before = failures
+          if (cached !== undefined) return Effect.succeed(cached)
+          const failuresBefore = failures
           return semaphore.withPermits(1)(Effect.suspend(() =>
-            current !== undefined
-              ? Effect.succeed(current)
-              // asked while this one waited, in vain
-              : failures > before
-              ? failure
-              : ask
+            cached !== undefined
+              ? Effect.succeed(cached)
+              // Another caller read the source while this one waited.
+              : failures > failuresBefore
+              ? lastFailure
+              : readSource
           ))
         }),
         refresh: (refused) =>
           semaphore.withPermits(1)(Effect.flatMap(Clock.currentTimeMillis, (now) => {
-            if (current !== undefined && (now < nextRefresh || Redacted.value(current) !== Redacted.value(refused))) {
-              return Effect.succeed(current)
+            if (cached !== undefined && (now < nextRefresh || Redacted.value(cached) !== Redacted.value(refused))) {
+              return Effect.succeed(cached)
             }
             nextRefresh = now + refreshPause
-            return ask
+            return readSource
           }))
       })
     })
   )
 
 /**
- * A key that never changes.
+ * Makes the service from a key that never changes.
  *
  * @since 0.1.0
  * @category constructors
@@ -130,30 +118,28 @@ export const make = <R>(
 export const constant = (key: Redacted.Redacted): ApiKey["Type"] =>
   ApiKey.of({ get: Effect.succeed(key), refresh: () => Effect.succeed(key) })
 
-/** What a variable says, without the space around it; nothing where it is not set. */
-export const variable = (name: string): Config.Config<string> =>
-  Config.string(name).pipe(Config.map((value) => value.trim()), Config.withDefault(""))
-
-/** The variables that name a place at AWS, in the order in which they are looked at. */
-export const vaultVariables = [
+/** Variables that name a source at AWS, in order of precedence. */
+export const awsVariables = [
   "DD_API_KEY_SECRET_ARN",
   "DD_API_KEY_SSM_NAME",
   "DD_API_KEY_SSM_ARN",
   "DD_KMS_API_KEY"
 ] as const
 
-/** Fails for a client without a key, and says what to do where the environment tells of one at AWS. */
-export const missing: Effect.Effect<never, ConfigError.ConfigError> = /*#__PURE__*/ Effect.configProviderWith((
-  provider
-) =>
-  Effect.flatMap(Effect.forEach(vaultVariables, (name) => Environment.read(name, provider)), (values) => {
-    const vault = vaultVariables.find((_, i) => values[i] !== "")
-    return Effect.fail(ConfigError.MissingData(
-      ["DATADOG_API_KEY"],
-      vault === undefined
-        ? "there is no API key; set DATADOG_API_KEY or DD_API_KEY, or the option apiKey, or disable the client"
-        : `there is no API key, but ${vault} is set; to read the key from there, provide ApiKey.layerEnv to the layer of the ` +
-          "client: Layer.provide(ApiKey.layerEnv)"
+/** Fails for a client without a key. The message explains how to use a source at AWS if the environment names one. */
+export const missing: Effect.Effect<never, ConfigError.ConfigError> = /*#__PURE__*/ Effect.gen(function*() {
+  for (const name of awsVariables) {
+    if (Option.isNone(yield* variable(name))) continue
+    return yield* Effect.fail(missingKey(
+      `the client has no API key, but ${name} is set. To read the key from there, provide ApiKey.layerEnv to the client's layer: ` +
+        "Layer.provide(ApiKey.layerEnv)"
     ))
-  })
-)
+  }
+  return yield* Effect.fail(missingKey(
+    "the client has no API key. Set DATADOG_API_KEY, DD_API_KEY or the option apiKey, or disable the client"
+  ))
+})
+
+/** Makes the error of an absent key. */
+export const missingKey = (message: string): ConfigError.ConfigError =>
+  ConfigError.MissingData(["DATADOG_API_KEY"], message)

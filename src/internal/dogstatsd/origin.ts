@@ -1,49 +1,52 @@
 import * as Effect from "effect/Effect"
 
-/** The inode of the cgroup namespace that the kernel starts with. */
+/** Inode of the cgroup namespace of the host. */
 const hostNamespace = 0xeffffffb
 
-/** A container id as Docker, ECS and others write it, at the end of a path. */
+/** Container id at the end of a path, in the forms of Docker, ECS and others. */
 const containerId =
   /(?:^|[^0-9a-f])([0-9a-f]{64}|[0-9a-f]{32}-\d+|[0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12})(?:\.scope)?$/
 
-interface Group {
+interface ControlGroup {
   readonly controllers: ReadonlyArray<string>
   readonly path: string
 }
 
-/** Lines such as `4:memory:/docker/…` (version 1) and `0::/` (version 2). */
-const groupsOf = (text: string): ReadonlyArray<Group> =>
+/** Parses lines such as `4:memory:/docker/…` (version 1) and `0::/` (version 2). */
+const parseControlGroups = (text: string): ReadonlyArray<ControlGroup> =>
   text.split("\n").flatMap((line) => {
-    const match = /^\d+:([^:]*):(.+)$/.exec(line.trim())
-    return match === null ? [] : [{ controllers: match[1]!.split(","), path: match[2]! }]
+    const [match, controllers = "", path = ""] = /^\d+:([^:]*):(.+)$/.exec(line.trim()) ?? []
+    return match === undefined ? [] : [{ controllers: controllers.split(","), path }]
   })
 
+/** Inodes 1 and 2 never belong to a cgroup: they are the bad blocks and the root of a file system. */
+const isControlGroupInode = (inode: number): boolean => inode > 2
+
 /**
- * The container this process is in, as the Agent takes it: `ci-` and its id where the process sees the cgroups of the host,
- * else `in-` and the inode of its cgroup, which the Agent finds the container by. `undefined` where there is neither. As
- * the reference does it; nothing here is worth a failure.
+ * Returns the container of this process in the form of the Agent: `ci-` and its id if the process sees the cgroups of the host, else
+ * `in-` and the inode of its cgroup. Undefined if there is neither, or if the files are not readable. The reference client does the
+ * same.
  */
-export const container = (root: string): Effect.Effect<string | undefined> =>
+export const detectContainer = (root: string): Effect.Effect<string | undefined> =>
   Effect.promise(async () => {
     try {
       const { readFile, stat } = await import("node:fs/promises")
       const under = (path: string) => `${root.endsWith("/") ? root.slice(0, -1) : root}${path}`
       const inodeOf = (path: string) => stat(under(path)).then(({ ino }) => ino, () => 0)
-      const groups = groupsOf(await readFile(under("/proc/self/cgroup"), "utf8"))
+      const groups = parseControlGroups(await readFile(under("/proc/self/cgroup"), "utf8"))
       if (await inodeOf("/proc/self/ns/cgroup") === hostNamespace) {
-        const found = groups.flatMap(({ path }) => containerId.exec(path.split("/").at(-1)!)?.[1] ?? [])
-        return found.length === 0 ? undefined : `ci-${found[0]}`
+        const [id] = groups.flatMap(({ path }) => containerId.exec(path.split("/").at(-1)!)?.[1] ?? [])
+        return id === undefined ? undefined : `ci-${id}`
       }
       for (const controller of ["memory", ""]) {
         const group = groups.find(({ controllers }) => controllers.includes(controller))
         if (group === undefined) continue
-        const inode = await inodeOf(`/sys/fs/cgroup/${controller}${controller === "" ? "" : "/"}${group.path.slice(1)}`)
-        // 1 and 2 are no cgroup's: the bad blocks, and the root of a file system
-        if (inode > 2) return `in-${inode}`
+        const folder = controller === "" ? "/sys/fs/cgroup/" : `/sys/fs/cgroup/${controller}/`
+        const inode = await inodeOf(`${folder}${group.path.slice(1)}`)
+        if (isControlGroupInode(inode)) return `in-${inode}`
       }
     } catch {
-      // not Linux, or not to be read
+      // Other systems than Linux have no such files.
     }
     return undefined
   })

@@ -1,109 +1,50 @@
-import * as Array from "effect/Array"
 import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type { Scope } from "effect/Scope"
-import type { Reason } from "../../Reporter.js"
-import type { Packet, Refused } from "./encoder.js"
-import { type Link, open, SocketFailure, type Target, type UnixDatagrams } from "./socket.js"
-
-/** What became of a batch, item by item. */
-export interface Sent {
-  readonly fate: (index: number) => Fate
-  readonly payloads: number
-  readonly bytes: number
-  readonly retries: number
-  /** Why not everything was delivered, or will be; the first of them. */
-  readonly trouble: Trouble | undefined
-  readonly troubles: number
-}
-
-/** `Doubtful`: undelivered, as far as is known; some of it may have arrived, or all. */
-export type Fate = "Delivered" | "Undelivered" | "Doubtful" | "Refused"
-
-export interface Trouble {
-  readonly reason: Reason
-  readonly description: string
-}
+import { BatchProgress, type SendResult } from "./batchProgress.js"
+import { afterPoll, type Target } from "./connection.js"
+import * as CurrentConnection from "./currentConnection.js"
+import type { RefusedItem } from "./format.js"
+import type { Packet } from "./packets.js"
+import { type SocketError, timeout } from "./socketError.js"
+import type { UnixDatagrams } from "./unixDatagram.js"
 
 export interface Sender {
   /**
-   * Sends the packets one after the other and stops at the first that does not leave until the deadline, or before:
-   * a receiver that is not there is tried again for a moment, and once in the batches after that.
+   * Sends the packets one after the other, and stops at the first that does not leave before the deadline. Retries a receiver that is
+   * absent for a moment, but only once in each of the following batches.
    */
   readonly send: (
     items: number,
-    packets: Iterable<Packet | Refused>,
+    packets: Iterable<Packet | RefusedItem>,
     deadline: number
-  ) => Effect.Effect<Sent>
-  /** Opens the socket, if it can be kept. */
+  ) => Effect.Effect<SendResult>
+  /** Opens the socket if it can stay open. */
   readonly warm: Effect.Effect<void>
   /** Runs one batch at a time. */
   readonly exclusively: <A>(effect: Effect.Effect<A>) => Effect.Effect<A>
 }
 
-/** How long one packet, or opening a socket, may take, in milliseconds, where there is more time. */
-const longestStep = 3_000
+/** First pause before a reconnect, in milliseconds. Later pauses are up to twice as long as the one before. */
+const firstReconnectPause = 50
 
-/** The first pause before a socket is opened again, in milliseconds; each is up to twice the one before. */
-const firstPause = 50
+/** Total time that a batch without a deadline waits for a full buffer, and any batch for an absent receiver, in milliseconds. */
+const waitBudget = 1_000
 
-/**
- * How long a batch waits in all for a receiver that is not there, in milliseconds; and for room in a full buffer, where it has no
- * deadline.
- */
-const patience = 1_000
-
-/** How often a packet that met a full buffer is tried again at once, and the pauses after that, in milliseconds. */
-const fullTurns = 3
+/** Retries of a full buffer after a turn of the event loop, and the pauses in milliseconds after these. */
+const retriesWithoutPause = 3
 const firstFullPause = 2
 const longestFullPause = 100
 
-/** What an error on a socket to another machine may be about, in milliseconds since it was sent. */
-const recent = 1_000
+/** Lets the event loop turn, so that a receiver in this process can read. */
+const yieldToEventLoop = Effect.async<void>((resume) => afterPoll(() => resume(Effect.void)))
 
-/** How long the address of a name is taken for right, in milliseconds. */
-const addressAge = 60_000
-
-/** Lets the event loop go round, for whoever reads. */
-const turn = Effect.async<void>((resume) => {
-  setImmediate(() => setImmediate(() => resume(Effect.void)))
-})
-
-const isName = (target: Target): boolean => target._tag === "Udp" && !/^[\d.]+$|:/.test(target.host)
-
-const noTime = new SocketFailure({
-  kind: "Silent",
-  description: "no time left in this flush",
-  ambiguous: false,
-  doubt: "nothing"
-})
-
-const silent = (description: string, ambiguous: boolean) => () =>
-  new SocketFailure({ kind: "Silent", description, ambiguous, doubt: "nothing" })
-
-const none = 0
-const arrived = 1
-const failed = 2
-const doubted = 4
-const refused = 8
-
-const fateOf = (state: number): Fate =>
-  (state & refused) !== 0
-    ? "Refused"
-    : (state & doubted) !== 0 || (state & (failed | arrived)) === (failed | arrived)
-    ? "Doubtful"
-    : (state & failed) !== 0
-    ? "Undelivered"
-    : "Delivered"
-
-/** What was sent over the socket that is open, and when. */
-interface Past {
-  readonly first: number
-  readonly last: number
-  readonly bytes: number
-  readonly time: number
+/** State that outlives a batch. */
+interface SenderState {
+  readonly connection: CurrentConnection.CurrentConnection
+  /** Failures in a row to reach the receiver. */
+  connectFailures: number
 }
 
 export const make = (
@@ -111,217 +52,182 @@ export const make = (
   unixDatagrams: UnixDatagrams | undefined
 ): Effect.Effect<Sender, never, Scope> =>
   Effect.gen(function*() {
-    const gate = yield* Effect.makeSemaphore(1)
-    let link: Link | undefined
-    let opened = -Infinity
-    /** In a row. */
-    let absences = 0
-
-    const drop = () => {
-      link?.close()
-      link = undefined
-    }
-
-    yield* Effect.addFinalizer(() => Effect.sync(drop))
-
-    const within = (limit: number) => Duration.millis(Math.max(1, Math.min(limit, longestStep)))
-
-    const reopen = (now: number, limit: number): Effect.Effect<Link, SocketFailure> =>
-      Effect.uninterruptibleMask((restore) =>
-        Effect.map(
-          restore(Effect.timeoutFail(Effect.interruptible(open(target, unixDatagrams)), {
-            duration: within(limit),
-            onTimeout: silent("the socket could not be opened in time", false)
-          })),
-          (made) => {
-            drop()
-            link = made
-            opened = now
-            return made
-          }
-        )
-      )
-
-    /** The socket that is open, or a new one; a name is looked up again now and then, and may be wrong in between. */
-    const connect = (now: number, limit: number): Effect.Effect<Link, SocketFailure> => {
-      const current = link
-      if (current === undefined || !current.isOpen()) return reopen(now, limit)
-      if (!isName(target) || now - opened < addressAge) return Effect.succeed(current)
-      return Effect.orElseSucceed(reopen(now, limit), () => {
-        opened = now
-        return current
-      })
-    }
-
-    const send: Sender["send"] = (items, packets, deadline) =>
-      Effect.flatMap(Clock.currentTimeMillis, (start) => {
-        const states = new Uint8Array(items)
-        let past: Array<Past> = []
-        let payloads = 0
-        let bytes = 0
-        let retries = 0
-        /** Who was not there the last time is tried once. */
-        const isExpected = absences === 0
-        /** There may be other batches. */
-        const longestWait = Math.min(patience, (deadline - start) / 2)
-        let waited = 0
-        let waitedForRoom = 0
-        let trouble: Trouble | undefined
-        let troubles = 0
-
-        const mark = (first: number, last: number, state: number) => {
-          for (let i = first; i <= last; i++) states[i]! |= state
-        }
-
-        const note = (reason: Reason, description: string) => {
-          troubles++
-          trouble ??= { reason, description }
-        }
-
-        /** Takes back what was taken for arrived. */
-        const doubt = ({ description, doubt }: SocketFailure, now: number) => {
-          const [before, doubtful] = Array.partition(
-            past,
-            ({ time }) => doubt === "all" || (doubt === "recent" && time >= now - recent)
-          )
-          past = before
-          if (doubtful.length > 0) note("Transport", description)
-          for (const one of doubtful) {
-            mark(one.first, one.last, doubted)
-            payloads--
-            bytes -= one.bytes
-          }
-        }
-
-        /** A socket that broke since the last packet. */
-        const leaveBroken = (now: number) => {
-          if (link === undefined || link.isOpen()) return
-          const failure = link.broken()
-          if (failure !== undefined) doubt(failure, now)
-          drop()
-          past = []
-        }
-
-        const pause = (millis: number) => {
-          retries++
-          return Effect.sleep(millis)
-        }
-
-        /** One packet, again and again while that can help. A socket from before may have died unnoticed. */
-        const transmit = (packet: Packet): Effect.Effect<void, SocketFailure> => {
-          let full = 0
-          let stale = false
-          let before: SocketFailure | undefined
-          const attempt: Effect.Effect<void, SocketFailure> = Effect.flatMap(Clock.currentTimeMillis, (now) => {
-            const left = deadline - now
-            if (left < 1) return Effect.fail(before ?? noTime)
-            leaveBroken(now)
-            stale = past.length === 0 && link !== undefined
-            return Effect.flatMap(connect(now, left), (current) =>
-              // inside the time limit, so that it holds where the caller cannot be interrupted
-              Effect.timeoutFail(Effect.interruptible(current.send(packet.body)), {
-                duration: within(left),
-                onTimeout: silent("the receiver does not read", true)
-              })).pipe(
-                Effect.flatMap(() => Clock.currentTimeMillis),
-                Effect.flatMap((time) => {
-                  absences = 0
-                  payloads++
-                  bytes += packet.body.byteLength
-                  mark(packet.first, packet.last, arrived)
-                  past.push({ first: packet.first, last: packet.last, bytes: packet.body.byteLength, time })
-                  return Effect.void
-                }),
-                Effect.catchAll(recover)
-              )
-          })
-          const recover = (failure: SocketFailure): Effect.Effect<void, SocketFailure> =>
-            Effect.flatMap(Effect.all([Clock.currentTimeMillis, Random.next]), ([now, random]) => {
-              if (failure.kind === "TooLarge") return Effect.fail(failure)
-              before = failure
-              if (failure.kind === "Full") {
-                if (full < fullTurns) {
-                  full++
-                  retries++
-                  return Effect.zipRight(turn, attempt)
-                }
-                const millis = Math.min(longestFullPause, firstFullPause * 2 ** (full++ - fullTurns))
-                waitedForRoom += millis
-                return now + millis < deadline && (deadline < Infinity || waitedForRoom <= patience)
-                  ? Effect.zipRight(pause(millis), attempt)
-                  : Effect.fail(failure)
-              }
-              drop()
-              doubt(failure, now)
-              if (failure.kind === "Silent") return Effect.fail(failure)
-              past = []
-              if (stale) {
-                retries++
-                return attempt
-              }
-              const millis = firstPause * 2 ** absences * (0.5 + random / 2)
-              absences++
-              if (!isExpected || deadline === Infinity || waited + millis > longestWait || now + millis >= deadline) {
-                return Effect.fail(failure)
-              }
-              waited += millis
-              return Effect.zipRight(pause(millis), attempt)
-            })
-          return attempt
-        }
-
-        const settle = Effect.suspend(() => link === undefined || past.length === 0 ? Effect.void : link.settle)
-
-        const all = Effect.gen(function*() {
-          for (const packet of packets) {
-            if (packet._tag === "Refused") {
-              mark(packet.index, packet.index, refused)
-              note(packet.reason, packet.description)
-              continue
-            }
-            const failure = yield* Effect.match(transmit(packet), { onSuccess: () => undefined, onFailure: (e) => e })
-            if (failure === undefined) continue
-            if (failure.kind === "TooLarge") {
-              mark(packet.first, packet.last, refused)
-              note("PayloadTooLarge", failure.description)
-              continue
-            }
-            mark(packet.first, items - 1, failed)
-            if (failure.ambiguous) mark(packet.first, packet.last, doubted)
-            note(failure.kind === "Silent" ? "Timeout" : "Transport", failure.description)
-            return
-          }
-        })
-
-        const last = Effect.catchAll(settle, (failure) =>
-          Effect.map(Clock.currentTimeMillis, (now) => {
-            drop()
-            doubt(failure, now)
-          }))
-
-        return Effect.zipRight(all, last).pipe(
-          Effect.ensuring(Effect.sync(() => {
-            if (link?.lasting === false) drop()
-          })),
-          Effect.map((): Sent => ({
-            fate: (index) => fateOf(states[index] ?? none),
-            payloads,
-            bytes,
-            retries,
-            trouble,
-            troubles
-          }))
-        )
-      })
-
+    const lock = yield* Effect.makeSemaphore(1)
+    const connection = yield* CurrentConnection.make(target, unixDatagrams)
+    const state: SenderState = { connection, connectFailures: 0 }
+    // A datagram socket keeps the process alive, so it opens for a batch only.
+    const canStayOpen = target._tag === "Udp" || target.framing === "stream"
+    const open = Effect.flatMap(
+      Clock.currentTimeMillis,
+      (now) => connection.connect(now, CurrentConnection.longestStepMillis)
+    )
     return {
-      send,
-      warm: target._tag === "Unix" && target.framing !== "stream"
-        ? Effect.void
-        : Effect.flatMap(Clock.currentTimeMillis, (now) => connect(now, longestStep)).pipe(
-          Effect.ignore,
-          gate.withPermits(1)
+      send: (items, packets, deadline) =>
+        Effect.flatMap(
+          Clock.currentTimeMillis,
+          (start) => new BatchSender(state, new BatchProgress(items), start, deadline).sendAll(packets)
         ),
-      exclusively: gate.withPermits(1)
+      warm: canStayOpen ? Effect.ignore(lock.withPermits(1)(open)) : Effect.void,
+      exclusively: lock.withPermits(1)
     }
   })
+
+/** Progress of one packet. */
+interface PacketAttempts {
+  /** Attempts that met a full buffer. */
+  full: number
+  /** Whether the connection is from an earlier batch. Such a connection may have broken unnoticed. */
+  usesOldConnection: boolean
+  lastError: SocketError | undefined
+}
+
+class BatchSender {
+  private readonly state: SenderState
+  private readonly progress: BatchProgress
+  private readonly deadline: number
+  /** A receiver that was absent in the last batch gets one attempt. */
+  private readonly mayReconnect: boolean
+  /** Half of the time is left for other batches of the flush. */
+  private readonly reconnectBudget: number
+  private reconnectWait = 0
+  private fullWait = 0
+
+  constructor(state: SenderState, progress: BatchProgress, start: number, deadline: number) {
+    this.state = state
+    this.progress = progress
+    this.deadline = deadline
+    this.mayReconnect = state.connectFailures === 0 && deadline !== Infinity
+    this.reconnectBudget = Math.min(waitBudget, (deadline - start) / 2)
+  }
+
+  sendAll(packets: Iterable<Packet | RefusedItem>): Effect.Effect<SendResult> {
+    return this.sendEach(packets).pipe(
+      Effect.zipRight(this.checkDelivered()),
+      Effect.ensuring(Effect.sync(() => {
+        if (this.state.connection.get()?.isPersistent === false) this.state.connection.close()
+      })),
+      Effect.map(() => this.progress.result())
+    )
+  }
+
+  private sendEach(packets: Iterable<Packet | RefusedItem>): Effect.Effect<void> {
+    const { progress } = this
+    const sendPacket = (packet: Packet) =>
+      Effect.match(this.sendPacket(packet), { onSuccess: () => undefined, onFailure: (error) => error })
+    return Effect.gen(function*() {
+      for (const packet of packets) {
+        if (packet._tag === "Refused") {
+          progress.addRefused(packet.index, packet.index, packet.reason, packet.description)
+          continue
+        }
+        const error = yield* sendPacket(packet)
+        if (error === undefined) continue
+        if (error.kind !== "TooLarge") return progress.addFailure(packet, error)
+        progress.addRefused(packet.first, packet.last, "PayloadTooLarge", error.description)
+      }
+    })
+  }
+
+  /** Waits for the reports of the system about the last packets. */
+  private checkDelivered(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const connection = this.state.connection.get()
+      return connection === undefined || !this.progress.hasSent() ? Effect.void : connection.checkDelivered
+    }).pipe(
+      Effect.catchAll((error) =>
+        Effect.map(Clock.currentTimeMillis, (now) => {
+          this.state.connection.close()
+          this.progress.revokeLost(error, now)
+        })
+      )
+    )
+  }
+
+  private sendPacket(packet: Packet): Effect.Effect<void, SocketError> {
+    const attempts: PacketAttempts = { full: 0, usesOldConnection: false, lastError: undefined }
+    const attempt: Effect.Effect<void, SocketError> = Effect.catchAll(
+      this.attempt(packet, attempts),
+      (error) => Effect.zipRight(this.recover(error, attempts), attempt)
+    )
+    return attempt
+  }
+
+  private attempt(packet: Packet, attempts: PacketAttempts): Effect.Effect<void, SocketError> {
+    return Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      const left = this.deadline - now
+      if (left < 1) return Effect.fail(attempts.lastError ?? timeout("no time left in this flush", false))
+      this.closeBrokenConnection(now)
+      attempts.usesOldConnection = !this.progress.hasSent() && this.state.connection.get() !== undefined
+      return this.state.connection.connect(now, left).pipe(
+        Effect.flatMap((connection) =>
+          // The limit holds even if the caller cannot be interrupted.
+          Effect.timeoutFail(Effect.interruptible(connection.send(packet.body)), {
+            duration: CurrentConnection.stepDuration(left),
+            onTimeout: () => timeout("the receiver does not read", true)
+          })
+        ),
+        Effect.zipRight(Clock.currentTimeMillis),
+        Effect.map((time) => {
+          this.state.connectFailures = 0
+          this.progress.addSent(packet, time)
+        })
+      )
+    })
+  }
+
+  /** Closes a connection that broke since the last packet. */
+  private closeBrokenConnection(now: number): void {
+    const connection = this.state.connection.get()
+    if (connection === undefined || connection.isOpen()) return
+    const error = connection.closeError()
+    if (error !== undefined) this.progress.revokeLost(error, now)
+    this.state.connection.close()
+    this.progress.forgetSent()
+  }
+
+  /** Waits before the next attempt, or fails if another attempt cannot help. */
+  private recover(error: SocketError, attempts: PacketAttempts): Effect.Effect<void, SocketError> {
+    return Effect.flatMap(Effect.all([Clock.currentTimeMillis, Random.next]), ([now, random]) => {
+      if (error.kind === "TooLarge") return Effect.fail(error)
+      attempts.lastError = error
+      if (error.kind === "BufferFull") return this.waitForRoom(error, attempts, now)
+      this.state.connection.close()
+      this.progress.revokeLost(error, now)
+      if (error.kind === "Timeout") return Effect.fail(error)
+      this.progress.forgetSent()
+      if (attempts.usesOldConnection) {
+        this.progress.retries++
+        return Effect.void
+      }
+      return this.waitForReceiver(error, now, random)
+    })
+  }
+
+  private waitForRoom(error: SocketError, attempts: PacketAttempts, now: number): Effect.Effect<void, SocketError> {
+    const retry = attempts.full++
+    if (retry < retriesWithoutPause) {
+      this.progress.retries++
+      return yieldToEventLoop
+    }
+    const millis = Math.min(longestFullPause, firstFullPause * 2 ** (retry - retriesWithoutPause))
+    this.fullWait += millis
+    return now + millis < this.deadline && (this.deadline < Infinity || this.fullWait <= waitBudget)
+      ? this.pause(millis)
+      : Effect.fail(error)
+  }
+
+  private waitForReceiver(error: SocketError, now: number, random: number): Effect.Effect<void, SocketError> {
+    const millis = firstReconnectPause * 2 ** this.state.connectFailures * (0.5 + random / 2)
+    this.state.connectFailures++
+    if (!this.mayReconnect || this.reconnectWait + millis > this.reconnectBudget || now + millis >= this.deadline) {
+      return Effect.fail(error)
+    }
+    this.reconnectWait += millis
+    return this.pause(millis)
+  }
+
+  private pause(millis: number): Effect.Effect<void> {
+    this.progress.retries++
+    return Effect.sleep(millis)
+  }
+}

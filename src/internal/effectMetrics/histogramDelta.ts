@@ -1,190 +1,197 @@
+/**
+ * Changes of Effect's histograms, as values. Effect stores no values: it counts them between two boundaries, adds them up, and keeps the
+ * minimum and maximum of all time. The values of a change are synthesized from these.
+ */
 import type * as MetricState from "effect/MetricState"
 import { percentileIndex } from "../model/percentile.js"
 
-/**
- * What one of Effect's histograms took in between two looks at it. Effect keeps no values, but how many fell between two
- * boundaries, their sum, and the least and the greatest of all times.
- */
-export interface Window {
-  /** Without what was no number. */
+/** Change of a histogram between two snapshots. */
+export interface HistogramDelta {
+  /** Number of values, NaN excluded. */
   readonly count: number
-  /** `undefined` where it cannot be told, since something infinite or no number was in it. */
+  /** Sum of the values. Undefined if an infinite value or NaN was among them, or before them. */
   readonly sum: number | undefined
-  /** Those with something in them, in order; every value of one is between its ends. */
-  readonly parts: ReadonlyArray<Part>
-  /** The least and the greatest value, where they are the least or greatest ever, and so are known. */
-  readonly lowest: number | undefined
-  readonly highest: number | undefined
-  /** How many were no numbers. */
-  readonly unusable: number
+  /** Buckets that changed, in order. */
+  readonly buckets: ReadonlyArray<BucketDelta>
+  /** Minimum and maximum, which are known only if they are new. */
+  readonly newMin: number | undefined
+  readonly newMax: number | undefined
+  /** Number of NaN values. */
+  readonly invalid: number
 }
 
-export interface Part {
+/** Number of values between two bounds. */
+export interface BucketDelta {
   readonly count: number
   readonly from: number
   readonly to: number
 }
 
-/** What there was at the last look. */
-export interface Seen {
-  /** Of each bucket on its own. */
+/** State of a histogram at a flush. */
+export interface HistogramSnapshot {
+  /** Number of values in each bucket, not cumulative. */
   readonly counts: ReadonlyArray<number>
-  readonly unusable: number
+  readonly invalid: number
   readonly sum: number
   readonly min: number
   readonly max: number
 }
 
-export const nothingSeen: Seen = { counts: [], unusable: 0, sum: 0, min: Infinity, max: -Infinity }
+export const emptySnapshot: HistogramSnapshot = { counts: [], invalid: 0, sum: 0, min: Infinity, max: -Infinity }
 
 /**
- * Effect starts the maximum at the smallest positive number: where it still stands there, no value was above zero, and
- * with none below zero all were zero.
+ * Returns the maximum. Effect starts it at the smallest positive number. If it still has that value, all values were zero or less, and with a
+ * minimum of zero all were zero.
  */
-const greatestOf = ({ max, min }: MetricState.MetricState.Histogram): number =>
+const maxOfState = ({ max, min }: MetricState.MetricState.Histogram): number =>
   max > Number.MIN_VALUE ? max : min >= 0 ? 0 : -Infinity
 
-export const see = (state: MetricState.MetricState.Histogram): Seen => {
+export const takeSnapshot = (state: MetricState.MetricState.Histogram): HistogramSnapshot => {
   const counts = state.buckets.map(([, upTo], i) => upTo - (i === 0 ? 0 : state.buckets[i - 1]![1]))
   return {
     counts,
-    unusable: Math.max(0, state.count - (state.buckets.at(-1)?.[1] ?? 0)),
+    invalid: Math.max(0, state.count - (state.buckets.at(-1)?.[1] ?? 0)),
     sum: state.sum,
     min: state.min,
-    max: greatestOf(state)
+    max: maxOfState(state)
   }
 }
 
-export const windowOf = (before: Seen, now: Seen, boundaries: MetricState.MetricState.Histogram["buckets"]): Window => {
+export const computeDelta = (
+  before: HistogramSnapshot,
+  now: HistogramSnapshot,
+  boundaries: MetricState.MetricState.Histogram["buckets"]
+): HistogramDelta => {
   const least = Number.isFinite(now.min) ? now.min : -Infinity
   const greatest = now.max > -Infinity ? now.max : 0
-  const parts: Array<Part> = []
+  const buckets: Array<BucketDelta> = []
   let count = 0
   now.counts.forEach((counted, i) => {
-    // Effect counts in 32 bits, and begins anew after that
+    // Effect counts in 32 bits, and the counts wrap around.
     const added = (counted - (before.counts[i] ?? 0)) >>> 0
     if (added === 0) return
     const above = Math.max(i === 0 ? -Infinity : boundaries[i - 1]![0], least)
     const below = Math.min(boundaries[i]![0], greatest)
     const from = Number.isFinite(above) ? above : Number.isFinite(below) ? below : 0
     const to = Number.isFinite(below) ? below : from
-    parts.push({ count: added, from: Math.min(from, to), to })
+    buckets.push({ count: added, from: Math.min(from, to), to })
     count += added
   })
   const sum = now.sum - before.sum
   return {
     count,
     sum: Number.isFinite(sum) ? sum : undefined,
-    parts,
-    lowest: count > 0 && now.min < before.min && Number.isFinite(now.min) ? now.min : undefined,
-    highest: count > 0 && now.max > before.max && Number.isFinite(now.max) ? now.max : undefined,
-    unusable: Math.max(0, now.unusable - before.unusable)
+    buckets,
+    newMin: count > 0 && now.min < before.min && Number.isFinite(now.min) ? now.min : undefined,
+    newMax: count > 0 && now.max > before.max && Number.isFinite(now.max) ? now.max : undefined,
+    invalid: Math.max(0, now.invalid - before.invalid)
   }
 }
 
-/** Values that would have made the window what it is: the known ones, and evenly spread ones between the ends of parts. */
-export interface Layout {
+/** Values that would cause a change: a known minimum and maximum, and values that are spread evenly in each bucket. */
+export interface SyntheticValues {
   readonly count: number
-  readonly lowest: number | undefined
-  readonly highest: number | undefined
-  readonly parts: ReadonlyArray<Part>
+  readonly min: number | undefined
+  readonly max: number | undefined
+  readonly buckets: ReadonlyArray<BucketDelta>
 }
 
 const clamp = (value: number, from: number, to: number) => Math.max(from, Math.min(to, value))
 
-/** Fewer of each, in proportion. */
-const thin = (parts: ReadonlyArray<Part>, all: number, kept: number): ReadonlyArray<Part> => {
+/** Reduces the number of values in each bucket, in proportion. */
+const downsample = (buckets: ReadonlyArray<BucketDelta>, total: number, kept: number): ReadonlyArray<BucketDelta> => {
   let counted = 0
-  return parts.flatMap((part) => {
-    const before = Math.round(counted / all * kept)
-    counted += part.count
-    const count = Math.round(counted / all * kept) - before
-    return count === 0 ? [] : [{ ...part, count }]
+  return buckets.flatMap((bucket) => {
+    const before = Math.round(counted / total * kept)
+    counted += bucket.count
+    const count = Math.round(counted / total * kept) - before
+    return count === 0 ? [] : [{ ...bucket, count }]
   })
 }
 
 /**
- * The parts, each narrowed towards the same side and by the same share, so that evenly spread values add up to `sum`. Those
- * of the histogram did, and they were within the parts: there is such a share.
+ * Narrows each bucket towards the same side and by the same share, so that evenly spread values add up to `sum`. Such a share exists,
+ * because the recorded values were within the buckets and had this sum.
  */
-const fit = (parts: ReadonlyArray<Part>, sum: number): ReadonlyArray<Part> => {
+const matchSum = (buckets: ReadonlyArray<BucketDelta>, sum: number): ReadonlyArray<BucketDelta> => {
   let least = 0
   let greatest = 0
-  for (const { count, from, to } of parts) {
+  for (const { count, from, to } of buckets) {
     least += count * from
     greatest += count * to
   }
   const middle = least / 2 + greatest / 2
-  if (!Number.isFinite(middle) || least === greatest) return parts
+  if (!Number.isFinite(middle) || least === greatest) return buckets
   if (sum < middle) {
     const share = clamp((sum - least) / (middle - least), 0, 1)
-    return parts.map(({ count, from, to }) => ({ count, from, to: from + (to - from) * share }))
+    return buckets.map(({ count, from, to }) => ({ count, from, to: from + (to - from) * share }))
   }
   const share = clamp((greatest - sum) / (greatest - middle), 0, 1)
-  return parts.map(({ count, from, to }) => ({ count, from: to - (to - from) * share, to }))
+  return buckets.map(({ count, from, to }) => ({ count, from: to - (to - from) * share, to }))
 }
 
 /**
- * At most `most` values for a window with something in it. Exact are: how many there are in all and between any two
- * boundaries, as long as they are no more than `most`; the least and greatest, where known; and their sum, as far as doubles
- * go. Beyond `most`, all of these hold in proportion.
+ * Synthesizes at most `maxCount` values of a change that has values. Up to `maxCount`, the values have the exact number,
+ * in all and per bucket, a known minimum or maximum, and the sum except for rounding. Beyond it, they keep the proportions.
  */
-export const layOut = (window: Window, most = Infinity): Layout => {
-  const { count, sum } = window
-  const kept = Math.min(count, most)
+export const synthesize = (delta: HistogramDelta, maxCount = Infinity): SyntheticValues => {
+  const { count, sum } = delta
+  const kept = Math.min(count, maxCount)
   if (kept === 1) {
-    const [first, last] = [window.parts[0]!, window.parts.at(-1)!]
-    const value = count > 1 || window.lowest === undefined
+    const [first, last] = [delta.buckets[0]!, delta.buckets.at(-1)!]
+    const value = count > 1 || delta.newMin === undefined
       ? clamp(sum === undefined ? first.from / 2 + last.to / 2 : sum / count, first.from, last.to)
-      : window.lowest
-    return { count: 1, lowest: value, highest: undefined, parts: [] }
+      : delta.newMin
+    return { count: 1, min: value, max: undefined, buckets: [] }
   }
-  const parts = window.parts.map((part) => ({ ...part }))
+  const buckets = delta.buckets.map((bucket) => ({ ...bucket }))
   let rest = sum
   let others = count
-  const take = (part: { count: number }, value: number | undefined) => {
+  const remove = (bucket: { count: number }, value: number | undefined) => {
     if (value === undefined) return
-    part.count--
+    bucket.count--
     others--
     if (rest !== undefined) rest -= value
   }
-  take(parts[0]!, window.lowest)
-  take(parts.at(-1)!, window.highest)
+  remove(buckets[0]!, delta.newMin)
+  remove(buckets.at(-1)!, delta.newMax)
   const left = kept - (count - others)
-  const thinned = left < others ? thin(parts, others, left) : parts.filter(({ count }) => count > 0)
+  const thinned = left < others ? downsample(buckets, others, left) : buckets.filter(({ count }) => count > 0)
   return {
     count: kept,
-    lowest: window.lowest,
-    highest: window.highest,
-    parts: rest === undefined ? thinned : fit(thinned, others === 0 ? 0 : rest / others * left)
+    min: delta.newMin,
+    max: delta.newMax,
+    buckets: rest === undefined ? thinned : matchSum(thinned, others === 0 ? 0 : rest / others * left)
   }
 }
 
-const at = ({ count, from, to }: Part, i: number): number => from + (to - from) * ((i + 0.5) / count)
+/** Returns the i-th of the values that are spread evenly in a bucket. */
+const spreadValue = ({ count, from, to }: BucketDelta, i: number): number => from + (to - from) * ((i + 0.5) / count)
 
-export const valuesOf = ({ highest, lowest, parts }: Layout): ReadonlyArray<number> => {
-  const values: Array<number> = lowest === undefined ? [] : [lowest]
-  for (const part of parts) {
-    for (let i = 0; i < part.count; i++) values.push(at(part, i))
+export const valuesOf = ({ buckets, max, min }: SyntheticValues): ReadonlyArray<number> => {
+  const values: Array<number> = min === undefined ? [] : [min]
+  for (const bucket of buckets) {
+    for (let i = 0; i < bucket.count; i++) values.push(spreadValue(bucket, i))
   }
-  if (highest !== undefined) values.push(highest)
+  if (max !== undefined) values.push(max)
   return values
 }
 
-/** The value at this place, counted from zero. */
-const valueAt = ({ count, highest, lowest, parts }: Layout, place: number): number => {
-  if (place === 0 && lowest !== undefined) return lowest
-  if (place === count - 1 && highest !== undefined) return highest
-  let before = lowest === undefined ? 0 : 1
-  for (const part of parts) {
-    if (place < before + part.count) return at(part, place - before)
-    before += part.count
+/** Returns the value at an index of the sorted values. */
+const valueAt = ({ buckets, count, max, min }: SyntheticValues, index: number): number => {
+  if (index === 0 && min !== undefined) return min
+  if (index === count - 1 && max !== undefined) return max
+  let before = min === undefined ? 0 : 1
+  for (const bucket of buckets) {
+    if (index < before + bucket.count) return spreadValue(bucket, index - before)
+    before += bucket.count
   }
   return Number.NaN
 }
 
-export const minOf = (layout: Layout): number => valueAt(layout, 0)
+export const minOf = (values: SyntheticValues): number => valueAt(values, 0)
 
-export const maxOf = (layout: Layout): number => valueAt(layout, layout.count - 1)
+export const maxOf = (values: SyntheticValues): number => valueAt(values, values.count - 1)
 
-export const percentileOf = (layout: Layout, p: number): number => valueAt(layout, percentileIndex(p, layout.count))
+export const percentileOf = (values: SyntheticValues, p: number): number =>
+  valueAt(values, percentileIndex(p, values.count))

@@ -1,60 +1,65 @@
+/** Encodes metrics in lines of JSON for Datadog's log forwarder. */
 import type { WireItem } from "../model/wireForm.js"
 
-/** Metrics: events cannot be said in a line. */
+/** Metrics. Events have no form as a line. */
 export type LogItem = Exclude<WireItem, { readonly title: string }>
 
 /**
- * The most bytes of one line: what CloudWatch Logs takes for one event, less what it counts for the event itself. Its quota was
- * 256 KiB until 2025 and is 1 MiB since; whether Lambda passes more than 256 KiB on in one piece is not documented.
+ * Maximum size of a line, in bytes: an event of CloudWatch Logs, less the overhead that counts for it. The quota was 256 KiB until 2025,
+ * and is 1 MiB since. AWS does not document whether Lambda forwards more than 256 KiB in one event.
  */
 export const maxLineBytes = 256 * 1024 - 26
 
-/** Of a number as JSON. */
-const longestNumber = 25
+/** Maximum length of a number in JSON. */
+const maxNumberLength = 25
 
-/** What the kernel writes to a pipe in one piece, whoever else writes there (PIPE_BUF on Linux). */
-const pieceBytes = 4096
+/** Size that the kernel writes to a pipe in one piece, even if other processes write to it (`PIPE_BUF` on Linux). */
+const atomicPipeBytes = 4096
 
 /** Whole lines that are written at once. */
-export interface Piece {
+export interface LineChunk {
   readonly text: string
   readonly bytes: number
-  /** The items with a line in it, and those with their last line in it. */
+  /** Items with a line in this chunk. */
   readonly items: ReadonlyArray<LogItem>
+  /** Items whose last line is in this chunk. */
   readonly complete: ReadonlyArray<LogItem>
 }
 
-interface Frame {
+/** A line without its value. */
+interface LineTemplate {
   readonly before: string
   readonly after: string
   readonly bytes: number
 }
 
-const bytesOf = (text: string): number => new TextEncoder().encode(text).length
+const utf8Size = (text: string): number => new TextEncoder().encode(text).length
 
-/** The line has no field for them. */
+/** Returns the tags, and host and device as tags, because a line has no fields for them. */
 const tagsOf = ({ device, host, tags }: LogItem): ReadonlyArray<string> => [
   ...tags,
   ...(host ? [`host:${host}`] : []),
   ...(device ? [`device:${device}`] : [])
 ]
 
-/** A line but for its value. */
-const frameOf = (item: LogItem, tags: string, timestamp: number): Frame => {
+/** Makes one template for each point of the item. */
+const makeTemplates = (item: LogItem): ReadonlyArray<LineTemplate> => {
+  const tags = JSON.stringify(tagsOf(item))
   const before = `{"m":${JSON.stringify(item.metric)},"v":`
-  const after = `,"e":${Math.floor(timestamp)},"t":${tags}}\n`
-  return { before, after, bytes: bytesOf(before) + bytesOf(after) }
+  return item.points.map(([timestamp]) => {
+    const after = `,"e":${Math.floor(timestamp)},"t":${tags}}\n`
+    return { before, after, bytes: utf8Size(before) + utf8Size(after) }
+  })
 }
 
-/** How often each of `n` values has to be repeated, so that all together stand for `n * weight` of them, rounded once. */
-const repeats = (weight: number, i: number): number => Math.round((i + 1) * weight) - Math.round(i * weight)
+/** Returns how often to repeat the i-th value, so that `n` values together stand for `n * weight`, rounded once. */
+const repetitions = (weight: number, i: number): number => Math.round((i + 1) * weight) - Math.round(i * weight)
 
 /**
- * What the receiver, which makes distributions of everything, is told of one point: how much was counted, the last value, how
- * many different members, or each value as often as it was recorded.
+ * Returns the values of one point. The forwarder submits each as a value of a distribution: the count of a counter, the last value of a
+ * gauge, the number of members of a set, or every recorded value.
  */
-function* valuesOf(item: LogItem, point: LogItem["points"][number]): Generator<number> {
-  const [, recorded] = point
+function* valuesOf(item: LogItem, [, recorded]: LogItem["points"][number]): Generator<number> {
   if (typeof recorded === "number") {
     yield item.type === "rate" ? recorded * item.interval : recorded
   } else if (item.type === "set") {
@@ -62,55 +67,49 @@ function* valuesOf(item: LogItem, point: LogItem["points"][number]): Generator<n
   } else {
     const weight = "weight" in item ? item.weight : 1
     for (const [i, value] of recorded.entries()) {
-      for (let n = repeats(weight, i); n > 0; n--) yield value as number
+      for (let n = repetitions(weight, i); n > 0; n--) yield value as number
     }
   }
 }
 
-const framesOf = (item: LogItem): ReadonlyArray<Frame> => {
-  const tags = JSON.stringify(tagsOf(item))
-  return item.points.map(([timestamp]) => frameOf(item, tags, timestamp))
-}
+/** Maximum size of an escaped character. */
+const maxCharacterSize = 6
 
-/** Of one character, escaped. */
-const longestCharacter = 6
-
-/** Whether its lines can be written at all. */
-export const fits = (item: LogItem): boolean => {
+/** Whether the item's lines are within the limit. An upper bound spares the exact size for almost all items. */
+export const fitsLimit = (item: LogItem): boolean => {
   const characters = tagsOf(item).reduce((sum, tag) => sum + tag.length + 3, item.metric.length)
-  // exactly only where it matters
-  return characters * longestCharacter + 100 <= maxLineBytes ||
-    framesOf(item).every(({ bytes }) => bytes + longestNumber <= maxLineBytes)
+  return characters * maxCharacterSize + 100 <= maxLineBytes ||
+    makeTemplates(item).every(({ bytes }) => bytes + maxNumberLength <= maxLineBytes)
 }
 
-/** All lines of the items, in order, in pieces of no more than 4096 bytes unless a single line is longer. */
-export function* pieces(items: ReadonlyArray<LogItem>): Generator<Piece> {
-  // one byte is for a line break in front
-  const most = pieceBytes - 1
+/** Returns the lines of the items, in order. A chunk has at most 4096 bytes, unless a single line is longer. */
+export function* lineChunks(items: ReadonlyArray<LogItem>): Generator<LineChunk> {
+  // The writer may put a line break in front.
+  const maxBytes = atomicPipeBytes - 1
   let text = ""
   let bytes = 0
-  let within: Array<LogItem> = []
+  let chunkItems: Array<LogItem> = []
   let complete: Array<LogItem> = []
   for (const item of items) {
-    const frames = framesOf(item)
+    const templates = makeTemplates(item)
     for (const [i, point] of item.points.entries()) {
-      const frame = frames[i]!
+      const template = templates[i]!
       for (const value of valuesOf(item, point)) {
         const number = String(value)
-        const more = frame.bytes + number.length
-        if (bytes > 0 && bytes + more > most) {
-          yield { text, bytes, items: within, complete }
+        const lineBytes = template.bytes + number.length
+        if (bytes > 0 && bytes + lineBytes > maxBytes) {
+          yield { text, bytes, items: chunkItems, complete }
           text = ""
           bytes = 0
-          within = []
+          chunkItems = []
           complete = []
         }
-        text += frame.before + number + frame.after
-        bytes += more
-        if (within.at(-1) !== item) within.push(item)
+        text += template.before + number + template.after
+        bytes += lineBytes
+        if (chunkItems.at(-1) !== item) chunkItems.push(item)
       }
     }
     complete.push(item)
   }
-  if (bytes > 0) yield { text, bytes, items: within, complete }
+  if (bytes > 0) yield { text, bytes, items: chunkItems, complete }
 }

@@ -1,22 +1,29 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as FiberId from "effect/FiberId"
 import { isNullable } from "effect/Predicate"
-import type { Output } from "../../LogReporter.js"
+
+/** Destination of lines: the methods of a Node.js `Writable` that the reporter calls. */
+export interface Output {
+  readonly write: (text: string, callback: (error?: unknown) => void) => unknown
+  readonly on: (event: "error", listener: (error: unknown) => void) => unknown
+  readonly off: (event: "error", listener: (error: unknown) => void) => unknown
+  /** Number of bytes that anybody wrote to it. Node.js streams over pipes and terminals have this property. */
+  readonly bytesWritten?: number | undefined
+}
 
 /**
- * Writes whole lines, one piece at a time and each at the beginning of a line, and waits until they are taken. `began` is called
- * when the piece is handed to the output: from then on it cannot be taken back, also where nobody waits for it any more.
+ * Writes whole lines at the beginning of a line, and waits until the output took them. One write runs at a time. It calls `onBegin` when the
+ * output gets the lines: an interruption after that does not take them back.
  */
-export type LineWriter = (lines: string, began: () => void) => Effect.Effect<void, unknown>
+export type LineWriter = (lines: string, onBegin: () => void) => Effect.Effect<void, unknown>
 
 const ignore = () => {}
 
 /**
- * An output that breaks says so in an event, too, which ends the process where nobody listens. It comes after the
- * callback; who listens longer would swallow what is not ours.
+ * Listens for errors during a write. A write error is also emitted as an `error` event after the callback, and ends the process if
+ * nothing listens. The listener leaves after that event, so that it hides no other errors.
  */
-const listen = (output: Output) => {
+const ignoreErrorEvent = (output: Output) => {
   output.on("error", ignore)
   return (error: unknown) => {
     if (isNullable(error)) output.off("error", ignore)
@@ -24,44 +31,42 @@ const listen = (output: Output) => {
   }
 }
 
-export const make = (find: () => Output): LineWriter => {
-  /** What is under way: what was handed to the output cannot be taken back, and is not to pile up there. */
-  let busy: Deferred.Deferred<void, unknown> | undefined
-  /** The output's own count after our last write: as long as it stays, nobody else has written. */
-  let mark: number | undefined
+export const make = (getOutput: () => Output): LineWriter => {
+  /** Write in progress. Later writes wait for it, even if its caller was interrupted, so that they do not pile up in the output. */
+  let pendingWrite: Deferred.Deferred<void, unknown> | undefined
+  /** Count of the output after the last write. Nothing else wrote to it while the count stays equal. */
+  let bytesAfterWrite: number | undefined
 
-  /** What does not count (a file, the output of a worker thread) might be anywhere. */
+  /** Whether the output is at the beginning of a line for certain. A file or the output of a worker thread has no count. */
   const isAtLineStart = ({ bytesWritten }: Output): boolean =>
-    bytesWritten !== undefined && (bytesWritten === 0 || bytesWritten === mark)
+    bytesWritten !== undefined && (bytesWritten === 0 || bytesWritten === bytesAfterWrite)
 
-  const begin = (lines: string, end: Deferred.Deferred<void, unknown>) => {
-    let unlisten = (_: unknown) => {}
-    const done = (error: unknown) => {
-      unlisten(error)
-      if (busy === end) busy = undefined
-      Deferred.unsafeDone(end, isNullable(error) ? Effect.void : Effect.fail(error))
+  const begin = (lines: string, written: Deferred.Deferred<void, unknown>) => {
+    let stopListening = (_: unknown) => {}
+    const finish = (error: unknown) => {
+      stopListening(error)
+      if (pendingWrite === written) pendingWrite = undefined
+      Deferred.unsafeDone(written, isNullable(error) ? Effect.void : Effect.fail(error))
     }
     try {
-      const output = find()
-      unlisten = listen(output)
-      // others may have left a line open
-      output.write(isAtLineStart(output) ? lines : `\n${lines}`, done)
-      mark = output.bytesWritten
+      const output = getOutput()
+      stopListening = ignoreErrorEvent(output)
+      output.write(isAtLineStart(output) ? lines : `\n${lines}`, finish)
+      bytesAfterWrite = output.bytesWritten
     } catch (error) {
-      done(error)
+      finish(error)
     }
   }
 
-  const write: LineWriter = (lines, began) =>
-    Effect.suspend(() => {
-      if (busy !== undefined) {
-        return Effect.zipRight(Effect.exit(Deferred.await(busy)), write(lines, began))
+  const write: LineWriter = (lines, onBegin) =>
+    Effect.flatMap(Deferred.make<void, unknown>(), (written) => {
+      if (pendingWrite !== undefined) {
+        return Effect.zipRight(Effect.exit(Deferred.await(pendingWrite)), write(lines, onBegin))
       }
-      const end = Deferred.unsafeMake<void, unknown>(FiberId.none)
-      busy = end
-      began()
-      begin(lines, end)
-      return Deferred.await(end)
+      pendingWrite = written
+      onBegin()
+      begin(lines, written)
+      return Deferred.await(written)
     })
   return write
 }

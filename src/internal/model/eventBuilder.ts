@@ -1,6 +1,6 @@
-import type { ThreadStatsConfig } from "../../ThreadStatsConfig.js"
 import type { AlertType, Event, Priority } from "./Event.js"
 import * as limits from "./limits.js"
+import type { ThreadStatsSettings } from "./settings.js"
 import { fromInput, type TagFault, type Tags, withConstant } from "./tags.js"
 import { type TimeInput, toMillis, type WindowFault, windowFault } from "./time.js"
 
@@ -78,7 +78,7 @@ const readOptions = ({
 
 /** The event for the wire, or why it cannot be taken. Over-long texts are cut. */
 export const make = (
-  config: Pick<ThreadStatsConfig, "tags" | "host" | "timestamps">,
+  config: Pick<ThreadStatsSettings, "tags" | "host" | "timestamps">,
   now: number,
   title: string,
   text: string,

@@ -1,2 +1,2 @@
-/** The version in package.json; a test keeps the two the same. */
+/** Version of the package. A test compares it with package.json. */
 export const version = "0.1.0"

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
-import type { ThreadStatsConfig } from "../../ThreadStatsConfig.js"
+import type { ThreadStatsSettings } from "../model/settings.js"
 import { withoutFiberMetrics } from "../runtime/fiberMetrics.js"
 import { logFrom } from "../runtime/log.js"
 import { within } from "../runtime/timeLimit.js"
@@ -23,7 +23,7 @@ export interface FlushRequest {
 
 /** Returns a request for everything, or for closed buckets, within the settings' time limit for a flush. */
 export const request = (
-  { flushTimeout }: Pick<ThreadStatsConfig, "flushTimeout">,
+  { flushTimeout }: Pick<ThreadStatsSettings, "flushTimeout">,
   now: number,
   options: {
     readonly upTo?: number | undefined

@@ -9,7 +9,7 @@ import type { Reporter } from "../../Reporter.js"
 import type { RetainedStore } from "../../RetainedStore.js"
 import type * as RollUp from "../../RollUp.js"
 import type { FlushReceipt, Stats } from "../../ThreadStats.js"
-import type { ThreadStatsConfig } from "../../ThreadStatsConfig.js"
+import type { ThreadStatsSettings } from "../../ThreadStatsConfig.js"
 import * as Enrichment from "../model/Enrichment.js"
 import type { Event } from "../model/Event.js"
 import * as CircuitBreaker from "./CircuitBreaker.js"
@@ -53,7 +53,7 @@ export interface Pipeline {
 
 /** Services of one client, which all its pipelines share. */
 export interface PipelineServices {
-  readonly config: ThreadStatsConfig
+  readonly config: ThreadStatsSettings
   readonly clock: Clock.Clock
   readonly aggregator: MetricsAggregator["Type"]
   readonly eventsAggregator: EventsAggregator["Type"]

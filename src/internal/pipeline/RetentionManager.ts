@@ -8,9 +8,9 @@ import type { EventsAggregator } from "../../EventsAggregator.js"
 import type { BucketSnapshot, MetricsAggregator, SerializedSeries } from "../../MetricsAggregator.js"
 import type { Held, RetainedStore, RetainedStoreError } from "../../RetainedStore.js"
 import * as RollUp from "../../RollUp.js"
-import type { ThreadStatsConfig } from "../../ThreadStatsConfig.js"
 import type { Temporality } from "../model/Delivery.js"
 import type { Event } from "../model/Event.js"
+import type { ThreadStatsSettings } from "../model/settings.js"
 import { logFrom } from "../runtime/log.js"
 import { within } from "../runtime/timeLimit.js"
 
@@ -34,7 +34,7 @@ export const make = (options: {
   readonly store: RetainedStore["Type"]
   readonly aggregator: MetricsAggregator["Type"]
   readonly eventsAggregator: EventsAggregator["Type"]
-  readonly config: Pick<ThreadStatsConfig, "delivery">
+  readonly config: Pick<ThreadStatsSettings, "delivery">
   readonly temporality: Temporality
   /** Counts points and events that could not be read. Called once. */
   readonly recordCorrupt: (points: number, events: number) => void

@@ -1,9 +1,7 @@
 import * as HttpClient from "@effect/platform/HttpClient"
-import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { existsSync } from "node:fs"
@@ -12,7 +10,7 @@ import * as HttpReporter from "../../HttpReporter.js"
 import * as LogReporter from "../../LogReporter.js"
 import { layerNoop, Reporter } from "../../Reporter.js"
 import * as ThreadStatsConfig from "../../ThreadStatsConfig.js"
-import * as Flag from "../config/decoders.js"
+import { fipsMode, flag, functionName, variable } from "../config/environment.js"
 
 /** A file that is there where Datadog's Lambda extension is, as Datadog's own Lambda libraries look for it. */
 export class ExtensionPath
@@ -20,22 +18,6 @@ export class ExtensionPath
     defaultValue: () => "/opt/extensions/datadog-agent"
   })
 {}
-
-/** What an empty variable says is nothing. */
-const variable = (name: string): Config.Config<Option.Option<string>> =>
-  Config.string(name).pipe(
-    Config.option,
-    Config.map((value) => Option.filter(Option.map(value, (text) => text.trim()), (text) => text !== ""))
-  )
-
-const flag = (name: string): Config.Config<Option.Option<boolean>> =>
-  Config.mapOrFail(variable(name), (value) => {
-    if (Option.isNone(value)) return Either.right(Option.none())
-    const said = Flag.fromText(value.value)
-    return said === undefined
-      ? Either.left(ConfigError.InvalidData([name], `expected true or false, got ${JSON.stringify(value.value)}`))
-      : Either.right(Option.some(said))
-  })
 
 type Choice = "extension" | "log lines" | "agent" | "HTTP"
 
@@ -46,15 +28,13 @@ const noEndpoint = ConfigError.InvalidData(
 )
 
 const choose = Effect.gen(function*(): Effect.fn.Return<readonly [Choice, because: string], ConfigError.ConfigError> {
-  const onLambda = Option.isSome(yield* variable("AWS_LAMBDA_FUNCTION_NAME"))
+  const onLambda = Option.isSome(yield* functionName)
   const toLog = Option.contains(yield* flag("DD_FLUSH_TO_LOG"), true)
   if (onLambda) {
     const path = yield* ExtensionPath
     if (existsSync(path)) return ["extension", `${path} is there`]
     if (toLog) return ["log lines", "DD_FLUSH_TO_LOG is set"]
-    const region = yield* variable("AWS_REGION")
-    const inFipsRegion = Option.exists(region, (name) => name.startsWith("us-gov-"))
-    if (Option.getOrElse(yield* flag("DD_LAMBDA_FIPS_MODE"), () => inFipsRegion)) return yield* Effect.fail(noEndpoint)
+    if (yield* fipsMode) return yield* Effect.fail(noEndpoint)
     return ["HTTP", "there is no extension, and DD_FLUSH_TO_LOG is not set"]
   }
   if (toLog) return ["log lines", "DD_FLUSH_TO_LOG is set"]
@@ -64,7 +44,7 @@ const choose = Effect.gen(function*(): Effect.fn.Return<readonly [Choice, becaus
   return ["HTTP", "neither DD_FLUSH_TO_LOG nor DD_DOGSTATSD_URL nor DD_AGENT_HOST is set"]
 })
 
-const http = Effect.fnUntraced(function*(config: ThreadStatsConfig.ThreadStatsConfig) {
+const http = Effect.fnUntraced(function*(config: ThreadStatsConfig.ThreadStatsSettings) {
   const client = yield* Effect.serviceOption(HttpClient.HttpClient)
   return yield* Option.match(client, {
     onNone: () => HttpReporter.makeNode(config),
@@ -74,7 +54,7 @@ const http = Effect.fnUntraced(function*(config: ThreadStatsConfig.ThreadStatsCo
 
 /** The reporter that the environment asks for. */
 export const make = (
-  config: ThreadStatsConfig.ThreadStatsConfig
+  config: ThreadStatsConfig.ThreadStatsSettings
 ): Effect.Effect<Reporter["Type"], ConfigError.ConfigError, Scope.Scope> =>
   Effect.gen(function*() {
     if (config.disabled) return yield* Effect.provide(Reporter, layerNoop)
@@ -95,6 +75,6 @@ export const make = (
   })
 
 export const fromOptions = (
-  options: ThreadStatsConfig.Options | undefined
+  options: ThreadStatsConfig.ThreadStatsOptions | undefined
 ): Effect.Effect<Reporter["Type"], ConfigError.ConfigError, Scope.Scope> =>
   Effect.flatMap(ThreadStatsConfig.make(options), make)

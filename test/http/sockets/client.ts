@@ -9,7 +9,9 @@ import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 
-export type Transport = (options: ThreadStatsConfig.Options) => Layer.Layer<ThreadStats.ThreadStats, ConfigError>
+export type Transport = (
+  options: ThreadStatsConfig.ThreadStatsOptions
+) => Layer.Layer<ThreadStats.ThreadStats, ConfigError>
 
 /** The transports of a client. The first is the library's own. */
 export const transports: {

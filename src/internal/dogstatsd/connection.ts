@@ -1,0 +1,35 @@
+import type * as Effect from "effect/Effect"
+import type { SocketError } from "./socketError.js"
+
+/** Address of a receiver. */
+export type Target =
+  | { readonly _tag: "Udp"; readonly host: string; readonly port: number }
+  | { readonly _tag: "Unix"; readonly path: string; readonly framing: "datagram" | "stream" | "either" }
+
+/** Returns the address as a URL. A target contains no secrets, so that errors and logs may show it. */
+export const formatTarget = (target: Target): string =>
+  target._tag === "Udp"
+    ? `udp://${target.host.includes(":") ? `[${target.host}]` : target.host}:${target.port}`
+    : `${{ datagram: "unixgram", stream: "unixstream", either: "unix" }[target.framing]}://${target.path}`
+
+/** Socket that is connected to a receiver. */
+export interface Connection {
+  /** Sends one packet, and succeeds when it left this process. Interruption closes the socket. */
+  readonly send: (packet: Buffer) => Effect.Effect<void, SocketError>
+  /** Fails if the system reports that an earlier packet did not arrive. */
+  readonly checkDelivered: Effect.Effect<void, SocketError>
+  readonly isOpen: () => boolean
+  /** Error that closed the socket, if there is one. */
+  readonly closeError: () => SocketError | undefined
+  readonly close: () => void
+  /** Whether the socket can stay open without keeping the process alive. */
+  readonly isPersistent: boolean
+}
+
+/**
+ * Calls the function after the event loop polled its sockets. The first `setImmediate` may run before that poll. The system reports a
+ * closed port of the same machine within one poll.
+ */
+export const afterPoll = (f: () => void): void => {
+  setImmediate(() => setImmediate(f))
+}

@@ -1,0 +1,73 @@
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { Scope } from "effect/Scope"
+import type { Connection, Target } from "./connection.js"
+import { openConnection } from "./openConnection.js"
+import { type SocketError, timeout } from "./socketError.js"
+import type { UnixDatagrams } from "./unixDatagram.js"
+
+/** Maximum time to open a socket or to send one packet, in milliseconds. */
+export const longestStepMillis = 3_000
+
+/** Limits a step to the time that is left. */
+export const stepDuration = (left: number): Duration.Duration =>
+  Duration.millis(Math.max(1, Math.min(left, longestStepMillis)))
+
+/** Time after which a host name is resolved again, in milliseconds. */
+const addressLifetime = 60_000
+
+const isHostName = (target: Target): boolean => target._tag === "Udp" && !/^[\d.]+$|:/.test(target.host)
+
+/** The one connection of a sender, opened when it is needed. */
+export interface CurrentConnection {
+  readonly get: () => Connection | undefined
+  /** Returns the open connection, or opens one within the time that is left. */
+  readonly connect: (now: number, left: number) => Effect.Effect<Connection, SocketError>
+  readonly close: () => void
+}
+
+/** Closes the connection together with the scope. */
+export const make = (
+  target: Target,
+  unixDatagrams: UnixDatagrams | undefined
+): Effect.Effect<CurrentConnection, never, Scope> => {
+  let current: Connection | undefined
+  let openedAt = -Infinity
+
+  const close = () => {
+    current?.close()
+    current = undefined
+  }
+
+  const open = (now: number, left: number): Effect.Effect<Connection, SocketError> =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.map(
+        restore(Effect.timeoutFail(Effect.interruptible(openConnection(target, unixDatagrams)), {
+          duration: stepDuration(left),
+          onTimeout: () => timeout("opening the socket took too long", false)
+        })),
+        (connection) => {
+          close()
+          current = connection
+          openedAt = now
+          return connection
+        }
+      )
+    )
+
+  const connect = (now: number, left: number): Effect.Effect<Connection, SocketError> => {
+    const connection = current
+    if (connection === undefined || !connection.isOpen()) return open(now, left)
+    if (!isHostName(target) || now - openedAt < addressLifetime) return Effect.succeed(connection)
+    // The old address still serves if the name cannot be resolved now.
+    return Effect.orElseSucceed(open(now, left), () => {
+      openedAt = now
+      return connection
+    })
+  }
+
+  return Effect.acquireRelease(
+    Effect.succeed({ get: () => current, connect, close }),
+    () => Effect.sync(close)
+  )
+}

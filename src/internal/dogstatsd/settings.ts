@@ -1,0 +1,138 @@
+/** Resolves the settings of `DogStatsDReporter`. */
+import * as ConfigError from "effect/ConfigError"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Decoders from "../config/decoders.js"
+import * as Setting from "../config/setting.js"
+import type { Target } from "./connection.js"
+import { bufferSize, type LineFormat } from "./format.js"
+import type { Options, Profile, TagCardinality, Timestamps } from "./options.js"
+import { detectContainer } from "./origin.js"
+import { removeFieldSeparators, sanitizeTag } from "./sanitize.js"
+import { decodePort, decodePortText, decodeTarget, decodeTargetHost, defaultPort } from "./target.js"
+import { loadUnixDatagrams, type UnixDatagrams } from "./unixDatagram.js"
+
+export interface Settings {
+  readonly target: Target
+  readonly format: LineFormat
+}
+
+type Resolution<A> = Effect.Effect<A, ConfigError.ConfigError>
+
+/** Payload of an Ethernet frame: 1500 bytes less the longest headers of IPv4, 60 bytes, and of UDP, 8 bytes. */
+const udpPacketSize = 1432
+
+export const resolve = (options: Options): Resolution<Settings> =>
+  Effect.gen(function*() {
+    const profile = yield* orDefault<Profile>(
+      Setting.resolveOption(options, "profile", Decoders.decodeWord<Profile>("agent", "extension")),
+      "agent"
+    )
+    const target = yield* resolveTarget(options, profile)
+    const size = yield* orDefault(
+      Setting.resolveOption(options, "packetSize", Decoders.decodeWholeNumber(512, 65_507)),
+      profile === "extension" || target._tag === "Unix" ? bufferSize : udpPacketSize
+    )
+    const timestamps = yield* orDefault<Timestamps>(
+      Setting.resolveOption(options, "timestamps", Decoders.decodeWord<Timestamps>("late", "always", "never")),
+      "late"
+    )
+    const packed = yield* orDefault(Setting.resolveOption(options, "packed", Decoders.decodeBoolean), true)
+    const format: LineFormat = profile === "extension"
+      ? { extension: true, packetSize: size, packed: false, timestamps: "always", tags: [], origin: "" }
+      : { extension: false, packetSize: size, packed, timestamps, ...yield* resolveOrigin(options) }
+    return { target, format }
+  })
+
+const orDefault = <A>(self: Resolution<Option.Option<A>>, value: A): Resolution<A> =>
+  Effect.map(self, Option.getOrElse(() => value))
+
+/** Resolves the address. Options have precedence over all variables, and a URL over host and port. */
+const resolveTarget = (options: Options, profile: Profile): Resolution<Target> =>
+  Effect.gen(function*() {
+    const url = yield* Setting.resolveOption(options, "url", decodeTarget)
+    const host = yield* Setting.resolveOption(options, "host", decodeTargetHost)
+    const port = yield* Setting.resolveOption(options, "port", decodePort)
+    if (Option.isSome(url)) {
+      return profile === "agent" || url.value._tag === "Udp" ? url.value : yield* Effect.fail(
+        ConfigError.InvalidData(["url"], "expected udp://host:port, because the Lambda extension listens on UDP only")
+      )
+    }
+    if (profile === "extension") return udpTarget(host, port, "127.0.0.1")
+    if (Option.isNone(host) && Option.isNone(port)) {
+      const variableUrl = yield* Setting.resolveVariable(["DD_DOGSTATSD_URL"], decodeTarget)
+      if (Option.isSome(variableUrl)) return variableUrl.value
+    }
+    return udpTarget(
+      Option.isSome(host) ? host : yield* Setting.resolveVariable(["DD_AGENT_HOST"], decodeTargetHost),
+      Option.isSome(port) ? port : yield* Setting.resolveVariable(["DD_DOGSTATSD_PORT"], decodePortText),
+      "localhost"
+    )
+  })
+
+const udpTarget = (host: Option.Option<string>, port: Option.Option<number>, defaultHost: string): Target => ({
+  _tag: "Udp",
+  host: Option.getOrElse(host, () => defaultHost),
+  port: Option.getOrElse(port, () => defaultPort)
+})
+
+const text = (...variables: ReadonlyArray<string>) =>
+  Setting.make(variables, Decoders.parseText, Decoders.decodeTrimmedText)
+
+/** Resolves the fields and tags by which the Agent finds the container. */
+const resolveOrigin = (options: Options): Resolution<Pick<LineFormat, "origin" | "tags">> =>
+  Effect.gen(function*() {
+    const entityId = yield* Setting.resolve(options, "entityId", text("DD_ENTITY_ID"))
+    const externalEnv = yield* Setting.resolve(options, "externalEnv", text("DD_EXTERNAL_ENV"))
+    const cardinality = yield* Setting.resolve(
+      options,
+      "cardinality",
+      Setting.make(
+        ["DATADOG_CARDINALITY", "DD_CARDINALITY"],
+        Decoders.parseWord,
+        Decoders.decodeWord<TagCardinality>("none", "low", "orchestrator", "high")
+      )
+    )
+    const containerId = yield* resolveContainerId(options)
+    return {
+      tags: Option.toArray(entityId).map((id) => sanitizeTag(`dd.internal.entity_id:${id}`)),
+      origin: field("c", containerId) + field("e", externalEnv) + field("card", cardinality)
+    }
+  })
+
+const resolveContainerId = (options: Options): Resolution<Option.Option<string>> =>
+  Effect.gen(function*() {
+    const isDetected = yield* orDefault(
+      Setting.resolve(
+        options,
+        "originDetection",
+        Setting.make("DD_ORIGIN_DETECTION_ENABLED", Decoders.parseBoolean, Decoders.decodeBoolean)
+      ),
+      true
+    )
+    const containerId = yield* Setting.resolveOption(options, "containerId", Decoders.decodeTrimmedText)
+    const root = yield* orDefault(Setting.resolveOption(options, "root", Decoders.decodeTrimmedText), "/")
+    return Option.isSome(containerId) || !isDetected
+      ? containerId
+      : Option.fromNullable(yield* detectContainer(root))
+  })
+
+const field = (key: string, value: Option.Option<string>): string =>
+  Option.match(value, {
+    onNone: () => "",
+    onSome: (text) => text === "" ? "" : `|${key}:${removeFieldSeparators(text)}`
+  })
+
+/** Loads the package for datagrams on Unix sockets. Only a URL of this type requires it. */
+export const unixDatagramsFor = (target: Target): Resolution<UnixDatagrams | undefined> =>
+  target._tag === "Udp" || target.framing === "stream"
+    ? Effect.succeed(undefined)
+    : target.framing === "either"
+    ? Effect.orElseSucceed(loadUnixDatagrams, () => undefined)
+    : Effect.mapError(loadUnixDatagrams, (error) =>
+      ConfigError.MissingData(
+        ["DD_DOGSTATSD_URL"],
+        `unixgram:// needs the package unix-dgram, and loading it failed: ${
+          error instanceof Error ? error.message.split("\n", 1)[0] : "the error has no message"
+        }. Install it, or use unixstream:// or udp://`
+      ))
