@@ -13,135 +13,88 @@ import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import { PCGRandom } from "effect/Utils"
 import * as Contexts from "./internal/aggregation/seriesIndex.js"
+import type {
+  AggregatedSeries,
+  BucketSnapshot,
+  PointContext,
+  SerializedSeries,
+  Temporality
+} from "./internal/model/AggregatedSeries.js"
+import type { AggregatorStats, AggregatorWarnings, DropReason } from "./internal/model/AggregatorStats.js"
 import * as Ledger from "./internal/model/DropCounters.js"
 import { finite, hostLength, nearlyFull, pointWindow } from "./internal/model/limits.js"
-import { fromInput, type TagFault, type Tags } from "./internal/model/tags.js"
-import type { Temporality } from "./Reporter.js"
+import { fromInput } from "./internal/model/tags.js"
 import * as RollUp from "./RollUp.js"
 import * as ThreadStatsConfig from "./ThreadStatsConfig.js"
 
-/**
- * Why a point was not taken.
- *
- * - `InvalidValue`: not a finite number (for a set: neither that nor a string)
- * - `InvalidName`: no string, empty, or not starting with a letter
- * - `InvalidTags`: neither an array of strings nor a record of strings, numbers and booleans; or more than 1000
- * - `TagTooLong`: a tag of more than 200 characters
- * - `InvalidHost`: no string, or of more than 255 characters
- * - `InvalidTimestamp`: no moment
- * - `Late`: its bucket was sent long ago and is no longer known, so that its total cannot be sent again
- * - `TooManyContexts`, `TooManyValues`, `TooManyBytes`: over `maxContexts`, `maxValues` or `maxBytes`; what waited longest
- *   goes first
- * - `Expired`: it waited until Datadog would no longer take it, which is one hour after the start of its bucket
- *
- * Source of the limits: Datadog documentation, "Custom metrics" and "Getting started with tags".
- *
- * @since 0.1.0
- * @category models
- */
-export type DropReason =
-  | "InvalidValue"
-  | "InvalidName"
-  | "InvalidHost"
-  | "InvalidTimestamp"
-  | "Late"
-  | "TooManyContexts"
-  | "TooManyValues"
-  | "TooManyBytes"
-  | "Expired"
-  | TagFault
+export type {
+  /**
+   * One series of one bucket, drained to be reported.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  AggregatedSeries,
+  /**
+   * Pending series of one bucket, with a version that changes when they change.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  BucketSnapshot,
+  /**
+   * Tags and host of a point. Together with kind and name they identify its series.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  PointContext,
+  /**
+   * One pending series of one bucket as plain JSON, for a store.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  SerializedSeries
+} from "./internal/model/AggregatedSeries.js"
 
-/**
- * What identifies a series, besides its kind.
- *
- * @since 0.1.0
- * @category models
- */
-export interface PointContext {
-  readonly tags?: Tags | undefined
-  /** `null` and absent mean no host; the empty string is the client's own, as in the reference. */
-  readonly host?: string | null | undefined
-}
-
-/**
- * One context of one bucket, taken out to be reported.
- *
- * @since 0.1.0
- * @category models
- */
-export interface AggregatedSeries {
-  readonly kind: RollUp.Kind
-  readonly name: string
-  readonly host: string | null
-  readonly tags: ReadonlyArray<string>
-  /** Start of the bucket, in seconds since the epoch. */
-  readonly timestamp: number
-  /** Empty for what travels as a distribution or as {@link samples}. */
-  readonly points: ReadonlyArray<RollUp.Point>
-  /** Empty for all else. */
-  readonly values: ReadonlyArray<number>
-  /** What was recorded, where that was asked for instead of points. */
-  readonly samples: RollUp.Samples | undefined
-  /** How many recorded points are in this and in nothing taken out before. */
-  readonly recorded: number
-}
-
-/**
- * What waits in one context of one bucket, as plain JSON, to be kept elsewhere.
- *
- * @since 0.1.0
- * @category models
- */
-export interface SerializedSeries {
-  readonly kind: RollUp.Kind
-  readonly name: string
-  readonly host: string | null
-  readonly tags: ReadonlyArray<string>
-  /** Start of the bucket, in milliseconds since the epoch. */
-  readonly start: number
-  /** How many recorded points it stands for. */
-  readonly recorded: number
-  readonly state: RollUp.State
-}
-
-/**
- * What waits in one bucket. `version` changes with its contents; these are left out where the version is known already.
- *
- * @since 0.1.0
- * @category models
- */
-export interface BucketSnapshot {
-  readonly start: number
-  readonly version: number
-  readonly contexts: ReadonlyArray<SerializedSeries> | undefined
-}
-
-/**
- * Counts since the layer was built. `received` = `held` + what was taken out + the sum of `dropped`.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Stats {
-  readonly received: number
-  readonly held: number
-  /** Contexts with something to report, over all buckets. */
-  readonly contexts: number
-  /** About how much memory what is held takes. */
-  readonly bytes: number
-  readonly dropped: { readonly [R in DropReason]?: number }
-}
-
-/**
- * What a warning has to say: points dropped, and names used with more than one kind, since the last call.
- *
- * @since 0.1.0
- * @category models
- */
-export interface AggregatorWarnings {
-  readonly dropped: ReadonlyArray<Ledger.UnreportedDrops<DropReason>>
-  readonly conflicts: ReadonlyArray<string>
-}
+export type {
+  /**
+   * Counts since the layer was built. `received` equals `held`, plus all drained points, plus the sum of `dropped`.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  AggregatorStats as Stats,
+  /**
+   * Drops and conflicts that no log line has reported yet.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  AggregatorWarnings,
+  /**
+   * Reason for which the aggregator dropped a point.
+   *
+   * - `InvalidValue`: the value is not a finite number. A set also accepts strings.
+   * - `InvalidName`: the name is not a string, is empty, or does not start with a letter.
+   * - `InvalidTags`: the tags are neither an array of strings nor a record of strings, numbers and booleans; or there are
+   *   more than 1000.
+   * - `TagTooLong`: a tag has more than 200 characters.
+   * - `InvalidHost`: the host is not a string, or has more than 255 characters.
+   * - `InvalidTimestamp`: the time is not a finite number.
+   * - `Late`: the aggregator reported and evicted the bucket. A new total would undercut the reported one.
+   * - `TooManyContexts`, `TooManyValues`, `TooManyBytes`: pending points exceed `maxContexts`, `maxValues` or `maxBytes`. The
+   *   aggregator drops the longest pending series first.
+   * - `Expired`: the bucket started more than one hour ago. Datadog refuses older points.
+   *
+   * Source of the limits: Datadog documentation, "Custom metrics" and "Getting started with tags".
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  DropReason
+} from "./internal/model/AggregatorStats.js"
 
 /**
  * Rolls up what is recorded until it is flushed.
@@ -224,7 +177,7 @@ interface Service {
   readonly isAboveHighWaterMark: () => boolean
   /** Whether there is nothing to do at a flush: nothing to take out, to warn of, or to forget. */
   readonly isIdle: () => boolean
-  readonly stats: Effect.Effect<Stats>
+  readonly stats: Effect.Effect<AggregatorStats>
   readonly drainWarnings: Effect.Effect<AggregatorWarnings>
 }
 
@@ -524,7 +477,7 @@ const unsafeMake = (
   let hasRoom = true
 
   const asDistributions = config.counters === "distributions"
-  const addsUp = (kind: RollUp.Kind) => RollUp.addsUp(kind, config.counters)
+  const addsUp = (kind: RollUp.Kind) => RollUp.isAdditive(kind, config.counters)
   /** Whether it keeps every value. */
   const isDistribution = (kind: RollUp.Kind) =>
     kind === "distribution" || (asDistributions && (kind === "histogram" || kind === "timing"))
@@ -1093,7 +1046,7 @@ const unsafeMake = (
     clone: fromConfig(config),
     isAboveHighWaterMark: () => isNearlyFull,
     isIdle: () => pending === 0 && conflicts.size === 0 && keptBytes <= maxKeptBytes && !ledger.hasUnreported(),
-    stats: Effect.sync((): Stats => {
+    stats: Effect.sync((): AggregatorStats => {
       const received = held + out + ledger.total()
       return { received, held, contexts: pending, bytes, dropped: ledger.totals() }
     }),

@@ -13,6 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import type { Event } from "./Event.js"
+import type { Temporality } from "./internal/model/AggregatedSeries.js"
 import { addReceipts, emptyReceipt } from "./internal/model/receipt.js"
 import * as Branches from "./internal/pipeline/fanOut.js"
 import * as auto from "./internal/reporters/autoSelect.js"
@@ -20,19 +21,21 @@ import * as noop from "./internal/reporters/noop.js"
 import type { DistributionSeries, SampleSeries, Series } from "./Series.js"
 import type { Options } from "./ThreadStatsConfig.js"
 
-/**
- * What a receiver does with two values for the same series and timestamp, and therefore what it must be sent when more
- * arrives for a roll-up interval that was already reported.
- *
- * - `"total"`: it keeps the last value (Datadog's HTTP series), so the interval's total is sent again.
- * - `"delta"`: it adds values up (an Agent, a log forwarder), so only what is new is sent.
- *
- * Distributions add up everywhere; they are always sent as what is new.
- *
- * @since 0.1.0
- * @category models
- */
-export type Temporality = "total" | "delta"
+export type {
+  /**
+   * Tells what a receiver does with two values of one series and timestamp. It decides what the client sends when more
+   * points arrive for a bucket that was already reported.
+   *
+   * - `"total"`: the receiver keeps the last value (Datadog's HTTP series), and the client sends the bucket's total again.
+   * - `"delta"`: the receiver adds values up (an Agent, a log forwarder), and the client sends only new points.
+   *
+   * Distributions add up everywhere. The client always sends only their new values.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Temporality
+} from "./internal/model/AggregatedSeries.js"
 
 /**
  * One element of a batch.

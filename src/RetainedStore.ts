@@ -25,8 +25,8 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { Event } from "./Event.js"
 import { EventPayload } from "./Event.js"
+import type { BucketSnapshot, SerializedSeries } from "./internal/model/AggregatedSeries.js"
 import * as Retention from "./internal/pipeline/RetentionManager.js"
-import type { BucketSnapshot, SerializedSeries } from "./MetricsAggregator.js"
 
 /**
  * What an earlier process left.

@@ -5,71 +5,61 @@
  */
 import * as Duration from "effect/Duration"
 import type { PCGRandom } from "effect/Utils"
+import type { HistogramState, Point, Samples, State, Value } from "./internal/model/AggregatedSeries.js"
 import { finite } from "./internal/model/limits.js"
+import { type CounterTransport, isAdditive, type Kind } from "./internal/model/metricKinds.js"
 import { percentileIndex, percentileSuffix } from "./internal/model/percentile.js"
-import type { SeriesType } from "./Series.js"
-import type { Aggregate, CounterTransport } from "./ThreadStatsConfig.js"
+import type { Aggregate } from "./ThreadStatsConfig.js"
 
-/**
- * The kind of a metric. A `timing` is a `histogram` by another name, as in the reference.
- *
- * @since 0.1.0
- * @category models
- */
-export type Kind = "counter" | "gauge" | "set" | "histogram" | "timing" | "distribution"
+export type {
+  /**
+   * Minimum, maximum, sum, count and sampled values of a histogram as plain JSON.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  HistogramState,
+  /**
+   * One number to report. `suffix` follows the metric's name after a dot; empty means no suffix.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Point,
+  /**
+   * Recorded values. Each stands for `weight` recorded values: 1, or more if a histogram received more values than it
+   * stores.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Samples,
+  /**
+   * Content of a roll-up as plain JSON: a counter's sum, a gauge's last value, a set's members, a distribution's values, or
+   * a histogram's state.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  State,
+  /**
+   * A recorded value: a number, or for a set any string or number.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Value
+} from "./internal/model/AggregatedSeries.js"
 
-/**
- * What is recorded: a number, or for a set any string or number.
- *
- * @since 0.1.0
- * @category models
- */
-export type Value = number | string
-
-/**
- * One number to report. `suffix` goes behind the metric's name, with a dot where it is not empty.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Point {
-  readonly suffix: string
-  readonly type: SeriesType
-  readonly value: number
-}
-
-/**
- * What a roll-up holds, as plain JSON: a counter's sum, a gauge's last value, a set's members, a distribution's values, or
- * what a histogram knows.
- *
- * @since 0.1.0
- * @category models
- */
-export type State = number | ReadonlyArray<Value> | HistogramState
-
-/**
- * @since 0.1.0
- * @category models
- */
-export interface HistogramState {
-  readonly min: number
-  readonly max: number
-  readonly sum: number
-  readonly count: number
-  readonly sample: ReadonlyArray<number>
-}
-
-/**
- * Recorded values, each of which stands for `weight` of them: 1, or more where a histogram was given more values than it
- * keeps.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Samples {
-  readonly values: ReadonlyArray<Value>
-  readonly weight: number
-}
+export type {
+  /**
+   * Kind of a metric. A `timing` is a `histogram` under another name, as in the reference.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Kind
+} from "./internal/model/metricKinds.js"
 
 /**
  * What has been recorded for one context in one bucket.
@@ -153,15 +143,15 @@ export const factory = (options: Options): (kind: Kind, state?: State) => RollUp
   }
 }
 
-/**
- * Whether what is reported of this kind is the values of a distribution, which add up at Datadog whoever sends them.
- *
- * @since 0.1.0
- * @category metadata
- */
-export const addsUp = (kind: Kind, counters: CounterTransport): boolean =>
-  kind === "distribution" ||
-  (counters === "distributions" && (kind === "counter" || kind === "histogram" || kind === "timing"))
+export {
+  /**
+   * Returns true if points of this kind are sent as values of a distribution. Datadog adds such values up over all senders.
+   *
+   * @since 0.1.0
+   * @category predicates
+   */
+  isAdditive
+} from "./internal/model/metricKinds.js"
 
 /**
  * How many values of a distribution it keeps.
@@ -205,7 +195,7 @@ export const maxSuffixLength = (
   kind: Kind,
   options: Pick<Options, "percentiles" | "aggregates" | "counters">
 ): number =>
-  (kind === "histogram" || kind === "timing") && !addsUp(kind, options.counters)
+  (kind === "histogram" || kind === "timing") && !isAdditive(kind, options.counters)
     ? Math.max(
       0,
       ...options.aggregates.map((aggregate) => aggregate.length + 1),

@@ -8,6 +8,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import type { SeriesType } from "./internal/model/AggregatedSeries.js"
 
 /**
  * One gauge, rate or count, with one value for one roll-up interval.
@@ -28,13 +29,16 @@ export interface Series {
   readonly interval: number
 }
 
-/**
- * How Datadog reads the values of a {@link Series}: a `rate` is per second, a `count` is a total over the interval.
- *
- * @since 0.1.0
- * @category models
- */
-export type SeriesType = "gauge" | "rate" | "count"
+export type {
+  /**
+   * Tells Datadog how to read the values of a {@link Series}. A `rate` is per second, a `count` is a total over the
+   * interval.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  SeriesType
+} from "./internal/model/AggregatedSeries.js"
 
 /**
  * A {@link Series} in the form that `POST /api/v2/series` takes. Reporters are handed the other form; the HTTP reporter

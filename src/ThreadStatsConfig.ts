@@ -16,6 +16,7 @@ import { isUsable } from "./internal/apiKey/sources.js"
 import * as Flag from "./internal/config/decoders.js"
 import * as Environment from "./internal/config/environment.js"
 import { hostLength, nameLength } from "./internal/model/limits.js"
+import type { CounterTransport } from "./internal/model/metricKinds.js"
 import { percentileSuffix } from "./internal/model/percentile.js"
 import { fromInput, type Tags } from "./internal/model/tags.js"
 
@@ -43,18 +44,20 @@ export type TimerUnit = "seconds" | "milliseconds"
  */
 export type DeliverySemantics = "at-least-once" | "at-most-once"
 
-/**
- * How counters, histograms and timings travel.
- *
- * - `"series"`: as the reference sends them, rolled up. Datadog keeps one value of a series and second, so that two senders
- *   with the same tags and host overwrite each other.
- * - `"distributions"`: as distributions, which add up whoever sends them. A counter is one value for each flush, whose `sum`
- *   is the count; of histograms and timings every value is sent, and Datadog computes the percentiles.
- *
- * @since 0.1.0
- * @category models
- */
-export type CounterTransport = "series" | "distributions"
+export type {
+  /**
+   * Form in which the client sends counters, histograms and timings.
+   *
+   * - `"series"`: aggregated, like the reference. Datadog keeps one value for a series and second, so that two senders with
+   *   the same tags and host overwrite each other.
+   * - `"distributions"`: as distributions, whose values add up over all senders. A counter is one value for each flush, and
+   *   `sum` is its count. The client sends every value of histograms and timings, and Datadog computes the percentiles.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  CounterTransport
+} from "./internal/model/metricKinds.js"
 
 /**
  * Which of Datadog's endpoints for series is used. `"v2"` differs in the form of a series and in its limits, and takes units

@@ -1,5 +1,5 @@
-import type { Kind } from "../../RollUp.js"
 import { maxTags, tagLength } from "../model/limits.js"
+import type { Kind } from "../model/metricKinds.js"
 import { fromInput, noTags, type TagFault, type Tags } from "../model/tags.js"
 
 /**

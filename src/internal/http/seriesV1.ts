@@ -1,6 +1,6 @@
-import type { AggregatedSeries } from "../../MetricsAggregator.js"
 import type { DistributionSeries, SampleSeries, Series, SeriesType } from "../../Series.js"
 import type { ThreadStatsConfig } from "../../ThreadStatsConfig.js"
+import type { AggregatedSeries } from "../model/AggregatedSeries.js"
 import { withConstant } from "../model/tags.js"
 import { stringify, type Writer } from "./encoder.js"
 

@@ -1,7 +1,7 @@
 import type * as Effect from "effect/Effect"
-import type { AggregatedSeries } from "../../MetricsAggregator.js"
 import type { Reporter } from "../../Reporter.js"
 import type { Dress } from "../http/seriesV1.js"
+import type { AggregatedSeries } from "../model/AggregatedSeries.js"
 import type { Load } from "./exportBatch.js"
 
 /** What is rolled up, on its way out as it is taken out. */

@@ -6,14 +6,16 @@ import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import type { Event } from "../../Event.js"
 import type { EventsAggregator } from "../../EventsAggregator.js"
-import type { AggregatedSeries, DropReason, MetricsAggregator, PointContext } from "../../MetricsAggregator.js"
+import type { MetricsAggregator } from "../../MetricsAggregator.js"
 import type * as Reporter from "../../Reporter.js"
 import type { RetainedStore } from "../../RetainedStore.js"
-import * as RollUp from "../../RollUp.js"
 import type { EventDropReason, FlushCounts, FlushReceipt, MetricDropReason, Stats } from "../../ThreadStats.js"
 import type { ThreadStatsConfig } from "../../ThreadStatsConfig.js"
 import * as wire from "../http/seriesV1.js"
+import type { AggregatedSeries, PointContext, Value } from "../model/AggregatedSeries.js"
+import type { DropReason } from "../model/AggregatorStats.js"
 import * as Ledger from "../model/DropCounters.js"
+import { isAdditive, type Kind } from "../model/metricKinds.js"
 import { addReceipts, emptyReceipt } from "../model/receipt.js"
 import { oneTurn } from "../runtime/eventLoop.js"
 import * as Breaker from "./CircuitBreaker.js"
@@ -62,20 +64,20 @@ export interface PreAggregationDrops {
 export interface Pipeline {
   /** Takes a point, and starts a flush where a limit is near. All times are in milliseconds since the epoch. */
   readonly unsafeAdd: (
-    kind: RollUp.Kind,
+    kind: Kind,
     name: string,
-    value: RollUp.Value,
+    value: Value,
     time: number,
     now: number,
     context: PointContext | undefined
   ) => void
   /** The same for values of one series, each of which is measured when it is recorded; a counter's default is 1. */
   readonly bind: (
-    kind: RollUp.Kind,
+    kind: Kind,
     name: string,
     context: PointContext | undefined,
     now: () => number
-  ) => (value?: RollUp.Value) => void
+  ) => (value?: Value) => void
   /** The same for an event. */
   readonly unsafeAddEvent: (event: Event, now: number) => void
   readonly flush: (flushRequest: Turns.FlushRequest) => Effect.Effect<FlushReceipt>
@@ -382,7 +384,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       const taking = { temporality: outlet.temporality, samples: outlet.samples, now, upTo }
       const rolledUp: Array<AggregatedSeries> = []
       const distributed: Array<AggregatedSeries> = []
-      const isDistribution = ({ kind }: AggregatedSeries) => RollUp.addsUp(kind, aggregator.counters)
+      const isDistribution = ({ kind }: AggregatedSeries) => isAdditive(kind, aggregator.counters)
       /** At once, so that it can be given back at every moment. */
       const book = (items: ReadonlyArray<AggregatedSeries>) => {
         for (const item of items) {

@@ -5,9 +5,9 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type { Event } from "../../Event.js"
-import type { BucketSnapshot, SerializedSeries } from "../../MetricsAggregator.js"
 import type { Held, RetainedStore, RetainedStoreError } from "../../RetainedStore.js"
-import * as RollUp from "../../RollUp.js"
+import type { BucketSnapshot, SerializedSeries } from "../model/AggregatedSeries.js"
+import { isAdditive } from "../model/metricKinds.js"
 import { within } from "../runtime/timeLimit.js"
 import type { Options } from "./Pipeline.js"
 
@@ -103,7 +103,7 @@ export const make: Make = (store, { aggregator: metrics, config, eventsAggregato
 
   /** What may arrive twice. */
   const isRepeatable = ({ kind }: SerializedSeries) =>
-    kind === "gauge" || (outlet.temporality === "total" && !RollUp.addsUp(kind, metrics.counters))
+    kind === "gauge" || (outlet.temporality === "total" && !isAdditive(kind, metrics.counters))
 
   const onlyRepeatable = () =>
     hold(

@@ -3,10 +3,10 @@
  * brings its own.
  */
 import * as Effect from "effect/Effect"
-import type { AggregatedSeries } from "../../MetricsAggregator.js"
 import type { Item, Receipt, Reporter, ReporterError, Temporality } from "../../Reporter.js"
 import type { DistributionSeries, SampleSeries, Series } from "../../Series.js"
 import * as wire from "../http/seriesV1.js"
+import type { AggregatedSeries } from "../model/AggregatedSeries.js"
 import { loadOf } from "./exportBatch.js"
 import { type Open, openOf, type Outlet } from "./Exporter.js"
 import * as Branch from "./Pipeline.js"
