@@ -346,7 +346,7 @@ class Taken implements AggregatedSeries {
     this.rollUp = rollUp
     this.recorded = recorded
     this.asSamples = asSamples
-    this.report = isLive ? undefined : asSamples ? () => [] : RollUp.report(rollUp)
+    this.report = isLive ? undefined : asSamples ? () => [] : rollUp.capturePoints()
   }
   get kind() {
     return this.entry.context.kind
@@ -490,7 +490,7 @@ const unsafeMake = (
 
   const rollUpOf = ({ context, rollUp, value }: Entry): RollUp.RollUp => rollUp ?? makeRollUp(context.kind, value)
 
-  const valueCount = ({ rollUp }: Entry): number => rollUp === undefined ? 0 : RollUp.valueCount(rollUp)
+  const valueCount = ({ rollUp }: Entry): number => rollUp === undefined ? 0 : rollUp.valueCount()
 
   const empty = (kind: RollUp.Kind): number | RollUp.RollUp => isPlain(kind) ? 0 : makeRollUp(kind)
 
@@ -880,11 +880,11 @@ const unsafeMake = (
       return
     }
     remove(bucket, entry)
-    const parts = RollUp.parts(rollUp)
+    const parts = rollUp.split()
     for (let i = 0; i < parts.length; i++) {
       const part = parts[i]!
       const own = parts.length === 1 ? entry : new Entry(entry.context, bucket, part)
-      const share = i === parts.length - 1 ? recorded : Math.min(recorded, RollUp.valueCount(part))
+      const share = i === parts.length - 1 ? recorded : Math.min(recorded, part.valueCount())
       recorded -= share
       into.push(new Taken(bucket, own, part, share, asSamples && !distributed, isLive))
     }
@@ -945,7 +945,7 @@ const unsafeMake = (
   const absorb = (entry: Entry, older: Entry) => {
     if (entry.rollUp !== undefined) {
       const before = bytesOf(entry)
-      entry.rollUp.absorb(older.rollUp!)
+      entry.rollUp.mergeOlder(older.rollUp!)
       bytes += bytesOf(entry) - before
     } else if (entry.context.kind === "counter") {
       entry.value = finite(entry.value) + finite(older.value)

@@ -16,17 +16,9 @@ import { isUsable } from "./internal/apiKey/sources.js"
 import * as Flag from "./internal/config/decoders.js"
 import * as Environment from "./internal/config/environment.js"
 import { hostLength, nameLength } from "./internal/model/limits.js"
-import type { CounterTransport } from "./internal/model/metricKinds.js"
+import type { Aggregate, CounterTransport } from "./internal/model/metricKinds.js"
 import { percentileSuffix } from "./internal/model/percentile.js"
 import { fromInput, type Tags } from "./internal/model/tags.js"
-
-/**
- * What a histogram or timing reports besides its percentiles. `count` is a rate per second, the others are gauges.
- *
- * @since 0.1.0
- * @category models
- */
-export type Aggregate = "min" | "max" | "count" | "avg" | "sum" | "median"
 
 /**
  * The unit in which `timer` and `timed` record. The reference records seconds.
@@ -45,6 +37,13 @@ export type TimerUnit = "seconds" | "milliseconds"
 export type DeliverySemantics = "at-least-once" | "at-most-once"
 
 export type {
+  /**
+   * Value that a histogram or timing reports besides its percentiles. `count` is a rate per second, the others are gauges.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Aggregate,
   /**
    * Form in which the client sends counters, histograms and timings.
    *

@@ -21,6 +21,8 @@ export const metricKinds = {
 
 export type Kind = keyof typeof metricKinds
 
+export type Aggregate = "min" | "max" | "count" | "avg" | "sum" | "median"
+
 export type CounterTransport = "series" | "distributions"
 
 /** Returns how a client accumulates points of a kind: with `counters: "distributions"` it sends every value of a summary. */
