@@ -36,3 +36,6 @@ export const isAdditive = (kind: Kind, counters: CounterTransport): boolean => {
   const accumulation = accumulationOf(kind, counters)
   return accumulation === "values" || (accumulation === "sum" && counters === "distributions")
 }
+
+/** Returns true if the content of a series is one number. */
+export const isScalar = (accumulation: Accumulation): boolean => accumulation === "sum" || accumulation === "last"
