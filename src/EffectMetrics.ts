@@ -60,7 +60,7 @@ import * as HistogramWindow from "./internal/effectMetrics/histogramDelta.js"
 import { metricName, metricTag, metricTags } from "./internal/effectMetrics/names.js"
 import * as Ledger from "./internal/model/DropCounters.js"
 import { percentileSuffix } from "./internal/model/percentile.js"
-import { fromInput, type Tags } from "./internal/model/tags.js"
+import { decodeTags, type Tags } from "./internal/model/tags.js"
 import { ThreadStats } from "./ThreadStats.js"
 
 /**
@@ -309,7 +309,7 @@ export const make: (options?: Options) => Effect.Effect<void, never, ThreadStats
 
     const tagsOf = (key: MetricKey.MetricKey.Untyped): ReadonlyArray<string> => {
       const labels = metricTags(key.tags)
-      const tags = fromInput(options.tags === undefined ? labels : options.tags(labels, key))
+      const tags = decodeTags(options.tags === undefined ? labels : options.tags(labels, key))
       if (typeof tags === "string") throw new TypeError(`${tags} of ${key.name}`)
       return tags
     }

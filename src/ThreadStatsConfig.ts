@@ -18,7 +18,7 @@ import * as Environment from "./internal/config/environment.js"
 import { hostLength, nameLength } from "./internal/model/limits.js"
 import type { Aggregate, CounterTransport } from "./internal/model/metricKinds.js"
 import { percentileSuffix } from "./internal/model/percentile.js"
-import { fromInput, type Tags } from "./internal/model/tags.js"
+import { decodeTags, type Tags } from "./internal/model/tags.js"
 
 /**
  * The unit in which `timer` and `timed` record. The reference records seconds.
@@ -445,7 +445,7 @@ const isApiKey = (value: Redacted.Redacted): Redacted.Redacted =>
   isUsable(value) ? value : fail("expected a key of printable characters without spaces")
 
 const areTags = (tags: Tags): ReadonlyArray<string> => {
-  const result = fromInput(tags)
+  const result = decodeTags(tags)
   return typeof result !== "string"
     ? result
     : fail(result === "TagTooLong" ? "a tag is longer than 200 characters" : "expected tags")

@@ -36,7 +36,7 @@ import type { Event } from "./Event.js"
 import * as EventsAggregator from "./EventsAggregator.js"
 import * as Ledger from "./internal/model/DropCounters.js"
 import type { Kind } from "./internal/model/metricKinds.js"
-import { fromInput, type Tags } from "./internal/model/tags.js"
+import { decodeTags, type Tags } from "./internal/model/tags.js"
 import * as MetricsAggregator from "./MetricsAggregator.js"
 import * as Reporter from "./Reporter.js"
 import type { DistributionSeries, SampleSeries } from "./Series.js"
@@ -198,7 +198,7 @@ export const layer: Layer.Layer<ThreadStats.ThreadStats | Recorded> = /*#__PURE_
 const look = Effect.flatMap(Recorded, (self) => self.look)
 
 const toTags = (tags: Tags | undefined): ReadonlyArray<string> => {
-  const wanted = fromInput(tags)
+  const wanted = decodeTags(tags)
   if (typeof wanted === "string") throw new TypeError(`${wanted}: ${JSON.stringify(tags)}`)
   return wanted
 }

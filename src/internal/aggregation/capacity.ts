@@ -22,7 +22,7 @@ export const dropEntry = (state: AggregatorState, reason: DropReason, bucket: Bu
   else detachEntry(state, bucket, entry)
 }
 
-/** Drops the longest pending entry of the buckets that start before `before`. Returns false if there is none. */
+/** Drops the longest pending entry of the buckets that start before `before`. Returns false if no entry is pending there. */
 const dropOldest = (
   state: AggregatorState,
   reason: DropReason,
@@ -79,7 +79,7 @@ const isLate = (state: AggregatorState, kind: Kind, start: number): boolean =>
   state.evictedStarts.has(start) && !state.buckets.has(start) &&
   state.accumulationOf(kind) !== "last" && !state.isAdditive(kind)
 
-/** Makes room for one more point of a series, or returns the reason for which there is none. */
+/** Makes room for one more point of a series, or returns the drop reason. */
 export const makeRoom = (
   state: AggregatorState,
   kind: Kind,

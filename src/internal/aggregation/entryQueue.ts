@@ -67,7 +67,7 @@ export class EntryQueue<A extends Queued> {
     if (items.length <= 2 * --this.length + minLength) return
     this.head = 0
     if (2 * head >= items.length) {
-      // Reading the remaining entries would fetch them from memory for the first time in long.
+      // The remaining entries were not read recently. A filter would fetch each of them from memory.
       this.items = items.slice(head)
       this.drainEnd = Math.max(0, drainEnd - head)
     } else {

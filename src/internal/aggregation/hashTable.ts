@@ -6,14 +6,14 @@ import type { SeriesKey } from "./seriesKey.js"
 const suffixLength = 2
 
 /**
- * Number of equal hashes from which on hashes cover more characters. Up to six are normal, because hashes do not cover the
- * kind.
+ * Number of equal hashes from which on hashes cover more characters. Hashes do not cover the kind, so that six
+ * are normal.
  */
 const collisionLimit = 8
 
 const smallestCapacity = 128
 
-/** Up to this capacity a table is at most a quarter full, which keeps probes short. Larger tables save memory. */
+/** Maximum capacity of a table that is at most a quarter full, which keeps probes short. Larger tables save memory. */
 const sparseCapacity = 4096
 
 /** Hash of an empty slot. */

@@ -36,7 +36,7 @@ const findEntry = (state: AggregatorState, series: Series, time: number): Entry 
   return newest === undefined || newest.bucket === bucket ? newest : findEntryIn(series, bucket)
 }
 
-/** Adds a valid value after it made room for it; returns the drop reason if there is no room. */
+/** Makes room for a valid value and adds it, or returns the drop reason. */
 const addSlow = (state: AggregatorState, series: Series, value: Value, time: number): DropReason | undefined => {
   const { group: { accumulation }, kind } = series
   let entry = findEntry(state, series, time)
@@ -62,7 +62,7 @@ const addSlow = (state: AggregatorState, series: Series, value: Value, time: num
   return undefined
 }
 
-/** Adds a valid value to a series; returns the drop reason if there is no room. */
+/** Adds a valid value to a series, or returns the drop reason. */
 export const addToSeries = (
   state: AggregatorState,
   series: Series,
@@ -97,7 +97,7 @@ export const internSeries = (
   return index.intern(kind, name, tags, host)
 }
 
-/** Validates a point and adds it; returns the drop reason if it is invalid or there is no room. */
+/** Validates a point and adds it, or returns the drop reason. */
 const addPoint = (
   state: AggregatorState,
   kind: Kind,

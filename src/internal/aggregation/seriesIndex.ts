@@ -1,5 +1,5 @@
 import type { Accumulation, Kind } from "../model/metricKinds.js"
-import { fromInput, noTags, type TagFault, type Tags } from "../model/tags.js"
+import { decodeTags, noTags, type TagFault, type Tags } from "../model/tags.js"
 import { HashTable } from "./hashTable.js"
 import { SeriesGroup, SeriesKey } from "./seriesKey.js"
 
@@ -92,7 +92,7 @@ export class SeriesIndex<A> {
 
   /** Returns the key of a series, which it creates if necessary; or the fault of its tags. Name and host are valid. */
   intern(kind: Kind, name: string, input: Tags | null | undefined, host: string | null): SeriesKey<A> | TagFault {
-    const tags = fromInput(input)
+    const tags = decodeTags(input)
     if (typeof tags === "string") return tags
     return this.table.find(kind, name, tags, host) ??
       this.addTags(this.groupOf(kind, name, host, tags.length), tags)

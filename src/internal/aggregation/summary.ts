@@ -11,7 +11,7 @@ interface SummaryOptions {
   readonly aggregates: ReadonlyArray<Aggregate>
 }
 
-/** Up to this length, sorting by insertion takes a fifth of the time of a call of `sort`. */
+/** Maximum length of arrays that are sorted by insertion. It takes a fifth of the time of a call of `sort`. */
 const insertionSortLimit = 32
 
 /** Creates a function that sorts values. Short results share one array, in which only the first values are valid. */

@@ -2,7 +2,7 @@ import type { PointContext, Value } from "../model/AggregatedSeries.js"
 import type { DropReason } from "../model/AggregatorStats.js"
 import { hostLength } from "../model/limits.js"
 import { type Kind, metricKinds } from "../model/metricKinds.js"
-import { fromInput } from "../model/tags.js"
+import { decodeTags } from "../model/tags.js"
 
 /** Host and tags of a series, copied and valid. */
 export interface ValidSeries {
@@ -28,7 +28,7 @@ export const validateSeries = (name: unknown, point: PointContext | undefined): 
     if (!isValidHost(host)) return "InvalidHost"
     const input = point?.tags
     if (!isValidName(name)) return "InvalidName"
-    const tags = fromInput(input)
+    const tags = decodeTags(input)
     return typeof tags === "string" ? tags : { host, tags }
   } catch {
     // A getter of the caller's threw.

@@ -1,7 +1,7 @@
 import type { DistributionSeries, SampleSeries, Series, SeriesType } from "../../Series.js"
 import type { ThreadStatsConfig } from "../../ThreadStatsConfig.js"
 import type { AggregatedSeries } from "../model/AggregatedSeries.js"
-import { withConstant } from "../model/tags.js"
+import { appendConstantTags } from "../model/tags.js"
 import { stringify, type Writer } from "./encoder.js"
 
 /** What the client adds to what was rolled up. */
@@ -35,7 +35,7 @@ const common = (self: Dress, item: AggregatedSeries) => {
   return {
     ...(host === null ? undefined : { host }),
     ...(self.device === undefined ? undefined : { device: self.device }),
-    tags: withConstant(item.tags, self.tags),
+    tags: appendConstantTags(item.tags, self.tags),
     interval: self.interval
   }
 }
@@ -177,7 +177,7 @@ export const lineWriter = (self: Dress, { after, before, context, end }: Syntax,
     const { name, timestamp } = item
     let heads = byName.get(name)
     if (heads === undefined) byName.set(name, heads = [])
-    const shared = context(self, hostOf(self, item), withConstant(item.tags, self.tags))
+    const shared = context(self, hostOf(self, item), appendConstantTags(item.tags, self.tags))
     for (let i = 0; i < tails.length; i++) tails[i] = undefined
     if (isDistribution) {
       const values = wireValues(item.values)
