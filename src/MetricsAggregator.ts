@@ -13,7 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import { type BindOptions, bindSeries, type RecordValue } from "./internal/aggregation/boundSeries.js"
-import { maxReportedBytes } from "./internal/aggregation/capacity.js"
+import { hasExcessReported } from "./internal/aggregation/capacity.js"
 import { drainAll, drainIterator, type DrainOptions } from "./internal/aggregation/drain.js"
 import { unsafeAddPoint } from "./internal/aggregation/record.js"
 import { loadSeries, restoreSeries } from "./internal/aggregation/restore.js"
@@ -233,7 +233,7 @@ const unsafeMake = (config: AggregatorConfig, seed: number): MetricsAggregator["
     clone: fromConfig(config),
     isAboveHighWaterMark: () => state.isAboveHighWaterMark,
     isIdle: () =>
-      state.pendingSeries === 0 && state.conflicts.size === 0 && state.reportedBytes <= maxReportedBytes &&
+      state.pendingSeries === 0 && state.conflicts.size === 0 && !hasExcessReported(state) &&
       !state.drops.hasUnreported(),
     stats: Effect.sync((): AggregatorStats => {
       const { drainedPoints, drops, pendingBytes, pendingPoints, pendingSeries } = state

@@ -254,7 +254,7 @@ describe("seriesIndex eviction", () => {
           items.map(({ name, points, tags }) => [name, [...tags].sort(), points[0]?.value] as const),
           [["shop.orders", ["large", "red"], 3]]
         )
-        // The index remembers 10,000 identities without pending points. These evict the series above.
+        // The index remembers 10,000 series without pending points. These evict the series above.
         for (let i = 0; i < 10_100; i++) aggregator.unsafeAdd("counter", "other", 1, now, { tags: [`n:${round}-${i}`] })
         assert.lengthOf(yield* flush, 10_100)
         for (let i = 0; i < 2; i++) aggregator.unsafeAdd("counter", `next.${i}`, 1, now)

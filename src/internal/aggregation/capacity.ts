@@ -5,9 +5,14 @@ import { detachEntry, findOldestBucket, type QueueName, removeBucket } from "./b
 import { adjustReportedBytes, clearPending } from "./pending.js"
 import type { AggregatorState } from "./state.js"
 
-/** Limits of reported totals. Ten thousand counters with few tags take about this memory, in bytes. */
+/** Maximum number of reported totals, besides `maxContexts` pending series. */
 const maxReported = 10_000
-export const maxReportedBytes = 4_000_000
+
+/** Memory of reported totals above which closed buckets are evicted, in bytes. Ten thousand counters with few tags fit. */
+const maxReportedBytes = 4_000_000
+
+/** Returns true if reported totals take more memory than they may. */
+export const hasExcessReported = (state: AggregatorState): boolean => state.reportedBytes > maxReportedBytes
 
 /** Returns true if a pending entry can take one more value. */
 export const canGrow = (state: AggregatorState, accumulation: Accumulation): boolean =>
@@ -60,7 +65,7 @@ const dropOldestValues = (state: AggregatorState, count: number): void => {
 
 /** Evicts the oldest closed buckets without pending points until reported totals fit into their memory. */
 export const evictReportedBuckets = (state: AggregatorState, now: number): void => {
-  if (state.reportedBytes <= maxReportedBytes) return
+  if (!hasExcessReported(state)) return
   const openStart = state.startOf(now)
   const closed = Array.from(state.buckets.keys()).filter((start) => start < openStart).sort((a, b) => a - b)
   for (const start of closed) {
@@ -70,7 +75,7 @@ export const evictReportedBuckets = (state: AggregatorState, now: number): void 
     state.reportedBytes -= bucket.reportedBytes
     state.entryCount -= bucket.entryCount
     state.noteEvicted(start)
-    if (state.reportedBytes <= maxReportedBytes) return
+    if (!hasExcessReported(state)) return
   }
 }
 
