@@ -1,5 +1,5 @@
 /**
- * Keeps events, in order, until they are flushed.
+ * Stores events in order of recording until a flush drains them.
  *
  * @since 0.1.0
  */
@@ -8,15 +8,16 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Event } from "./Event.js"
-import * as Ledger from "./internal/model/DropCounters.js"
-import { eventWindow, nearlyFull } from "./internal/model/limits.js"
+import { highWaterMark } from "./internal/aggregation/highWaterMark.js"
+import * as DropCounters from "./internal/model/DropCounters.js"
+import { eventWindow } from "./internal/model/limits.js"
 import * as ThreadStatsConfig from "./ThreadStatsConfig.js"
 
 /**
- * Why an event was dropped that had been taken.
+ * Reason for which the aggregator dropped a recorded event.
  *
- * - `TooManyEvents`, `TooManyBytes`: over `maxEvents` or `maxBytes`; the oldest goes first
- * - `Expired`: it waited until Datadog would no longer take it, which is 18 hours
+ * - `TooManyEvents`, `TooManyBytes`: pending events exceed `maxEvents` or `maxBytes`. The aggregator drops the oldest first.
+ * - `Expired`: the event is more than 18 hours old. Datadog refuses older events.
  *
  * @since 0.1.0
  * @category models
@@ -24,19 +25,22 @@ import * as ThreadStatsConfig from "./ThreadStatsConfig.js"
 export type DropReason = "TooManyEvents" | "TooManyBytes" | "Expired"
 
 /**
- * Counts since the layer was built. `received` = `held` + what was taken out + the sum of `dropped`.
+ * Counts since the layer was built. `received` equals `held`, plus all drained events, plus the sum of `dropped`.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Stats {
+  /** Number of events that the aggregator was given. */
   readonly received: number
+  /** Number of pending events. */
   readonly held: number
+  /** Number of dropped events by reason. */
   readonly dropped: { readonly [R in DropReason]?: number }
 }
 
 /**
- * An ordered buffer of events.
+ * Stores events in order of recording until a flush drains them.
  *
  * @since 0.1.0
  * @category tags
@@ -45,107 +49,139 @@ export class EventsAggregator
   extends /*#__PURE__*/ Context.Tag("effect-threadstats/EventsAggregator")<EventsAggregator, Service>()
 {}
 
-/** Apart from the tag, because it speaks of itself. */
+/** Declared apart from the tag, because `clone` refers to it. */
 interface Service {
+  /** Adds an event. Never throws; drops and counts the oldest events if a limit is exceeded. */
   readonly unsafeAdd: (event: Event) => void
+  /** {@link unsafeAdd} as an Effect. */
   readonly add: (event: Event) => Effect.Effect<void>
-  /** Takes out all events, in order of recording. `now` (milliseconds since the epoch) tells which are too old. */
+  /** Removes and returns all events in order of recording. Drops expired ones; `now` is in milliseconds since the epoch. */
   readonly drain: (now: number) => Effect.Effect<ReadonlyArray<Event>>
-  /** Puts back events that were taken out and not delivered, before those recorded since. */
+  /** Restores drained events that were not delivered, before the events recorded since. */
   readonly restore: (events: ReadonlyArray<Event>) => Effect.Effect<void>
-  /** What waits now, in order. */
+  /** Returns the pending events in order. */
   readonly snapshot: Effect.Effect<ReadonlyArray<Event>>
-  /** Takes over what another aggregator held, before everything recorded here. */
+  /** Loads the events of another aggregator, before all events here. */
   readonly load: (events: ReadonlyArray<Event>) => Effect.Effect<void>
-  /** Another one with the same settings, which holds nothing. */
+  /** Creates an empty aggregator with the same settings. */
   readonly clone: Effect.Effect<Service>
-  /** Whether a limit is near, so that it is time to flush. */
+  /** Returns true if pending events are near a limit, so that a flush should start. */
   readonly isAboveHighWaterMark: () => boolean
-  /** Whether there is nothing to do at a flush: nothing to take out or to warn of. */
+  /** Returns true if a flush would drain and warn of nothing. */
   readonly isIdle: () => boolean
+  /** Counts since the layer was built. */
   readonly stats: Effect.Effect<Stats>
-  /** What was dropped since the last call. */
-  readonly drainWarnings: Effect.Effect<ReadonlyArray<Ledger.UnreportedDrops<DropReason>>>
+  /** Removes and returns the drops that no log line has reported yet. */
+  readonly drainWarnings: Effect.Effect<ReadonlyArray<DropCounters.UnreportedDrops<DropReason>>>
 }
 
 /**
+ * Settings of an aggregator. The environment and the defaults supply absent ones.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface Options extends Pick<ThreadStatsConfig.ThreadStatsOptions, "maxEvents" | "maxBytes" | "timestamps"> {}
 
-/** About how much memory an event takes. */
+type EventsConfig = Pick<ThreadStatsConfig.ThreadStatsSettings, keyof Options>
+
+/** Estimated memory of an event besides its texts, in bytes. */
+const eventBytes = 500
+
 const bytesOf = (event: Event): number => {
-  let bytes = 500 + event.title.length + event.text.length
+  let bytes = eventBytes + event.title.length + event.text.length
   for (const tag of event.tags) bytes += tag.length
   return bytes
 }
 
-const unsafeMake = (
-  config: Pick<ThreadStatsConfig.ThreadStatsSettings, keyof Options>
-): EventsAggregator["Type"] => {
-  const ledger = Ledger.make<DropReason>()
-  const maxAge = config.timestamps === "any" ? Infinity : eventWindow.past
-  let buffer: Array<Event> = []
-  let bytes = 0
-  let received = 0
-  const trim = () => {
-    let over = 0
-    for (; over < buffer.length; over++) {
-      const reason = buffer.length - over > config.maxEvents
-        ? "TooManyEvents"
-        : bytes > config.maxBytes
-        ? "TooManyBytes"
-        : undefined
-      if (reason === undefined) break
-      bytes -= bytesOf(buffer[over]!)
-      ledger.count(reason, buffer[over]!.title)
+/** Pending events, the oldest first, within their limits. */
+class EventBuffer {
+  events: Array<Event> = []
+  /** Memory of the events, in bytes. */
+  bytes = 0
+  readonly drops = DropCounters.make<DropReason>()
+  private readonly config: EventsConfig
+
+  constructor(config: EventsConfig) {
+    this.config = config
+  }
+
+  push(event: Event): void {
+    this.events.push(event)
+    this.bytes += bytesOf(event)
+    this.enforceLimits()
+  }
+
+  /** Adds older events before the present ones. */
+  prepend(events: ReadonlyArray<Event>): void {
+    this.events = [...events, ...this.events]
+    for (const event of events) this.bytes += bytesOf(event)
+    this.enforceLimits()
+  }
+
+  /** Removes all events and returns those that have not expired. */
+  drain(now: number): ReadonlyArray<Event> {
+    const maxAge = this.config.timestamps === "any" ? Infinity : eventWindow.past
+    const oldest = Math.floor((now - maxAge) / 1000)
+    const drained: Array<Event> = []
+    for (const event of this.events) {
+      if (event.date_happened === undefined || event.date_happened >= oldest) drained.push(event)
+      else this.drops.count("Expired", event.title)
     }
-    if (over > 0) buffer.splice(0, over)
+    this.events = []
+    this.bytes = 0
+    return drained
   }
-  const putBack = (events: ReadonlyArray<Event>) => {
-    buffer = [...events, ...buffer]
-    for (const event of events) bytes += bytesOf(event)
-    trim()
+
+  isAboveHighWaterMark(): boolean {
+    const { maxBytes, maxEvents } = this.config
+    return this.events.length >= maxEvents * highWaterMark || this.bytes >= maxBytes * highWaterMark
   }
+
+  /** Drops the oldest events until the limits hold. */
+  private enforceLimits(): void {
+    const { maxBytes, maxEvents } = this.config
+    const { events } = this
+    let dropped = 0
+    for (; dropped < events.length; dropped++) {
+      const hasTooMany = events.length - dropped > maxEvents
+      if (!hasTooMany && this.bytes <= maxBytes) break
+      const event = events[dropped]!
+      this.bytes -= bytesOf(event)
+      this.drops.count(hasTooMany ? "TooManyEvents" : "TooManyBytes", event.title)
+    }
+    if (dropped > 0) events.splice(0, dropped)
+  }
+}
+
+const unsafeMake = (config: EventsConfig): EventsAggregator["Type"] => {
+  const buffer = new EventBuffer(config)
+  let received = 0
   const unsafeAdd = (event: Event) => {
     received++
     buffer.push(event)
-    bytes += bytesOf(event)
-    trim()
   }
   return {
     unsafeAdd,
     add: (event) => Effect.sync(() => unsafeAdd(event)),
-    drain: (now) =>
-      Effect.sync(() => {
-        const oldest = (now - maxAge) / 1000
-        const taken: Array<Event> = []
-        for (const event of buffer) {
-          if (event.date_happened === undefined || event.date_happened >= Math.floor(oldest)) taken.push(event)
-          else ledger.count("Expired", event.title)
-        }
-        buffer = []
-        bytes = 0
-        return taken
-      }),
-    restore: (events) => Effect.sync(() => putBack(events)),
-    snapshot: Effect.sync(() => buffer.slice()),
+    drain: (now) => Effect.sync(() => buffer.drain(now)),
+    restore: (events) => Effect.sync(() => buffer.prepend(events)),
+    snapshot: Effect.sync(() => buffer.events.slice()),
     load: (events) =>
       Effect.sync(() => {
         received += events.length
-        putBack(events)
+        buffer.prepend(events)
       }),
     clone: fromConfig(config),
-    isAboveHighWaterMark: () => buffer.length >= config.maxEvents * nearlyFull || bytes >= config.maxBytes * nearlyFull,
-    isIdle: () => buffer.length === 0 && !ledger.hasUnreported(),
-    stats: Effect.sync(() => ({ received, held: buffer.length, dropped: ledger.totals() })),
-    drainWarnings: Effect.sync(() => ledger.drainUnreported())
+    isAboveHighWaterMark: () => buffer.isAboveHighWaterMark(),
+    isIdle: () => buffer.events.length === 0 && !buffer.drops.hasUnreported(),
+    stats: Effect.sync(() => ({ received, held: buffer.events.length, dropped: buffer.drops.totals() })),
+    drainWarnings: Effect.sync(() => buffer.drops.drainUnreported())
   }
 }
 
 /**
- * A buffer for settings that are resolved already.
+ * Creates an aggregator with resolved settings.
  *
  * @since 0.1.0
  * @category constructors
@@ -155,7 +191,8 @@ export const fromConfig = (
 ): Effect.Effect<EventsAggregator["Type"]> => Effect.sync(() => unsafeMake(config))
 
 /**
- * A buffer with the options given, else what the environment says, else the defaults.
+ * Creates an aggregator with options. The environment and the defaults supply absent ones. Fails with a `ConfigError` if an
+ * option is invalid.
  *
  * @since 0.1.0
  * @category constructors
@@ -164,7 +201,7 @@ export const make = (options?: Options): Effect.Effect<EventsAggregator["Type"],
   Effect.flatMap(ThreadStatsConfig.make(options), fromConfig)
 
 /**
- * {@link make} as a layer.
+ * Provides an aggregator with options. The environment and the defaults supply absent ones.
  *
  * @since 0.1.0
  * @category layers
@@ -173,7 +210,7 @@ export const layerWith = (options?: Options): Layer.Layer<EventsAggregator, Conf
   Layer.effect(EventsAggregator, make(options))
 
 /**
- * A buffer with the defaults, whatever the environment says.
+ * Provides an aggregator with default settings. It does not read the environment.
  *
  * @since 0.1.0
  * @category layers

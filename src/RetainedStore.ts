@@ -25,7 +25,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { Event } from "./Event.js"
 import { EventPayload } from "./Event.js"
-import type { BucketSnapshot, SerializedSeries } from "./MetricsAggregator.js"
+import type { BucketSnapshot, SerializedSeries } from "./internal/model/AggregatedSeries.js"
 
 /**
  * What an earlier process left.

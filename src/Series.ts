@@ -9,7 +9,8 @@
  */
 import * as Schema from "effect/Schema"
 
-export type { DistributionSeries, SampleSeries, Series, SeriesType } from "./internal/model/wireSeries.js"
+export type { SeriesType } from "./internal/model/AggregatedSeries.js"
+export type { DistributionSeries, SampleSeries, Series } from "./internal/model/wireSeries.js"
 
 /**
  * A {@link Series} in the form that `POST /api/v2/series` takes. The HTTP reporter writes it with

@@ -119,7 +119,7 @@ export interface ThreadStatsOptions {
   /** Environment: `DD_THREADSTATS_DISABLED`. See {@link ThreadStatsSettings.disabled}. */
   readonly disabled?: boolean | undefined
   /** Environment: `DD_THREADSTATS_COMPRESS`. See {@link ThreadStatsSettings.compress}. */
-  readonly compress?: boolean | "zstd" | undefined
+  readonly compress?: boolean | undefined
   /** Environment: `DD_THREADSTATS_SERIES`. See {@link ThreadStatsSettings.series}. */
   readonly series?: SeriesVersion | undefined
   /**

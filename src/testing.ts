@@ -35,10 +35,10 @@ import * as Layer from "effect/Layer"
 import type { Event } from "./Event.js"
 import * as EventsAggregator from "./EventsAggregator.js"
 import * as DropCounters from "./internal/model/DropCounters.js"
-import { fromInput, type Tags } from "./internal/model/tags.js"
+import type { Kind } from "./internal/model/metricKinds.js"
+import { decodeTags, type Tags } from "./internal/model/tags.js"
 import * as MetricsAggregator from "./MetricsAggregator.js"
 import * as Reporter from "./Reporter.js"
-import type { Kind } from "./RollUp.js"
 import type { DistributionSeries, SampleSeries } from "./Series.js"
 import * as ThreadStats from "./ThreadStats.js"
 import * as ThreadStatsConfig from "./ThreadStatsConfig.js"
@@ -199,8 +199,8 @@ export const layer: Layer.Layer<ThreadStats.ThreadStats | Recorded> = /*#__PURE_
 
 const snapshot = Effect.flatMap(Recorded, (self) => self.snapshot)
 
-const decodeTags = (tags: Tags | undefined): ReadonlyArray<string> => {
-  const decoded = fromInput(tags)
+const toTags = (tags: Tags | undefined): ReadonlyArray<string> => {
+  const decoded = decodeTags(tags)
   if (typeof decoded === "string") throw new TypeError(`${decoded}: ${JSON.stringify(tags)}`)
   return decoded
 }
@@ -214,7 +214,7 @@ const selectMetrics = (
   name: string,
   tags: Tags | undefined
 ): ReadonlyArray<RecordedMetric> => {
-  const required = decodeTags(tags)
+  const required = toTags(tags)
   return recording.metrics.filter((metric) =>
     kinds.includes(metric.kind) && metric.name === name && hasTags(metric.tags, required)
   )
@@ -395,7 +395,7 @@ export const expectCount = (
   expectThat(expectCount, (all, counterKinds) => {
     const actual = sumOf(selectMetrics(all, counterKinds, name, tags))
     return {
-      subject: `the count of ${formatName(name, decodeTags(tags))}`,
+      subject: `the count of ${formatName(name, toTags(tags))}`,
       expected,
       actual,
       isMet: actual === expected
@@ -416,7 +416,7 @@ export const expectGauge = (
   expectThat(expectGauge, (all) => {
     const found = lastValues(selectMetrics(all, ["gauge"], name, tags))
     return {
-      subject: `the gauge ${formatName(name, decodeTags(tags))}`,
+      subject: `the gauge ${formatName(name, toTags(tags))}`,
       expected,
       actual: found.length > 1 ? found : found[0],
       isMet: found.length > 0 && found.every((value) => value === expected)
@@ -437,7 +437,7 @@ export const expectValues = (
   expectThat(expectValues, (all) => {
     const actual = valuesOf(selectMetrics(all, valueKinds, name, tags))
     return {
-      subject: `the values of ${formatName(name, decodeTags(tags))}`,
+      subject: `the values of ${formatName(name, toTags(tags))}`,
       expected,
       actual,
       isMet: hasSameMembers(actual, expected)
@@ -458,7 +458,7 @@ export const expectMembers = (
   expectThat(expectMembers, (all) => {
     const actual = membersOf(selectMetrics(all, ["set"], name, tags))
     return {
-      subject: `the members of ${formatName(name, decodeTags(tags))}`,
+      subject: `the members of ${formatName(name, toTags(tags))}`,
       expected,
       actual,
       isMet: hasSameMembers(actual, expected)
@@ -474,7 +474,7 @@ export const expectMembers = (
 export const expectEvent = (title: string, tags?: Tags): Effect.Effect<Event, ExpectationError, Recorded> =>
   Effect.map(
     expectThat(expectEvent, ({ events }) => {
-      const required = decodeTags(tags)
+      const required = toTags(tags)
       const actual = events.find((event) => event.title === title && hasTags(event.tags, required))
       return {
         subject: `the event ${formatName(formatValue(title), required)}`,

@@ -37,7 +37,7 @@ describe("MetricsAggregator layers", () => {
 
 describe("MetricsAggregator isIdle", () => {
   itAggregates(
-    "is true only when nothing is pending, no warning waits and no closed bucket is kept",
+    "is true only when nothing is pending, no warning is unreported and no closed bucket must be evicted",
     () =>
       Effect.gen(function*() {
         const self = yield* Aggregator
@@ -63,7 +63,7 @@ describe("MetricsAggregator isIdle", () => {
   )
 })
 
-describe("MetricsAggregator takeNews", () => {
+describe("MetricsAggregator drainWarnings", () => {
   itAggregates("names dropped points and names with two kinds once", () =>
     Effect.gen(function*() {
       const self = yield* Aggregator

@@ -127,37 +127,37 @@ describe("RollUp points", () => {
   })
 })
 
-describe("RollUp absorb", () => {
+describe("RollUp mergeOlder", () => {
   it("merges two histograms into the report of one histogram with all values", () => {
     const older = filled("histogram", [1, 2, 3])
     const newer = filled("histogram", [4, 5])
-    newer.absorb(older)
+    newer.mergeOlder(older)
     assert.deepStrictEqual(newer.points(), filled("histogram", [1, 2, 3, 4, 5]).points())
   })
 
   it("weights the samples of two merged histograms by the number of their values", () => {
     const older = filled("histogram", Array.from({ length: 90_000 }, () => 0))
     const newer = filled("histogram", Array.from({ length: 10_000 }, () => 1))
-    newer.absorb(older)
+    newer.mergeOlder(older)
     const points = bySuffix(newer)
     assert.deepInclude(points, { avg: 0.1, "75percentile": 0, "85percentile": 0, "95percentile": 1 })
   })
 
   it("merges an older roll-up under a newer one", () => {
     const counter = filled("counter", [1])
-    counter.absorb(filled("counter", [2]))
+    counter.mergeOlder(filled("counter", [2]))
     assert.deepStrictEqual(counter.points(), filled("counter", [3]).points())
 
     const gauge = filled("gauge", [1])
-    gauge.absorb(filled("gauge", [2]))
+    gauge.mergeOlder(filled("gauge", [2]))
     assert.deepStrictEqual(gauge.points(), filled("gauge", [1]).points())
 
     const set = filled("set", ["a", "b"])
-    set.absorb(filled("set", ["b", "c"]))
+    set.mergeOlder(filled("set", ["b", "c"]))
     assert.deepStrictEqual(set.points(), filled("set", ["a", "b", "c"]).points())
 
     const distribution = filled("distribution", [3, 4])
-    distribution.absorb(filled("distribution", [1, 2]))
+    distribution.mergeOlder(filled("distribution", [1, 2]))
     assert.deepStrictEqual(distribution.values(), [1, 2, 3, 4])
   })
 

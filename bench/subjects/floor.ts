@@ -2,7 +2,9 @@
  * What a call cannot cost less than: the values go where they have to, and nothing else is done with them. No clock, no
  * interval, no limit, no count, no check, no flush.
  */
-import * as Contexts from "../../src/internal/aggregation/seriesIndex.js"
+import { SeriesIndex } from "../../src/internal/aggregation/seriesIndex.js"
+import type { SeriesKey } from "../../src/internal/aggregation/seriesKey.js"
+import { metricKinds } from "../../src/internal/model/metricKinds.js"
 import { type Context, recordAll, type Workload } from "../children/workload.js"
 import { Counter, Distribution, Gauge, Histogram, type Metric } from "./bare.js"
 import type { MakeSubject } from "./subject.js"
@@ -47,19 +49,19 @@ export const makeHeld: MakeSubject = async () => {
 
 /** They are found by name and tags, which the call has in a fresh array. */
 export const makeFound: MakeSubject = async () => {
-  const contexts = Contexts.make<Metric>(Infinity, 1)
+  const index = new SeriesIndex<Metric>({ maxSize: Infinity, seed: 1, accumulationOf: (kind) => metricKinds[kind] })
   const all: Array<Metric> = []
   const make = (context: Context, tags: ReadonlyArray<string>) => {
     const made = accumulatorOf(context)
-    const known = contexts.intern(kinds[context.kind], context.name, tags, null) as Contexts.Context<Metric>
-    known.latest = made
+    const known = index.intern(kinds[context.kind], context.name, tags, null) as SeriesKey<Metric>
+    known.newestEntry = made
     all.push(made)
     return made
   }
   const find = <A extends Metric>(context: Context): A => {
     const [a, b, c] = context.tags
     const tags = [a, b, c]
-    return (contexts.find(kinds[context.kind], context.name, tags, null)?.latest ?? make(context, tags)) as A
+    return (index.find(kinds[context.kind], context.name, tags, null)?.newestEntry ?? make(context, tags)) as A
   }
   return {
     record: (workload: Workload) =>

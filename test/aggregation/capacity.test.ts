@@ -167,7 +167,7 @@ describe("MetricsAggregator eviction", () => {
     }))
 })
 
-describe("MetricsAggregator isNearlyFull", () => {
+describe("MetricsAggregator isAboveHighWaterMark", () => {
   itAggregates("is true from 80 % of a limit until the next drain", () =>
     Effect.gen(function*() {
       const self = yield* MetricsAggregator.MetricsAggregator

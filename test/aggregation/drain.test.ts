@@ -7,7 +7,7 @@ import { pointsNeverUndercut } from "./properties.js"
 const onlyValues = (items: ReadonlyArray<MetricsAggregator.AggregatedSeries>) =>
   firstValues(items).map(([, , value]) => value)
 
-describe("MetricsAggregator flush", () => {
+describe("MetricsAggregator drain", () => {
   pointsNeverUndercut(50)
 
   itAggregates("sends the total of a bucket that was drained while it was open", () =>
@@ -144,7 +144,7 @@ describe("MetricsAggregator flush", () => {
   )
 })
 
-describe("MetricsAggregator flushEach", () => {
+describe("MetricsAggregator drainEach", () => {
   itAggregates(
     "keeps series pending until they are pulled and leaves later points for the next drain",
     () =>

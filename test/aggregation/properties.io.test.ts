@@ -14,6 +14,6 @@ describe("MetricsAggregator in many runs", () => {
   pointsNeverUndercut(1000)
 })
 
-describe("RollUp absorb in many runs", () => {
+describe("RollUp mergeOlder in many runs", () => {
   olderValuesComeFirst(50)
 })

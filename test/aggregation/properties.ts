@@ -15,7 +15,7 @@ export const identitiesDiffer = (numRuns: number): void =>
   it.prop(
     "keeps two series apart when their name, host or tags differ in any character",
     {
-      contexts: fc.uniqueArray(
+      series: fc.uniqueArray(
         fc.record({
           name: fc.stringMatching(/^[a-b][ab:0-9\-]{0,3}$/),
           host: fc.option(fc.stringMatching(/^[ab:0-9\-]{0,3}$/), { nil: null }),
@@ -28,11 +28,11 @@ export const identitiesDiffer = (numRuns: number): void =>
         }
       )
     },
-    ({ contexts }) =>
+    ({ series }) =>
       withAggregator(Effect.gen(function*() {
-        for (const { host, name, tags } of contexts) yield* add("counter", name, 1, { host, tags })
+        for (const { host, name, tags } of series) yield* add("counter", name, 1, { host, tags })
         const items = yield* drain()
-        assert.strictEqual(items.length, contexts.length)
+        assert.strictEqual(items.length, series.length)
         assert.isTrue(items.every(({ recorded }) => recorded === 1))
       })),
     runs(numRuns)
@@ -42,7 +42,7 @@ export const tagOrderIsIrrelevant = (numRuns: number): void =>
   it.prop(
     "adds points of one series together when their tags come in any order",
     {
-      contexts: fc.uniqueArray(
+      series: fc.uniqueArray(
         fc.record({
           kind: fc.constantFrom("counter" as const, "gauge" as const),
           host: fc.option(fc.constantFrom("", "a", "b"), { nil: null }),
@@ -56,10 +56,10 @@ export const tagOrderIsIrrelevant = (numRuns: number): void =>
       ),
       orders: fc.array(fc.infiniteStream(fc.nat(1000)), { minLength: 1, maxLength: 4 })
     },
-    ({ contexts, orders }) =>
+    ({ orders, series }) =>
       withAggregator(Effect.gen(function*() {
         for (const ranks of orders) {
-          for (const { host, kind, tags } of contexts) {
+          for (const { host, kind, tags } of series) {
             const ranked = tags.map((tag) => [ranks.next().value as number, tag] as const)
             yield* add(kind, "a", 1, { host, tags: ranked.sort(([a], [b]) => a - b).map(([, tag]) => tag) })
           }
@@ -67,7 +67,7 @@ export const tagOrderIsIrrelevant = (numRuns: number): void =>
         const items = yield* drain()
         const identity = (item: { kind: string; host: string | null; tags: ReadonlyArray<string> }) =>
           JSON.stringify([item.kind, item.host, item.tags.slice().sort()])
-        assert.sameMembers(items.map(identity), contexts.map(identity))
+        assert.sameMembers(items.map(identity), series.map(identity))
         assert.isTrue(items.every(({ recorded }) => recorded === orders.length))
       })),
     runs(numRuns)
@@ -183,7 +183,7 @@ export const olderValuesComeFirst = (numRuns: number): void => {
     first: fc.integer({ min: 1, max: 20_000 }),
     steps: fc.array(
       fc.record({
-        action: fc.constantFrom("add", "absorb"),
+        action: fc.constantFrom("add", "merge"),
         count: fc.oneof(fc.integer({ min: 0, max: 50 }), fc.integer({ min: 8190, max: 8194 }), fc.nat(30_000))
       }),
       { maxLength: 10 }
@@ -201,16 +201,16 @@ export const olderValuesComeFirst = (numRuns: number): void => {
       } else {
         const values = nextValues(count)
         const older = filledDistribution(values)
-        rollUp.absorb(older)
+        rollUp.mergeOlder(older)
         assert.deepStrictEqual(older.values(), values)
         expected = values.concat(expected)
       }
-      assert.strictEqual(RollUp.valueCount(rollUp), expected.length)
+      assert.strictEqual(rollUp.valueCount(), expected.length)
       assert.strictEqual(rollUp.bytes(), 8 * expected.length)
     }
     assert.deepStrictEqual(rollUp.values(), expected)
-    const sizes = RollUp.parts(rollUp).map(RollUp.valueCount)
+    const sizes = rollUp.split().map((part) => part.valueCount())
     assert.isTrue(sizes.every((size) => size > 0 && size <= 8192))
-    assert.deepStrictEqual(RollUp.parts(rollUp).flatMap((part) => part.values()), expected)
+    assert.deepStrictEqual(rollUp.split().flatMap((part) => part.values()), expected)
   }, runs(numRuns))
 }

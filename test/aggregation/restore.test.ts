@@ -43,7 +43,7 @@ describe("MetricsAggregator restore", () => {
       assert.deepStrictEqual(firstValues(yield* drain("delta")).map(([, , value]) => value), [0.5])
     }))
 
-  itAggregates("finds the series of an undelivered point after its identity was evicted", () =>
+  itAggregates("restores an undelivered point of a series that was evicted meanwhile", () =>
     Effect.gen(function*() {
       yield* add("distribution", "kept", 1, { tags: ["n:0"] })
       const undelivered = yield* drain()
@@ -73,7 +73,7 @@ describe("MetricsAggregator restore", () => {
     { maxBytes: 20_000 }
   )
 
-  itAggregates("drops points that Datadog accepts no longer, counted under `Expired`", () =>
+  itAggregates("drops points that are too old for Datadog, counted under `Expired`", () =>
     Effect.gen(function*() {
       const hour = 3_600_000
       const aligned = Math.floor(now / 10_000) * 10_000
@@ -90,7 +90,7 @@ describe("MetricsAggregator restore", () => {
     }))
 })
 
-describe("MetricsAggregator adopt", () => {
+describe("MetricsAggregator load", () => {
   itAggregates("converts snapshots that were taken with another `counters` setting", () =>
     Effect.gen(function*() {
       const series = yield* MetricsAggregator.make({ counters: "series" })

@@ -2,7 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { MetricsAggregator } from "effect-threadstats"
 import type { RollUp } from "effect-threadstats"
 import * as Effect from "effect/Effect"
-import { type Context, make } from "../../src/internal/aggregation/seriesIndex.js"
+import { SeriesIndex } from "../../src/internal/aggregation/seriesIndex.js"
+import type { SeriesKey } from "../../src/internal/aggregation/seriesKey.js"
+import { metricKinds } from "../../src/internal/model/metricKinds.js"
 import { add, drain, itAggregates, now } from "../support/aggregator.js"
 import { identitiesDiffer, tagOrderIsIrrelevant } from "./properties.js"
 
@@ -252,7 +254,7 @@ describe("seriesIndex eviction", () => {
           items.map(({ name, points, tags }) => [name, [...tags].sort(), points[0]?.value] as const),
           [["shop.orders", ["large", "red"], 3]]
         )
-        // The index remembers 10,000 identities without pending points. These evict the series above.
+        // The index remembers 10,000 series without pending points. These evict the series above.
         for (let i = 0; i < 10_100; i++) aggregator.unsafeAdd("counter", "other", 1, now, { tags: [`n:${round}-${i}`] })
         assert.lengthOf(yield* flush, 10_100)
         for (let i = 0; i < 2; i++) aggregator.unsafeAdd("counter", `next.${i}`, 1, now)
@@ -261,21 +263,23 @@ describe("seriesIndex eviction", () => {
     }))
 })
 
-describe("seriesIndex make", () => {
-  type Key = Context<unknown>
+describe("SeriesIndex", () => {
+  type Key = SeriesKey<unknown>
 
   /** An index whose series differ in their tags alone. */
   const makeIndex = (maxSize: number) => {
-    const index = make<unknown>(maxSize, 1)
+    const index = new SeriesIndex<unknown>({ maxSize, seed: 1, accumulationOf: (kind) => metricKinds[kind] })
+    const internAs: typeof index.intern = (...args) => index.intern(...args)
     return {
-      ...index,
+      internAs,
       intern: (...tags: ReadonlyArray<string>): Key => {
         const key = index.intern("counter", "shop.orders", tags, null)
         assert.isObject(key)
         return key as Key
       },
       find: (...tags: ReadonlyArray<string>) => index.find("counter", "shop.orders", tags, null),
-      internAs: index.intern
+      retain: (isWanted: (key: Key) => boolean) => index.retain(isWanted),
+      size: () => index.size
     }
   }
 
@@ -295,16 +299,16 @@ describe("seriesIndex make", () => {
 
       retain(() => false)
       assert.strictEqual(size(), 0)
-      assert.isUndefined(evicted.target)
+      assert.isUndefined(evicted.canonical)
       for (const tags of [[first, second], [second, first]]) assert.isUndefined(find(...tags))
 
       const replacement = intern(second, first)
       assert.notStrictEqual(replacement, evicted)
-      assert.strictEqual(replacement.target, replacement)
+      assert.strictEqual(replacement.canonical, replacement)
       assert.deepStrictEqual(replacement.tags, [second, first])
       assert.strictEqual(intern(first, second), replacement)
       for (const tags of [[first, second], [second, first]]) assert.strictEqual(find(...tags), replacement)
-      assert.isUndefined(evicted.target)
+      assert.isUndefined(evicted.canonical)
     })
 
     it("keeps the key of a retained series for every order of tags when other series are evicted", () => {
@@ -318,17 +322,17 @@ describe("seriesIndex make", () => {
       // Eviction removes the entries of other orders. A later lookup creates them again.
       retain((key) => key === retained)
       assert.strictEqual(size(), 1)
-      assert.strictEqual(retained.target, retained)
+      assert.strictEqual(retained.canonical, retained)
       assert.strictEqual(find(first, second), retained)
       assert.isUndefined(find(second, first))
       assert.strictEqual(intern(second, first), retained)
       assert.strictEqual(find(second, first), retained)
       assert.strictEqual(size(), 2)
 
-      assert.isUndefined(evicted.target)
+      assert.isUndefined(evicted.canonical)
       const replacement = intern(second, `${first}!`)
       assert.notStrictEqual(replacement, evicted)
-      assert.strictEqual(replacement.target, replacement)
+      assert.strictEqual(replacement.canonical, replacement)
       assert.strictEqual(intern(`${first}!`, second), replacement)
     })
   })
@@ -351,20 +355,22 @@ describe("seriesIndex make", () => {
     intern("blue", "small")
     const groups = (key: Key) => {
       const all = []
-      for (let group: Key["group"] | undefined = key.group; group !== undefined; group = group.other) all.push(group)
+      for (let group: Key["group"] | undefined = key.group; group !== undefined; group = group.nextGroup) {
+        all.push(group)
+      }
       return all
     }
     assert.deepStrictEqual(groups(retained), [retained.group, single.group, gauge.group])
-    assert.isDefined(retained.group.orders)
-    assert.deepStrictEqual(Array.from(retained.group.sorted!.values()), [retained, irregular])
+    assert.isDefined(retained.group.permutations)
+    assert.deepStrictEqual(Array.from(retained.group.bySortedTags!.values()), [retained, irregular])
 
     retain((key) => key === retained)
     assert.deepStrictEqual(groups(retained), [retained.group])
-    assert.strictEqual(retained.group.last, retained)
+    assert.strictEqual(retained.group.newestKey, retained)
     assert.isUndefined(retained.next)
-    assert.isUndefined(retained.group.orders)
+    assert.isUndefined(retained.group.permutations)
     // The only series of a group needs no sorted tags: the order of its keys identifies it.
-    assert.isUndefined(retained.group.sorted)
+    assert.isUndefined(retained.group.bySortedTags)
     assert.deepStrictEqual(retained.group.shape, ["large", "red"])
   })
 
@@ -384,7 +390,7 @@ describe("seriesIndex make", () => {
 
     // The limit does not refuse new series: the aggregator bounds their number.
     const other = internAs("counter", "shop.orders", ["red", "large", "round", "hard"], "shop-1") as Key
-    assert.strictEqual(other.target, other)
+    assert.strictEqual(other.canonical, other)
     assert.strictEqual(size(), 6)
   })
 

@@ -8,7 +8,7 @@ import * as Redacted from "effect/Redacted"
 import { hostLength, nameLength } from "../model/limits.js"
 import { percentileSuffix } from "../model/percentile.js"
 import type { Aggregate } from "../model/settings.js"
-import { fromInput, type Tags } from "../model/tags.js"
+import { decodeTags as decodeTagsInput, type Tags } from "../model/tags.js"
 
 export type Decoder<in I, out A> = (input: I) => Either.Either<A, string>
 
@@ -55,16 +55,6 @@ export const decodeWord = <const A extends string>(...words: ReadonlyArray<A>): 
   words.includes(value as A)
     ? Either.right(value as A)
     : Either.left(`expected ${words.join(" or ")}${received(value)}`)
-
-export const parseCompression: Decoder<string, boolean | "zstd"> = (text) =>
-  text.toLowerCase() === "zstd"
-    ? Either.right("zstd")
-    : Either.mapLeft(parseBoolean(text), () => `expected true, false or zstd${received(text)}`)
-
-export const decodeCompression: Decoder<unknown, boolean | "zstd"> = (value) =>
-  value === "zstd" || typeof value === "boolean"
-    ? Either.right(value)
-    : Either.left("expected true, false or \"zstd\"")
 
 /** Parses a number. Any other text gives NaN, which the decoder rejects. */
 export const parseNumber: Decoder<string, number> = (text) => Either.right(Number(text))
@@ -172,7 +162,7 @@ export const parseAgentTags: Decoder<string, ReadonlyArray<string>> = (text) =>
   Either.right(text.includes(",") ? splitList(text) : text.split(/\s+/).filter((tag) => tag !== ""))
 
 export const decodeTags: Decoder<unknown, ReadonlyArray<string>> = (value) => {
-  const tags = fromInput(value as Tags)
+  const tags = decodeTagsInput(value as Tags)
   return typeof tags !== "string"
     ? Either.right(tags)
     : Either.left(tags === "TagTooLong" ? "expected tags of at most 200 characters" : "expected tags")

@@ -68,7 +68,7 @@ const makeSettings = () => ({
   flushTimeout: duration("DD_THREADSTATS_FLUSH_TIMEOUT", Decoders.decodeFiniteDuration),
   requestTimeout: duration("DD_THREADSTATS_REQUEST_TIMEOUT", Decoders.decodeFiniteDuration),
   disabled: boolean("DD_THREADSTATS_DISABLED"),
-  compress: Setting.make("DD_THREADSTATS_COMPRESS", Decoders.parseCompression, Decoders.decodeCompression),
+  compress: Setting.make("DD_THREADSTATS_COMPRESS", Decoders.parseBoolean, Decoders.decodeBoolean),
   series: word("DD_THREADSTATS_SERIES", "v1", "v2"),
   units: Setting.make("DD_THREADSTATS_UNITS", Decoders.parseUnits, Decoders.decodeUnits),
   percentiles: Setting.make("DD_THREADSTATS_PERCENTILES", Decoders.parseNumbers, Decoders.decodePercentiles),

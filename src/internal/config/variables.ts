@@ -22,7 +22,7 @@ export const clientVariables: ReadonlyArray<VariableDescription> = [
   { name: "DD_THREADSTATS_FLUSH_TIMEOUT", description: "Time limit of one flush, in seconds." },
   { name: "DD_THREADSTATS_REQUEST_TIMEOUT", description: "Time limit of one request, in seconds." },
   { name: "DD_THREADSTATS_DISABLED", description: "Whether the client records and sends nothing." },
-  { name: "DD_THREADSTATS_COMPRESS", description: "Whether HTTP bodies are compressed, or zstd." },
+  { name: "DD_THREADSTATS_COMPRESS", description: "Whether HTTP bodies are compressed." },
   { name: "DD_THREADSTATS_SERIES", description: "Version of Datadog's endpoint for series." },
   { name: "DD_THREADSTATS_UNITS", description: "Units by metric name, for series v2." },
   { name: "DD_THREADSTATS_PERCENTILES", description: "Percentiles of histograms and timings." },

@@ -5,7 +5,7 @@ import type * as MetricKey from "effect/MetricKey"
 import * as MutableHashMap from "effect/MutableHashMap"
 import * as Option from "effect/Option"
 import * as DropCounters from "../model/DropCounters.js"
-import { fromInput } from "../model/tags.js"
+import { decodeTags } from "../model/tags.js"
 import { metricName, metricTags } from "./names.js"
 import type { EffectMetricsOptions } from "./options.js"
 import * as Publishers from "./publishers.js"
@@ -32,7 +32,7 @@ export const make = (
 
   const tagsOf = (key: MetricKey.MetricKey.Untyped): ReadonlyArray<string> => {
     const labels = metricTags(key.tags)
-    const result = fromInput(tags === undefined ? labels : tags(labels, key))
+    const result = decodeTags(tags === undefined ? labels : tags(labels, key))
     if (typeof result === "string") throw new TypeError(`The tags of ${key.name} are invalid: ${result}`)
     return result
   }

@@ -2,9 +2,9 @@ import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { HttpReporterSettings } from "../../HttpReporter.js"
-import type { AggregatedSeries } from "../../MetricsAggregator.js"
 import type { Reporter } from "../../Reporter.js"
 import * as ApiKey from "../apiKey/sources.js"
+import type { AggregatedSeries } from "../model/AggregatedSeries.js"
 import {
   addReceipts,
   Deadline,
@@ -53,7 +53,7 @@ export const make = Effect.fnUntraced(
     if (keys.check !== undefined) yield* keys.check
     const transport = yield* makeTransport(settings)
     const { apiUrl } = settings
-    const compress = settings.compress !== false
+    const { compress } = settings
 
     const send = <A extends Item>(
       endpoint: Endpoint,

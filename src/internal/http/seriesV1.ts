@@ -1,7 +1,7 @@
-import type { AggregatedSeries } from "../../MetricsAggregator.js"
+import type { AggregatedSeries } from "../model/AggregatedSeries.js"
+import type { SeriesType } from "../model/AggregatedSeries.js"
 import { enrichHost, type Enrichment, enrichName } from "../model/Enrichment.js"
-import { withConstant } from "../model/tags.js"
-import type { SeriesType } from "../model/wireSeries.js"
+import { appendConstantTags } from "../model/tags.js"
 import { stringify, type Writer } from "./encoder.js"
 
 /** From so many values on sorting saves more, in packing, than it takes. */
@@ -107,7 +107,7 @@ export const lineWriter = (
     const { name, timestamp } = item
     let heads = byName.get(name)
     if (heads === undefined) byName.set(name, heads = [])
-    const shared = context(self, enrichHost(self, item.host), withConstant(item.tags, self.tags))
+    const shared = context(self, enrichHost(self, item.host), appendConstantTags(item.tags, self.tags))
     for (let i = 0; i < tails.length; i++) tails[i] = undefined
     if (isDistribution) {
       const values = wireValues(item.values)

@@ -1,23 +1,9 @@
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import type { AggregatedSeries } from "../../MetricsAggregator.js"
+import type { AggregatedSeries } from "./AggregatedSeries.js"
 import type { Enrichment } from "./Enrichment.js"
 import type { Event } from "./Event.js"
-
-/**
- * Says what a receiver does with two values of one series and timestamp. It decides what a reporter is given when more
- * points arrive in a roll-up interval that was reported before.
- *
- * - `"total"`: the receiver keeps the last value (Datadog's HTTP series). The interval's total is sent again.
- * - `"delta"`: the receiver adds the values up (an Agent, a log forwarder). Only the new part is sent.
- *
- * Distributions add up everywhere, so only their new values are sent.
- *
- * @since 0.1.0
- * @category models
- */
-export type Temporality = "total" | "delta"
 
 /**
  * One element of a batch.

@@ -1,13 +1,13 @@
-/**
- * Counts what was dropped, by reason, and remembers for the next warning what has been dropped since the last.
- */
+/** Counters of dropped points or events by reason, and the drops that no log line has reported yet. */
 export interface DropCounters<Reason extends string> {
+  /** Counts `times` drops of a name. Default: 1. */
   readonly count: (reason: Reason, name: unknown, times?: number) => void
-  /** All reasons together. */
+  /** Returns the number of all drops. */
   readonly total: () => number
+  /** Returns the number of drops by reason. */
   readonly totals: () => { readonly [R in Reason]?: number }
   readonly hasUnreported: () => boolean
-  /** What was counted since the last call, with up to three names for each reason. */
+  /** Removes and returns the drops since the last call, with up to three names for each reason. */
   readonly drainUnreported: () => ReadonlyArray<UnreportedDrops<Reason>>
 }
 
@@ -17,27 +17,27 @@ export interface UnreportedDrops<Reason extends string> {
   readonly names: ReadonlyArray<string>
 }
 
-const shown = 3
-const shownLength = 80
+const maxNames = 3
+const maxNameLength = 80
 
-const label = (name: unknown): string => {
+const describeName = (name: unknown): string => {
   const text = typeof name === "string" ? name : `(${typeof name})`
-  return text.length > shownLength ? `${text.slice(0, shownLength)}…` : text
+  return text.length > maxNameLength ? `${text.slice(0, maxNameLength)}…` : text
 }
 
 export const make = <Reason extends string>(): DropCounters<Reason> => {
   const totals = new Map<Reason, number>()
-  let news = new Map<Reason, { count: number; readonly names: Set<string> }>()
+  let unreported = new Map<Reason, { count: number; readonly names: Set<string> }>()
   return {
     count(reason, name, times = 1) {
       totals.set(reason, (totals.get(reason) ?? 0) + times)
-      let entry = news.get(reason)
-      if (entry === undefined) {
-        entry = { count: 0, names: new Set() }
-        news.set(reason, entry)
+      let drops = unreported.get(reason)
+      if (drops === undefined) {
+        drops = { count: 0, names: new Set() }
+        unreported.set(reason, drops)
       }
-      entry.count += times
-      if (entry.names.size < shown) entry.names.add(label(name))
+      drops.count += times
+      if (drops.names.size < maxNames) drops.names.add(describeName(name))
     },
     total() {
       let sum = 0
@@ -45,16 +45,20 @@ export const make = <Reason extends string>(): DropCounters<Reason> => {
       return sum
     },
     totals: () => Object.fromEntries(totals) as { [R in Reason]?: number },
-    hasUnreported: () => news.size > 0,
+    hasUnreported: () => unreported.size > 0,
     drainUnreported() {
-      if (news.size === 0) return []
-      const taken = Array.from(news, ([reason, { count, names }]) => ({ reason, count, names: Array.from(names) }))
-      news = new Map()
-      return taken
+      if (unreported.size === 0) return []
+      const drained = Array.from(
+        unreported,
+        ([reason, { count, names }]) => ({ reason, count, names: Array.from(names) })
+      )
+      unreported = new Map()
+      return drained
     }
   }
 }
 
+/** Adds two records of totals. */
 export const addTotals = <Reason extends string>(
   self: { readonly [R in Reason]?: number },
   that: { readonly [R in Reason]?: number }

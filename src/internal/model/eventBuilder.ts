@@ -1,7 +1,7 @@
 import type { AlertType, Event, Priority } from "./Event.js"
 import * as limits from "./limits.js"
 import type { ThreadStatsSettings } from "./settings.js"
-import { fromInput, type TagFault, type Tags, withConstant } from "./tags.js"
+import { appendConstantTags, decodeTags, type TagFault, type Tags } from "./tags.js"
 import { type TimeInput, toMillis, type WindowFault, windowFault } from "./time.js"
 
 export interface EventOptions {
@@ -86,7 +86,7 @@ export const make = (
 ): Event | EventFault => {
   const options = readOptions(input ?? {})
   if (!isValid(title, text, options)) return "InvalidEvent"
-  const tags = fromInput(options.tags)
+  const tags = decodeTags(options.tags)
   if (typeof tags === "string") return tags
   let happened = now
   if (options.dateHappened !== undefined) {
@@ -108,6 +108,6 @@ export const make = (
     ...(options.relatedEventId === undefined ? undefined : { related_event_id: options.relatedEventId }),
     ...(options.deviceName === undefined ? undefined : { device_name: options.deviceName }),
     ...(host === undefined ? undefined : { host }),
-    tags: withConstant(tags, config.tags)
+    tags: appendConstantTags(tags, config.tags)
   }
 }

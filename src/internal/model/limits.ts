@@ -1,31 +1,27 @@
 /**
- * What Datadog takes at most. Sources: Datadog API reference (v1 metrics and events) and documentation ("Custom
- * metrics", "Getting started with tags").
+ * Datadog's limits. Sources: Datadog API reference (v1 metrics and events) and documentation ("Custom metrics",
+ * "Getting started with tags").
  */
 
-/** Characters of a metric's whole name, namespace and suffix included. */
+/** Maximum length of a metric's name with namespace and suffix, in characters. */
 export const nameLength = 200
 
-/** Characters of a tag. */
+/** Maximum length of a tag, in characters. */
 export const tagLength = 200
 
-/** Tags of a point or event. Datadog publishes no limit; its Lambda extension drops a metric with more than 100. */
+/** Maximum number of tags of a point or event. Datadog publishes no limit; its Lambda extension drops metrics above 100. */
 export const maxTags = 1000
 
-/** Characters of a host name (RFC 1123). */
+/** Maximum length of a host name, in characters (RFC 1123). */
 export const hostLength = 255
 
-/** Characters of an event's text and aggregation key. */
+/** Maximum lengths of an event's text and aggregation key, in characters. */
 export const event = { text: 4000, aggregationKey: 100 }
 
 const hour = 3_600_000
 
-/** How far from now a time may be, in milliseconds. */
+/** Maximum distance of a point's time from now, in milliseconds. */
 export const pointWindow = { past: hour, future: hour / 6 }
+
+/** Maximum distance of an event's time from now, in milliseconds. */
 export const eventWindow = { past: 18 * hour, future: 2 * hour }
-
-/** From which part of one of our own limits on it is near. */
-export const nearlyFull = 0.8
-
-/** Sums of finite values can overflow; what goes on the wire has to be a JSON number. */
-export const finite = (x: number): number => Math.max(-Number.MAX_VALUE, Math.min(Number.MAX_VALUE, x))

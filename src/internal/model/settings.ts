@@ -2,9 +2,9 @@
 import type { Duration } from "effect/Duration"
 import type { Option } from "effect/Option"
 import type { Redacted } from "effect/Redacted"
+import type { Aggregate, CounterTransport } from "./metricKinds.js"
 
-/** Series that a histogram or timing reports besides its percentiles. `count` is a rate per second, the others are gauges. */
-export type Aggregate = "min" | "max" | "count" | "avg" | "sum" | "median"
+export type { Aggregate, CounterTransport } from "./metricKinds.js"
 
 /** Unit in which `timer` and `timed` record. The reference client records seconds. */
 export type TimerUnit = "seconds" | "milliseconds"
@@ -13,18 +13,8 @@ export type TimerUnit = "seconds" | "milliseconds"
 export type DeliverySemantics = "at-least-once" | "at-most-once"
 
 /**
- * Form in which counters, histograms and timings are sent.
- *
- * - `"series"`: rolled up, like the reference client. Datadog keeps one value per series and second, so two senders with the same
- *   tags and host overwrite each other.
- * - `"distributions"`: as distributions, which Datadog adds up over all senders. A counter sends one value per flush, and the
- *   `sum` of these values is its count. Histograms and timings send every value, and Datadog computes the percentiles.
- */
-export type CounterTransport = "series" | "distributions"
-
-/**
  * Version of Datadog's endpoint for series. Both versions store the same data. `"v2"` has its own wire form and limits, and supports
- * units and zstd.
+ * units.
  */
 export type SeriesVersion = "v1" | "v2"
 
@@ -58,12 +48,8 @@ export interface ThreadStatsSettings {
   readonly requestTimeout: Duration
   /** Whether the client records and sends nothing. Default: `false`. */
   readonly disabled: boolean
-  /**
-   * Whether HTTP bodies of metrics are compressed in zlib format. With `"zstd"`, bodies for `/api/v2/series` are compressed in zstd.
-   * This needs Node.js 22.15 or 23.8, and a receiver that supports zstd; otherwise the client logs one warning and continues as for
-   * `true`. Datadog's own clients use zstd, but its API reference names another encoding, so test it before use. Default: `true`.
-   */
-  readonly compress: boolean | "zstd"
+  /** True to compress HTTP bodies of metrics in zlib format. Default: `true`. */
+  readonly compress: boolean
   /** Version of the endpoint for series. Default: `"v1"`, like the reference client. */
   readonly series: SeriesVersion
   /**

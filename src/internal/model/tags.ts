@@ -1,45 +1,48 @@
 import { maxTags, tagLength } from "./limits.js"
 
 /**
- * The tags of a point or event: an array of strings, as the reference takes, or a record of keys and values.
+ * Tags of a point or event: an array of strings, as in the reference, or a record of keys and values.
  *
- * An entry that is empty, or a record's value that is `undefined`, is no tag. Duplicates collapse.
+ * Decoding leaves out empty entries and `undefined` values, and collapses duplicates.
  */
 export type Tags =
   | ReadonlyArray<string>
   | { readonly [key: string]: string | number | boolean | undefined }
 
-/** Why tags were refused. */
+/**
+ * Reason for which tags are invalid.
+ *
+ * - `InvalidTags`: neither an array of strings nor a record of strings, numbers and booleans; or too many
+ * - `TagTooLong`: a tag exceeds Datadog's limit of characters
+ */
 export type TagFault = "InvalidTags" | "TagTooLong"
 
 export const noTags: ReadonlyArray<string> = []
 
-/**
- * A copy of the tags in the order given, or why they cannot be taken. The caller's array or record is never kept.
- */
-export const fromInput = (tags: Tags | null | undefined): ReadonlyArray<string> | TagFault => {
+/** Copies tags in the order given, or returns their fault. Never stores the caller's array or record. */
+export const decodeTags = (tags: Tags | null | undefined): ReadonlyArray<string> | TagFault => {
   if (tags === undefined || tags === null) return noTags
   if (typeof tags !== "object") return "InvalidTags"
-  return Array.isArray(tags) ? fromArray(tags) : fromRecord(tags as Record<string, unknown>)
+  return Array.isArray(tags) ? decodeArray(tags) : decodeRecord(tags as Record<string, unknown>)
 }
 
-const fromArray = (tags: ReadonlyArray<unknown>): ReadonlyArray<string> | TagFault => {
+const decodeArray = (tags: ReadonlyArray<unknown>): ReadonlyArray<string> | TagFault => {
   const length = tags.length
   if (length === 0) return noTags
-  // More are no tags, and would take their time: every one is compared with those before it.
+  // The search for duplicates compares every tag with all earlier ones, so that a limit bounds its time.
   if (length > maxTags) return "InvalidTags"
-  const out: Array<string> = []
+  const decoded: Array<string> = []
   for (let i = 0; i < length; i++) {
     const tag = tags[i]
     if (typeof tag !== "string") return "InvalidTags"
     if (tag.length > tagLength) return "TagTooLong"
-    if (tag.length > 0 && !out.includes(tag)) out.push(tag)
+    if (tag.length > 0 && !decoded.includes(tag)) decoded.push(tag)
   }
-  return out
+  return decoded
 }
 
-const fromRecord = (tags: Record<string, unknown>): ReadonlyArray<string> | TagFault => {
-  const out: Array<string> = []
+const decodeRecord = (tags: Record<string, unknown>): ReadonlyArray<string> | TagFault => {
+  const decoded: Array<string> = []
   for (const key of Object.keys(tags)) {
     const value = tags[key]
     if (value === undefined) continue
@@ -48,13 +51,13 @@ const fromRecord = (tags: Record<string, unknown>): ReadonlyArray<string> | TagF
     }
     const tag = `${key}:${value}`
     if (tag.length > tagLength) return "TagTooLong"
-    out.push(tag)
+    decoded.push(tag)
   }
-  return out
+  return decoded
 }
 
-/** The tags followed by those of the constant ones that are not among them. */
-export const withConstant = (
+/** Appends the constant tags that are not among the tags. */
+export const appendConstantTags = (
   tags: ReadonlyArray<string>,
   constant: ReadonlyArray<string>
 ): ReadonlyArray<string> =>

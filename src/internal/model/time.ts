@@ -1,27 +1,29 @@
 import type * as DateTime from "effect/DateTime"
 import * as Predicate from "effect/Predicate"
 
-/**
- * A moment: a `Date`, a `DateTime`, or milliseconds since the epoch, as everywhere in this ecosystem.
- * (The reference takes seconds; what goes on the wire is seconds.)
- */
+/** A moment: a `Date`, a `DateTime`, or milliseconds since the epoch. The reference takes seconds. */
 export type TimeInput = Date | DateTime.DateTime | number
 
-/** Milliseconds since the epoch; `NaN` for what is not a moment. */
+/** Returns milliseconds since the epoch, and `NaN` for an invalid input. */
 export const toMillis = (time: TimeInput): number =>
   typeof time === "number"
     ? time
     : time instanceof Date
     ? time.getTime()
-    // by its form: the module is a calendar, time zones and all
+    // A check by structure. Importing `DateTime` would load a calendar and its time zones.
     : Predicate.hasProperty(time, "epochMillis") && typeof time.epochMillis === "number"
     ? time.epochMillis
     : Number.NaN
 
-/** `InvalidTimestamp`: no moment. `TooOld`, `TooNew`: outside of what Datadog takes. */
+/**
+ * Reason for which Datadog would refuse a time.
+ *
+ * - `InvalidTimestamp`: not a finite number
+ * - `TooOld`, `TooNew`: outside of the window that Datadog accepts
+ */
 export type WindowFault = "InvalidTimestamp" | "TooOld" | "TooNew"
 
-/** What is wrong with a moment, for a window around now, all in milliseconds. */
+/** Validates a time against a window around `now`, in milliseconds. Without a window any finite time is valid. */
 export const windowFault = (
   time: number,
   now: number,

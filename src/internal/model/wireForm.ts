@@ -1,7 +1,7 @@
-import type { AggregatedSeries } from "../../MetricsAggregator.js"
+import type { AggregatedSeries } from "./AggregatedSeries.js"
 import { enrichHost, type Enrichment, enrichName } from "./Enrichment.js"
 import type { Event } from "./Event.js"
-import { withConstant } from "./tags.js"
+import { appendConstantTags } from "./tags.js"
 import type { DistributionSeries, SampleSeries, Series } from "./wireSeries.js"
 
 /** A series or an event as a receiver gets it. */
@@ -12,7 +12,7 @@ const sharedFields = (series: AggregatedSeries, enrichment: Enrichment) => {
   return {
     ...(host === null ? undefined : { host }),
     ...(enrichment.device === undefined ? undefined : { device: enrichment.device }),
-    tags: withConstant(series.tags, enrichment.tags),
+    tags: appendConstantTags(series.tags, enrichment.tags),
     interval: enrichment.interval
   }
 }

@@ -1,3 +1,5 @@
+import type { SeriesType } from "./AggregatedSeries.js"
+
 /**
  * One gauge, rate or count, with one value for one roll-up interval.
  *
@@ -16,14 +18,6 @@ export interface Series {
   readonly tags: ReadonlyArray<string>
   readonly interval: number
 }
-
-/**
- * Meaning of the values of a {@link Series}: a `rate` is per second, a `count` is a total over the interval.
- *
- * @since 0.1.0
- * @category models
- */
-export type SeriesType = "gauge" | "rate" | "count"
 
 /**
  * The values of a distribution. Datadog computes percentiles over the values of all senders.

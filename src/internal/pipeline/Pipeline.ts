@@ -4,14 +4,15 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import type { EventsAggregator } from "../../EventsAggregator.js"
-import type { MetricsAggregator, PointContext } from "../../MetricsAggregator.js"
+import type { MetricsAggregator } from "../../MetricsAggregator.js"
 import type { Reporter } from "../../Reporter.js"
 import type { RetainedStore } from "../../RetainedStore.js"
-import type * as RollUp from "../../RollUp.js"
 import type { FlushReceipt, Stats } from "../../ThreadStats.js"
 import type { ThreadStatsSettings } from "../../ThreadStatsConfig.js"
+import type { PointContext, Value } from "../model/AggregatedSeries.js"
 import * as Enrichment from "../model/Enrichment.js"
 import type { Event } from "../model/Event.js"
+import type { Kind } from "../model/metricKinds.js"
 import * as CircuitBreaker from "./CircuitBreaker.js"
 import * as FlushCoordinator from "./FlushCoordinator.js"
 import { makeFlushCycle } from "./flushCycle.js"
@@ -24,20 +25,20 @@ import * as Warnings from "./warnings.js"
 export interface Pipeline {
   /** Adds a point, and starts a flush above the high-water mark. All times are in milliseconds since the epoch. */
   readonly unsafeAdd: (
-    kind: RollUp.Kind,
+    kind: Kind,
     name: string,
-    value: RollUp.Value,
+    value: Value,
     time: number,
     now: number,
     context: PointContext | undefined
   ) => void
   /** Returns a function that adds points of one series at the time of `now`. Default of a counter's value: 1. */
   readonly bind: (
-    kind: RollUp.Kind,
+    kind: Kind,
     name: string,
     context: PointContext | undefined,
     now: () => number
-  ) => (value?: RollUp.Value) => void
+  ) => (value?: Value) => void
   /** Adds an event, and starts a flush above the high-water mark. */
   readonly unsafeAddEvent: (event: Event, now: number) => void
   readonly flush: (request: FlushCoordinator.FlushRequest) => Effect.Effect<FlushReceipt>

@@ -5,11 +5,11 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type { EventsAggregator } from "../../EventsAggregator.js"
-import type { BucketSnapshot, MetricsAggregator, SerializedSeries } from "../../MetricsAggregator.js"
+import type { MetricsAggregator } from "../../MetricsAggregator.js"
 import type { Held, RetainedStore, RetainedStoreError } from "../../RetainedStore.js"
-import * as RollUp from "../../RollUp.js"
-import type { Temporality } from "../model/Delivery.js"
+import type { BucketSnapshot, SerializedSeries, Temporality } from "../model/AggregatedSeries.js"
 import type { Event } from "../model/Event.js"
+import { isAdditive } from "../model/metricKinds.js"
 import type { ThreadStatsSettings } from "../model/settings.js"
 import { logFrom } from "../runtime/log.js"
 import { within } from "../runtime/timeLimit.js"
@@ -105,7 +105,7 @@ export const make = (options: {
 
   /** True for a series that may arrive twice and count once. */
   const isIdempotent = ({ kind }: SerializedSeries) =>
-    kind === "gauge" || (temporality === "total" && !RollUp.addsUp(kind, metrics.counters))
+    kind === "gauge" || (temporality === "total" && !isAdditive(kind, metrics.counters))
 
   const snapshotIdempotent = () =>
     zipSnapshot(

@@ -2,12 +2,12 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type { AggregatedSeries } from "../../MetricsAggregator.js"
-import * as RollUp from "../../RollUp.js"
 import type { FlushCounts, FlushReceipt } from "../../ThreadStats.js"
+import type { AggregatedSeries } from "../model/AggregatedSeries.js"
 import { addReceipts, emptyReceipt } from "../model/Delivery.js"
 import type { Enrichment } from "../model/Enrichment.js"
 import type { Event } from "../model/Event.js"
+import { isAdditive } from "../model/metricKinds.js"
 import type * as CircuitBreaker from "./CircuitBreaker.js"
 import { FlushBatch, type SettledBatch } from "./FlushBatch.js"
 import type { FlushRequest } from "./FlushCoordinator.js"
@@ -46,7 +46,7 @@ const iterate = (all: ReadonlyArray<AggregatedSeries>): () => ReadonlyArray<Aggr
 
 /** True for a series that the reporter takes as a distribution. */
 const isDistribution = ({ aggregator }: FlushCycleOptions, { kind }: AggregatedSeries): boolean =>
-  RollUp.addsUp(kind, aggregator.counters)
+  isAdditive(kind, aggregator.counters)
 
 /** True for a series that must not be sent twice: delivery is at most once, and the receiver adds values up. */
 const mustNotResend = (options: FlushCycleOptions, series: AggregatedSeries): boolean => {

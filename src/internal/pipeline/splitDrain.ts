@@ -1,5 +1,5 @@
 import * as Effect from "effect/Effect"
-import type { AggregatedSeries } from "../../MetricsAggregator.js"
+import type { AggregatedSeries } from "../model/AggregatedSeries.js"
 import { emptyReceipt, type Receipt, ReporterError, type SeriesBatch } from "../model/Delivery.js"
 import type { Enrichment } from "../model/Enrichment.js"
 import { oneTurn } from "../runtime/eventLoop.js"

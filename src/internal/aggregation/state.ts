@@ -1,0 +1,142 @@
+import * as Duration from "effect/Duration"
+import { PCGRandom } from "effect/Utils"
+import type { DropReason } from "../model/AggregatorStats.js"
+import * as DropCounters from "../model/DropCounters.js"
+import { pointWindow } from "../model/limits.js"
+import { type Accumulation, accumulationOf, isAdditive, type Kind } from "../model/metricKinds.js"
+import { Bucket, type Entry } from "./bucket.js"
+import { highWaterMark } from "./highWaterMark.js"
+import { type MakeRollUp, makeRollUpFactory, type RollUpOptions } from "./rollUpFactory.js"
+import { SeriesIndex } from "./seriesIndex.js"
+
+/** Resolved settings of an aggregator. */
+export interface AggregatorConfig extends Omit<RollUpOptions, "random"> {
+  /** "window" drops points that Datadog refuses for their age. */
+  readonly timestamps: "window" | "any"
+  readonly maxContexts: number
+  readonly maxValues: number
+  readonly maxBytes: number
+}
+
+/** Number of series without an entry that the index remembers besides twice the number of entries. */
+export const maxIdleSeries = 10_000
+
+/** Number of remembered names, conflicts and evicted buckets. */
+const maxRemembered = 10_000
+
+/** Buckets, series and counts of one aggregator. The functions of this folder read and change it. */
+export class AggregatorState {
+  readonly config: AggregatorConfig
+  /** Roll-up interval, in milliseconds. */
+  readonly interval: number
+  readonly maxSeries: number
+  readonly maxValues: number
+  readonly maxBytes: number
+  private readonly seriesMark: number
+  private readonly valuesMark: number
+  private readonly bytesMark: number
+  /** Maximum age of a bucket, in milliseconds. Datadog refuses older points. */
+  readonly maxAge: number
+
+  readonly index: SeriesIndex<Entry>
+  readonly drops = DropCounters.make<DropReason>()
+  readonly makeRollUp: MakeRollUp
+
+  readonly buckets = new Map<number, Bucket>()
+  /** Buckets, the oldest first. Some of them are removed. */
+  orderedBuckets: Array<Bucket> = []
+  /** Sentinel bucket that contains no time and no entry. */
+  readonly noBucket = new Bucket(Infinity, -Infinity)
+  /** Oldest buckets with a queued entry, by queue. Thousands of earlier buckets may hold reported totals alone. */
+  readonly oldestBuckets = { pendingQueue: this.noBucket, valueQueue: this.noBucket }
+  /** Bucket that was used last, and the time it was used for. Mostly the open bucket. */
+  currentBucket = this.noBucket
+  currentTime = Number.NaN
+  /** Starts of evicted buckets. */
+  readonly evictedStarts = new Set<number>()
+  /** First kind that each name was used with. */
+  private readonly kindOfName = new Map<string, Kind>()
+  /** Names used with more than one kind since the last warning. */
+  conflicts = new Set<string>()
+
+  /** Number of points that were drained. */
+  drainedPoints = 0
+  /** Number of pending points, and of the series and distribution values that they are in. */
+  pendingPoints = 0
+  pendingSeries = 0
+  pendingValues = 0
+  /** Memory of pending series, in bytes. */
+  pendingBytes = 0
+  /** Number of entries, reported totals included. */
+  entryCount = 0
+  /** Memory of reported totals without pending points, in bytes. */
+  reportedBytes = 0
+  /** Version that was assigned last. */
+  lastVersion = 0
+  /** True if pending points are near a limit. */
+  isAboveHighWaterMark = false
+  /** True if one more value fits into `maxValues` and `maxBytes`. */
+  hasRoom = true
+
+  constructor(config: AggregatorConfig, seed: number) {
+    const { maxBytes, maxContexts, maxValues } = config
+    this.config = config
+    this.interval = Duration.toMillis(config.rollUpInterval)
+    this.maxSeries = maxContexts
+    this.maxValues = maxValues
+    this.maxBytes = maxBytes
+    this.seriesMark = Math.ceil(maxContexts * highWaterMark)
+    this.valuesMark = Math.ceil(maxValues * highWaterMark)
+    this.bytesMark = Math.ceil(maxBytes * highWaterMark)
+    this.maxAge = config.timestamps === "any" ? Infinity : pointWindow.past
+    this.index = new SeriesIndex({
+      maxSize: maxContexts + maxIdleSeries,
+      seed,
+      accumulationOf: (kind) => this.accumulationOf(kind)
+    })
+    this.makeRollUp = makeRollUpFactory({ ...config, random: new PCGRandom(seed) })
+  }
+
+  accumulationOf(kind: Kind): Accumulation {
+    return accumulationOf(kind, this.config.counters)
+  }
+
+  isAdditive(kind: Kind): boolean {
+    return isAdditive(kind, this.config.counters)
+  }
+
+  startOf(time: number): number {
+    return Math.floor(time / this.interval) * this.interval
+  }
+
+  /** Updates the flags after a change of pending series, values or bytes. */
+  updateLimitFlags(): void {
+    const { pendingBytes, pendingValues } = this
+    this.isAboveHighWaterMark = this.pendingSeries >= this.seriesMark || pendingValues >= this.valuesMark ||
+      pendingBytes >= this.bytesMark
+    this.hasRoom = pendingValues < this.maxValues && pendingBytes < this.maxBytes
+  }
+
+  /** Counts a value's bytes, and the value if `isStored`. */
+  addBytes(bytes: number, isStored: boolean): void {
+    this.pendingBytes += bytes
+    if (isStored) this.pendingValues++
+    if (this.pendingBytes >= this.bytesMark || this.pendingValues >= this.valuesMark) this.updateLimitFlags()
+  }
+
+  /** Remembers the kind of a name, and the name as a conflict if it had another kind before. */
+  noteKind(kind: Kind, name: string): void {
+    const known = this.kindOfName.get(name)
+    if (known === undefined) {
+      if (this.kindOfName.size >= maxRemembered) this.kindOfName.clear()
+      this.kindOfName.set(name, kind)
+    } else if (known !== kind && this.conflicts.size < maxRemembered) {
+      this.conflicts.add(name)
+    }
+  }
+
+  noteEvicted(start: number): void {
+    this.evictedStarts.add(start)
+    if (this.evictedStarts.size > maxRemembered) this.evictedStarts.delete(this.evictedStarts.values().next().value!)
+  }
+}

@@ -1,0 +1,37 @@
+import type { PointContext, Value } from "../model/AggregatedSeries.js"
+import type { DropReason } from "../model/AggregatorStats.js"
+import { hostLength } from "../model/limits.js"
+import { type Kind, metricKinds } from "../model/metricKinds.js"
+import { decodeTags } from "../model/tags.js"
+
+/** Host and tags of a series, copied and valid. */
+export interface ValidSeries {
+  readonly host: string | null
+  readonly tags: ReadonlyArray<string>
+}
+
+const isLetter = (code: number): boolean => (code >= 97 && code <= 122) || (code >= 65 && code <= 90)
+
+export const isValidName = (name: unknown): boolean => typeof name === "string" && isLetter(name.charCodeAt(0))
+
+export const isValidHost = (host: unknown): boolean =>
+  host === null || (typeof host === "string" && host.length <= hostLength)
+
+/** Returns true for a finite number, and for a string if the kind takes members of a set. */
+export const isValidValue = (kind: Kind, value: Value): boolean =>
+  Number.isFinite(value) || (typeof value === "string" && metricKinds[kind] === "unique")
+
+/** Validates name, host and tags, and returns the first drop reason if they are invalid. */
+export const validateSeries = (name: unknown, point: PointContext | undefined): ValidSeries | DropReason => {
+  try {
+    const host = point?.host ?? null
+    if (!isValidHost(host)) return "InvalidHost"
+    const input = point?.tags
+    if (!isValidName(name)) return "InvalidName"
+    const tags = decodeTags(input)
+    return typeof tags === "string" ? tags : { host, tags }
+  } catch {
+    // A getter of the caller's threw.
+    return "InvalidTags"
+  }
+}

@@ -1,0 +1,34 @@
+import type { UnreportedDrops } from "./DropCounters.js"
+import type { TagFault } from "./tags.js"
+
+export type DropReason =
+  | "InvalidValue"
+  | "InvalidName"
+  | "InvalidHost"
+  | "InvalidTimestamp"
+  | "Late"
+  | "TooManyContexts"
+  | "TooManyValues"
+  | "TooManyBytes"
+  | "Expired"
+  | TagFault
+
+export interface AggregatorStats {
+  /** Number of points that the aggregator was given. */
+  readonly received: number
+  /** Number of pending points. */
+  readonly held: number
+  /** Number of series with pending points, over all buckets. */
+  readonly contexts: number
+  /** Estimated memory of pending series, in bytes. */
+  readonly bytes: number
+  /** Number of dropped points by reason. */
+  readonly dropped: { readonly [R in DropReason]?: number }
+}
+
+export interface AggregatorWarnings {
+  /** Points dropped since the last warning, by reason. */
+  readonly dropped: ReadonlyArray<UnreportedDrops<DropReason>>
+  /** Names that were used with more than one kind since the last warning. */
+  readonly conflicts: ReadonlyArray<string>
+}

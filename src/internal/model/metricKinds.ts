@@ -1,0 +1,41 @@
+/**
+ * How the points of a kind become one value of a bucket.
+ *
+ * - `sum`: points add up
+ * - `last`: the newest point counts
+ * - `unique`: points are members of a set
+ * - `summary`: points become aggregates and percentiles
+ * - `values`: every point is sent
+ */
+export type Accumulation = "sum" | "last" | "unique" | "summary" | "values"
+
+/** Table of the kinds of metric. A new kind is one entry here. */
+export const metricKinds = {
+  counter: "sum",
+  gauge: "last",
+  set: "unique",
+  histogram: "summary",
+  timing: "summary",
+  distribution: "values"
+} as const satisfies { readonly [kind: string]: Accumulation }
+
+export type Kind = keyof typeof metricKinds
+
+export type Aggregate = "min" | "max" | "count" | "avg" | "sum" | "median"
+
+export type CounterTransport = "series" | "distributions"
+
+/** Returns how a client accumulates points of a kind: with `counters: "distributions"` it sends every value of a summary. */
+export const accumulationOf = (kind: Kind, counters: CounterTransport): Accumulation => {
+  const accumulation = metricKinds[kind]
+  return accumulation === "summary" && counters === "distributions" ? "values" : accumulation
+}
+
+/** Returns true if points of this kind are sent as values of a distribution. A receiver adds such values up. */
+export const isAdditive = (kind: Kind, counters: CounterTransport): boolean => {
+  const accumulation = accumulationOf(kind, counters)
+  return accumulation === "values" || (accumulation === "sum" && counters === "distributions")
+}
+
+/** Returns true if the content of a series is one number. */
+export const isScalar = (accumulation: Accumulation): boolean => accumulation === "sum" || accumulation === "last"
