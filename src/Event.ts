@@ -1,50 +1,38 @@
 /**
- * The wire form of events: what Datadog's v1 `events` endpoint accepts, as a type and a codec.
+ * Wire form of events: the type and the codec of the body that Datadog's v1 `events` endpoint accepts.
  *
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
 import * as limits from "./internal/model/limits.js"
 
-/**
- * How an event is marked in Datadog's event explorer.
- * Source: Datadog API reference, `POST /api/v1/events`.
- *
- * @since 0.1.0
- * @category models
- */
-export type AlertType = "error" | "warning" | "info" | "success" | "user_update" | "recommendation" | "snapshot"
+export type {
+  /**
+   * Mark of an event in Datadog's event explorer.
+   * Source: Datadog API reference, `POST /api/v1/events`.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  AlertType,
+  /**
+   * One event in its wire form. Datadog accepts one event per request.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Event,
+  /**
+   * Priority of an event.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Priority
+} from "./internal/model/Event.js"
 
 /**
- * @since 0.1.0
- * @category models
- */
-export type Priority = "normal" | "low"
-
-/**
- * One event; Datadog takes one per request.
- *
- * `date_happened` is in whole seconds since the epoch. Datadog refuses events older than 18 hours.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Event {
-  readonly title: string
-  readonly text: string
-  readonly alert_type?: AlertType
-  readonly aggregation_key?: string
-  readonly source_type_name?: string
-  readonly date_happened?: number
-  readonly priority?: Priority
-  readonly host?: string
-  readonly device_name?: string
-  readonly related_event_id?: number
-  readonly tags: ReadonlyArray<string>
-}
-
-/**
- * The body of `POST /api/v1/events`.
+ * Codec of the body of `POST /api/v1/events`.
  *
  * @since 0.1.0
  * @category schemas

@@ -34,6 +34,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Event } from "./Event.js"
 import * as EventsAggregator from "./EventsAggregator.js"
+import { makeOverReporter } from "./internal/client/makeOverReporter.js"
 import * as Ledger from "./internal/model/DropCounters.js"
 import { fromInput, type Tags } from "./internal/model/tags.js"
 import * as MetricsAggregator from "./MetricsAggregator.js"
@@ -164,7 +165,7 @@ const client = Effect.fnUntraced(function*(options: ThreadStatsConfig.Options | 
     .pipe(
       Context.add(EventsAggregator.EventsAggregator, yield* EventsAggregator.fromConfig(config))
     )
-  return yield* Effect.provide(ThreadStats.fromConfig(config), aggregators)
+  return yield* Effect.provide(makeOverReporter(config, { flushesBeforeExit: false }), aggregators)
 }, Effect.withConfigProvider(ConfigProvider.fromMap(new Map())))
 
 /**

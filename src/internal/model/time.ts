@@ -1,27 +1,22 @@
-import type * as DateTime from "effect/DateTime"
-import * as Predicate from "effect/Predicate"
+import * as DateTime from "effect/DateTime"
 
-/**
- * A moment: a `Date`, a `DateTime`, or milliseconds since the epoch, as everywhere in this ecosystem.
- * (The reference takes seconds; what goes on the wire is seconds.)
- */
+/** Point in time: a `Date`, a `DateTime`, or milliseconds since the epoch. (The reference client takes seconds.) */
 export type TimeInput = Date | DateTime.DateTime | number
 
-/** Milliseconds since the epoch; `NaN` for what is not a moment. */
+/** Returns milliseconds since the epoch, or `NaN` for any other value. */
 export const toMillis = (time: TimeInput): number =>
   typeof time === "number"
     ? time
     : time instanceof Date
     ? time.getTime()
-    // by its form: the module is a calendar, time zones and all
-    : Predicate.hasProperty(time, "epochMillis") && typeof time.epochMillis === "number"
+    : DateTime.isDateTime(time)
     ? time.epochMillis
     : Number.NaN
 
-/** `InvalidTimestamp`: no moment. `TooOld`, `TooNew`: outside of what Datadog takes. */
+/** `InvalidTimestamp`: not a time. `TooOld`, `TooNew`: outside of the window that Datadog accepts. */
 export type WindowFault = "InvalidTimestamp" | "TooOld" | "TooNew"
 
-/** What is wrong with a moment, for a window around now, all in milliseconds. */
+/** Returns the first fault of a time, for a window around now. All times are in milliseconds. */
 export const windowFault = (
   time: number,
   now: number,

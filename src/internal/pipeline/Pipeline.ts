@@ -23,7 +23,7 @@ import * as Turns from "./FlushCoordinator.js"
 import { type Retention, retention } from "./RetentionManager.js"
 import * as selfMetrics from "./selfMetrics.js"
 
-const noCounts: FlushCounts = { delivered: 0, kept: 0, dropped: 0 }
+const noCounts: FlushCounts = { delivered: 0, pending: 0, dropped: 0 }
 
 /** A flush with nothing to do. */
 export const emptyFlush: FlushReceipt = {
@@ -36,13 +36,13 @@ export const emptyFlush: FlushReceipt = {
   skipped: false
 }
 
-const none = { received: 0, delivered: 0, held: 0, dropped: {} }
+const none = { received: 0, delivered: 0, pending: 0, dropped: {} }
 
 /** Of a client that has seen nothing. */
 export const noStats: Stats = {
   metrics: none,
   events: none,
-  contexts: 0,
+  series: 0,
   flushes: 0,
   payloads: 0,
   bytes: 0,
@@ -242,7 +242,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     if (storeError !== undefined) yield* Effect.logWarning(storeError.message)
     yield* Effect.forEach(warnings, (message) => Effect.logWarning(message), { discard: true })
     for (const [error, counts] of errors) {
-      const message = `${error.message}; kept ${counts.kept}, dropped ${counts.dropped}`
+      const message = `${error.message}; kept ${counts.pending}, dropped ${counts.dropped}`
       if (error.reason !== "Unauthorized") yield* Effect.logWarning(message)
       else if (unauthorized) yield* Effect.logDebug(message)
       else {
@@ -263,7 +263,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     outcome: delivery.Outcome<AggregatedSeries>
   ) {
     const back: Array<AggregatedSeries> = []
-    let kept = 0
+    let pending = 0
     let dropped = 0
     let delivered = 0
     const drop = (reason: MetricDropReason, { name, recorded }: AggregatedSeries) => {
@@ -280,7 +280,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
         drop("Ambiguous", item)
       } else if (outcome.undelivered.has(item)) {
         back.push(item)
-        kept += recorded
+        pending += recorded
       } else if (outcome.refused.has(item)) {
         drop("Refused", item)
       } else {
@@ -289,7 +289,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     }
     counters.metrics.delivered += delivered
     if (back.length > 0) yield* aggregator.restore(back)
-    return { delivered, kept, dropped }
+    return { delivered, pending, dropped }
   })
 
   const settleEvents = Effect.fnUntraced(function*(events: ReadonlyArray<Event>, outcome: delivery.Outcome) {
@@ -308,7 +308,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     counters.events.inFlight -= events.length
     counters.events.delivered += delivered
     if (back.length > 0) yield* eventsAggregator.restore(back)
-    return { delivered, kept: back.length, dropped }
+    return { delivered, pending: back.length, dropped }
   })
 
   const stats = Effect.gen(function*(): Effect.fn.Return<Stats> {
@@ -318,7 +318,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       metrics: {
         received: metrics.received + front.received.metrics + lost.metrics,
         delivered: counters.metrics.delivered,
-        held: metrics.held + counters.metrics.inFlight,
+        pending: metrics.held + counters.metrics.inFlight,
         dropped: Ledger.addTotals<MetricDropReason>(
           metrics.dropped,
           Ledger.addTotals(front.metricDrops.totals(), metricDrops.totals())
@@ -327,13 +327,13 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       events: {
         received: events.received + front.received.events + lost.events,
         delivered: counters.events.delivered,
-        held: events.held + counters.events.inFlight,
+        pending: events.held + counters.events.inFlight,
         dropped: Ledger.addTotals<EventDropReason>(
           events.dropped,
           Ledger.addTotals(front.eventDrops.totals(), eventDrops.totals())
         )
       },
-      contexts: metrics.contexts,
+      series: metrics.contexts,
       flushes,
       payloads: sent.payloads,
       bytes: sent.bytes,
@@ -474,13 +474,13 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
         const end = clock.unsafeCurrentTimeMillis()
         if (end - now >= Duration.toMillis(config.flushTimeout) / 2) breaker.wasted(end)
       }
-      yield* retain((self) => self.afterFlush(ends.every(({ counts }) => counts.kept === 0), deadline))
+      yield* retain((self) => self.afterFlush(ends.every(({ counts }) => counts.pending === 0), deadline))
       yield* warn(failed)
       if (Exit.isFailure(exit)) return yield* Effect.failCause(exit.cause)
       return {
         metrics: {
           delivered: ends[0].counts.delivered + ends[1].counts.delivered,
-          kept: ends[0].counts.kept + ends[1].counts.kept,
+          pending: ends[0].counts.pending + ends[1].counts.pending,
           dropped: ends[0].counts.dropped + ends[1].counts.dropped
         },
         events: ends[2].counts,
