@@ -1,15 +1,38 @@
 /**
- * The wire form of events: what Datadog's v1 `events` endpoint accepts, as a type and a codec.
+ * Wire form of events: the type and the codec of the body that Datadog's v1 `events` endpoint accepts.
  *
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
 import * as limits from "./internal/model/limits.js"
 
-export type { AlertType, Event, Priority } from "./internal/model/Event.js"
+export type {
+  /**
+   * Mark of an event in Datadog's event explorer.
+   * Source: Datadog API reference, `POST /api/v1/events`.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  AlertType,
+  /**
+   * One event in its wire form. Datadog accepts one event per request.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Event,
+  /**
+   * Priority of an event.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Priority
+} from "./internal/model/Event.js"
 
 /**
- * The body of `POST /api/v1/events`.
+ * Codec of the body of `POST /api/v1/events`.
  *
  * @since 0.1.0
  * @category schemas

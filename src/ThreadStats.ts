@@ -1,55 +1,48 @@
 /**
- * The client: record metrics and events, time effects, flush.
+ * Client: records metrics and events, times effects, and flushes.
  *
- * Recording is a plain synchronous write that never fails, throws, blocks or logs. What is recorded is rolled up in
- * process and delivered by the `Reporter`: every ten seconds, when asked to, and when the layer's scope closes.
+ * Recording is a synchronous write that never fails, throws, blocks or logs. The client rolls points up in process, and the
+ * `Reporter` delivers them: every ten seconds, on request, when the layer's scope closes, and before the process exits.
  *
  * @since 0.1.0
  */
 import type * as HttpClient from "@effect/platform/HttpClient"
-import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as DogStatsDReporter from "./DogStatsDReporter.js"
-import type { Event } from "./Event.js"
 import * as EventsAggregator from "./EventsAggregator.js"
 import * as HttpReporter from "./HttpReporter.js"
-import * as RecordingClock from "./internal/aggregation/coarseClock.js"
-import { BoundRecording, PointRecording, Recorder } from "./internal/aggregation/recordEffect.js"
-import * as Ledger from "./internal/model/DropCounters.js"
-import * as makeEvent from "./internal/model/eventBuilder.js"
-import * as limits from "./internal/model/limits.js"
-import type { Tags } from "./internal/model/tags.js"
-import { type TimeInput, toMillis, windowFault } from "./internal/model/time.js"
-import { flushBeforeExit } from "./internal/pipeline/beforeExit.js"
-import type { BreakerState } from "./internal/pipeline/CircuitBreaker.js"
-import * as fanOut from "./internal/pipeline/fanOut.js"
-import { request as flushRequest } from "./internal/pipeline/FlushCoordinator.js"
-import type { Pipeline, PipelineServices } from "./internal/pipeline/Pipeline.js"
-import { emptyFlush, noStats, type PreAggregationDrops } from "./internal/pipeline/PipelineState.js"
+import type { Client } from "./internal/client/Client.js"
+import { makeOverReporter } from "./internal/client/makeOverReporter.js"
+import type { EventOptions } from "./internal/model/eventBuilder.js"
+import type {
+  BoundCounter,
+  BoundGauge,
+  BoundSet,
+  BoundTiming,
+  BoundTimingOptions,
+  BoundValues,
+  InstrumentOptions,
+  PointOptions,
+  TimerOptions
+} from "./internal/model/instruments.js"
+import type { FlushOptions, FlushReceipt, Stats } from "./internal/model/Stats.js"
 import * as auto from "./internal/reporters/autoSelect.js"
 import * as noop from "./internal/reporters/noop.js"
-import { logFrom } from "./internal/runtime/log.js"
-import * as alarm from "./internal/runtime/timer.js"
-import * as unrefClock from "./internal/runtime/unrefClock.js"
+import { useService } from "./internal/runtime/useService.js"
 import * as MetricsAggregator from "./MetricsAggregator.js"
 import * as Reporter from "./Reporter.js"
-import { RetainedStore } from "./RetainedStore.js"
-import * as RollUp from "./RollUp.js"
 import * as ThreadStatsConfig from "./ThreadStatsConfig.js"
 
 export type {
   /**
-   * The settings of one event.
+   * Options of one event.
    *
    * @since 0.1.0
    * @category models
@@ -59,8 +52,8 @@ export type {
 
 export type {
   /**
-   * Tags as an array of strings or as a record. Duplicates collapse, empty tags are left out, and the caller's own array
-   * or record is never kept.
+   * Tags as an array of strings or as a record. The client collapses duplicates, leaves out empty tags, and copies the caller's array or
+   * record.
    *
    * @since 0.1.0
    * @category models
@@ -70,7 +63,7 @@ export type {
 
 export type {
   /**
-   * A moment: a `Date`, a `DateTime`, or milliseconds since the epoch.
+   * Point in time: a `Date`, a `DateTime`, or milliseconds since the epoch.
    *
    * @since 0.1.0
    * @category models
@@ -78,465 +71,152 @@ export type {
   TimeInput
 } from "./internal/model/time.js"
 
-/**
- * The settings of one recorded point.
- *
- * @since 0.1.0
- * @category models
- */
-export interface PointOptions {
-  /** When it was measured. Default: now. Zero is a time. */
-  readonly timestamp?: TimeInput | undefined
-  readonly tags?: Tags | undefined
-  /** Default: none. The empty string is the client's own host name. */
-  readonly host?: string | null | undefined
-}
-
-/**
- * The settings of a timer.
- *
- * @since 0.1.0
- * @category models
- */
-export interface TimerOptions<A = unknown, E = unknown> {
-  /** Tags, or how to tell them from how the effect ended. */
-  readonly tags?: Tags | ((exit: Exit.Exit<A, E>) => Tags) | undefined
-  readonly host?: string | null | undefined
-  /** Default: the client's `timerUnit`, which is seconds unless set. */
-  readonly unit?: ThreadStatsConfig.TimerUnit | undefined
-}
-
-/**
- * What a bound instrument is fixed to, besides its name.
- *
- * @since 0.1.0
- * @category models
- */
-export interface InstrumentOptions {
-  /** Default: none. */
-  readonly tags?: Tags | undefined
-  /** Default: none. The empty string is the client's own host name. */
-  readonly host?: string | null | undefined
-}
-
-/**
- * A counter with a fixed name, tags and host.
- *
- * @since 0.1.0
- * @category models
- */
-export interface BoundCounter {
-  /** Adds to it (default 1). */
-  readonly increment: (value?: number) => Effect.Effect<void>
-  /** Takes from it (default 1). */
-  readonly decrement: (value?: number) => Effect.Effect<void>
-  readonly unsafeIncrement: (value?: number) => void
-  readonly unsafeDecrement: (value?: number) => void
-}
-
-/**
- * A gauge with a fixed name, tags and host.
- *
- * @since 0.1.0
- * @category models
- */
-export interface BoundGauge {
-  /** What it measures is this now. */
-  readonly set: (value: number) => Effect.Effect<void>
-  readonly unsafeSet: (value: number) => void
-}
-
-/**
- * A histogram or distribution with a fixed name, tags and host.
- *
- * @since 0.1.0
- * @category models
- */
-export interface BoundValues {
-  /** Takes one of many values. */
-  readonly record: (value: number) => Effect.Effect<void>
-  readonly unsafeRecord: (value: number) => void
-}
-
-/**
- * A timing with a fixed name, tags and host.
- *
- * @since 0.1.0
- * @category models
- */
-export interface BoundTiming extends BoundValues {
-  /** Runs the effect and records how long it took, however it ends. */
-  readonly timer: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-}
-
-/**
- * The settings of a bound timing.
- *
- * @since 0.1.0
- * @category models
- */
-export interface BoundTimingOptions extends InstrumentOptions {
-  /** Of what `timer` records. Default: the client's `timerUnit`, which is seconds unless set. */
-  readonly unit?: ThreadStatsConfig.TimerUnit | undefined
-}
-
-/**
- * A set with a fixed name, tags and host.
- *
- * @since 0.1.0
- * @category models
- */
-export interface BoundSet {
-  /** Adds a member. */
-  readonly add: (member: string | number) => Effect.Effect<void>
-  readonly unsafeAdd: (member: string | number) => void
-}
-
-/**
- * Why a point was dropped: the aggregator's reasons, and
- *
- * - `NameTooLong`: more than 200 characters with namespace and suffix
- * - `TooOld`, `TooNew`: recorded for more than 1 hour ago or 10 minutes ahead
- * - `Refused`: the receiver will never take it, as the warning of that flush says
- * - `Ambiguous`: it may have arrived, and with `delivery: "at-most-once"` it is not sent again
- * - `Corrupt`: an earlier process left it in the `RetainedStore`, where it could not be read
- *
- * @since 0.1.0
- * @category models
- */
-export type MetricDropReason =
-  | MetricsAggregator.DropReason
-  | "NameTooLong"
-  | "TooOld"
-  | "TooNew"
-  | "Refused"
-  | "Ambiguous"
-  | "Corrupt"
-
-/**
- * Why an event was dropped.
- *
- * - `InvalidEvent`: no title, or a title, text or option of the wrong type
- * - `TooOld`, `TooNew`: for more than 18 hours ago or 2 hours ahead
- * - `InvalidTags`, `TagTooLong`, `InvalidTimestamp`: as for points
- * - `TooManyEvents`, `Expired`: it could not be delivered, and had to make room or became too old
- * - `Refused`: the receiver will never take it
- * - `Ambiguous`: it may have arrived, and with `delivery: "at-most-once"` it is not sent again
- * - `Corrupt`: an earlier process left it in the `RetainedStore`, where it could not be read
- *
- * @since 0.1.0
- * @category models
- */
-export type EventDropReason = makeEvent.EventFault | EventsAggregator.DropReason | "Refused" | "Ambiguous" | "Corrupt"
-
-/**
- * What became of everything recorded since the layer was built:
- * `received` = `delivered` + `held` + the sum of `dropped`, at any moment.
- *
- * With a combined reporter, what is recorded once counts once for each branch, here and in a {@link FlushReceipt}.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Counts<Reason extends string> {
-  readonly received: number
-  readonly delivered: number
-  /** Not delivered yet: in a bucket, or in a flush that is running. */
-  readonly held: number
-  readonly dropped: { readonly [R in Reason]?: number }
-}
-
-/**
- * @since 0.1.0
- * @category models
- */
-export interface Stats {
-  readonly metrics: Counts<MetricDropReason>
-  readonly events: Counts<EventDropReason>
-  /** Contexts with something to report. */
-  readonly contexts: number
-  readonly flushes: number
-  /** Payloads that were accepted, and their bytes on the wire. */
-  readonly payloads: number
-  readonly bytes: number
-  /** How often a payload was sent again within a flush. */
-  readonly retries: number
+export type {
   /**
-   * `"open"` after three flushes in a row that used half their time or more and delivered nothing: for 30 seconds (then 60,
-   * 120, up to 300) a flush tries nothing, costs nothing, and keeps everything. `"half-open"`: the next flush tries again.
+   * Counter with a fixed name, tags and host.
+   *
+   * @since 0.1.0
+   * @category models
    */
-  readonly breaker: BreakerState
-  /** What the last flush failed with, if it did. */
-  readonly lastError: Reporter.ReporterError | undefined
+  BoundCounter,
   /**
-   * Of a combined reporter, the same for each branch, in order. The numbers above are their sums, `breaker` is the worst
-   * one, and `lastError` the first there is.
+   * Gauge with a fixed name, tags and host.
+   *
+   * @since 0.1.0
+   * @category models
    */
-  readonly branches?: ReadonlyArray<Stats> | undefined
-}
+  BoundGauge,
+  /**
+   * Set with a fixed name, tags and host.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  BoundSet,
+  /**
+   * Timing with a fixed name, tags and host.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  BoundTiming,
+  /**
+   * Options of a bound timing.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  BoundTimingOptions,
+  /**
+   * Histogram or distribution with a fixed name, tags and host.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  BoundValues,
+  /**
+   * Options that a bound instrument fixes in addition to its name.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  InstrumentOptions,
+  /**
+   * Options of one recorded point.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  PointOptions,
+  /**
+   * Options of a timer.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  TimerOptions
+} from "./internal/model/instruments.js"
+
+export type {
+  /**
+   * Outcome of everything recorded since the layer was built, for points or for events:
+   * `received` = `delivered` + `pending` + the sum of `dropped`, at every moment.
+   *
+   * A combined reporter counts each recorded point once for each of its reporters, here and in a {@link FlushReceipt}.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Counts,
+  /**
+   * Reason why the client dropped an event.
+   *
+   * - `InvalidEvent`: the title is empty, or the title, the text or an option has the wrong type or value
+   * - `TooOld`, `TooNew`: more than 18 hours before or 2 hours after the time of the call
+   * - `InvalidTags`, `TagTooLong`, `InvalidTimestamp`: like points
+   * - `TooManyEvents`, `TooManyBytes`: pending events exceeded `maxEvents` or `maxBytes`; the oldest goes first
+   * - `Expired`: pending until Datadog would no longer accept it
+   * - `Refused`: the receiver refused it for good
+   * - `Ambiguous`: it may have been delivered, and `delivery: "at-most-once"` forbids a resend
+   * - `Corrupt`: the `RetainedStore` returned an unreadable entry of an earlier process
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  EventDropReason,
+  /**
+   * Numbers of points or events in one flush.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  FlushCounts,
+  /**
+   * Options of one flush.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  FlushOptions,
+  /**
+   * Result of one flush. Its numbers count recorded points and events, not series.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  FlushReceipt,
+  /**
+   * Reason why the client dropped a point: a reason of the aggregator, or
+   *
+   * - `NameTooLong`: the name exceeds 200 characters with namespace and suffix
+   * - `TooOld`, `TooNew`: more than 1 hour before or 10 minutes after the time of the call
+   * - `Refused`: the receiver refused it for good; the warning of that flush names the cause
+   * - `Ambiguous`: it may have been delivered, and `delivery: "at-most-once"` forbids a resend
+   * - `Corrupt`: the `RetainedStore` returned an unreadable entry of an earlier process
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  MetricDropReason,
+  /**
+   * Numbers of a client since its layer was built.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Stats
+} from "./internal/model/Stats.js"
 
 /**
- * What one flush did. The numbers are recorded points and events, not series.
- *
- * @since 0.1.0
- * @category models
- */
-export interface FlushReceipt {
-  readonly metrics: FlushCounts
-  readonly events: FlushCounts
-  readonly payloads: number
-  readonly bytes: number
-  readonly retries: number
-  readonly errors: ReadonlyArray<Reporter.ReporterError>
-  /** Nothing was tried, and everything kept, because the breaker is open ({@link Stats.breaker}). */
-  readonly skipped: boolean
-  /** Of a combined reporter, the same for each branch, in order. The numbers above are their sums. */
-  readonly branches?: ReadonlyArray<FlushReceipt> | undefined
-}
-
-/**
- * @since 0.1.0
- * @category models
- */
-export interface FlushCounts {
-  readonly delivered: number
-  /** Not delivered, and kept for the next flush. */
-  readonly kept: number
-  /** Refused for good, or not to be sent a second time. */
-  readonly dropped: number
-}
-
-/**
- * @since 0.1.0
- * @category models
- */
-export interface FlushOptions {
-  /** Send only the buckets that end at or before the bucket of this moment. Default: everything, the open one too. */
-  readonly upTo?: TimeInput | undefined
-  /** The most time it may take, where that is less than `flushTimeout`. What is no duration is ignored. */
-  readonly timeout?: Duration.DurationInput | undefined
-}
-
-type Record<V, Out> = (name: string, value: V, options?: PointOptions) => Out
-type Count<Out> = (name: string, value?: number, options?: PointOptions) => Out
-type RecordEvent<Out> = (title: string, text: string, options?: makeEvent.EventOptions) => Out
-
-/**
- * The client. Its operations never fail; the `unsafe` ones are the same for code outside Effect, and never throw.
+ * Client service. Its operations never fail. The `unsafe` operations do the same at once for code outside of Effect, and never throw.
  *
  * @since 0.1.0
  * @category tags
  */
-export class ThreadStats extends /*#__PURE__*/ Context.Tag("effect-threadstats/ThreadStats")<ThreadStats, {
-  /** The settings in force. */
-  readonly config: ThreadStatsConfig.ThreadStatsSettings
-
-  /** The value of something now; the last one of a roll-up interval is reported. */
-  readonly gauge: Record<number, Effect.Effect<void>>
-  /** Adds to a counter (default 1), which is reported as a rate per second, or on Lambda as a distribution. */
-  readonly increment: Count<Effect.Effect<void>>
-  /** Takes from a counter (default 1). */
-  readonly decrement: Count<Effect.Effect<void>>
-  /** One of many values, reported as minimum, maximum, rate, average and percentiles of this process. */
-  readonly histogram: Record<number, Effect.Effect<void>>
-  /** One of many values, of which Datadog computes percentiles over all senders. */
-  readonly distribution: Record<number, Effect.Effect<void>>
-  /** A duration, in the unit of your choice, reported like a histogram. */
-  readonly timing: Record<number, Effect.Effect<void>>
-  /** A member of a set, which is reported as the number of different members. */
-  readonly set: Record<string | number, Effect.Effect<void>>
-  /** An event. Over-long texts are cut to 4000 characters. */
-  readonly event: RecordEvent<Effect.Effect<void>>
-
-  readonly unsafeGauge: Record<number, void>
-  readonly unsafeIncrement: Count<void>
-  readonly unsafeDecrement: Count<void>
-  readonly unsafeHistogram: Record<number, void>
-  readonly unsafeDistribution: Record<number, void>
-  readonly unsafeTiming: Record<number, void>
-  readonly unsafeSet: Record<string | number, void>
-  readonly unsafeEvent: RecordEvent<void>
-
-  /**
-   * A counter whose name, tags and host are looked at once, which makes counting more than twice as fast; it counts the same
-   * as {@link increment} and {@link decrement}. Binding never fails: what Datadog would refuse is dropped, and counted
-   * under its reason, point by point. It holds as long as the client, over any number of flushes.
-   */
-  readonly bindCounter: (name: string, options?: InstrumentOptions) => BoundCounter
-  /** The same for {@link gauge}. */
-  readonly bindGauge: (name: string, options?: InstrumentOptions) => BoundGauge
-  /** The same for {@link histogram}. */
-  readonly bindHistogram: (name: string, options?: InstrumentOptions) => BoundValues
-  /** The same for {@link distribution}. */
-  readonly bindDistribution: (name: string, options?: InstrumentOptions) => BoundValues
-  /** The same for {@link timing} and {@link timer}. */
-  readonly bindTiming: (name: string, options?: BoundTimingOptions) => BoundTiming
-  /** The same for {@link set}. */
-  readonly bindSet: (name: string, options?: InstrumentOptions) => BoundSet
-
-  /** Runs the effect and records how long it took as a timing, however it ends. */
-  readonly timer: <A, E, R>(
-    effect: Effect.Effect<A, E, R>,
-    name: string,
-    options?: TimerOptions<A, E>
-  ) => Effect.Effect<A, E, R>
-
-  /**
-   * Delivers what was recorded. It never fails, and takes at most `flushTimeout`; what could not be delivered is kept
-   * for the next flush. One flush runs at a time: who comes while one is under way waits, and then delivers what is left
-   * together with all others who waited, and gets the same receipt. A flush whose callers are all interrupted ends at once
-   * and keeps what it took.
-   */
-  readonly flush: (options?: FlushOptions) => Effect.Effect<FlushReceipt>
-  readonly stats: Effect.Effect<Stats>
-  /**
-   * Has something recorded at the beginning of every flush, while the scope is open and once more when it closes: for what
-   * is measured only when somebody looks. The function must not wait; what it throws is logged, and changes nothing.
-   * With a combined reporter: at the beginning of every {@link flush}, and on the interval.
-   */
-  readonly onFlush: (record: () => void) => Effect.Effect<void, never, Scope.Scope>
-  /** Opens the reporter's connection ahead of the first flush. Never fails. */
-  readonly warm: Effect.Effect<void>
-}>() {}
-
-type Service = ThreadStats["Type"]
-
-const kinds: ReadonlyArray<RollUp.Kind> = ["counter", "gauge", "set", "histogram", "timing", "distribution"]
-
-/** What is left for a name of each kind, in characters. */
-const nameLengths = (config: ThreadStatsConfig.ThreadStatsSettings): { readonly [K in RollUp.Kind]: number } => {
-  const prefix = config.namespace === "" ? 0 : config.namespace.length + 1
-  return Object.fromEntries(
-    kinds.map((kind) => [kind, limits.nameLength - prefix - RollUp.maxSuffixLength(kind, config)])
-  ) as { readonly [K in RollUp.Kind]: number }
-}
-
-/** What is no number stays as it is, for the aggregator to drop. */
-const negate = (value: number): number => typeof value === "number" ? -value : value
-
-type Recorders = Pick<Service, Exclude<keyof Service, "config" | "flush" | "onFlush" | "stats" | "warm">>
-
-const makeRecorders = (options: {
-  readonly point: Recorder["point"]
-  readonly bind: (
-    kind: RollUp.Kind,
-    name: string,
-    options: InstrumentOptions | undefined
-  ) => (value?: RollUp.Value) => void
-  readonly event: (title: string, text: string, options: makeEvent.EventOptions | undefined) => void
-  readonly clock: Clock.Clock
-  readonly timerUnit: ThreadStatsConfig.TimerUnit
-}): Recorders => {
-  const { bind, clock, event, point } = options
-  const recorder = new Recorder(point)
-  const elapsed = (start: bigint, unit: ThreadStatsConfig.TimerUnit) =>
-    Number(clock.unsafeCurrentTimeNanos() - start) / (unit === "milliseconds" ? 1e6 : 1e9)
-  const values = (kind: "histogram" | "distribution" | "timing", name: string, options?: InstrumentOptions) => {
-    const unsafeRecord = bind(kind, name, options)
-    return { record: (value: number) => new BoundRecording(recorder, unsafeRecord, value), unsafeRecord }
-  }
-  const unitOf = (timer: { readonly unit?: ThreadStatsConfig.TimerUnit | undefined } | undefined) => {
-    try {
-      return timer?.unit ?? options.timerUnit
-    } catch {
-      // a getter of the caller's must not change how the effect ends
-      return options.timerUnit
-    }
-  }
-  const recordTime = <A, E>(name: string, start: bigint, exit: Exit.Exit<A, E>, timer: TimerOptions<A, E>) => {
-    const time = elapsed(start, unitOf(timer))
-    // read where what throws is caught and counted
-    point("timing", name, time, {
-      get host() {
-        return timer?.host
-      },
-      get tags() {
-        const tags = timer?.tags
-        return typeof tags === "function" ? tags(exit) : tags
-      }
-    })
-  }
-  const record = (kind: RollUp.Kind, name: string, value: RollUp.Value, options: PointOptions | undefined) =>
-    new PointRecording(recorder, kind, name, value, options)
-  return {
-    gauge: (name, value, options) => record("gauge", name, value, options),
-    increment: (name, value = 1, options) => record("counter", name, value, options),
-    decrement: (name, value = 1, options) => record("counter", name, negate(value), options),
-    histogram: (name, value, options) => record("histogram", name, value, options),
-    distribution: (name, value, options) => record("distribution", name, value, options),
-    timing: (name, value, options) => record("timing", name, value, options),
-    set: (name, value, options) => record("set", name, value, options),
-    event: (title, text, options) => Effect.sync(() => event(title, text, options)),
-    unsafeGauge: (name, value, options) => point("gauge", name, value, options),
-    unsafeIncrement: (name, value = 1, options) => point("counter", name, value, options),
-    unsafeDecrement: (name, value = 1, options) => point("counter", name, negate(value), options),
-    unsafeHistogram: (name, value, options) => point("histogram", name, value, options),
-    unsafeDistribution: (name, value, options) => point("distribution", name, value, options),
-    unsafeTiming: (name, value, options) => point("timing", name, value, options),
-    unsafeSet: (name, value, options) => point("set", name, value, options),
-    unsafeEvent: (title, text, options) => event(title, text, options),
-    bindCounter(name, options) {
-      const unsafeIncrement = bind("counter", name, options)
-      const unsafeDecrement = (value = 1) => unsafeIncrement(negate(value))
-      return {
-        increment: (value) => new BoundRecording(recorder, unsafeIncrement, value),
-        decrement: (value) => new BoundRecording(recorder, unsafeDecrement, value),
-        unsafeIncrement,
-        unsafeDecrement
-      }
-    },
-    bindGauge(name, options) {
-      const unsafeSet = bind("gauge", name, options)
-      return { set: (value) => new BoundRecording(recorder, unsafeSet, value), unsafeSet }
-    },
-    bindHistogram: (name, options) => values("histogram", name, options),
-    bindDistribution: (name, options) => values("distribution", name, options),
-    bindTiming(name, options) {
-      const { record, unsafeRecord } = values("timing", name, options)
-      const unit = unitOf(options)
-      return {
-        record,
-        unsafeRecord,
-        timer: (effect) =>
-          Effect.suspend(() => {
-            const start = clock.unsafeCurrentTimeNanos()
-            return Effect.onExit(effect, () => Effect.sync(() => unsafeRecord(elapsed(start, unit))))
-          })
-      }
-    },
-    bindSet(name, options) {
-      const unsafeAdd = bind("set", name, options)
-      return { add: (value) => new BoundRecording(recorder, unsafeAdd, value), unsafeAdd }
-    },
-    timer: (effect, name, options = {}) =>
-      Effect.suspend(() => {
-        const start = clock.unsafeCurrentTimeNanos()
-        return Effect.onExit(effect, (exit) => Effect.sync(() => recordTime(name, start, exit, options)))
-      })
-  }
-}
-
-/** Records and sends nothing. */
-const makeDisabled = (config: ThreadStatsConfig.ThreadStatsSettings, clock: Clock.Clock): Service => {
-  return {
-    config,
-    ...makeRecorders({
-      point: () => {},
-      bind: () => () => {},
-      event: () => {},
-      clock,
-      timerUnit: config.timerUnit
-    }),
-    timer: (effect) => effect,
-    flush: () => Effect.succeed(emptyFlush),
-    onFlush: () => Effect.void,
-    stats: Effect.succeed(noStats),
-    warm: Effect.void
-  }
-}
+export class ThreadStats extends /*#__PURE__*/ Context.Tag("effect-threadstats/ThreadStats")<ThreadStats, Client>() {}
 
 /**
- * A client for settings that are resolved already.
+ * Creates a client from resolved settings.
  *
  * @since 0.1.0
  * @category constructors
@@ -544,180 +224,26 @@ const makeDisabled = (config: ThreadStatsConfig.ThreadStatsSettings, clock: Cloc
 export const fromConfig = (
   config: ThreadStatsConfig.ThreadStatsSettings
 ): Effect.Effect<
-  Service,
+  Client,
   never,
   MetricsAggregator.MetricsAggregator | EventsAggregator.EventsAggregator | Reporter.Reporter | Scope.Scope
-> =>
-  makeWithPipeline(
-    config,
-    (services) => Effect.flatMap(Reporter.Reporter, (reporter) => fanOut.make(services, reporter))
-  )
-
-/** Makes a client over a pipeline. */
-const makeWithPipeline = <E, R>(
-  config: ThreadStatsConfig.ThreadStatsSettings,
-  makePipeline: (services: PipelineServices) => Effect.Effect<Pipeline, E, R>
-): Effect.Effect<
-  Service,
-  E,
-  MetricsAggregator.MetricsAggregator | EventsAggregator.EventsAggregator | Scope.Scope | R
-> =>
-  Effect.gen(function*() {
-    const clock = yield* Effect.clock
-    if (config.disabled) return makeDisabled(config, clock)
-
-    const aggregator = yield* MetricsAggregator.MetricsAggregator
-    const eventsAggregator = yield* EventsAggregator.EventsAggregator
-    const store = yield* Effect.serviceOption(RetainedStore)
-
-    const readNow = RecordingClock.make(clock)
-    const maxNameLength = nameLengths(config)
-    const shortest = Math.min(...Object.values(maxNameLength))
-    const pointWindow = config.timestamps === "any" ? undefined : limits.pointWindow
-    const front: PreAggregationDrops = {
-      received: { metrics: 0, events: 0 },
-      metricDrops: Ledger.make<MetricDropReason>(),
-      eventDrops: Ledger.make<EventDropReason>()
-    }
-    const watched = new Set<() => void>()
-
-    const look = (record: () => void) =>
-      Effect.catchAllCause(
-        Effect.sync(record),
-        (cause) => logFrom("ThreadStats")(Effect.logWarning("A flush hook failed", cause))
-      )
-
-    const lookAtAll = Effect.suspend(() => Effect.forEach(watched, look, { discard: true }))
-
-    const onFlush: Service["onFlush"] = (record) => {
-      /** Each registration is one of its own, also of the same function. */
-      const own = () => record()
-      return Effect.acquireRelease(
-        Effect.sync(() => watched.add(own)),
-        () => Effect.zipRight(Effect.sync(() => watched.delete(own)), look(own))
-      )
-    }
-
-    const way = yield* makePipeline({
-      config,
-      clock,
-      preAggregation: front,
-      aggregator,
-      eventsAggregator,
-      store,
-      onFlushStart: lookAtAll
-    })
-
-    const dropPoint = (reason: MetricDropReason, name: unknown) => {
-      front.received.metrics++
-      front.metricDrops.count(reason, name)
-    }
-
-    const isTooLong = (kind: RollUp.Kind, name: unknown): boolean =>
-      typeof name === "string" && name.length > shortest && name.length > maxNameLength[kind]
-
-    const point = (
-      kind: RollUp.Kind,
-      name: string,
-      value: RollUp.Value,
-      options: PointOptions | undefined
-    ): void => {
-      if (isTooLong(kind, name)) return dropPoint("NameTooLong", name)
-      const now = readNow()
-      if (options === undefined) return way.unsafeAdd(kind, name, value, now, now, undefined)
-      try {
-        const timestamp = options?.timestamp
-        if (timestamp === undefined) return way.unsafeAdd(kind, name, value, now, now, options)
-        const time = toMillis(timestamp)
-        const fault = windowFault(time, now, pointWindow)
-        return fault === undefined
-          ? way.unsafeAdd(kind, name, value, time, now, options)
-          : dropPoint(fault, name)
-      } catch {
-        // A getter or a proxy among the options threw.
-        dropPoint("InvalidTimestamp", name)
-      }
-    }
-
-    const bind = (kind: RollUp.Kind, name: string, options: InstrumentOptions | undefined) => {
-      if (isTooLong(kind, name)) return () => dropPoint("NameTooLong", name)
-      return way.bind(kind, name, options, readNow)
-    }
-
-    const event = (title: string, text: string, options: makeEvent.EventOptions = {}): void => {
-      const now = clock.unsafeCurrentTimeMillis()
-      let made: Event | makeEvent.EventFault
-      try {
-        made = makeEvent.make(config, now, title, text, options)
-      } catch {
-        made = "InvalidEvent"
-      }
-      if (typeof made !== "string") return way.unsafeAddEvent(made, now)
-      front.received.events++
-      front.eventDrops.count(made, title)
-    }
-
-    const flush: Service["flush"] = (options) =>
-      Effect.suspend(() => {
-        const now = clock.unsafeCurrentTimeMillis()
-        const idle = watched.size === 0 ? way.idle(now) : undefined
-        if (idle !== undefined) return Effect.succeed(idle)
-        let upTo: number | undefined
-        let timeout: Duration.Duration | undefined
-        try {
-          upTo = options?.upTo === undefined ? undefined : toMillis(options.upTo)
-          const given = options?.timeout
-          if (given !== undefined) timeout = Option.getOrUndefined(Duration.decodeUnknown(given))
-        } catch {
-          // no moment: everything
-        }
-        return way.flush(flushRequest(config, now, { upTo, timeout }))
-      })
-
-    /** There is no later one, so it tries in any case. */
-    const lastFlush = Effect.suspend(() =>
-      way.flush(flushRequest(config, clock.unsafeCurrentTimeMillis(), { isFinal: true }))
-    )
-
-    yield* way.load
-
-    // The last flush is registered before the loops are forked: finalizers run last-in first-out.
-    yield* Effect.addFinalizer(() => lastFlush)
-    if (config.periodicFlush && Duration.isFinite(config.flushInterval)) {
-      const runtime = yield* Effect.runtime()
-      const interval = Duration.toMillis(config.flushInterval)
-      for (const effect of way.periodic) {
-        const stop = alarm.every(clock, runtime, interval, Effect.interruptible(effect))
-        yield* Effect.addFinalizer(() => Effect.sync(stop))
-      }
-      if (unrefClock.isLive(clock)) yield* flushBeforeExit(lastFlush)
-    }
-
-    return {
-      config,
-      ...makeRecorders({ point, bind, event, clock, timerUnit: config.timerUnit }),
-      flush,
-      onFlush,
-      stats: way.stats,
-      warm: way.warm
-    }
-  })
+> => makeOverReporter(config)
 
 /**
- * A client with the options given, else what the environment says, else the defaults.
+ * Creates a client. Each setting comes from the options, else from the environment, else from the defaults.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const make = (options?: ThreadStatsConfig.ThreadStatsOptions): Effect.Effect<
-  Service,
+  Client,
   ConfigError,
   MetricsAggregator.MetricsAggregator | EventsAggregator.EventsAggregator | Reporter.Reporter | Scope.Scope
 > => Effect.flatMap(ThreadStatsConfig.make(options), fromConfig)
 
 /**
- * A client over aggregators and a reporter of your choice. They are told their settings themselves: the roll-up
- * interval, percentiles and aggregates belong to the `MetricsAggregator`.
+ * Builds a client over aggregators and a reporter of your choice. Configure these in their own layers: the roll-up interval,
+ * percentiles and aggregates belong to the `MetricsAggregator`.
  *
  * @since 0.1.0
  * @category layers
@@ -729,7 +255,7 @@ export const layer = (options?: ThreadStatsConfig.ThreadStatsOptions): Layer.Lay
 > => Layer.scoped(ThreadStats, make(options))
 
 /**
- * A client that delivers to Datadog over HTTP, with aggregators of its own.
+ * Builds a client with its own aggregators that delivers to Datadog through an `HttpClient`.
  *
  * @since 0.1.0
  * @category layers
@@ -746,7 +272,7 @@ export const layerHttpWith = (
       ))
   )
 
-/** Aggregators made here, and not layers: a layer constant would be shared by two clients that are built together. */
+/** Provides new aggregators. Layer constants would be shared by two clients that are built together. */
 const withAggregators = <A, E, R>(config: ThreadStatsConfig.ThreadStatsSettings, self: Effect.Effect<A, E, R>) =>
   self.pipe(
     Effect.provideServiceEffect(MetricsAggregator.MetricsAggregator, MetricsAggregator.fromConfig(config)),
@@ -754,7 +280,7 @@ const withAggregators = <A, E, R>(config: ThreadStatsConfig.ThreadStatsSettings,
   )
 
 /**
- * {@link layerHttpWith} with each option read from a `Config` of your own.
+ * {@link layerHttpWith} with options from a `Config` of your own.
  *
  * @since 0.1.0
  * @category layers
@@ -765,7 +291,7 @@ export const layerConfig = (
   Layer.unwrapEffect(Effect.map(Config.unwrap(options), layerHttpWith))
 
 /**
- * {@link layerHttpWith} with the settings of the environment.
+ * {@link layerHttpWith} with settings from the environment.
  *
  * @since 0.1.0
  * @category layers
@@ -773,7 +299,7 @@ export const layerConfig = (
 export const layerHttp: Layer.Layer<ThreadStats, ConfigError, HttpClient.HttpClient> = /*#__PURE__*/ layerHttpWith()
 
 /**
- * {@link layerHttp} over the platform's `fetch`: settings from the environment, nothing to provide.
+ * {@link layerHttp} over the platform's `fetch`, with settings from the environment. Needs no other layer.
  *
  * @since 0.1.0
  * @category layers
@@ -784,8 +310,8 @@ export const layerFetch: Layer.Layer<ThreadStats, ConfigError> = /*#__PURE__*/ L
 )
 
 /**
- * A client that delivers to Datadog over `node:http` and `node:https`, with aggregators of its own: nothing to provide, and the
- * least to load. On Node.js this is the one to begin with; {@link layerHttpWith} is for an `HttpClient` of your own.
+ * Builds a client with its own aggregators that delivers to Datadog over `node:http` and `node:https`. Needs no other layer, and
+ * loads the least code. Begin with this layer on Node.js, and use {@link layerHttpWith} for an `HttpClient` of your own.
  *
  * @since 0.1.0
  * @category layers
@@ -796,12 +322,12 @@ export const layerNodeWith = (options?: ThreadStatsConfig.ThreadStatsOptions): L
     Effect.flatMap(ThreadStatsConfig.make(options), (config) =>
       withAggregators(
         config,
-        Effect.provideServiceEffect(fromConfig(config), Reporter.Reporter, HttpReporter.makeNode(config))
+        Effect.provideServiceEffect(makeOverReporter(config), Reporter.Reporter, HttpReporter.makeNode(config))
       ))
   )
 
 /**
- * {@link layerNodeWith} with the settings of the environment.
+ * {@link layerNodeWith} with settings from the environment.
  *
  * @since 0.1.0
  * @category layers
@@ -809,19 +335,19 @@ export const layerNodeWith = (options?: ThreadStatsConfig.ThreadStatsOptions): L
 export const layerNode: Layer.Layer<ThreadStats, ConfigError> = /*#__PURE__*/ layerNodeWith()
 
 /**
- * The settings of a client over DogStatsD.
+ * Options of a client over DogStatsD.
  *
  * @since 0.1.0
  * @category models
  */
 export interface DogStatsDOptions extends ThreadStatsConfig.ThreadStatsOptions {
-  /** Where the receiver is, and what it takes. Default: from the environment. */
+  /** Address and limits of the receiver. Default: from the environment. */
   readonly dogstatsd?: DogStatsDReporter.Options | undefined
 }
 
 /**
- * A client that delivers to a Datadog Agent, or to Datadog's Lambda extension, over DogStatsD, with aggregators of its own. It
- * needs no API key.
+ * Builds a client with its own aggregators that delivers over DogStatsD, to a Datadog Agent or to Datadog's Lambda extension. Needs
+ * no API key.
  *
  * @since 0.1.0
  * @category layers
@@ -843,7 +369,7 @@ export const layerDogStatsDWith = (options?: DogStatsDOptions): Layer.Layer<Thre
   )
 
 /**
- * {@link layerDogStatsDWith} with the settings of the environment.
+ * {@link layerDogStatsDWith} with settings from the environment.
  *
  * @since 0.1.0
  * @category layers
@@ -851,7 +377,7 @@ export const layerDogStatsDWith = (options?: DogStatsDOptions): Layer.Layer<Thre
 export const layerDogStatsD: Layer.Layer<ThreadStats, ConfigError> = /*#__PURE__*/ layerDogStatsDWith()
 
 /**
- * A client over the reporter that the environment asks for, as `Reporter.layerAuto` says, with aggregators of its own.
+ * Builds a client with its own aggregators over the reporter that the environment selects, by the rules of `Reporter.layerAuto`.
  *
  * @since 0.1.0
  * @category layers
@@ -871,7 +397,7 @@ export const layerAutoWith = (options?: ThreadStatsConfig.ThreadStatsOptions): L
   )
 
 /**
- * {@link layerAutoWith} with the settings of the environment: nothing to provide.
+ * {@link layerAutoWith} with settings from the environment. Needs no other layer.
  *
  * @since 0.1.0
  * @category layers
@@ -879,8 +405,8 @@ export const layerAutoWith = (options?: ThreadStatsConfig.ThreadStatsOptions): L
 export const layerAuto: Layer.Layer<ThreadStats, ConfigError> = /*#__PURE__*/ layerAutoWith()
 
 /**
- * A client for tests, over the memory reporter: {@link Reporter.MemoryReporter} shows what would have been sent. The
- * environment plays no part, and nothing is flushed unless the test or the end of the scope does.
+ * Builds a client for tests over the memory reporter: {@link Reporter.MemoryReporter} returns the delivered series and events. The
+ * client reads no environment variables, and flushes only on request and when its scope closes.
  *
  * @since 0.1.0
  * @category layers
@@ -892,7 +418,7 @@ export const layerTestWith = (
     ThreadStats,
     ThreadStatsConfig.make({ periodicFlush: false, ...options }).pipe(
       Effect.withConfigProvider(ConfigProvider.fromMap(new Map())),
-      Effect.flatMap((config) => withAggregators(config, fromConfig(config)))
+      Effect.flatMap((config) => withAggregators(config, makeOverReporter(config, { flushesBeforeExit: false })))
     )
   ).pipe(Layer.provideMerge(Reporter.layerMemoryWith({ temporality: "total" })))
 
@@ -907,16 +433,23 @@ export const layerTest: Layer.Layer<ThreadStats | Reporter.MemoryReporter> = /*#
 )
 
 /**
- * The value of something now.
+ * Records with the client of the context, in one fiber operation: a program calls these functions in its inner loops. Stands for
+ * `Effect.map(ThreadStats, record)`.
+ */
+const withClient = (record: (client: Client) => void): Effect.Effect<void, never, ThreadStats> =>
+  useService(ThreadStats, record)
+
+/**
+ * Sets the current value of a gauge. The client reports the last value of each roll-up interval.
  *
  * @since 0.1.0
  * @category accessors
  */
 export const gauge = (name: string, value: number, options?: PointOptions): Effect.Effect<void, never, ThreadStats> =>
-  Effect.map(ThreadStats, (self) => self.unsafeGauge(name, value, options))
+  withClient((client) => client.unsafeGauge(name, value, options))
 
 /**
- * Adds to a counter.
+ * Adds to a counter. Default: 1. The client reports a rate per second, or on Lambda a distribution.
  *
  * @since 0.1.0
  * @category accessors
@@ -925,11 +458,10 @@ export const increment = (
   name: string,
   value?: number,
   options?: PointOptions
-): Effect.Effect<void, never, ThreadStats> =>
-  Effect.map(ThreadStats, (self) => self.unsafeIncrement(name, value, options))
+): Effect.Effect<void, never, ThreadStats> => withClient((client) => client.unsafeIncrement(name, value, options))
 
 /**
- * Takes from a counter.
+ * Subtracts from a counter. Default: 1.
  *
  * @since 0.1.0
  * @category accessors
@@ -938,11 +470,10 @@ export const decrement = (
   name: string,
   value?: number,
   options?: PointOptions
-): Effect.Effect<void, never, ThreadStats> =>
-  Effect.map(ThreadStats, (self) => self.unsafeDecrement(name, value, options))
+): Effect.Effect<void, never, ThreadStats> => withClient((client) => client.unsafeDecrement(name, value, options))
 
 /**
- * One of many values, summed up by this process.
+ * Records one value of a histogram: minimum, maximum, rate, average and percentiles, computed by this process.
  *
  * @since 0.1.0
  * @category accessors
@@ -951,11 +482,10 @@ export const histogram = (
   name: string,
   value: number,
   options?: PointOptions
-): Effect.Effect<void, never, ThreadStats> =>
-  Effect.map(ThreadStats, (self) => self.unsafeHistogram(name, value, options))
+): Effect.Effect<void, never, ThreadStats> => withClient((client) => client.unsafeHistogram(name, value, options))
 
 /**
- * One of many values, summed up by Datadog over all senders.
+ * Records one value of a distribution. Datadog computes its percentiles over all senders.
  *
  * @since 0.1.0
  * @category accessors
@@ -964,20 +494,19 @@ export const distribution = (
   name: string,
   value: number,
   options?: PointOptions
-): Effect.Effect<void, never, ThreadStats> =>
-  Effect.map(ThreadStats, (self) => self.unsafeDistribution(name, value, options))
+): Effect.Effect<void, never, ThreadStats> => withClient((client) => client.unsafeDistribution(name, value, options))
 
 /**
- * A duration that was measured elsewhere.
+ * Records a duration, in the unit of your choice. The client reports it like a histogram.
  *
  * @since 0.1.0
  * @category accessors
  */
 export const timing = (name: string, value: number, options?: PointOptions): Effect.Effect<void, never, ThreadStats> =>
-  Effect.map(ThreadStats, (self) => self.unsafeTiming(name, value, options))
+  withClient((client) => client.unsafeTiming(name, value, options))
 
 /**
- * A member of a set.
+ * Adds a member to a set. The client reports the number of different members.
  *
  * @since 0.1.0
  * @category accessors
@@ -986,10 +515,10 @@ export const set = (
   name: string,
   value: string | number,
   options?: PointOptions
-): Effect.Effect<void, never, ThreadStats> => Effect.map(ThreadStats, (self) => self.unsafeSet(name, value, options))
+): Effect.Effect<void, never, ThreadStats> => withClient((client) => client.unsafeSet(name, value, options))
 
 /**
- * An event.
+ * Records an event. The client cuts its text to 4000 characters.
  *
  * @since 0.1.0
  * @category accessors
@@ -997,11 +526,12 @@ export const set = (
 export const event = (
   title: string,
   text: string,
-  options?: makeEvent.EventOptions
-): Effect.Effect<void, never, ThreadStats> => Effect.map(ThreadStats, (self) => self.unsafeEvent(title, text, options))
+  options?: EventOptions
+): Effect.Effect<void, never, ThreadStats> => withClient((client) => client.unsafeEvent(title, text, options))
 
 /**
- * A counter with a fixed name, tags and host, to be counted with again and again: the fast way to record.
+ * Binds a counter to a name, tags and a host. A bound instrument records more than twice as fast as an unbound call, and stays valid
+ * across flushes.
  *
  * @since 0.1.0
  * @category instruments
@@ -1020,10 +550,11 @@ export const event = (
 export const bindCounter = (
   name: string,
   options?: InstrumentOptions
-): Effect.Effect<BoundCounter, never, ThreadStats> => Effect.map(ThreadStats, (self) => self.bindCounter(name, options))
+): Effect.Effect<BoundCounter, never, ThreadStats> =>
+  Effect.map(ThreadStats, (client) => client.bindCounter(name, options))
 
 /**
- * A gauge with a fixed name, tags and host.
+ * Binds a gauge to a name, tags and a host, like {@link bindCounter}.
  *
  * @since 0.1.0
  * @category instruments
@@ -1031,10 +562,10 @@ export const bindCounter = (
 export const bindGauge = (
   name: string,
   options?: InstrumentOptions
-): Effect.Effect<BoundGauge, never, ThreadStats> => Effect.map(ThreadStats, (self) => self.bindGauge(name, options))
+): Effect.Effect<BoundGauge, never, ThreadStats> => Effect.map(ThreadStats, (client) => client.bindGauge(name, options))
 
 /**
- * A histogram with a fixed name, tags and host.
+ * Binds a histogram to a name, tags and a host, like {@link bindCounter}.
  *
  * @since 0.1.0
  * @category instruments
@@ -1043,10 +574,10 @@ export const bindHistogram = (
   name: string,
   options?: InstrumentOptions
 ): Effect.Effect<BoundValues, never, ThreadStats> =>
-  Effect.map(ThreadStats, (self) => self.bindHistogram(name, options))
+  Effect.map(ThreadStats, (client) => client.bindHistogram(name, options))
 
 /**
- * A distribution with a fixed name, tags and host.
+ * Binds a distribution to a name, tags and a host, like {@link bindCounter}.
  *
  * @since 0.1.0
  * @category instruments
@@ -1055,10 +586,10 @@ export const bindDistribution = (
   name: string,
   options?: InstrumentOptions
 ): Effect.Effect<BoundValues, never, ThreadStats> =>
-  Effect.map(ThreadStats, (self) => self.bindDistribution(name, options))
+  Effect.map(ThreadStats, (client) => client.bindDistribution(name, options))
 
 /**
- * A timing with a fixed name, tags and host.
+ * Binds a timing and its timer to a name, tags and a host, like {@link bindCounter}.
  *
  * @since 0.1.0
  * @category instruments
@@ -1066,10 +597,11 @@ export const bindDistribution = (
 export const bindTiming = (
   name: string,
   options?: BoundTimingOptions
-): Effect.Effect<BoundTiming, never, ThreadStats> => Effect.map(ThreadStats, (self) => self.bindTiming(name, options))
+): Effect.Effect<BoundTiming, never, ThreadStats> =>
+  Effect.map(ThreadStats, (client) => client.bindTiming(name, options))
 
 /**
- * A set with a fixed name, tags and host.
+ * Binds a set to a name, tags and a host, like {@link bindCounter}.
  *
  * @since 0.1.0
  * @category instruments
@@ -1077,10 +609,10 @@ export const bindTiming = (
 export const bindSet = (
   name: string,
   options?: InstrumentOptions
-): Effect.Effect<BoundSet, never, ThreadStats> => Effect.map(ThreadStats, (self) => self.bindSet(name, options))
+): Effect.Effect<BoundSet, never, ThreadStats> => Effect.map(ThreadStats, (client) => client.bindSet(name, options))
 
 /**
- * Runs an effect and records how long it took, however it ends.
+ * Runs an effect and records its duration as a timing, whatever its exit.
  *
  * @since 0.1.0
  * @category combinators
@@ -1108,12 +640,13 @@ export const timer: {
     effect: Effect.Effect<A, E, R>,
     name: string,
     options?: TimerOptions<A, E>
-  ): Effect.Effect<A, E, R | ThreadStats> => Effect.flatMap(ThreadStats, (self) => self.timer(effect, name, options))
+  ): Effect.Effect<A, E, R | ThreadStats> =>
+    Effect.flatMap(ThreadStats, (client) => client.timer(effect, name, options))
 )
 
 /**
- * As the reference's decorator: makes a function that returns an effect into one whose effects are timed, each call on
- * its own. An effect is timed as {@link timer} does.
+ * Decorates a function that returns an effect, so that each call records the duration of its effect. Decorates an effect like
+ * {@link timer}. Counterpart of the reference client's decorator.
  *
  * @since 0.1.0
  * @category combinators
@@ -1130,15 +663,15 @@ export const timed = <A = unknown, E = unknown>(
   options?: TimerOptions<A, E>
 ): <T extends Timeable<A, E>>(self: T) => Timed<T> =>
 <T extends Timeable<A, E>>(self: T) => {
-  const around = (effect: Effect.Effect<A, E, unknown>) => timer(effect, name, options)
+  const addTimer = (effect: Effect.Effect<A, E, unknown>) => timer(effect, name, options)
   const wrapped = Effect.isEffect(self)
-    ? around(self as Effect.Effect<A, E, unknown>)
-    : (...args: Array<never>) => around(Effect.suspend(() => self(...args)))
+    ? addTimer(self as Effect.Effect<A, E, unknown>)
+    : (...args: Array<never>) => addTimer(Effect.suspend(() => self(...args)))
   return wrapped as Timed<T>
 }
 
 /**
- * What {@link timed} takes: an effect, or a function that returns one.
+ * Argument of {@link timed}: an effect, or a function that returns one.
  *
  * @since 0.1.0
  * @category models
@@ -1146,7 +679,7 @@ export const timed = <A = unknown, E = unknown>(
 export type Timeable<A, E> = Effect.Effect<A, E, unknown> | ((...args: Array<never>) => Effect.Effect<A, E, unknown>)
 
 /**
- * What {@link timed} gives back: the same, with a client required.
+ * Result of {@link timed}: the argument, with the client as a requirement.
  *
  * @since 0.1.0
  * @category models
@@ -1157,21 +690,22 @@ export type Timed<T> = T extends (...args: infer Args) => Effect.Effect<infer A,
   : never
 
 /**
- * Delivers what was recorded.
+ * Delivers all recorded points and events. Never fails, and takes `flushTimeout` at most. Points and events that it cannot deliver
+ * stay pending for the next flush.
  *
  * @since 0.1.0
  * @category accessors
  */
 export const flush = (options?: FlushOptions): Effect.Effect<FlushReceipt, never, ThreadStats> =>
-  Effect.flatMap(ThreadStats, (self) => self.flush(options))
+  Effect.flatMap(ThreadStats, (client) => client.flush(options))
 
 /**
- * What became of everything recorded so far.
+ * Returns the numbers of the client since its layer was built.
  *
  * @since 0.1.0
  * @category accessors
  */
 export const stats: Effect.Effect<Stats, never, ThreadStats> = /*#__PURE__*/ Effect.flatMap(
   ThreadStats,
-  (self) => self.stats
+  (client) => client.stats
 )

@@ -34,6 +34,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Event } from "./Event.js"
 import * as EventsAggregator from "./EventsAggregator.js"
+import { makeOverReporter } from "./internal/client/makeOverReporter.js"
 import * as DropCounters from "./internal/model/DropCounters.js"
 import type { Kind } from "./internal/model/metricKinds.js"
 import { decodeTags, type Tags } from "./internal/model/tags.js"
@@ -165,7 +166,7 @@ const makeClient = Effect.fnUntraced(function*(options: ThreadStatsConfig.Thread
     .pipe(
       Context.add(EventsAggregator.EventsAggregator, yield* EventsAggregator.fromConfig(config))
     )
-  return yield* Effect.provide(ThreadStats.fromConfig(config), aggregators)
+  return yield* Effect.provide(makeOverReporter(config, { flushesBeforeExit: false }), aggregators)
 }, Effect.withConfigProvider(ConfigProvider.fromMap(new Map())))
 
 /**

@@ -247,7 +247,7 @@ describe("HttpReporter with an ApiKey", () => {
     return Effect.gen(function*() {
       yield* ThreadStats.increment("c")
       const refused = yield* ThreadStats.flush()
-      assert.strictEqual(refused.metrics.kept, 1)
+      assert.strictEqual(refused.metrics.pending, 1)
       yield* ThreadStats.flush()
       assert.deepStrictEqual(lines.map(({ level }) => level), ["ERROR"])
       assert.include(lines[0]?.message, "DD_API_KEY")

@@ -134,8 +134,8 @@ describe("ThreadStats.layerDogStatsD", () => {
           ["Rejected", "the Lambda extension does not support events"]
         ])
         const { events, metrics } = yield* ThreadStats.stats
-        assert.deepInclude(metrics, { delivered: 2, held: 0, dropped: { Refused: 2 } })
-        assert.deepInclude(events, { delivered: 0, held: 0, dropped: { Refused: 1 } })
+        assert.deepInclude(metrics, { delivered: 2, pending: 0, dropped: { Refused: 2 } })
+        assert.deepInclude(events, { delivered: 0, pending: 0, dropped: { Refused: 1 } })
       }).pipe(Effect.provide(layerClient({ url: server.url, profile: "extension" })))
       yield* server.drained
       assert.deepStrictEqual(server.lines().map((line) => line.replace(/#t0[^|]*/, "#…")), [

@@ -80,7 +80,7 @@ describe("ThreadStats over LogReporter", () => {
         yield* ThreadStats.timing("time", 0.5)
         yield* ThreadStats.distribution("latency", round)
         const { metrics } = yield* ThreadStats.flush()
-        assert.deepStrictEqual(metrics, { delivered: 11, kept: 0, dropped: 0 })
+        assert.deepStrictEqual(metrics, { delivered: 11, pending: 0, dropped: 0 })
       }
       const metrics = metricsIn(output.text())
       const values = (name: string) => metrics.filter(({ m }) => m === name).map(({ v }) => v)
@@ -121,7 +121,7 @@ describe("ThreadStats over LogReporter", () => {
       yield* ThreadStats.event("deployed", "now")
       yield* ThreadStats.distribution("a", 1)
       const { errors, events, metrics } = yield* ThreadStats.flush()
-      assert.deepStrictEqual(events, { delivered: 0, kept: 0, dropped: 1 })
+      assert.deepStrictEqual(events, { delivered: 0, pending: 0, dropped: 1 })
       assert.strictEqual(metrics.delivered, 1)
       assert.deepStrictEqual(errors.map(({ message }) => message), [
         "Rejected at standard output: log lines cannot carry events. Send events through another reporter"

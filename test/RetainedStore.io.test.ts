@@ -141,7 +141,7 @@ describe("RetainedStore after kill -9", () => {
       const { counted, titles, values } = yield* arrived
       assert.isAtLeast(counted, acknowledged.length)
       assert.deepStrictEqual([values[0], titles[0]], [100_001, "1/1"])
-      assert.deepStrictEqual([stats.metrics.held, stats.events.held, stats.metrics.dropped], [0, 0, {}])
+      assert.deepStrictEqual([stats.metrics.pending, stats.events.pending, stats.metrics.dropped], [0, 0, {}])
       assert.deepStrictEqual(readdirSync(directory).filter((name) => name.includes("page")), [])
     }).pipe(Effect.provide(layerIntake({ apiKey: Redacted.make(apiKey) }))))
 
@@ -171,6 +171,6 @@ describe("RetainedStore after kill -9", () => {
       // Each run may have stored one more flush than it acknowledged.
       assert.isAtMost(values.length, flushed.length + runs)
       assert.strictEqual(counted, values.length)
-      assert.deepStrictEqual([stats.metrics.held, stats.metrics.dropped, stats.events.dropped], [0, {}, {}])
+      assert.deepStrictEqual([stats.metrics.pending, stats.metrics.dropped, stats.events.dropped], [0, {}, {}])
     }).pipe(Effect.provide(layerIntake({ apiKey: Redacted.make(apiKey) }))))
 })

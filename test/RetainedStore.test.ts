@@ -272,13 +272,13 @@ describe("RetainedStore.load", () => {
                   metrics: {
                     received: 6,
                     delivered: 6 - lost.metrics,
-                    held: 0,
+                    pending: 0,
                     dropped: lost.metrics > 0 ? { Corrupt: lost.metrics } : {}
                   },
                   events: {
                     received: 2,
                     delivered: 2 - lost.events,
-                    held: 0,
+                    pending: 0,
                     dropped: lost.events > 0 ? { Corrupt: lost.events } : {}
                   }
                 },

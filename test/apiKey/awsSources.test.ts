@@ -223,7 +223,7 @@ describe("ThreadStats with a key in AWS", () => {
         return undefined
       }
       const receipt = yield* recordAndFlush(client)
-      assert.deepInclude(receipt.metrics, { delivered: 1, kept: 0 })
+      assert.deepInclude(receipt.metrics, { delivered: 1, pending: 0 })
       const requests = yield* (yield* LocalIntake.LocalIntake).requests
       assert.deepStrictEqual(requests.map(({ status }) => status), [403, 202])
       assert.strictEqual(aws.requests.length, 2)
@@ -239,7 +239,7 @@ describe("ThreadStats with a key in AWS", () => {
       yield* client.client.distribution("values", 1)
       yield* client.client.event("title", "text")
       const refused = yield* recordAndFlush(client)
-      assert.deepInclude(refused.metrics, { delivered: 0, kept: 2 })
+      assert.deepInclude(refused.metrics, { delivered: 0, pending: 2 })
       assert.isNotEmpty(refused.errors)
       for (const { message } of refused.errors) {
         assert.include(message, "DD_API_KEY_SECRET_ARN: access denied. The role needs secretsmanager:GetSecretValue")
@@ -248,7 +248,7 @@ describe("ThreadStats with a key in AWS", () => {
       assert.deepStrictEqual(yield* (yield* LocalIntake.LocalIntake).requests, [])
       assert.strictEqual(aws.requests.length, 1)
       aws.answer = () => undefined
-      assert.deepInclude((yield* recordAndFlush(client)).metrics, { delivered: 3, kept: 0 })
+      assert.deepInclude((yield* recordAndFlush(client)).metrics, { delivered: 3, pending: 0 })
       assert.strictEqual(aws.requests.length, 2)
       assertHidesSecrets([refused, client.lines, yield* client.client.stats])
     }).pipe(Effect.provide(intake)))
@@ -261,7 +261,7 @@ describe("ThreadStats with a key in AWS", () => {
       const flush = yield* Effect.fork(recordAndFlush(client))
       yield* aws.when(() => aws.requests.length === 1)
       yield* TestClock.adjust("300 millis")
-      assert.deepInclude((yield* Fiber.join(flush)).metrics, { delivered: 0, kept: 1 })
+      assert.deepInclude((yield* Fiber.join(flush)).metrics, { delivered: 0, pending: 1 })
       yield* aws.when(() => aws.requests[0]!.abandoned && aws.connections() === 0)
       assert.strictEqual(aws.requests.length, 1)
       aws.answer = () => undefined

@@ -66,11 +66,11 @@ describe.each(transports.map((transport) => [transport.name, transport] as const
 
     /** The counts of the client, after a check that they are complete. */
     const stats = Effect.map(ThreadStats.stats, ({ events, metrics }) => {
-      for (const { delivered, dropped, held, received } of [events, metrics]) {
+      for (const { delivered, dropped, pending, received } of [events, metrics]) {
         const all = Object.values(dropped).reduce((sum: number, n) => sum + (n ?? 0), 0)
-        assert.strictEqual(received, delivered + held + all)
+        assert.strictEqual(received, delivered + pending + all)
       }
-      return { held: metrics.held + events.held, delivered: metrics.delivered + events.delivered }
+      return { pending: metrics.pending + events.pending, delivered: metrics.delivered + events.delivered }
     })
 
     /** Records seven points and events. */
@@ -106,20 +106,20 @@ describe.each(transports.map((transport) => [transport.name, transport] as const
             yield* record
             for (let i = 0; i < 3; i++) {
               const receipt = yield* ThreadStats.flush()
-              assert.strictEqual(receipt.metrics.kept + receipt.events.kept, 7)
+              assert.strictEqual(receipt.metrics.pending + receipt.events.pending, 7)
               assert.deepStrictEqual(receipt.errors.map(({ reason }) => reason), [
                 "Transport",
                 "Transport",
                 "Transport"
               ])
               assert.deepStrictEqual(receipt.errors.flatMap(({ ambiguous }) => ambiguous), [])
-              assert.deepStrictEqual(yield* stats, { held: 7, delivered: 0 })
+              assert.deepStrictEqual(yield* stats, { pending: 7, delivered: 0 })
             }
             const server = yield* listen(url)
             yield* record
             const receipt = yield* ThreadStats.flush()
             assert.deepStrictEqual(receipt.errors, [])
-            assert.deepStrictEqual(yield* stats, { held: 0, delivered: 14 })
+            assert.deepStrictEqual(yield* stats, { pending: 0, delivered: 14 })
             yield* server.drained
             assert.deepStrictEqual(totals([server]), { c: 10, h: 2, s: 1, d: [6, 6], e: 2 })
           }).pipe(Effect.provide(layerClient({ url }, { flushTimeout })))
@@ -139,8 +139,8 @@ describe.each(transports.map((transport) => [transport.name, transport] as const
             yield* first.close
             yield* record
             const receipt = yield* ThreadStats.flush()
-            assert.strictEqual(receipt.metrics.kept + receipt.events.kept, 7)
-            assert.deepStrictEqual(yield* stats, { held: 7, delivered: 7 })
+            assert.strictEqual(receipt.metrics.pending + receipt.events.pending, 7)
+            assert.deepStrictEqual(yield* stats, { pending: 7, delivered: 7 })
             const second = yield* listen(url)
             yield* record
             assert.deepStrictEqual((yield* ThreadStats.flush()).errors, [])
@@ -150,7 +150,7 @@ describe.each(transports.map((transport) => [transport.name, transport] as const
             const third = yield* listen(url)
             yield* record
             assert.deepStrictEqual((yield* ThreadStats.flush()).errors, [])
-            assert.deepStrictEqual(yield* stats, { held: 0, delivered: 28 })
+            assert.deepStrictEqual(yield* stats, { pending: 0, delivered: 28 })
             yield* third.drained
             assert.deepStrictEqual(totals([first, second, third]), { c: 20, h: 4, s: 1, d: [6, 6, 6, 6], e: 4 })
           }).pipe(Effect.provide(layerClient({ url }, { flushTimeout })))

@@ -188,7 +188,7 @@ const simulate = Effect.fnUntraced(function*(seed: number, options: {
       assert.deepStrictEqual(errors, [])
       sentBytes += bytes
       const { metrics } = yield* client.stats
-      assert.deepInclude(metrics, { held: 0, dropped: {} })
+      assert.deepInclude(metrics, { pending: 0, dropped: {} })
       assert.strictEqual(metrics.received, metrics.delivered)
     }
   }))

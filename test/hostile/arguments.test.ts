@@ -56,8 +56,8 @@ describe("ThreadStats arguments", () => {
       self.unsafeEvent("e", "text", counted(Object.fromEntries(eventOptions.map((name) => [name, undefined]))))
       for (const name of eventOptions) assert.strictEqual(reads.get(name), 1, name)
       const { events, metrics } = yield* self.stats
-      assert.strictEqual(metrics.held, 2)
-      assert.strictEqual(events.held, 1)
+      assert.strictEqual(metrics.pending, 2)
+      assert.strictEqual(events.pending, 1)
     }).pipe(Effect.provide(ThreadStats.layerTest)))
 
   it.effect("reads a bounded number of elements when an array claims to be endless", () =>

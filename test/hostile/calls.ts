@@ -199,8 +199,8 @@ export const checkHostileCalls = Effect.fnUntraced(function*({ batches, calls, s
     const receipt = yield* self.flush()
     assert.deepStrictEqual(receipt.errors.map(String), [])
     const { events, metrics } = yield* self.stats
-    assert.strictEqual(metrics.held, 0)
-    assert.strictEqual(events.held, 0)
+    assert.strictEqual(metrics.pending, 0)
+    assert.strictEqual(events.pending, 0)
     assert.strictEqual(sumOf(metrics), recorded.metrics)
     assert.strictEqual(sumOf(events), recorded.events)
     const set = (yield* intake.series).findLast(({ metric }) => metric === "valid.set")

@@ -14,7 +14,7 @@ export const start = 1_700_000_000_000
 
 /** Adds up everything that was delivered, is pending, or was dropped. */
 export const sumOf = (counts: ThreadStats.Counts<string>) =>
-  counts.delivered + counts.held + Object.values(counts.dropped).reduce<number>((a, b) => a + (b ?? 0), 0)
+  counts.delivered + counts.pending + Object.values(counts.dropped).reduce<number>((a, b) => a + (b ?? 0), 0)
 
 const decodeSeries = Schema.decodeUnknownSync(Series.SeriesPayload)
 const decodeDistributions = Schema.decodeUnknownSync(Series.DistributionPayload)

@@ -67,7 +67,7 @@ const useClient = Effect.fnUntraced(function*(config: ThreadStatsConfig.ThreadSt
     for (const { reason } of receipt.errors) assert.strictEqual(reason, "Timeout")
     if (Duration.toMillis(Duration.min(config.flushTimeout, config.requestTimeout)) >= 2) {
       assert.deepStrictEqual(receipt.errors, [])
-      assert.strictEqual(metrics.held + events.held, 0)
+      assert.strictEqual(metrics.pending + events.pending, 0)
     }
   }).pipe(
     Effect.provideServiceEffect(MetricsAggregator.MetricsAggregator, MetricsAggregator.fromConfig(config)),

@@ -78,8 +78,8 @@ const onTurns = (f: (turn: number) => void) => {
   }
 }
 
-const assertBalanced = ({ metrics: { delivered, dropped, held, received } }: ThreadStats.Stats) =>
-  assert.strictEqual(received, delivered + held + Object.values(dropped).reduce((sum, n) => sum + n, 0))
+const assertBalanced = ({ metrics: { delivered, dropped, pending, received } }: ThreadStats.Stats) =>
+  assert.strictEqual(received, delivered + pending + Object.values(dropped).reduce((sum, n) => sum + n, 0))
 
 describe("HttpExporter", () => {
   it.scoped("lets the event loop turn while it flushes many series", () =>
@@ -91,7 +91,7 @@ describe("HttpExporter", () => {
       const receipt = yield* self.flush()
       // A slice has about 2000 lines.
       assert.isAtLeast(stop(), 5)
-      assert.deepInclude(receipt, { errors: [], metrics: { delivered: many, kept: 0, dropped: 0 } })
+      assert.deepInclude(receipt, { errors: [], metrics: { delivered: many, pending: 0, dropped: 0 } })
       assert.strictEqual(requests.flatMap(({ series }) => series).length, many)
     }))
 
@@ -104,7 +104,7 @@ describe("HttpExporter", () => {
       const stop = onTurns(() => {})
       const receipt = yield* self.flush()
       assert.isAtLeast(stop(), 5)
-      assert.deepInclude(receipt, { errors: [], metrics: { delivered: many, kept: 0, dropped: 0 } })
+      assert.deepInclude(receipt, { errors: [], metrics: { delivered: many, pending: 0, dropped: 0 } })
       assert.lengthOf(yield* Context.get(context, Reporter.MemoryReporter).metrics, many)
     }))
 
@@ -136,7 +136,7 @@ describe("HttpExporter", () => {
         assert.strictEqual(first.metrics.delivered + second.metrics.delivered, many + during)
         const stats = yield* self.stats
         assertBalanced(stats)
-        assert.deepInclude(stats.metrics, { received: many + during, delivered: many + during, held: 0 })
+        assert.deepInclude(stats.metrics, { received: many + during, delivered: many + during, pending: 0 })
         // The totals that the receiver has in the end.
         const last = new Map<string, number>()
         for (
@@ -170,10 +170,10 @@ describe("HttpExporter", () => {
           // The event does not wait for the series. Its request was answered before the interruption.
           assert.deepStrictEqual(requests.map(({ path }) => path), ["/api/v1/events"])
           const stats = yield* self.stats
-          assert.deepInclude(stats.metrics, { received: many, delivered: 0, held: many, dropped: {} })
-          assert.deepInclude(stats.events, { delivered: 1, held: 0, dropped: {} })
+          assert.deepInclude(stats.metrics, { received: many, delivered: 0, pending: many, dropped: {} })
+          assert.deepInclude(stats.events, { delivered: 1, pending: 0, dropped: {} })
           const receipt = yield* self.flush()
-          assert.deepInclude(receipt.metrics, { delivered: many, kept: 0, dropped: 0 })
+          assert.deepInclude(receipt.metrics, { delivered: many, pending: 0, dropped: 0 })
           assert.strictEqual(requests.flatMap(({ series }) => series ?? []).length, many)
           assert.strictEqual(requests.filter(({ path }) => path === "/api/v1/events").length, 1)
         })
@@ -194,7 +194,7 @@ describe("HttpExporter", () => {
       yield* Fiber.join(flush)
       status = 202
       const { metrics } = yield* self.stats
-      assert.deepInclude(metrics, { received: 4, delivered: 0, held: 2, dropped: { Ambiguous: 2 } })
+      assert.deepInclude(metrics, { received: 4, delivered: 0, pending: 2, dropped: { Ambiguous: 2 } })
     }))
 
   it.scoped("names undelivered series and distributions in its error, and keeps them pending", () =>
@@ -205,7 +205,7 @@ describe("HttpExporter", () => {
         self.unsafeGauge("g", 2, { tags: ["a:ü"], host: "web" })
         self.unsafeDistribution("d", 3)
         const receipt = yield* self.flush()
-        assert.deepInclude(receipt.metrics, { delivered: 0, kept: 2 })
+        assert.deepInclude(receipt.metrics, { delivered: 0, pending: 2 })
         const items = receipt.errors.flatMap(({ undelivered }) => undelivered)
         const expected: Series.Series = {
           metric: "g",

@@ -255,12 +255,12 @@ describe("deliver to the local intake", () => {
       const receipt = yield* Fiber.join(flush)
       assert.strictEqual((yield* TestClock.currentTimeMillis) - started, Duration.toMillis(config.flushTimeout))
       assert.deepStrictEqual(receipt.errors.map(({ reason }) => reason), ["Timeout", "Timeout", "Timeout"])
-      assert.deepStrictEqual([receipt.metrics.kept, receipt.events.kept], [2, 1])
+      assert.deepStrictEqual([receipt.metrics.pending, receipt.events.pending], [2, 1])
       assert.deepStrictEqual(yield* arrived, { series: [], distributions: [], events: [] })
       assert.deepStrictEqual((yield* ThreadStats.flush()).errors, [])
       assert.deepStrictEqual(yield* arrived, { series: [0.5], distributions: [[7]], events: ["e"] })
       const { metrics } = yield* ThreadStats.stats
-      assert.deepStrictEqual([metrics.received, metrics.delivered, metrics.held], [2, 2, 0])
+      assert.deepStrictEqual([metrics.received, metrics.delivered, metrics.pending], [2, 2, 0])
     }).pipe(provideClient()))
 
   it.effect("delivers all of a batch in parts when it exceeds the limit of the intake", () =>

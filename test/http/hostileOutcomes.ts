@@ -105,7 +105,7 @@ export const checkedFlush = (server: HostileServer, expected: Outcome, byLimit: 
     const counts = (received: number) => ({
       received,
       delivered: isDelivered ? received : 0,
-      held: isDelivered ? 0 : received,
+      pending: isDelivered ? 0 : received,
       dropped: {}
     })
     assert.deepStrictEqual({ metrics, events }, { metrics: counts(2), events: counts(1) })
@@ -135,7 +135,7 @@ export const assertArrived = (
 /** Flushes until nothing is pending. A connection that broke meanwhile costs a flush. */
 const flushAll = Effect.flatMap(ThreadStats.ThreadStats, (client) =>
   Effect.zipRight(client.flush(), client.stats).pipe(
-    Effect.repeat({ until: ({ events, metrics }) => events.held + metrics.held === 0 })
+    Effect.repeat({ until: ({ events, metrics }) => events.pending + metrics.pending === 0 })
   ))
 
 /** Checks the documented outcome of one behaviour, and that the same client delivers when the server behaves well. */

@@ -93,7 +93,7 @@ const flushCalls = Effect.gen(function*() {
   yield* calls
   const receipt = yield* ThreadStats.flush()
   assert.deepStrictEqual(receipt.errors, [])
-  assert.deepInclude(yield* ThreadStats.stats, { contexts: 0, payloads: 4 })
+  assert.deepInclude(yield* ThreadStats.stats, { series: 0, payloads: 4 })
 })
 
 describe("HTTP requests of a client", () => {

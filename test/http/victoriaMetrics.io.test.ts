@@ -181,7 +181,7 @@ suite(installed ? "VictoriaMetrics" : `VictoriaMetrics (${notInstalled})`, () =>
             )
           for (const [i, receipt] of receipts.entries()) {
             assert.deepStrictEqual(receipt.errors, [])
-            assert.deepStrictEqual(receipt.metrics, { delivered: rounds[i]!.length, kept: 0, dropped: 0 })
+            assert.deepStrictEqual(receipt.metrics, { delivered: rounds[i]!.length, pending: 0, dropped: 0 })
           }
           const calls = [...rounds.flat(), ...oneOfEach(open)]
           const stored = yield* samples
@@ -221,14 +221,14 @@ suite(installed ? "VictoriaMetrics" : `VictoriaMetrics (${notInstalled})`, () =>
             kept += calls.length
             if (fault === undefined) {
               assert.deepStrictEqual(receipt.errors, [])
-              assert.deepStrictEqual(receipt.metrics, { delivered: kept, kept: 0, dropped: 0 })
+              assert.deepStrictEqual(receipt.metrics, { delivered: kept, pending: 0, dropped: 0 })
               kept = 0
             } else {
               assert.deepStrictEqual(receipt.errors.map(({ reason, status }) => [reason, status]), [[
                 "ServerError",
                 503
               ]])
-              assert.deepStrictEqual(receipt.metrics, { delivered: 0, kept, dropped: 0 })
+              assert.deepStrictEqual(receipt.metrics, { delivered: 0, pending: kept, dropped: 0 })
             }
           }
         }).pipe(Effect.provide(client(origin)))
@@ -257,16 +257,16 @@ suite(installed ? "VictoriaMetrics" : `VictoriaMetrics (${notInstalled})`, () =>
           yield* ThreadStats.distribution("shop.price", 9)
           yield* ThreadStats.event("Deployed", "version 42")
           const { errors, events, metrics } = yield* ThreadStats.flush()
-          assert.deepStrictEqual(metrics, { delivered: oneOfEach(at).length, kept: 0, dropped: 1 })
-          assert.deepStrictEqual(events, { delivered: 0, kept: 0, dropped: 1 })
+          assert.deepStrictEqual(metrics, { delivered: oneOfEach(at).length, pending: 0, dropped: 1 })
+          assert.deepStrictEqual(events, { delivered: 0, pending: 0, dropped: 1 })
           assert.sameDeepMembers(
             errors.map(({ endpoint, reason, status }) => [endpoint, reason, status]),
             ["distribution_points", "events"].map((route) => [`${origin}/datadog/api/v1/${route}`, "Rejected", 400])
           )
           for (const { message } of errors) assert.include(message, "unsupported path requested")
           const stats = yield* ThreadStats.stats
-          assert.deepInclude(stats.metrics, { held: 0, dropped: { Refused: 1 } })
-          assert.deepInclude(stats.events, { held: 0, dropped: { Refused: 1 } })
+          assert.deepInclude(stats.metrics, { pending: 0, dropped: { Refused: 1 } })
+          assert.deepInclude(stats.events, { pending: 0, dropped: { Refused: 1 } })
         }).pipe(Effect.provide(client(origin)))
         assertTotals(yield* samples, oneOfEach(at))
       }).pipe(Effect.provide(layerVictoria))

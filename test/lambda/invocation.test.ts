@@ -288,7 +288,7 @@ describe("lambdaProgram outcome", () => {
   for (const [behavior, report] of reporters) {
     for (const [outcome, body] of bodies) {
       it.effect(`keeps the ${outcome} of the body within the flush timeout when the reporter ${behavior}`, () =>
-        assertOutcome(body, layerReporting(report), { received: 1, delivered: 0, held: 1 }).pipe(
+        assertOutcome(body, layerReporting(report), { received: 1, delivered: 0, pending: 1 }).pipe(
           Logger.withMinimumLogLevel(LogLevel.None)
         ))
     }
@@ -320,7 +320,7 @@ describe("lambdaProgram outcome", () => {
           ThreadStats.ThreadStats,
           (client) => Effect.provideService(client.onFlush(hook), Scope.Scope, scope)
         )
-        yield* assertOutcome(body, Reporter.layerNoop, { received: 1, delivered: 1, held: 0 }, addHook)
+        yield* assertOutcome(body, Reporter.layerNoop, { received: 1, delivered: 1, pending: 0 }, addHook)
         assert.isAbove(calls, 0)
       }).pipe(Effect.scoped, Logger.withMinimumLogLevel(LogLevel.None)))
   }

@@ -109,7 +109,7 @@ describe("log line limit", () => {
       yield* ThreadStats.increment("escaped", 1, { tags: escaped })
       yield* ThreadStats.distribution("many", 1, { tags: tags.slice(0, 400) })
       const { errors, metrics } = yield* ThreadStats.flush()
-      assert.deepStrictEqual(metrics, { delivered: 2, kept: 0, dropped: 3 })
+      assert.deepStrictEqual(metrics, { delivered: 2, pending: 0, dropped: 3 })
       assert.deepStrictEqual(errors.map(({ reason }) => reason), ["PayloadTooLarge", "PayloadTooLarge"])
       assert.deepStrictEqual((yield* checkedStats).metrics.dropped, { Refused: 3 })
       assert.deepStrictEqual(metricsIn(output.text()).map(({ m }) => m), ["small", "many"])

@@ -107,7 +107,7 @@ export const distribution = (metric: string, values: ReadonlyArray<number>, tags
   }) satisfies Series.DistributionSeries
 
 const sumOf = (counts: ThreadStats.Counts<string>) =>
-  counts.delivered + counts.held + Object.values(counts.dropped).reduce<number>((a, b) => a + (b ?? 0), 0)
+  counts.delivered + counts.pending + Object.values(counts.dropped).reduce<number>((a, b) => a + (b ?? 0), 0)
 
 /** The counts of the client, after a check that received = delivered + pending + dropped. */
 export const checkedStats = Effect.map(ThreadStats.stats, (stats) => {

@@ -114,7 +114,7 @@ describe("log writer with a slow output", () => {
       assert.isNull(fiber.unsafePoll())
       yield* TestClock.adjust("1 second")
       const { errors, metrics } = yield* fiber
-      assert.deepStrictEqual(metrics, { delivered: 0, kept: 202, dropped: 0 })
+      assert.deepStrictEqual(metrics, { delivered: 0, pending: 202, dropped: 0 })
       assert.deepStrictEqual(errors.map(({ reason }) => reason), ["Timeout"])
       // the pending piece may still be written
       assert.deepStrictEqual(
@@ -134,7 +134,7 @@ describe("log writer with a slow output", () => {
 
       output.answer = (callback) => callback()
       waiting.shift()!()
-      assert.deepStrictEqual((yield* ThreadStats.flush()).metrics, { delivered: 203, kept: 0, dropped: 0 })
+      assert.deepStrictEqual((yield* ThreadStats.flush()).metrics, { delivered: 203, pending: 0, dropped: 0 })
       yield* checkedStats
       assert.strictEqual(output.listeners, 0)
     }).pipe(Effect.provide(layerClient(output, { flushTimeout: "5 seconds" })))
@@ -149,7 +149,7 @@ describe("log writer with a slow output", () => {
       yield* ThreadStats.distribution("third", 1)
       const fiber = yield* Effect.fork(ThreadStats.flush())
       yield* TestClock.adjust("5 seconds")
-      assert.deepStrictEqual((yield* fiber).metrics, { delivered: 0, kept: 1, dropped: 201 })
+      assert.deepStrictEqual((yield* fiber).metrics, { delivered: 0, pending: 1, dropped: 201 })
       assert.deepStrictEqual((yield* checkedStats).metrics.dropped, { Ambiguous: 201 })
     }).pipe(
       Effect.provide(layerClient(output, { flushTimeout: "5 seconds", delivery: "at-most-once" })),
@@ -181,7 +181,7 @@ describe("log writer with a slow output", () => {
       yield* TestClock.adjust("1 millis")
       assert.lengthOf(waiting, 1)
       yield* Fiber.interrupt(fiber)
-      assert.strictEqual((yield* checkedStats).metrics.held, 1)
+      assert.strictEqual((yield* checkedStats).metrics.pending, 1)
       output.answer = (callback) => callback()
       waiting.shift()!()
     }).pipe(Effect.provide(layerClient(output)))
@@ -204,7 +204,7 @@ describe("log writer with a broken output", () => {
         yield* ThreadStats.distribution("a", 1)
         yield* ThreadStats.increment("b")
         const { errors, metrics } = yield* ThreadStats.flush()
-        assert.deepStrictEqual(metrics, { delivered: 0, kept: 2, dropped: 0 })
+        assert.deepStrictEqual(metrics, { delivered: 0, pending: 2, dropped: 0 })
         assert.deepStrictEqual(errors.map(({ ambiguous, reason }) => [reason, ambiguous]), [
           ["Transport", []],
           ["Transport", []]

@@ -69,7 +69,7 @@ describe("circuit breaker", () => {
         yield* ThreadStats.increment("c")
         yield* flushFor("3 seconds")
       }
-      assert.deepInclude((yield* ThreadStats.stats).metrics, { held: 0, dropped: { Refused: 3 } })
+      assert.deepInclude((yield* ThreadStats.stats).metrics, { pending: 0, dropped: { Refused: 3 } })
       assert.isTrue((yield* ThreadStats.flush()).skipped)
       yield* TestClock.adjust("30 seconds")
       assert.isFalse((yield* ThreadStats.flush()).skipped)

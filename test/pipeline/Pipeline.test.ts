@@ -11,7 +11,7 @@ describe("flush", () => {
     return Effect.gen(function*() {
       const receipt = yield* ThreadStats.flush()
       assert.deepStrictEqual(reporter.calls, [])
-      assert.deepStrictEqual(receipt.metrics, { delivered: 0, kept: 0, dropped: 0 })
+      assert.deepStrictEqual(receipt.metrics, { delivered: 0, pending: 0, dropped: 0 })
       yield* ThreadStats.gauge("x", 1)
       yield* ThreadStats.flush()
       yield* ThreadStats.flush()
@@ -22,7 +22,7 @@ describe("flush", () => {
   it.effect("returns an empty receipt synchronously when nothing is pending", () =>
     Effect.gen(function*() {
       const client = yield* ThreadStats.ThreadStats
-      const nothing = { delivered: 0, kept: 0, dropped: 0 }
+      const nothing = { delivered: 0, pending: 0, dropped: 0 }
       const empty = Effect.runSync(client.flush())
       assert.deepStrictEqual([empty.metrics, empty.events, empty.skipped], [nothing, nothing, false])
       yield* ThreadStats.gauge("x", 1)
@@ -131,7 +131,7 @@ describe("flush with a memory reporter", () => {
         { ...common, metric: "app.h", type: "histogram", points: [[0, [1]]] }
       ])
       assert.deepStrictEqual(metricValues(distributions), [["app.d", [1]]])
-      assert.deepStrictEqual(receipt.metrics, { delivered: 2, kept: 0, dropped: 0 })
+      assert.deepStrictEqual(receipt.metrics, { delivered: 2, pending: 0, dropped: 0 })
       yield* assertAllAccounted
     }).pipe(
       Effect.provide(layer({ samples: true, client: { namespace: "app", constantTags: ["k:v"], device: "sda" } }))
@@ -184,12 +184,12 @@ describe("ThreadStats.stats", () => {
     return Effect.gen(function*() {
       yield* ThreadStats.gauge("a", 1)
       yield* ThreadStats.gauge("b", 1)
-      assert.strictEqual((yield* ThreadStats.stats).contexts, 2)
+      assert.strictEqual((yield* ThreadStats.stats).series, 2)
       yield* ThreadStats.flush()
       yield* ThreadStats.distribution("d", 1)
       reporter.answer = ({ batch }) => Effect.succeed({ items: batch.length, payloads: 1, bytes: 10, retries: 3 })
       assert.strictEqual((yield* ThreadStats.flush()).retries, 3)
-      assert.deepInclude(yield* ThreadStats.stats, { contexts: 0, flushes: 2, payloads: 2, bytes: 20, retries: 3 })
+      assert.deepInclude(yield* ThreadStats.stats, { series: 0, flushes: 2, payloads: 2, bytes: 20, retries: 3 })
     }).pipe(Effect.provide(scripted.client(reporter)))
   })
 })

@@ -63,7 +63,7 @@ describe("RetentionManager after a flush", () => {
       }
       yield* client.flush()
       assert.deepStrictEqual(writesTo(disk), [])
-      assert.strictEqual((yield* checkedCounts(client)).metrics.held, 0)
+      assert.strictEqual((yield* checkedCounts(client)).metrics.pending, 0)
     }))
 
   it.effect("writes pending data when a flush fails and removes it when a flush delivers it", () =>
@@ -189,7 +189,7 @@ describe("RetentionManager after a flush", () => {
       client.unsafeIncrement("c", 2)
       const flushing = yield* Effect.fork(client.flush())
       yield* TestClock.adjust("5 seconds")
-      assert.strictEqual((yield* Fiber.join(flushing)).metrics.kept, 1)
+      assert.strictEqual((yield* Fiber.join(flushing)).metrics.pending, 1)
       const successor = Scripted.make()
       yield* Effect.flatMap(start(disk, successor), (client) => client.flush())
       assert.strictEqual(totalOf(successor, "c"), 2)
@@ -214,8 +214,8 @@ describe("RetentionManager after a restart", () => {
       const successor = Scripted.make(temporality)
       const restarted = yield* start(disk, successor, options)
       const { events, metrics } = yield* checkedCounts(restarted)
-      assert.deepStrictEqual([metrics.received, metrics.held], [recordedBy.points, recordedBy.points])
-      assert.deepStrictEqual([events.received, events.held], [recordedBy.events, recordedBy.events])
+      assert.deepStrictEqual([metrics.received, metrics.pending], [recordedBy.points, recordedBy.points])
+      assert.deepStrictEqual([events.received, events.pending], [recordedBy.events, recordedBy.events])
       yield* restarted.flush()
       assert.deepStrictEqual(deliveriesOf(successor), deliveriesOf(reporter))
       assert.deepStrictEqual(yield* checkedCounts(restarted), allDelivered(recordedBy.points, recordedBy.events))
@@ -318,8 +318,8 @@ describe("RetentionManager after a restart", () => {
       assert.deepStrictEqual(successor.series().map(({ metric }) => metric), ["young"])
       assert.deepStrictEqual([valuesOf(successor), titlesOf(successor)], [[], ["young"]])
       assert.deepStrictEqual(yield* checkedCounts(restarted), {
-        metrics: { received: 3, delivered: 1, held: 0, dropped: { Expired: 2 } },
-        events: { received: 2, delivered: 1, held: 0, dropped: { Expired: 1 } }
+        metrics: { received: 3, delivered: 1, pending: 0, dropped: { Expired: 2 } },
+        events: { received: 2, delivered: 1, pending: 0, dropped: { Expired: 1 } }
       })
     }))
 
@@ -414,7 +414,7 @@ describe("RetentionManager before sending", () => {
       assert.strictEqual(totalOf(successor, "c"), 12)
       assert.isAbove(reporter.series().length, 3)
       assert.deepStrictEqual(successor.series(), reporter.series())
-      assert.isTrue((yield* checkedCounts(client)).metrics.held > 12)
+      assert.isTrue((yield* checkedCounts(client)).metrics.pending > 12)
     }))
 
   for (const temporality of ["total", "delta"] as const) {
@@ -494,7 +494,7 @@ describe("RetentionManager with a store that fails", () => {
         reporter.calls.length = 0
         reporter.answer = ({ batch }) => Scripted.accept(batch)
         const { metrics } = yield* flushInTime(client, [])
-        assert.deepStrictEqual(metrics, { delivered: 7, kept: 0, dropped: 0 })
+        assert.deepStrictEqual(metrics, { delivered: 7, pending: 0, dropped: 0 })
         assert.strictEqual(totalOf(reporter, "c"), 7)
         // Later writes do not queue up behind the one that hangs.
         if (name === "hangs") assert.strictEqual(setsOf(disk).length, 3)
@@ -556,8 +556,8 @@ describe("RetentionManager with a store that fails", () => {
       yield* TestClock.adjust("5 seconds")
       yield* Fiber.join(interrupting)
       const { events, metrics } = yield* checkedCounts(client)
-      assert.deepStrictEqual([metrics.held + metrics.delivered, events.held + events.delivered], [2, 1])
-      assert.strictEqual((yield* client.stats).contexts, 1)
+      assert.deepStrictEqual([metrics.pending + metrics.delivered, events.pending + events.delivered], [2, 1])
+      assert.strictEqual((yield* client.stats).series, 1)
 
       disk.fault = () => Effect.void
       reporter.calls.length = 0

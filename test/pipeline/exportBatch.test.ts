@@ -24,7 +24,7 @@ describe("flush", () => {
         const fiber = yield* Effect.fork(Effect.zipRight(ThreadStats.flush(), Effect.succeed("result")))
         yield* TestClock.adjust("5 seconds")
         assert.deepStrictEqual(fiber.unsafePoll(), Exit.succeed("result"))
-        assert.strictEqual((yield* ThreadStats.stats).metrics.held, 1)
+        assert.strictEqual((yield* ThreadStats.stats).metrics.pending, 1)
         yield* assertAllAccounted
         reporter.answer = ({ batch }) => scripted.accept(batch)
         assert.strictEqual((yield* ThreadStats.flush()).metrics.delivered, 1)

@@ -37,7 +37,7 @@ const assertAllAccounted = Effect.map(ThreadStats.stats, (stats) => {
   for (const { events, metrics } of [stats, ...stats.branches!]) {
     assertBalanced({ events, metrics })
   }
-  for (const part of ["received", "delivered", "held"] as const) {
+  for (const part of ["received", "delivered", "pending"] as const) {
     assert.strictEqual(stats.metrics[part], stats.branches!.reduce((sum, { metrics }) => sum + metrics[part], 0))
     assert.strictEqual(stats.events[part], stats.branches!.reduce((sum, { events }) => sum + events[part], 0))
   }
@@ -180,7 +180,7 @@ describe("flush over several reporters", () => {
           yield* ThreadStats.distribution("latency", round)
           yield* ThreadStats.event(`round ${round}`, "")
           const { metrics } = yield* ThreadStats.flush()
-          assert.deepStrictEqual(metrics, { delivered: 18, kept: 0, dropped: 0 })
+          assert.deepStrictEqual(metrics, { delivered: 18, pending: 0, dropped: 0 })
         }
         yield* assertAllAccounted
       }).pipe(Effect.provide(layerClient(reporters)))
@@ -217,17 +217,17 @@ describe("flush over several reporters", () => {
         yield* ThreadStats.event(`event ${n}`, "")
         const { branches, errors, metrics } = yield* ThreadStats.flush()
         assert.deepStrictEqual(branches?.map(({ metrics }) => metrics), [
-          { delivered: 0, kept: 2 * n, dropped: 0 },
-          { delivered: 2, kept: 0, dropped: 0 }
+          { delivered: 0, pending: 2 * n, dropped: 0 },
+          { delivered: 2, pending: 0, dropped: 0 }
         ])
-        assert.deepStrictEqual(metrics, { delivered: 2, kept: 2 * n, dropped: 0 })
+        assert.deepStrictEqual(metrics, { delivered: 2, pending: 2 * n, dropped: 0 })
         assert.lengthOf(errors, 3)
         assert.deepStrictEqual(distributedValues(second), Array.from({ length: n }, (_, i) => i + 1))
         assert.lengthOf(eventTitles(second), n)
         const [down, up] = (yield* assertAllAccounted).branches!
-        assert.strictEqual(down!.metrics.held, 2 * n)
+        assert.strictEqual(down!.metrics.pending, 2 * n)
         assert.strictEqual(down!.lastError?.reason, "Transport")
-        assert.strictEqual(up!.metrics.held, 0)
+        assert.strictEqual(up!.metrics.pending, 0)
         assert.isUndefined(up!.lastError)
         yield* TestClock.adjust("10 seconds")
       }
@@ -240,7 +240,7 @@ describe("flush over several reporters", () => {
       assert.deepStrictEqual(eventTitles(first), ["event 1", "event 2", "event 3"])
       assert.strictEqual(addedValues(second.series(), "orders"), 3)
       assert.deepStrictEqual(distributedValues(second), [1, 2, 3])
-      assert.strictEqual((yield* assertAllAccounted).metrics.held, 0)
+      assert.strictEqual((yield* assertAllAccounted).metrics.pending, 0)
     }).pipe(Effect.provide(layer))
   })
 
@@ -318,7 +318,7 @@ describe("flush over several reporters", () => {
       const { branches } = yield* ThreadStats.flush()
       assert.deepStrictEqual(branches?.map(({ errors }) => errors.map(({ reason }) => reason)), [[], ["Defect"]])
       assert.lengthOf(first.series(), 1)
-      assert.deepStrictEqual((yield* assertAllAccounted).branches!.map(({ metrics }) => metrics.held), [0, 1])
+      assert.deepStrictEqual((yield* assertAllAccounted).branches!.map(({ metrics }) => metrics.pending), [0, 1])
     }).pipe(Effect.provide(layer))
   })
 
@@ -329,7 +329,7 @@ describe("flush over several reporters", () => {
         endpoint === "events" ? scripted.fail("Rejected", { refused: batch }) : scripted.accept(batch)
       yield* ThreadStats.event("title", "text")
       const { events } = yield* ThreadStats.flush()
-      assert.deepStrictEqual(events, { delivered: 1, kept: 0, dropped: 1 })
+      assert.deepStrictEqual(events, { delivered: 1, pending: 0, dropped: 1 })
       const { branches } = yield* assertAllAccounted
       assert.deepStrictEqual(branches!.map(({ events }) => events.dropped), [{}, { Refused: 1 }])
     }).pipe(Effect.provide(layer))
@@ -348,7 +348,7 @@ describe("flush over several reporters", () => {
       yield* ThreadStats.flush()
       const { branches } = yield* assertAllAccounted
       // A total that arrives twice counts once. A delta counts twice.
-      assert.deepStrictEqual(branches!.map(({ metrics }) => [metrics.held, metrics.dropped]), [
+      assert.deepStrictEqual(branches!.map(({ metrics }) => [metrics.pending, metrics.dropped]), [
         [2, { Ambiguous: 1 }],
         [1, { Ambiguous: 2 }]
       ])
@@ -368,7 +368,10 @@ describe("flush over several reporters", () => {
       yield* Deferred.await(entered)
       yield* Fiber.interrupt(fiber)
       const { branches } = yield* assertAllAccounted
-      assert.deepStrictEqual(branches!.map(({ events, metrics }) => [metrics.held, events.held]), [[1, 1], [1, 1]])
+      assert.deepStrictEqual(branches!.map(({ events, metrics }) => [metrics.pending, events.pending]), [[1, 1], [
+        1,
+        1
+      ]])
       first.answer = second.answer = ({ batch }) => scripted.accept(batch)
       first.calls.length = second.calls.length = 0
       yield* ThreadStats.flush()
@@ -409,7 +412,7 @@ describe("flush over several reporters", () => {
       yield* ThreadStats.increment("orders", 20)
       yield* ThreadStats.flush({ upTo: 10_000 })
       for (const reporter of [first, second]) assert.strictEqual(addedValues(reporter.series(), "orders"), 1)
-      assert.deepStrictEqual((yield* assertAllAccounted).branches!.map(({ metrics }) => metrics.held), [1, 1])
+      assert.deepStrictEqual((yield* assertAllAccounted).branches!.map(({ metrics }) => metrics.pending), [1, 1])
     }).pipe(Effect.provide(layer))
   })
 
@@ -524,7 +527,7 @@ describe("flush over several reporters", () => {
       yield* TestClock.adjust("1 millis")
       assert.lengthOf(first.calls, 1)
       assert.lengthOf(second.calls, 0)
-      assert.deepStrictEqual((yield* assertAllAccounted).branches!.map(({ events }) => events.held), [0, 3])
+      assert.deepStrictEqual((yield* assertAllAccounted).branches!.map(({ events }) => events.pending), [0, 3])
     }).pipe(Effect.provide(layer))
   })
 
@@ -691,7 +694,7 @@ describe("flush over several reporters after random histories", () => {
           for (const reporter of reporters) reporter.answer = ({ batch }) => scripted.accept(batch)
           yield* ThreadStats.flush()
           const { metrics } = yield* assertAllAccounted
-          assert.strictEqual(metrics.held, 0)
+          assert.strictEqual(metrics.pending, 0)
         }).pipe(Effect.provide(layerClient(Reporter.combine(a.layer, b.layer, c.layer))))
         for (const reporter of [a, c]) assert.closeTo(lastValues(reporter.series(), "orders"), counted / 10, 1e-9)
         assert.closeTo(addedValues(b.series(), "orders"), counted / 10, 1e-9)

@@ -43,9 +43,9 @@ describe("high-water mark", () => {
       yield* ThreadStats.gauge("more", 1)
       yield* TestClock.adjust("1 millis")
       assert.strictEqual(eventBatches(), 2)
-      const { contexts, events, metrics } = yield* ThreadStats.stats
-      assert.isAtMost(contexts, 10)
-      assert.isAtMost(events.held, 10)
+      const { events, metrics, series } = yield* ThreadStats.stats
+      assert.isAtMost(series, 10)
+      assert.isAtMost(events.pending, 10)
       assert.isAbove(metrics.dropped.TooManyContexts ?? 0, 900)
       assert.isAbove(events.dropped.TooManyEvents ?? 0, 900)
       yield* assertAllAccounted

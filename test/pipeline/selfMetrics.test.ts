@@ -30,10 +30,10 @@ describe("selfMetrics option", () => {
       yield* ThreadStats.flush()
       assert.deepStrictEqual(ownMetricsOfLastBatch(), {
         "points.received": 2,
-        "points.held": 1,
+        "points.pending": 1,
         "points.dropped reason:InvalidValue": 1,
-        "events.held": 0,
-        contexts: 1,
+        "events.pending": 0,
+        series: 1,
         "breaker.open": 0
       })
       const delivered = (yield* ThreadStats.stats).metrics.delivered
@@ -47,10 +47,10 @@ describe("selfMetrics option", () => {
       assert.deepStrictEqual(ownMetricsOfLastBatch(), {
         "points.received": delivered - 1,
         "points.delivered": delivered,
-        "points.held": 0,
+        "points.pending": 0,
         "events.received": 1,
-        "events.held": 1,
-        contexts: 0,
+        "events.pending": 1,
+        series: 0,
         flushes: 1,
         payloads: 1,
         bytes: 10,

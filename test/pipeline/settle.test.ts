@@ -14,8 +14,8 @@ describe("flush", () => {
       yield* ThreadStats.distribution("d", 1)
       yield* ThreadStats.event("first", "")
       const receipt = yield* ThreadStats.flush()
-      assert.deepStrictEqual(receipt.metrics, { delivered: 0, kept: 2, dropped: 0 })
-      assert.deepStrictEqual(receipt.events, { delivered: 0, kept: 1, dropped: 0 })
+      assert.deepStrictEqual(receipt.metrics, { delivered: 0, pending: 2, dropped: 0 })
+      assert.deepStrictEqual(receipt.events, { delivered: 0, pending: 1, dropped: 0 })
       assert.deepStrictEqual(receipt.errors.map(({ reason }) => reason), [
         "ServerError",
         "ServerError",
@@ -31,7 +31,7 @@ describe("flush", () => {
       assert.deepStrictEqual(metricValues(reporter.series()), [["c", 1.2]])
       assert.deepStrictEqual(metricValues(reporter.distributions()), [["d", [1, 2]]])
       assert.deepStrictEqual(reporter.events().map(({ title }) => title), ["first", "second"])
-      assert.deepInclude((yield* ThreadStats.stats).metrics, { received: 4, delivered: 4, held: 0 })
+      assert.deepInclude((yield* ThreadStats.stats).metrics, { received: 4, delivered: 4, pending: 0 })
       yield* assertAllAccounted
     }).pipe(Effect.provide(scripted.client(reporter)))
   })
@@ -45,8 +45,8 @@ describe("flush", () => {
       yield* ThreadStats.distribution("d", 1)
       yield* ThreadStats.event("e", "")
       const receipt = yield* ThreadStats.flush()
-      assert.deepStrictEqual(receipt.metrics, { delivered: 1, kept: 1, dropped: 0 })
-      assert.deepStrictEqual(receipt.events, { delivered: 1, kept: 0, dropped: 0 })
+      assert.deepStrictEqual(receipt.metrics, { delivered: 1, pending: 1, dropped: 0 })
+      assert.deepStrictEqual(receipt.events, { delivered: 1, pending: 0, dropped: 0 })
       yield* assertAllAccounted
     }).pipe(Effect.provide(scripted.client(reporter)))
   })
@@ -64,8 +64,8 @@ describe("flush", () => {
         yield* ThreadStats.event(name, "")
       }
       const receipt = yield* ThreadStats.flush()
-      assert.deepStrictEqual(receipt.metrics, { delivered: 2, kept: 2, dropped: 2 })
-      assert.deepStrictEqual(receipt.events, { delivered: 2, kept: 0, dropped: 1 })
+      assert.deepStrictEqual(receipt.metrics, { delivered: 2, pending: 2, dropped: 2 })
+      assert.deepStrictEqual(receipt.events, { delivered: 2, pending: 0, dropped: 1 })
       assert.deepStrictEqual((yield* ThreadStats.stats).metrics.dropped, { Refused: 2 })
       yield* assertAllAccounted
       reporter.answer = ({ batch }) => scripted.accept(batch)
@@ -80,7 +80,7 @@ describe("flush", () => {
     return Effect.gen(function*() {
       reporter.answer = ({ batch }) => scripted.fail("Timeout", { undelivered: batch.slice(3, 4) })
       yield* ThreadStats.histogram("h", 1)
-      assert.deepStrictEqual((yield* ThreadStats.flush()).metrics, { delivered: 0, kept: 1, dropped: 0 })
+      assert.deepStrictEqual((yield* ThreadStats.flush()).metrics, { delivered: 0, pending: 1, dropped: 0 })
       yield* ThreadStats.flush()
       assert.strictEqual(reporter.calls[1]?.batch.length, 8)
     }).pipe(Effect.provide(scripted.client(reporter)))
@@ -98,7 +98,7 @@ describe("flush", () => {
       yield* ThreadStats.increment("c", 7)
       yield* Fiber.interrupt(fiber)
       const { events, metrics } = yield* ThreadStats.stats
-      assert.deepStrictEqual([metrics.held, events.held], [2, 1])
+      assert.deepStrictEqual([metrics.pending, events.pending], [2, 1])
       yield* assertAllAccounted
       reporter.calls.length = 0
       reporter.answer = ({ batch }) => scripted.accept(batch)
@@ -121,7 +121,7 @@ describe("flush", () => {
       yield* Deferred.await(entered)
       yield* TestClock.adjust("1 millis")
       yield* Fiber.interrupt(fiber)
-      assert.deepInclude((yield* ThreadStats.stats).metrics, { delivered: 1, held: 1 })
+      assert.deepInclude((yield* ThreadStats.stats).metrics, { delivered: 1, pending: 1 })
       yield* assertAllAccounted
       reporter.answer = ({ batch }) => scripted.accept(batch)
     }).pipe(Effect.provide(scripted.client(reporter)))

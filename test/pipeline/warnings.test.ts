@@ -78,7 +78,7 @@ describe("flush", () => {
       const fiber = yield* Effect.fork(ThreadStats.flush())
       yield* TestClock.adjust("5 seconds")
       assert.isTrue(Option.isSome(yield* Fiber.poll(fiber)))
-      assert.deepStrictEqual((yield* fiber).metrics, { delivered: 1, kept: 0, dropped: 0 })
+      assert.deepStrictEqual((yield* fiber).metrics, { delivered: 1, pending: 0, dropped: 0 })
       yield* assertAllAccounted
     }).pipe(
       Effect.scoped,
@@ -104,7 +104,7 @@ describe("flush", () => {
     return Effect.gen(function*() {
       yield* ThreadStats.gauge("a", 1)
       const receipt = yield* ThreadStats.flush()
-      assert.deepStrictEqual(receipt.metrics, { delivered: 0, kept: 0, dropped: 0 })
+      assert.deepStrictEqual(receipt.metrics, { delivered: 0, pending: 0, dropped: 0 })
       assert.deepStrictEqual(lines.map(({ level }) => level), ["ERROR"])
     }).pipe(Effect.provide([layer, scripted.logsTo(lines)]))
   })

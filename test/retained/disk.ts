@@ -92,9 +92,9 @@ export const totalOf = (reporter: Scripted.Scripted, name: string) => {
   return Array.from(new Map(buckets).values()).reduce((sum, value) => sum + value, 0)
 }
 
-const checkSum = ({ delivered, dropped, held, received }: ThreadStats.Counts<string>) => {
-  assert.strictEqual(received, delivered + held + Object.values(dropped).reduce<number>((a, b) => a + (b ?? 0), 0))
-  return { received, delivered, held, dropped }
+const checkSum = ({ delivered, dropped, pending, received }: ThreadStats.Counts<string>) => {
+  assert.strictEqual(received, delivered + pending + Object.values(dropped).reduce<number>((a, b) => a + (b ?? 0), 0))
+  return { received, delivered, pending, dropped }
 }
 
 /** Reads the counters, and checks that received equals delivered plus pending plus dropped. */
@@ -103,8 +103,8 @@ export const checkedCounts = (client: ThreadStats.ThreadStats["Type"]) =>
 
 /** Counters of a client that delivered everything. */
 export const allDelivered = (points: number, events: number) => ({
-  metrics: { received: points, delivered: points, held: 0, dropped: {} },
-  events: { received: events, delivered: events, held: 0, dropped: {} }
+  metrics: { received: points, delivered: points, pending: 0, dropped: {} },
+  events: { received: events, delivered: events, pending: 0, dropped: {} }
 })
 
 export const second = 1000

@@ -422,7 +422,7 @@ export const make = (plan: Plan) => {
       const adopted = what === "events" ? held.events.length : held.metrics.reduce((n, item) => n + item.recorded, 0)
       const counts: ThreadStats.Counts<string> = stats[what]
       past[what].received += counts.received - adopted
-      past[what].gone += sumOf(counts.dropped) + Math.max(0, counts.held - adopted)
+      past[what].gone += sumOf(counts.dropped) + Math.max(0, counts.pending - adopted)
       for (const [reason, n] of Object.entries(counts.dropped)) {
         past[what].dropped.set(reason, (past[what].dropped.get(reason) ?? 0) + n!)
       }
@@ -476,8 +476,8 @@ export const make = (plan: Plan) => {
     // An interrupted flush gives up its whole batch, also items that it did not send.
     const spent = plan.atMostOnce && flushes.some(({ interrupted }) => interrupted)
     const gone = {
-      metrics: sumOf(stats.metrics.dropped) + stats.metrics.held + past.metrics.gone,
-      events: sumOf(stats.events.dropped) + stats.events.held + past.events.gone
+      metrics: sumOf(stats.metrics.dropped) + stats.metrics.pending + past.metrics.gone,
+      events: sumOf(stats.events.dropped) + stats.events.pending + past.events.gone
     }
     /** Least and largest number of points that did not arrive, and points whose arrival is uncertain. */
     let least = cutOff
@@ -486,7 +486,7 @@ export const make = (plan: Plan) => {
     let lost = 0
     let duplicated = 0
     let exact = 0
-    const allHere = stats.metrics.held === 0
+    const allHere = stats.metrics.pending === 0
     for (const context of contexts.values()) {
       if (context.kind === "distribution") continue
       const n = context.values.length
@@ -550,7 +550,7 @@ export const make = (plan: Plan) => {
         continue
       }
       missing++
-      if (plan.maxEvents >= 1000 && !spent && stats.events.held === 0 && !mark.refusable && mark.expiresAt >= now) {
+      if (plan.maxEvents >= 1000 && !spent && stats.events.pending === 0 && !mark.refusable && mark.expiresAt >= now) {
         lost++
         fault(`event ${sequence} did not arrive`)
       }
@@ -574,14 +574,14 @@ export const make = (plan: Plan) => {
   }
 
   /** Checks the counters and limits at any moment. */
-  const balance = ({ contexts, events, metrics }: ThreadStats.Stats) => {
+  const balance = ({ series, events, metrics }: ThreadStats.Stats) => {
     for (const [what, counts] of [["metrics", metrics], ["events", events]] as const) {
       const dropped = Object.values(counts.dropped).reduce((a, b) => a + b, 0)
-      if (counts.received !== counts.delivered + counts.held + dropped) fault(`${what} do not add up`)
+      if (counts.received !== counts.delivered + counts.pending + dropped) fault(`${what} do not add up`)
     }
-    if (contexts > plan.maxContexts) fault(`${contexts} contexts are held`)
+    if (series > plan.maxContexts) fault(`${series} series are pending`)
     // The events of a running flush count as well.
-    if (events.held > 2 * plan.maxEvents) fault(`${events.held} events are held`)
+    if (events.pending > 2 * plan.maxEvents) fault(`${events.pending} events are pending`)
   }
 
   return {

@@ -341,7 +341,7 @@ const simulate = Effect.fnUntraced(function*(seed: number, testClock: TestClock.
       // Its caller ran out of time. It may go on for other callers that share it.
       if (flush.endedAt - flush.startedAt >= plan.flushTimeout) flush.interrupted = true
       const incomplete = Exit.isSuccess(exit) &&
-        (exit.value.skipped || exit.value.metrics.kept + exit.value.events.kept > 0)
+        (exit.value.skipped || exit.value.metrics.pending + exit.value.events.pending > 0)
       if (incomplete && world.generation === generation) kept()
       if (Exit.isFailure(exit)) {
         flush.interrupted = true
@@ -446,7 +446,7 @@ const simulate = Effect.fnUntraced(function*(seed: number, testClock: TestClock.
       yield* testClock.adjust(plan.flushTimeout)
       yield* Fiber.await(fiber)
       const stats = yield* check
-      if (stats.metrics.held + stats.events.held === 0 && i > 0) {
+      if (stats.metrics.pending + stats.events.pending === 0 && i > 0) {
         // If all pending data expired, no flush could close the breaker.
         if (stats.breaker !== "closed" && delivered(stats) > before) {
           oracle.fault(`the breaker is ${stats.breaker} with a healthy intake`)
@@ -486,7 +486,9 @@ const simulate = Effect.fnUntraced(function*(seed: number, testClock: TestClock.
   yield* Effect.forEach(seams, ({ release }) => release, { discard: true })
   yield* nextTurn
   const stats = yield* check
-  if (world.healthy && stats.metrics.held + stats.events.held > 0) oracle.fault("the end of the scope did not deliver")
+  if (world.healthy && stats.metrics.pending + stats.events.pending > 0) {
+    oracle.fault("the end of the scope did not deliver")
+  }
   const verdict = oracle.verdict(stats, world.now(), flushes.map((one) => one.flush))
   for (const scope of scopes.slice(0, -1)) {
     const ending = yield* Effect.fork(Scope.close(scope, Exit.void))

@@ -20,7 +20,7 @@ export const metricValues = (
 ) => series.map(({ metric, points }) => [metric, points[0]?.[1]])
 
 const sumOf = (counts: ThreadStats.Counts<string>) =>
-  counts.delivered + counts.held + Object.values(counts.dropped).reduce<number>((a, b) => a + (b ?? 0), 0)
+  counts.delivered + counts.pending + Object.values(counts.dropped).reduce<number>((a, b) => a + (b ?? 0), 0)
 
 /** Checks promise 6 for these statistics: recorded = delivered + pending + dropped. */
 export const assertBalanced = ({ events, metrics }: Pick<ThreadStats.Stats, "events" | "metrics">): void => {

@@ -1,29 +1,38 @@
 import type { AlertType, Event, Priority } from "./Event.js"
 import * as limits from "./limits.js"
-import type { ThreadStatsSettings } from "./settings.js"
 import { appendConstantTags, decodeTags, type TagFault, type Tags } from "./tags.js"
 import { type TimeInput, toMillis, type WindowFault, windowFault } from "./time.js"
 
+/** Options of one event. */
 export interface EventOptions {
-  /** How the event is marked. Default: none, which Datadog shows as `info`. */
+  /** Mark of the event. Default: none, which Datadog shows as `info`. */
   readonly alertType?: AlertType | undefined
-  /** Events with the same key are shown as one; cut after 100 characters. */
+  /** Key that groups events in Datadog. The client cuts it to 100 characters. Default: none. */
   readonly aggregationKey?: string | undefined
-  /** Where the event comes from. */
+  /** Name of the source of the event. Default: none. */
   readonly sourceTypeName?: string | undefined
-  /** When it happened. Default: now, at the time of the call. */
+  /** Time of the event. Default: the time of the call. */
   readonly dateHappened?: TimeInput | undefined
-  /** Default: none, which Datadog shows as `normal`. */
+  /** Priority of the event. Default: none, which Datadog shows as `normal`. */
   readonly priority?: Priority | undefined
-  /** The id of the event this one belongs to. */
+  /** Id of the parent event. Default: none. */
   readonly relatedEventId?: number | undefined
+  /** Device of the event. Default: none. */
   readonly deviceName?: string | undefined
+  /** Tags of the event, in addition to the client's constant tags. Default: none. */
   readonly tags?: Tags | undefined
-  /** Default: the client's host name, if it has one. */
+  /** Host of the event. Default: the client's host name, if it has one. */
   readonly host?: string | null | undefined
 }
 
-/** `InvalidEvent`: title no string or empty, text no string, or an option of the wrong type or value. */
+/** Settings of the client that apply to its events. */
+export interface EventSettings {
+  readonly tags: ReadonlyArray<string>
+  readonly host: string | undefined
+  readonly timestamps: "window" | "any"
+}
+
+/** `InvalidEvent`: the title is empty, or the title, the text or an option has the wrong type or value. */
 export type EventFault = "InvalidEvent" | TagFault | WindowFault
 
 const alertTypes: ReadonlySet<unknown> = new Set<AlertType>([
@@ -46,14 +55,14 @@ const isValid = (title: unknown, text: unknown, options: EventOptions): boolean 
   isText(options.aggregationKey) && isText(options.sourceTypeName) && isText(options.deviceName) &&
   (options.host === null || isText(options.host)) && (options.host?.length ?? 0) <= limits.hostLength
 
-/** Cuts to a number of UTF-16 units, but never between the two of one character. */
+/** Cuts a text to a number of UTF-16 units, without splitting a character. */
 const cut = (text: string, length: number): string => {
   if (text.length <= length) return text
   const last = text.charCodeAt(length - 1)
   return text.slice(0, last >= 0xd800 && last <= 0xdbff ? length - 1 : length)
 }
 
-/** Reads each option once: a getter may return another value the next time. */
+/** Reads each option once, because a getter may return another value the next time. */
 const readOptions = ({
   aggregationKey,
   alertType,
@@ -76,9 +85,9 @@ const readOptions = ({
   tags
 })
 
-/** The event for the wire, or why it cannot be taken. Over-long texts are cut. */
-export const make = (
-  config: Pick<ThreadStatsSettings, "tags" | "host" | "timestamps">,
+/** Builds the wire form of an event, or returns its first fault. Cuts texts that exceed Datadog's limits. */
+export const buildEvent = (
+  settings: EventSettings,
   now: number,
   title: string,
   text: string,
@@ -91,10 +100,10 @@ export const make = (
   let happened = now
   if (options.dateHappened !== undefined) {
     happened = toMillis(options.dateHappened)
-    const fault = windowFault(happened, now, config.timestamps === "any" ? undefined : limits.eventWindow)
+    const fault = windowFault(happened, now, settings.timestamps === "any" ? undefined : limits.eventWindow)
     if (fault !== undefined) return fault
   }
-  const host = options.host || config.host
+  const host = options.host || settings.host
   return {
     title,
     text: cut(text, limits.event.text),
@@ -108,6 +117,6 @@ export const make = (
     ...(options.relatedEventId === undefined ? undefined : { related_event_id: options.relatedEventId }),
     ...(options.deviceName === undefined ? undefined : { device_name: options.deviceName }),
     ...(host === undefined ? undefined : { host }),
-    tags: appendConstantTags(tags, config.tags)
+    tags: appendConstantTags(tags, settings.tags)
   }
 }

@@ -1,29 +1,22 @@
-import type * as DateTime from "effect/DateTime"
-import * as Predicate from "effect/Predicate"
+import * as DateTime from "effect/DateTime"
 
-/** A moment: a `Date`, a `DateTime`, or milliseconds since the epoch. The reference takes seconds. */
+/** Point in time: a `Date`, a `DateTime`, or milliseconds since the epoch. (The reference client takes seconds.) */
 export type TimeInput = Date | DateTime.DateTime | number
 
-/** Returns milliseconds since the epoch, and `NaN` for an invalid input. */
+/** Returns milliseconds since the epoch, or `NaN` for any other value. */
 export const toMillis = (time: TimeInput): number =>
   typeof time === "number"
     ? time
     : time instanceof Date
     ? time.getTime()
-    // A check by structure. Importing `DateTime` would load a calendar and its time zones.
-    : Predicate.hasProperty(time, "epochMillis") && typeof time.epochMillis === "number"
+    : DateTime.isDateTime(time)
     ? time.epochMillis
     : Number.NaN
 
-/**
- * Reason for which Datadog would refuse a time.
- *
- * - `InvalidTimestamp`: not a finite number
- * - `TooOld`, `TooNew`: outside of the window that Datadog accepts
- */
+/** `InvalidTimestamp`: not a time. `TooOld`, `TooNew`: outside of the window that Datadog accepts. */
 export type WindowFault = "InvalidTimestamp" | "TooOld" | "TooNew"
 
-/** Validates a time against a window around `now`, in milliseconds. Without a window any finite time is valid. */
+/** Returns the first fault of a time, for a window around now. All times are in milliseconds. */
 export const windowFault = (
   time: number,
   now: number,

@@ -1,7 +1,7 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type { FlushCounts } from "../../ThreadStats.js"
 import type { Item, Receipt, ReporterError } from "../model/Delivery.js"
+import type { FlushCounts } from "../model/Stats.js"
 import { exportBatch, interruptedOutcome, type Outcome, unsentOutcome } from "./exportBatch.js"
 
 /** A batch that was settled: its items by fate, and its outcome. */

@@ -1,14 +1,14 @@
 import * as Effect from "effect/Effect"
 import type { EventsAggregator } from "../../EventsAggregator.js"
 import type { MetricsAggregator } from "../../MetricsAggregator.js"
-import type { EventDropReason, FlushCounts, FlushReceipt, MetricDropReason, Stats } from "../../ThreadStats.js"
 import type { AggregatedSeries } from "../model/AggregatedSeries.js"
 import { addReceipts, emptyReceipt, type Receipt, type ReporterError } from "../model/Delivery.js"
 import * as DropCounters from "../model/DropCounters.js"
 import type { Event } from "../model/Event.js"
+import type { EventDropReason, FlushCounts, FlushReceipt, MetricDropReason, Stats } from "../model/Stats.js"
 import type * as CircuitBreaker from "./CircuitBreaker.js"
 
-const noCounts: FlushCounts = { delivered: 0, kept: 0, dropped: 0 }
+const noCounts: FlushCounts = { delivered: 0, pending: 0, dropped: 0 }
 
 /** Receipt of a flush that had nothing to do. */
 export const emptyFlush: FlushReceipt = {
@@ -21,13 +21,13 @@ export const emptyFlush: FlushReceipt = {
   skipped: false
 }
 
-const none = { received: 0, delivered: 0, held: 0, dropped: {} }
+const none = { received: 0, delivered: 0, pending: 0, dropped: {} }
 
 /** Stats of a client that has recorded nothing. */
 export const noStats: Stats = {
   metrics: none,
   events: none,
-  contexts: 0,
+  series: 0,
   flushes: 0,
   payloads: 0,
   bytes: 0,
@@ -99,7 +99,7 @@ export class PipelineState {
         metrics: {
           received: metrics.received + preAggregation.received.metrics + corrupt.metrics,
           delivered: this.metrics.delivered,
-          held: metrics.held + this.metrics.inFlight,
+          pending: metrics.held + this.metrics.inFlight,
           dropped: DropCounters.addTotals<MetricDropReason>(
             metrics.dropped,
             DropCounters.addTotals(preAggregation.metricDrops.totals(), this.metricDrops.totals())
@@ -108,13 +108,13 @@ export class PipelineState {
         events: {
           received: events.received + preAggregation.received.events + corrupt.events,
           delivered: this.events.delivered,
-          held: events.held + this.events.inFlight,
+          pending: events.held + this.events.inFlight,
           dropped: DropCounters.addTotals<EventDropReason>(
             events.dropped,
             DropCounters.addTotals(preAggregation.eventDrops.totals(), this.eventDrops.totals())
           )
         },
-        contexts: metrics.contexts,
+        series: metrics.contexts,
         flushes: this.flushes,
         payloads: this.sent.payloads,
         bytes: this.sent.bytes,

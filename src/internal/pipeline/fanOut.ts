@@ -1,9 +1,9 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Reporter } from "../../Reporter.js"
-import type { Counts, FlushCounts, FlushReceipt, Stats } from "../../ThreadStats.js"
 import type { PointContext } from "../model/AggregatedSeries.js"
 import * as DropCounters from "../model/DropCounters.js"
+import type { Counts, FlushCounts, FlushReceipt, Stats } from "../model/Stats.js"
 import * as FlushCoordinator from "./FlushCoordinator.js"
 import * as Pipeline from "./Pipeline.js"
 import { emptyFlush } from "./PipelineState.js"
@@ -11,7 +11,7 @@ import { emptyFlush } from "./PipelineState.js"
 const addCounts = <Reason extends string>(a: Counts<Reason>, b: Counts<Reason>): Counts<Reason> => ({
   received: a.received + b.received,
   delivered: a.delivered + b.delivered,
-  held: a.held + b.held,
+  pending: a.pending + b.pending,
   dropped: DropCounters.addTotals(a.dropped, b.dropped)
 })
 
@@ -20,7 +20,7 @@ const severity = ["closed", "half-open", "open"] as const
 const addStats = (a: Stats, b: Stats): Stats => ({
   metrics: addCounts(a.metrics, b.metrics),
   events: addCounts(a.events, b.events),
-  contexts: a.contexts + b.contexts,
+  series: a.series + b.series,
   flushes: a.flushes + b.flushes,
   payloads: a.payloads + b.payloads,
   bytes: a.bytes + b.bytes,
@@ -31,7 +31,7 @@ const addStats = (a: Stats, b: Stats): Stats => ({
 
 const addFlushCounts = (a: FlushCounts, b: FlushCounts): FlushCounts => ({
   delivered: a.delivered + b.delivered,
-  kept: a.kept + b.kept,
+  pending: a.pending + b.pending,
   dropped: a.dropped + b.dropped
 })
 

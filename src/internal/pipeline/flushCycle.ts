@@ -2,12 +2,12 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type { FlushCounts, FlushReceipt } from "../../ThreadStats.js"
 import type { AggregatedSeries } from "../model/AggregatedSeries.js"
 import { addReceipts, emptyReceipt } from "../model/Delivery.js"
 import type { Enrichment } from "../model/Enrichment.js"
 import type { Event } from "../model/Event.js"
 import { isAdditive } from "../model/metricKinds.js"
+import type { FlushCounts, FlushReceipt } from "../model/Stats.js"
 import type * as CircuitBreaker from "./CircuitBreaker.js"
 import { FlushBatch, type SettledBatch } from "./FlushBatch.js"
 import type { FlushRequest } from "./FlushCoordinator.js"
@@ -34,7 +34,7 @@ export interface FlushCycleOptions extends PipelineOptions {
 
 const addCounts = (self: FlushCounts, that: FlushCounts): FlushCounts => ({
   delivered: self.delivered + that.delivered,
-  kept: self.kept + that.kept,
+  pending: self.pending + that.pending,
   dropped: self.dropped + that.dropped
 })
 
@@ -201,7 +201,7 @@ export const makeFlushCycle = (options: FlushCycleOptions): (request: FlushReque
 
       const settled = [yield* series.settle, yield* distributions.settle, yield* eventsOfFlush.settle] as const
       const { failed, receipt } = recordOutcome(options, settled, now, Exit.isFailure(exit))
-      yield* finish(settled.every(({ counts }) => counts.kept === 0), deadline, failed)
+      yield* finish(settled.every(({ counts }) => counts.pending === 0), deadline, failed)
       if (Exit.isFailure(exit)) return yield* Effect.failCause(exit.cause)
       return {
         metrics: addCounts(settled[0].counts, settled[1].counts),

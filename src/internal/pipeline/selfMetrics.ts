@@ -14,7 +14,7 @@ export const prefix = "threadstats.client"
 const countsOf = (what: string, before: Counts<string>, now: Counts<string>): ReadonlyArray<SelfPoint> => [
   { kind: "counter", name: `${what}.received`, value: now.received - before.received },
   { kind: "counter", name: `${what}.delivered`, value: now.delivered - before.delivered },
-  { kind: "gauge", name: `${what}.held`, value: now.held },
+  { kind: "gauge", name: `${what}.pending`, value: now.pending },
   ...Object.entries(now.dropped).map(([reason, count]): SelfPoint => ({
     kind: "counter",
     name: `${what}.dropped`,
@@ -28,7 +28,7 @@ export const pointsOf = (before: Stats, now: Stats): ReadonlyArray<SelfPoint> =>
   [
     ...countsOf("points", before.metrics, now.metrics),
     ...countsOf("events", before.events, now.events),
-    { kind: "gauge", name: "contexts", value: now.contexts } as const,
+    { kind: "gauge", name: "series", value: now.series } as const,
     ...(["flushes", "payloads", "bytes", "retries"] as const).map((name): SelfPoint => ({
       kind: "counter",
       name,

@@ -1,10 +1,10 @@
 import * as Effect from "effect/Effect"
 import type { EventsAggregator } from "../../EventsAggregator.js"
 import type { MetricsAggregator } from "../../MetricsAggregator.js"
-import type { FlushCounts } from "../../ThreadStats.js"
 import type { AggregatedSeries } from "../model/AggregatedSeries.js"
 import type { Item } from "../model/Delivery.js"
 import type { Event } from "../model/Event.js"
+import type { FlushCounts } from "../model/Stats.js"
 import type { Outcome } from "./exportBatch.js"
 import type { PipelineState } from "./PipelineState.js"
 
@@ -36,7 +36,7 @@ export const settleSeries = (options: {
   return Effect.suspend(() => {
     const isAllDelivered = outcome.undelivered.size === 0 && outcome.refused.size === 0
     const undelivered: Array<AggregatedSeries> = []
-    const counts = { delivered: 0, kept: 0, dropped: 0 }
+    const counts = { delivered: 0, pending: 0, dropped: 0 }
     for (const series of pulled) {
       const { name, recorded } = series
       state.metrics.inFlight -= recorded
@@ -47,7 +47,7 @@ export const settleSeries = (options: {
           break
         case "pending":
           undelivered.push(series)
-          counts.kept += recorded
+          counts.pending += recorded
           break
         default:
           counts.dropped += recorded
@@ -56,7 +56,7 @@ export const settleSeries = (options: {
     }
     for (const series of waiting) {
       state.metrics.inFlight -= series.recorded
-      counts.kept += series.recorded
+      counts.pending += series.recorded
       undelivered.push(series)
     }
     state.metrics.delivered += counts.delivered
@@ -87,7 +87,7 @@ export const settleEvents = (options: {
     const delivered = events.length - undelivered.length - dropped
     state.events.inFlight -= events.length
     state.events.delivered += delivered
-    const counts = { delivered, kept: undelivered.length, dropped }
+    const counts = { delivered, pending: undelivered.length, dropped }
     return undelivered.length === 0 ? Effect.succeed(counts) : Effect.as(aggregator.restore(undelivered), counts)
   })
 }

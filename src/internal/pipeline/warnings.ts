@@ -1,10 +1,10 @@
 import * as Effect from "effect/Effect"
 import type { EventsAggregator } from "../../EventsAggregator.js"
 import type { MetricsAggregator } from "../../MetricsAggregator.js"
-import type { FlushCounts } from "../../ThreadStats.js"
 import type { DropReason } from "../model/AggregatorStats.js"
 import type { ReporterError } from "../model/Delivery.js"
 import type { UnreportedDrops } from "../model/DropCounters.js"
+import type { FlushCounts } from "../model/Stats.js"
 import { logFrom } from "../runtime/log.js"
 import type { PipelineState, PreAggregationDrops } from "./PipelineState.js"
 
@@ -66,7 +66,7 @@ export const make = (options: {
   )
 
   const logError = ([error, counts]: readonly [ReporterError, FlushCounts]): Effect.Effect<void> => {
-    const message = `${error.message}; kept ${counts.kept}, dropped ${counts.dropped}`
+    const message = `${error.message}; pending ${counts.pending}, dropped ${counts.dropped}`
     if (error.reason !== "Unauthorized") return Effect.logWarning(message)
     if (isKeyRefused) return Effect.logDebug(message)
     isKeyRefused = true

@@ -6,9 +6,8 @@ import * as Runtime from "effect/Runtime"
 import * as unrefClock from "./unrefClock.js"
 
 /**
- * Runs `task`, which must not throw, once the clock has gone on for `millis` milliseconds, and gives how to call that off. By
- * the machine's own clock that is a timer, which costs less than a fiber that sleeps; with `unref` one that does not keep
- * the process alive.
+ * Runs `task` after `millis` milliseconds and returns its cancellation. `task` must not throw. On the machine's clock this is a timer,
+ * which costs less than a fiber that sleeps. With `unref` the timer does not keep the process alive.
  */
 export const set = (
   clock: Clock.Clock,
@@ -27,8 +26,8 @@ export const set = (
 }
 
 /**
- * Runs the effect again and again, each time so many milliseconds after the last one has ended, and gives how to call that
- * off: a run that is under way then goes on. None holds the process.
+ * Runs the effect repeatedly, each time `millis` milliseconds after the previous run has ended, and returns the cancellation, which does
+ * not interrupt a run under way. Its timers do not keep the process alive.
  */
 export const every = (
   clock: Clock.Clock,

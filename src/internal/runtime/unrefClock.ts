@@ -4,12 +4,13 @@ import * as DefaultServices from "effect/DefaultServices"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 
-/** Whether this is the machine's own clock, and not a test's. */
+/** Returns whether the clock is the machine's own and not, for example, a test's. */
 export const isLive = (clock: Clock.Clock): boolean => clock === Context.get(DefaultServices.liveServices, Clock.Clock)
 
-/**
- * The clock, but with sleeps that do not keep the process alive. Another clock than the live one is given back as it is.
- */
+/** Longest duration of a timer in Node.js, in milliseconds. */
+export const longest = 2 ** 31 - 1
+
+/** Returns the machine's clock with sleeps that do not keep the process alive. Returns any other clock unchanged. */
 export const make = (clock: Clock.Clock): Clock.Clock =>
   isLive(clock)
     ? {
@@ -26,6 +27,3 @@ export const make = (clock: Clock.Clock): Clock.Clock =>
         })
     }
     : clock
-
-/** What a timer can wait for at most, in milliseconds. */
-export const longest = 2 ** 31 - 1

@@ -4,6 +4,8 @@ import { ThreadStats } from "effect-threadstats"
 import type { ThreadStatsConfig } from "effect-threadstats"
 import { metricValues } from "../support/clientAssertions.js"
 import * as scripted from "../support/scripted.js"
+import { watchTimers } from "../support/timers.js"
+import { nextTurn } from "../support/wait.js"
 
 describe("periodic flush", () => {
   const periodicClient = (reporter: scripted.Scripted, options: ThreadStatsConfig.ThreadStatsOptions = {}) =>
@@ -81,7 +83,7 @@ describe("periodic flush", () => {
       yield* Deferred.succeed(gate, undefined)
       yield* closing
       assert.deepStrictEqual(metricValues(reporter.distributions()), [["d", [1]], ["d", [2]]])
-      assert.deepInclude((yield* client.stats).metrics, { received: 2, delivered: 2, held: 0 })
+      assert.deepInclude((yield* client.stats).metrics, { received: 2, delivered: 2, pending: 0 })
     })
   })
 
@@ -117,4 +119,100 @@ describe("periodic flush", () => {
       ])
     }).pipe(Effect.uninterruptible)
   })
+
+  it.effect("finishes a flush under way when the scope closes, and starts no other", () => {
+    const reporter = scripted.make()
+    return Effect.gen(function*() {
+      const gate = yield* Deferred.make<void>()
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(periodicClient(reporter), scope)
+      const client = Context.get(context, ThreadStats.ThreadStats)
+      reporter.answer = ({ batch }) => Effect.zipRight(Deferred.await(gate), scripted.accept(batch))
+      client.unsafeGauge("closed", 1)
+      yield* TestClock.adjust("10 seconds")
+      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust("1 seconds")
+      assert.isTrue(Option.isNone(yield* Fiber.poll(closing)))
+      yield* Deferred.succeed(gate, undefined)
+      yield* closing
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(metricValues(reporter.series()), [["closed", 1]])
+      assert.deepInclude((yield* client.stats).metrics, { received: 1, delivered: 1, pending: 0 })
+    })
+  })
+
+  // These tests run on the machine's clock, because its timers are under test.
+  it.scopedLive("does not keep the process alive between flushes", () =>
+    Effect.gen(function*() {
+      const interval = 123_463
+      const timers = yield* watchTimers((millis) => millis === interval)
+      const scope = yield* Scope.make()
+      yield* Layer.buildWithScope(periodicClient(scripted.make(), { flushInterval: interval }), scope)
+      yield* nextTurn
+      assert.deepStrictEqual(timers.pending().map((timer) => timer.hasRef()), [false])
+      yield* Scope.close(scope, Exit.void)
+      assert.lengthOf(timers.pending(), 0)
+    }))
+
+  it.scopedLive("keeps the process alive while a flush is under way", () => {
+    const reporter = scripted.make()
+    const flushTimeout = 123_467
+    return Effect.gen(function*() {
+      const timers = yield* watchTimers((millis) => millis > flushTimeout - 1000 && millis <= flushTimeout)
+      const duringDelivery = yield* Deferred.make<ReadonlyArray<boolean>>()
+      reporter.answer = ({ batch }) =>
+        Effect.suspend(() => Deferred.succeed(duringDelivery, timers.pending().map((timer) => timer.hasRef()))).pipe(
+          Effect.zipRight(scripted.accept(batch))
+        )
+      yield* ThreadStats.gauge("closed", 1, { timestamp: Date.now() - 60_000 })
+      assert.deepStrictEqual(yield* Deferred.await(duringDelivery), [true])
+    }).pipe(Effect.provide(periodicClient(reporter, { flushInterval: 20, flushTimeout })))
+  })
+})
+
+describe("flush before the process exits", () => {
+  const addedListeners = (before: ReadonlyArray<unknown>) =>
+    process.listeners("beforeExit").filter((listener) => !before.includes(listener))
+
+  for (
+    const [settings, options] of Object.entries<ThreadStatsConfig.ThreadStatsOptions>({
+      "the default settings": { periodicFlush: true },
+      "`periodicFlush: false`": { periodicFlush: false },
+      "an infinite `flushInterval`": { periodicFlush: true, flushInterval: Infinity }
+    })
+  ) {
+    it.scopedLive(`delivers everything with ${settings}, and ends with the scope`, () => {
+      const reporter = scripted.make()
+      return Effect.gen(function*() {
+        const before = process.listeners("beforeExit")
+        const scope = yield* Scope.make()
+        const context = yield* Layer.buildWithScope(scripted.client(reporter, options), scope)
+        Context.get(context, ThreadStats.ThreadStats).unsafeGauge("open", 1)
+        const delivered = yield* Deferred.make<void>()
+        reporter.answer = ({ batch }) => Effect.zipLeft(scripted.accept(batch), Deferred.succeed(delivered, undefined))
+        const added = addedListeners(before)
+        assert.lengthOf(added, 1)
+        added[0]!(0)
+        yield* Deferred.await(delivered)
+        assert.deepStrictEqual(metricValues(reporter.series()), [["open", 1]])
+        yield* Scope.close(scope, Exit.void)
+        assert.deepStrictEqual(process.listeners("beforeExit"), before)
+      })
+    })
+  }
+
+  it.scopedLive("is absent in a client for tests and in a disabled client", () =>
+    Effect.gen(function*() {
+      const before = process.listeners("beforeExit")
+      yield* Layer.build(Layer.fresh(ThreadStats.layerTest))
+      yield* Layer.build(scripted.client(scripted.make(), { disabled: true }))
+      assert.lengthOf(addedListeners(before), 0)
+    }))
+
+  it.scoped("is absent on a test's clock", () =>
+    Effect.gen(function*() {
+      const before = process.listeners("beforeExit")
+      yield* Layer.build(scripted.client(scripted.make()))
+      assert.lengthOf(addedListeners(before), 0)
+    }))
 })

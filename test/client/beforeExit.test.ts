@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Scope } from "effect"
-import { flushBeforeExit } from "../../src/internal/pipeline/beforeExit.js"
+import { flushBeforeExit } from "../../src/internal/client/beforeExit.js"
 
 describe("flushBeforeExit", () => {
   it.effect("runs the effect when the process is about to exit, and removes its listener when the scope closes", () =>

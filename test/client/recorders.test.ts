@@ -1,11 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Array as Arr, Context, Effect, Exit, Fiber, Layer } from "effect"
+import { Array as Arr, Cause, Clock, Context, Effect, Exit, Fiber, Layer } from "effect"
 import { ThreadStats } from "effect-threadstats"
 
 type Client = ThreadStats.ThreadStats["Type"]
 
 const withClient = <A, E>(use: (client: Client) => Effect.Effect<A, E>) =>
   Effect.provide(Effect.flatMap(ThreadStats.ThreadStats, use), ThreadStats.layerTest)
+
+/** A client of its own for each run. */
+const client = Effect.map(Layer.build(Layer.fresh(ThreadStats.layerTest)), Context.get(ThreadStats.ThreadStats))
 
 const received = (client: Client) => Effect.map(client.stats, ({ metrics }) => metrics.received)
 
@@ -46,9 +49,9 @@ const runners: { readonly [way: string]: (effect: Effect.Effect<void>) => Effect
   "concurrently with another effect": (effect) => Effect.all([effect, Effect.void], { concurrency: 2 })
 }
 
-describe("recordEffect", () => {
+describe("recorders", () => {
   for (const [way, run] of Object.entries(runners)) {
-    it.effect(`records once for each run and nothing before the first, when run ${way}`, () =>
+    it.effect(`record once for each run, and nothing before the first run, when run ${way}`, () =>
       withClient((client) =>
         Effect.gen(function*() {
           let expected = 0
@@ -66,7 +69,7 @@ describe("recordEffect", () => {
       ))
   }
 
-  it.effect("is an Effect that succeeds with void on both paths of a generator", () =>
+  it.effect("return effects that succeed with void", () =>
     withClient((client) =>
       Effect.gen(function*() {
         for (let i = 0; i < 100; i++) {
@@ -78,7 +81,7 @@ describe("recordEffect", () => {
       })
     ))
 
-  it.effect("yields to other fibers and can be interrupted when a generator records millions of points", () =>
+  it.effect("yield to other fibers and can be interrupted when a generator records millions of points", () =>
     withClient((client) =>
       Effect.gen(function*() {
         const many = 3_000_000
@@ -92,18 +95,68 @@ describe("recordEffect", () => {
       })
     ))
 
-  it.scoped("records synchronously as often when another client records in between", () =>
+  it.effect("read the client's clock for every point", () =>
     Effect.gen(function*() {
-      const build = Layer.build(Layer.fresh(ThreadStats.layerTest))
-      const [first, second] = (yield* Effect.all([build, build])).map(Context.get(ThreadStats.ThreadStats))
-      /** Yields `count` effects, and returns for each whether it ran at once, without the fiber. */
-      const ranAtOnce = (client: Client, count: number) =>
-        Array.from({ length: count }, () => client.increment("counter")[Symbol.iterator]().next().done === true)
-      const expected = ranAtOnce(first!, 3).concat(ranAtOnce(first!, 37))
-      assert.include(expected, false)
-      assert.include(expected, true)
-      const before = ranAtOnce(second!, 3)
-      ranAtOnce(first!, 5)
-      assert.deepStrictEqual(before.concat(ranAtOnce(second!, 37)), expected)
+      let reads = 0
+      const testClock = yield* Effect.clock
+      const clock: Clock.Clock = {
+        ...testClock,
+        [Clock.ClockTypeId]: Clock.ClockTypeId,
+        unsafeCurrentTimeMillis: () => {
+          reads++
+          return 0
+        }
+      }
+      const client = yield* ThreadStats.ThreadStats.pipe(
+        Effect.provide(ThreadStats.layerTest),
+        Effect.withClock(clock),
+        Effect.scoped
+      )
+      const orders = client.bindCounter("orders")
+      const before = reads
+      for (let i = 0; i < 100; i++) {
+        orders.unsafeIncrement()
+        client.unsafeGauge("waiting", i)
+      }
+      assert.strictEqual(reads - before, 200)
+    }))
+})
+
+/** One effect for each module function. */
+const moduleEffects: ReadonlyArray<Effect.Effect<void, never, ThreadStats.ThreadStats>> = [
+  ThreadStats.increment("counter"),
+  ThreadStats.increment("counter", 2, { tags: ["a:1"] }),
+  ThreadStats.decrement("counter"),
+  ThreadStats.gauge("gauge", 1),
+  ThreadStats.histogram("histogram", 1),
+  ThreadStats.distribution("distribution", 1),
+  ThreadStats.timing("timing", 1),
+  ThreadStats.set("set", "one"),
+  ThreadStats.event("title", "text")
+]
+
+describe("module functions", () => {
+  it.effect("record once for each run with the client of the context", () =>
+    Effect.gen(function*() {
+      const [first, second] = yield* Effect.all([client, client])
+      for (const effect of moduleEffects) {
+        yield* Effect.provideService(effect, ThreadStats.ThreadStats, first)
+        yield* Effect.provideService(effect, ThreadStats.ThreadStats, first)
+        yield* Effect.provideService(effect, ThreadStats.ThreadStats, second)
+      }
+      const received = ({ stats }: Client) =>
+        Effect.map(stats, ({ events, metrics }) => [metrics.received, events.received])
+      assert.deepStrictEqual(yield* received(first), [16, 2])
+      assert.deepStrictEqual(yield* received(second), [8, 1])
+    }).pipe(Effect.scoped))
+
+  it.effect("die with Effect's error for a missing service when the context has no client", () =>
+    Effect.gen(function*() {
+      for (const effect of moduleEffects) {
+        const exit = yield* Effect.exit(effect as Effect.Effect<void>)
+        const cause = Exit.isFailure(exit) ? exit.cause : Cause.empty
+        assert.isTrue(Cause.isDie(cause))
+        assert.include(Cause.pretty(cause), "Service not found: effect-threadstats/ThreadStats")
+      }
     }))
 })

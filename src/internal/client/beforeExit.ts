@@ -3,8 +3,8 @@ import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 
 /**
- * Runs the effect when the process has nothing else left to do, and lets it end before the process does. Once: an
- * effect that starts over each time would keep the process for ever. (The reference flushes in an `atexit` hook.)
+ * Runs the effect when the process has no work left, and lets it finish before the process exits. Runs it once, because an effect that
+ * starts new work each time would keep the process alive forever. (The reference client flushes in an `atexit` hook.)
  */
 export const flushBeforeExit = (effect: Effect.Effect<unknown>): Effect.Effect<void, never, Scope.Scope> =>
   Effect.gen(function*() {

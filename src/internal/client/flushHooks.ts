@@ -1,0 +1,49 @@
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import { logFrom } from "../runtime/log.js"
+import type { Client } from "./Client.js"
+
+/** Hooks that run at the beginning of every flush. */
+export interface FlushHooks {
+  readonly isEmpty: () => boolean
+  readonly register: Client["onFlush"]
+  /** Runs all registered hooks. Never fails. */
+  readonly runAll: Effect.Effect<void>
+}
+
+/** Describes a thrown value for a log line. Printing a value can throw too. */
+const describeThrown = (error: unknown): string => {
+  try {
+    return Cause.pretty(Cause.die(error))
+  } catch {
+    return "it threw a value that cannot be printed"
+  }
+}
+
+/** Runs one hook and logs a thrown value. Catches it outside of Effect, whose runtime inspects thrown values. */
+const runHook = (hook: () => void): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    try {
+      hook()
+      return Effect.void
+    } catch (error) {
+      return logFrom("ThreadStats")(Effect.logWarning(`A flush hook failed: ${describeThrown(error)}`))
+    }
+  })
+
+/** Creates an empty set of flush hooks. */
+export const makeFlushHooks = (): FlushHooks => {
+  const hooks = new Set<() => void>()
+  return {
+    isEmpty: () => hooks.size === 0,
+    register: (hook) => {
+      // A new function for each registration, because a program may register one function several times.
+      const registered = () => hook()
+      return Effect.acquireRelease(
+        Effect.sync(() => hooks.add(registered)),
+        () => Effect.zipRight(Effect.sync(() => hooks.delete(registered)), runHook(registered))
+      )
+    },
+    runAll: Effect.suspend(() => Effect.forEach(hooks, runHook, { discard: true }))
+  }
+}

@@ -1,0 +1,46 @@
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import type { ThreadStatsSettings } from "../model/settings.js"
+import { request } from "../pipeline/FlushCoordinator.js"
+import type { Pipeline } from "../pipeline/Pipeline.js"
+import * as unrefClock from "../runtime/unrefClock.js"
+import { flushBeforeExit } from "./beforeExit.js"
+
+/**
+ * Ties flushes to the client's scope: of closed buckets at every interval, and of everything when the scope closes or the process
+ * has no work left.
+ */
+export const scheduleFlushes = ({ clock, config, flushesBeforeExit, pipeline }: {
+  readonly config: ThreadStatsSettings
+  readonly clock: Clock.Clock
+  readonly pipeline: Pick<Pipeline, "flush" | "periodic">
+  readonly flushesBeforeExit: boolean
+}): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    /** No later flush could deliver the rest, so this one tries in any case. */
+    const lastFlush = Effect.suspend(() =>
+      pipeline.flush(request(config, clock.unsafeCurrentTimeMillis(), { isFinal: true }))
+    )
+    // Finalizers run in reverse order: the scope interrupts the periodic fibers first.
+    yield* Effect.addFinalizer(() => lastFlush)
+    if (config.periodicFlush && Duration.isFinite(config.flushInterval)) {
+      const interval = Schedule.spaced(config.flushInterval)
+      yield* Effect.forEach(
+        pipeline.periodic,
+        (flush) =>
+          Effect.exit(flush).pipe(
+            // The sleeps between flushes do not keep the process alive. A flush under way does, until its end.
+            Effect.withClock(clock),
+            Effect.schedule(interval),
+            Effect.withClock(unrefClock.make(clock)),
+            Effect.interruptible,
+            Effect.forkScoped
+          ),
+        { discard: true }
+      )
+    }
+    if (flushesBeforeExit && unrefClock.isLive(clock)) yield* flushBeforeExit(lastFlush)
+  })
