@@ -25,7 +25,7 @@ export type Chunk = string | Uint8Array
  * @since 0.1.0
  * @category models
  */
-export interface Options {
+export interface StreamOptions {
   /** Default: 200, by Lambda. */
   readonly statusCode?: number | undefined
   readonly headers?: Readonly<Record<string, string>> | undefined
@@ -45,7 +45,7 @@ export const TypeId: unique symbol = Symbol.for("effect-threadstats/LambdaStream
  * @category models
  */
 export interface LambdaStream {
-  readonly [TypeId]: Options
+  readonly [TypeId]: StreamOptions
   readonly body: Stream.Stream<Chunk, unknown>
 }
 
@@ -82,7 +82,7 @@ export class LambdaStreamError
  */
 export const make = <E, R>(
   body: Stream.Stream<Chunk, E, R>,
-  options: Options = {}
+  options: StreamOptions = {}
 ): Effect.Effect<LambdaStream, never, R> =>
   Effect.map(Effect.context<R>(), (context) => ({
     [TypeId]: options,
