@@ -132,6 +132,36 @@ describe("LambdaRuntime.run", () => {
       })
   )
 
+  testRuntime("responds to every invocation when a logger throws at each line", (api) =>
+    Effect.gen(function*() {
+      let lines = 0
+      const throwing = Logger.make(() => {
+        lines++
+        throw new Error("the logger threw")
+      })
+      yield* start(api, (event: string) => event === "fails" ? Effect.fail("out of stock") : Effect.succeed(event))
+        .pipe(
+          Effect.provide(Logger.replace(Logger.defaultLogger, throwing)),
+          Logger.withMinimumLogLevel(LogLevel.All)
+        )
+      const posts = yield* invoke(
+        api,
+        { event: "\"fails\"" },
+        { event: "no JSON" },
+        { event: "\"works\"", headers: { "Lambda-Runtime-Client-Context": "no JSON" } }
+      )
+      assert.deepStrictEqual(
+        posts.map(({ json, path }) => [path, json.errorMessage ?? json]),
+        [
+          ["invocation/1/error", "out of stock"],
+          ["invocation/2/error", "The event could not be read: it is not JSON (7 characters)"],
+          ["invocation/3/response", "works"]
+        ]
+      )
+      yield* api.idle
+      assert.isAtLeast(lines, 3)
+    }))
+
   testRuntime("runs each invocation with fresh fiber refs", (api) =>
     Effect.gen(function*() {
       const ref = FiberRef.unsafeMake(0)
