@@ -1,6 +1,5 @@
 /** The flush mode "after the response": an extension in the execution environment, and a last flush on SIGTERM. */
 import type { ConfigError } from "effect/ConfigError"
-import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -11,11 +10,13 @@ import { LambdaExtension } from "./LambdaExtension.js"
 import type { LambdaExtensionError } from "./LambdaExtensionError.js"
 import { logSafely } from "./logSafely.js"
 
+type ExecutionEnvironment = ManagedRuntime.ManagedRuntime<ThreadStats.ThreadStats, unknown>
+
 export interface AfterResponse {
   /** Provides the extension. Logs one warning and provides nothing if Lambda does not register it. */
   readonly layer: Layer.Layer<never>
-  /** Flushes and closes the execution environment on SIGTERM, if it has an extension. */
-  readonly installSignalHandler: (environment: ManagedRuntime.ManagedRuntime<ThreadStats.ThreadStats, unknown>) => void
+  /** Makes SIGTERM flush and close the execution environment, if the extension is among its services. */
+  readonly installSignalHandler: (environment: ExecutionEnvironment) => Effect.Effect<void>
 }
 
 export const make = (
@@ -26,12 +27,14 @@ export const make = (
     Layer.effectDiscard(
       log(Effect.logWarning(`The Lambda extension could not be registered: ${error}. Flushing before the response`))
     )) as Layer.Layer<never>,
-  installSignalHandler: (environment) => {
-    environment.runFork(Effect.flatMap(Effect.context<never>(), (services) =>
-      Effect.sync(() => {
-        if (Option.isSome(Context.getOption(services, LambdaExtension))) flushOnSignal(environment)
-      })))
-  }
+  installSignalHandler: (environment) =>
+    Effect.flatMap(
+      Effect.serviceOption(LambdaExtension),
+      Option.match({
+        onNone: () => Effect.void,
+        onSome: () => Effect.sync(() => flushOnSignal(environment))
+      })
+    )
 })
 
 const log = /*#__PURE__*/ logSafely("Lambda")
@@ -43,7 +46,7 @@ const signalFlushTimeout = /*#__PURE__*/ Duration.millis(350)
 const closeTimeout = /*#__PURE__*/ Duration.millis(100)
 
 /** Flushes everything, closes the environment, and raises the signal again for its default effect. */
-const flushOnSignal = (environment: ManagedRuntime.ManagedRuntime<ThreadStats.ThreadStats, unknown>): void => {
+const flushOnSignal = (environment: ExecutionEnvironment): void => {
   process.once("SIGTERM", () => {
     const raise = Effect.sync(() => {
       if (process.listenerCount("SIGTERM") === 0) process.kill(process.pid, "SIGTERM")

@@ -24,9 +24,13 @@ export const make = <R, E>(
 
   const build = async (): Promise<Exit.Exit<ManagedRuntime.ManagedRuntime<R | ThreadStats, E>, E>> => {
     const runtime = ManagedRuntime.make(layer)
-    const exit = await runtime.runPromiseExit(Effect.as(warm, runtime))
-    if (Exit.isSuccess(exit)) afterResponse?.installSignalHandler(runtime)
-    else await Effect.runPromiseExit(runtime.disposeEffect)
+    const exit = await runtime.runPromiseExit(
+      warm.pipe(
+        Effect.zipRight(afterResponse === undefined ? Effect.void : afterResponse.installSignalHandler(runtime)),
+        Effect.as(runtime)
+      )
+    )
+    if (Exit.isFailure(exit)) await Effect.runPromiseExit(runtime.disposeEffect)
     return exit
   }
 
