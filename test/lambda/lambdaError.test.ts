@@ -54,7 +54,7 @@ describe("makeHandler rejection", () => {
     const error = await rejectionOfProgram(() => Effect.interrupt)
     assert.instanceOf(error, Lambda.LambdaInterrupted)
     assert.strictEqual(error.name, "LambdaInterrupted")
-    assert.strictEqual(error.message, "the invocation was interrupted before it had a result")
+    assert.strictEqual(error.message, "The invocation has no result: its program was interrupted")
   })
 
   it("rejects with an Error that names the variable when the program fails or dies with a ConfigError", async () => {

@@ -13,17 +13,13 @@ class OutOfStock extends Data.TaggedError("OutOfStock")<{ readonly item: string 
   }
 }
 
-class Interrupted extends Data.TaggedError("Interrupted")<{}> {
-  override readonly message = "interrupted"
-}
-
 const reportOf = (effect: Effect.Effect<unknown, unknown>) =>
   Effect.map(Effect.exit(effect), (exit) => {
     const cause = Exit.isFailure(exit) ? exit.cause : assert.fail("the effect succeeded")
-    return lambdaError.report(lambdaError.rejection(cause, () => new Interrupted()))
+    return lambdaError.toReport(lambdaError.toRejection(cause))
   })
 
-describe("lambdaError.rejection and report", () => {
+describe("lambdaError.toRejection and toReport", () => {
   const tagged = new OutOfStock({ item: "tea" })
   const cases: ReadonlyArray<readonly [string, Effect.Effect<unknown, unknown>, string, string]> = [
     ["a tagged error", tagged, "OutOfStock", "no tea left"],
@@ -38,7 +34,12 @@ describe("lambdaError.rejection and report", () => {
       "{\"_tag\":\"OutOfStock\",\"item\":\"tea\"}"
     ],
     ["undefined", Effect.fail(undefined), "undefined", "undefined"],
-    ["an interruption", Effect.interrupt, "Interrupted", "interrupted"],
+    [
+      "an interruption",
+      Effect.interrupt,
+      "LambdaInterrupted",
+      "The invocation has no result: its program was interrupted"
+    ],
     [
       "a ConfigError",
       Effect.fail(ConfigError.MissingData(["SHOP"], "not set")),
@@ -62,27 +63,27 @@ describe("lambdaError.rejection and report", () => {
 
 describe("lambdaError.report", () => {
   it("reports the lines of the stack", () => {
-    const { stackTrace } = lambdaError.report(new Error("a bug"))
+    const { stackTrace } = lambdaError.toReport(new Error("a bug"))
     assert.strictEqual(stackTrace[0], "Error: a bug")
     assert.match(stackTrace[1]!, /^ {4}at .*lambdaErrorReport\.test/)
   })
 
   it("shortens a message and a stack of megabytes", () => {
-    const report = lambdaError.report(new Error("x".repeat(3_000_000)))
+    const report = lambdaError.toReport(new Error("x".repeat(3_000_000)))
     assert.isBelow(JSON.stringify(report).length, 250_000)
   })
 
   it("reports an error whose properties throw", () => {
     const unreadable = new Proxy({}, { get: () => assert.fail("unreadable") })
-    assert.deepStrictEqual(lambdaError.report(unreadable), {
+    assert.deepStrictEqual(lambdaError.toReport(unreadable), {
       errorType: "object",
-      errorMessage: "the error could not be read",
+      errorMessage: "The error could not be described: one of its properties throws",
       stackTrace: []
     })
   })
 })
 
-describe("lambdaError.headerValue", () => {
+describe("lambdaError.toHeaderValue", () => {
   for (
     const [content, errorType, value] of [
       ["is printable ASCII", "Runtime.MarshalError", "Runtime.MarshalError"],
@@ -92,7 +93,7 @@ describe("lambdaError.headerValue", () => {
     ] as const
   ) {
     it(`returns a valid header value when the error's type ${content}`, () => {
-      assert.strictEqual(lambdaError.headerValue(errorType), value)
+      assert.strictEqual(lambdaError.toHeaderValue(errorType), value)
     })
   }
 })

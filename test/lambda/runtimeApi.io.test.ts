@@ -22,16 +22,21 @@ describe("LambdaRuntime.run request for the next invocation", () => {
       (response) =>
         response.writeHead(403).end("{\"errorType\":\"InvalidStateTransition\",\"errorMessage\":\"not now\"}"),
       { reason: "Refused", status: 403 },
-      /"next": status 403: InvalidStateTransition: not now$/
+      /"next" .* failed: status 403: InvalidStateTransition: not now$/
     ],
     [
       "is 500 with a page",
       (response) => response.writeHead(500).end(`<html>${"x".repeat(5000)}`),
       { reason: "Refused", status: 500 },
-      /"next": status 500: <html>x{194}$/
+      /"next" .* failed: status 500: <html>x{194}$/
     ],
     ["is 500 with null", (response) => response.writeHead(500).end("null"), { status: 500 }, /status 500: null$/],
-    ["is 500 without a body", (response) => response.writeHead(500).end(), { status: 500 }, /"next": status 500$/],
+    [
+      "is 500 without a body",
+      (response) => response.writeHead(500).end(),
+      { status: 500 },
+      /"next" .* failed: status 500$/
+    ],
     ["is 204", (response) => response.writeHead(204, good).end(), { reason: "Refused", status: 204 }, /status 204$/],
     [
       "is a redirect",
@@ -43,9 +48,9 @@ describe("LambdaRuntime.run request for the next invocation", () => {
       "has no request id",
       { headers: { "Lambda-Runtime-Aws-Request-Id": undefined } },
       malformed,
-      /without a request id$/
+      /the invocation has no request id$/
     ],
-    ["has an empty request id", { id: "" }, malformed, /without a request id$/],
+    ["has an empty request id", { id: "" }, malformed, /the invocation has no request id$/],
     ["has no deadline", withDeadline(undefined), malformed, /invocation 1 has no valid deadline$/],
     ...["", "soon", "-1", "0", "1e400", "NaN", "12.5", "9".repeat(400)].map((value) =>
       [
@@ -61,7 +66,7 @@ describe("LambdaRuntime.run request for the next invocation", () => {
         response.writeHead(200, { ...good, "content-length": 100 }).write("{\"secret\":", () => response.destroy())
       },
       { reason: "Truncated", status: undefined },
-      /"next": the answer broke off$/
+      /"next" .* failed: the connection broke during the response$/
     ],
     [
       "is a chunked body without its end",
@@ -69,25 +74,25 @@ describe("LambdaRuntime.run request for the next invocation", () => {
         response.writeHead(200, good).write("{\"secret\":", () => response.destroy())
       },
       { reason: "Truncated", status: undefined },
-      /"next": the answer broke off$/
+      /"next" .* failed: the connection broke during the response$/
     ],
     [
       "is not HTTP",
       (_, { socket }) => socket.end("SSH-2.0-OpenSSH_9.6\r\n"),
       { reason: "Connection", status: undefined },
-      /"next": no answer: Parse Error/
+      /"next" .* failed: there was no response \(Parse Error/
     ],
     [
       "switches protocols",
       (_, { socket }) => socket.end("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n"),
       { reason: "Connection", status: undefined },
-      /"next": no answer: /
+      /"next" .* failed: there was no response /
     ],
     [
       "is a connection that breaks",
       (_, { socket }) => socket.destroy(),
       { reason: "Connection", status: undefined },
-      /"next": no answer: socket hang up$/
+      /"next" .* failed: there was no response \(socket hang up\)$/
     ]
   ]
   for (const [condition, answer, fields, message] of cases) {

@@ -107,7 +107,7 @@ describe("LambdaRuntime.run under NodeRuntime.runMain", () => {
         // Node.js may fire a timer one millisecond early.
         assert.isAtLeast(Date.now(), deadline - 2)
         assert.deepInclude(ended, { code: 0, signal: null })
-        assert.include(ended.stdout, "was given up at its deadline")
+        assert.include(ended.stdout, "did not finish before its deadline")
         assert.include(ended.stdout, "closed\n")
       })
   )

@@ -205,7 +205,7 @@ describe("LambdaRuntime.run streamed response that fails", () => {
       yield* api.until(() => api.log.includes("stopped"))
       yield* api.idle
       assert.deepStrictEqual(yield* Logs, [
-        "WARN Invocation 1: its response was refused with status 413: enough"
+        "WARN The response of invocation 1 was refused: status 413: enough"
       ])
     }))
 
@@ -222,7 +222,7 @@ describe("LambdaRuntime.run streamed response that fails", () => {
       yield* settled(() => pulled)
       api.replyUnread()
       yield* api.idle
-      assert.deepStrictEqual(yield* Logs, ["WARN Invocation 1: its response was refused with status 403"])
+      assert.deepStrictEqual(yield* Logs, ["WARN The response of invocation 1 was refused: status 403"])
     }))
 
   testRuntime(

@@ -13,7 +13,7 @@ interface Event {
   readonly pieces: ReadonlyArray<string | null>
   /** True if the chunks after the first one wait for SIGUSR2. */
   readonly hold?: boolean
-  readonly options?: LambdaStream.Options
+  readonly options?: LambdaStream.StreamOptions
 }
 
 class Torn extends Error {

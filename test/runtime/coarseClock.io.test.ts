@@ -12,7 +12,7 @@ const secondNow = () => Math.floor(Date.now() / 1000)
 describe.concurrent("coarseClock in a process that is frozen between two bursts", () => {
   let program: string
   beforeAll(async () => {
-    program = await bundle("test/aggregation/recordingChild.ts")
+    program = await bundle("test/runtime/recordingChild.ts")
   })
 
   for (const thread of ["main", "worker"]) {

@@ -1,67 +1,61 @@
-/** What a handler does that flushes after its response. */
+/** The flush mode "after the response": an extension in the execution environment, and a last flush on SIGTERM. */
 import type { ConfigError } from "effect/ConfigError"
-import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Option from "effect/Option"
-import * as Runtime from "effect/Runtime"
-import type * as Scope from "effect/Scope"
-import type { LambdaExtension, LambdaExtensionError } from "../../LambdaExtension.js"
 import * as ThreadStats from "../../ThreadStats.js"
+import { LambdaExtension } from "./LambdaExtension.js"
+import type { LambdaExtensionError } from "./LambdaExtensionError.js"
+import { logSafely } from "./logSafely.js"
 
-type Extension = Context.Tag.Service<LambdaExtension>
+type ExecutionEnvironment = ManagedRuntime.ManagedRuntime<ThreadStats.ThreadStats, unknown>
 
 export interface AfterResponse {
-  /** The service for an environment; where none can be registered there is a warning, and everything is flushed before the response. */
-  readonly given: Effect.Effect<Context.Context<never>, never, Scope.Scope>
-  /** At the end of an invocation, among these services. */
-  readonly flush: (
-    flush: Effect.Effect<void>,
-    services: Context.Context<never>,
-    requestId: string
-  ) => Effect.Effect<void>
-  /** Sees to it that nothing is left behind when the environment is shut down. */
-  readonly guard: (runtime: Runtime.Runtime<ThreadStats.ThreadStats>, dispose: Effect.Effect<void>) => void
+  /** Provides the extension. Logs one warning and provides nothing if Lambda does not register it. */
+  readonly layer: Layer.Layer<never>
+  /** Makes SIGTERM flush and close the execution environment, if the extension is among its services. */
+  readonly installSignalHandler: (environment: ExecutionEnvironment) => Effect.Effect<void>
 }
 
 export const make = (
-  tag: Context.Tag<LambdaExtension, Extension>,
-  extension: Effect.Effect<Extension, LambdaExtensionError | ConfigError, Scope.Scope>
+  extension: Layer.Layer<LambdaExtension, LambdaExtensionError | ConfigError>
 ): AfterResponse => ({
-  given: Effect.matchEffect(extension, {
-    onFailure: (error) => Effect.as(log(Effect.logWarning(`Flushing before the response: ${error}`)), Context.empty()),
-    onSuccess: (service) => Effect.succeed(Context.make(tag, service) as Context.Context<never>)
-  }),
-  flush: (flush, services, requestId) => {
-    const extension = Option.getOrUndefined(Context.getOption(services, tag))
-    return extension === undefined
-      ? flush
-      : Effect.flatMap(extension.isAlive, (isAlive) => isAlive ? extension.afterResponse(requestId, flush) : flush)
-  },
-  guard: (runtime, dispose) => {
-    if (Option.isSome(Context.getOption(runtime.context, tag))) flushOnSignal(runtime, dispose)
-  }
+  // The layer is not known to provide the extension, because it may provide nothing.
+  layer: Layer.catchAll(extension, (error) =>
+    Layer.effectDiscard(
+      log(Effect.logWarning(`The Lambda extension could not be registered: ${error}. Flushing before the response`))
+    )) as Layer.Layer<never>,
+  installSignalHandler: (environment) =>
+    Effect.flatMap(
+      Effect.serviceOption(LambdaExtension),
+      Option.match({
+        onNone: () => Effect.void,
+        onSome: () => Effect.sync(() => flushOnSignal(environment))
+      })
+    )
 })
 
-const log = /*#__PURE__*/ Effect.annotateLogs({ package: "effect-threadstats", module: "Lambda" })
+const log = /*#__PURE__*/ logSafely("Lambda")
 
-/** With an internal extension, Lambda gives the process 500 milliseconds between SIGTERM and SIGKILL. */
-const signalTime = /*#__PURE__*/ Duration.millis(350)
+/** Time for the flush after SIGTERM. Lambda kills a process with an internal extension 500 milliseconds after SIGTERM. */
+const signalFlushTimeout = /*#__PURE__*/ Duration.millis(350)
 
-/** Limit for closing the environment after that. Its last flush could take as long as the client's `flushTimeout`. */
-const closeTime = /*#__PURE__*/ Duration.millis(100)
+/** Time for closing the environment afterwards. Its own last flush could take as long as the client's `flushTimeout`. */
+const closeTimeout = /*#__PURE__*/ Duration.millis(100)
 
 /** Flushes everything, closes the environment, and raises the signal again for its default effect. */
-const flushOnSignal = (runtime: Runtime.Runtime<ThreadStats.ThreadStats>, dispose: Effect.Effect<void>): void => {
+const flushOnSignal = (environment: ExecutionEnvironment): void => {
   process.once("SIGTERM", () => {
     const raise = Effect.sync(() => {
       if (process.listenerCount("SIGTERM") === 0) process.kill(process.pid, "SIGTERM")
     })
-    ThreadStats.flush({ timeout: signalTime }).pipe(
-      Effect.zipRight(Effect.timeoutOption(Effect.disconnect(dispose), closeTime)),
+    ThreadStats.flush({ timeout: signalFlushTimeout }).pipe(
+      Effect.zipRight(Effect.timeoutOption(Effect.disconnect(environment.disposeEffect), closeTimeout)),
       Effect.catchAllCause(() => Effect.void),
       Effect.zipRight(raise),
-      Runtime.runFork(runtime)
+      environment.runFork
     )
   })
 }

@@ -1,48 +1,41 @@
-/**
- * What Datadog's own Lambda libraries tell of invocations. Source: datadog-lambda-js and datadog-lambda-python; the facts
- * are collected in docs/lambda.md.
- */
+/** The metrics and tags of Datadog's own Lambda libraries. Source: datadog-lambda-js and datadog-lambda-python; see docs/lambda.md. */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type { LambdaContext } from "../../Lambda.js"
-import type { ThreadStats } from "../../ThreadStats.js"
+import * as Option from "effect/Option"
+import { ThreadStats } from "../../ThreadStats.js"
+import { LambdaContext } from "./LambdaContext.js"
 
-/** An environment, as far as its invocations have to know. */
-export interface Environment {
-  /** When it began to initialise, in milliseconds since the epoch. */
-  readonly started: number
-  /** Whether there has been an invocation. */
-  used: boolean
+/** The state of the execution environment when an invocation started. */
+export interface InitState {
+  readonly isColdStart: boolean
+  /** True if Lambda initialized the environment long before its first invocation. */
+  readonly isProactive: boolean
 }
 
-export const makeEnvironment = (): Environment => ({ started: Clock.make().unsafeCurrentTimeMillis(), used: false })
+export const InitState = /*#__PURE__*/ Context.GenericTag<InitState>("effect-threadstats/Lambda/InitState")
 
-/** How an invocation found its environment. */
-export interface Start {
-  readonly cold: boolean
-  /** The environment was there long before it was needed. */
-  readonly proactive: boolean
+/** Time from the initialization of an environment to its first invocation that makes it a proactive one, in milliseconds. */
+const proactiveAfterMillis = 10_000
+
+const warmStart: InitState = { isColdStart: false, isProactive: false }
+
+/** Starts to observe an execution environment. The effect returns the state for the next invocation. */
+export const makeInitState = (): Effect.Effect<InitState> => {
+  const startedAt = Clock.make().unsafeCurrentTimeMillis()
+  let isWarm = false
+  return Effect.clockWith((clock) => {
+    if (isWarm) return Effect.succeed(warmStart)
+    isWarm = true
+    const isProactive = clock.unsafeCurrentTimeMillis() - startedAt > proactiveAfterMillis
+    return Effect.succeed({ isColdStart: !isProactive, isProactive })
+  })
 }
 
-export const Start = Context.GenericTag<Start>("effect-threadstats/Lambda/Start")
+const knownNodeVersions: ReadonlySet<string> = /*#__PURE__*/ new Set(["18", "20", "22", "24"])
 
-/** From here on an environment counts as initialised ahead of need, in milliseconds. */
-const proactiveAfter = 10_000
-
-/** How the next invocation finds it. */
-export const startOf = (environment: Environment, clock: () => Clock.Clock): Start => {
-  if (environment.used) return warmStart
-  environment.used = true
-  const proactive = clock().unsafeCurrentTimeMillis() - environment.started > proactiveAfter
-  return { cold: !proactive, proactive }
-}
-
-const warmStart: Start = { cold: false, proactive: false }
-
-const runtimes: ReadonlySet<string> = /*#__PURE__*/ new Set(["18", "20", "22", "24"])
-
-/** `arn:aws:lambda:<region>:<account>:function:<name>`, and for an alias or version `:<alias>`. */
+/** Reads `arn:aws:lambda:<region>:<account>:function:<name>`, optionally followed by `:<alias or version>`. */
 const tagsOfArn = (arn: string, functionVersion: string): ReadonlyArray<string> => {
   const [, , , region, account, , name, alias] = arn.split(":")
   if (region === undefined || account === undefined || name === undefined) return []
@@ -55,56 +48,58 @@ const tagsOfArn = (arn: string, functionVersion: string): ReadonlyArray<string> 
   ]
 }
 
-export const tagsOf = (
-  context: LambdaContext,
-  start: Start | undefined,
-  nodeVersion: string
-): ReadonlyArray<string> => {
-  const major = nodeVersion.split(".", 1)[0]!
+const tagsOfInvocation = (context: LambdaContext, initState: InitState | undefined): ReadonlyArray<string> => {
+  const nodeVersion = process.versions.node.split(".", 1)[0]!
   return [
     ...tagsOfArn(String(context.invokedFunctionArn ?? ""), context.functionVersion),
     ...(context.memoryLimitInMB ? [`memorysize:${context.memoryLimitInMB}`] : []),
-    ...(start === undefined ? [] : [`cold_start:${start.cold}`]),
-    ...(start?.proactive === true ? ["proactive_initialization:true"] : []),
-    ...(runtimes.has(major) ? [`runtime:nodejs${major}.x`] : [])
+    ...(initState === undefined ? [] : [`cold_start:${initState.isColdStart}`]),
+    ...(initState?.isProactive === true ? ["proactive_initialization:true"] : []),
+    ...(knownNodeVersions.has(nodeVersion) ? [`runtime:nodejs${nodeVersion}.x`] : [])
   ]
 }
 
-/** Everything of an answer may be the user's own, getters included. */
-const read = <A>(look: () => A): A | undefined => {
+/** Returns the tags of the current invocation, or none outside an invocation. */
+export const contextTags: Effect.Effect<ReadonlyArray<string>> = /*#__PURE__*/ Effect.zipWith(
+  /*#__PURE__*/ Effect.serviceOption(LambdaContext),
+  /*#__PURE__*/ Effect.serviceOption(InitState),
+  (context, initState) =>
+    Option.isNone(context) ? [] : tagsOfInvocation(context.value, Option.getOrUndefined(initState))
+)
+
+/** Reads a part of a user's result, whose getters may throw. */
+const readOrUndefined = <A>(read: () => A): A | undefined => {
   try {
-    return look()
+    return read()
   } catch {
     return undefined
   }
 }
 
 const isServerError = (result: unknown): boolean =>
-  read(() => /^5\d\d$/.test(String((result as { statusCode?: unknown } | null)?.statusCode))) === true
+  readOrUndefined(() => /^5\d\d$/.test(String((result as { statusCode?: unknown } | null)?.statusCode))) === true
 
-const batchItemFailures = (result: unknown): number =>
-  read(() => {
+const countBatchItemFailures = (result: unknown): number =>
+  readOrUndefined(() => {
     const failures = (result as { batchItemFailures?: unknown } | null)?.batchItemFailures
     return Array.isArray(failures) ? failures.length : 0
   }) ?? 0
 
-/** Records how an invocation began and ended; changes neither. */
-export const record = (
-  client: ThreadStats["Type"],
-  tags: ReadonlyArray<string>
-): {
-  readonly begin: () => void
-  readonly end: (exit: Exit.Exit<unknown, unknown>) => void
-} => {
-  const count = (name: string, value: number) => client.unsafeDistribution(`${prefix}${name}`, value, { tags })
-  return {
-    begin: () => count("invocations", 1),
-    end: (exit) => {
-      if (Exit.isFailure(exit) || isServerError(exit.value)) count("errors", 1)
-      const failures = Exit.isSuccess(exit) ? batchItemFailures(exit.value) : 0
-      if (failures > 0) count("batch_item_failures", failures)
-    }
-  }
-}
-
-const prefix = "aws.lambda.enhanced."
+/** Records the start and the end of an invocation. Changes neither. */
+export const recordInvocation = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | ThreadStats> =>
+  Effect.gen(function*() {
+    const client = yield* ThreadStats
+    const tags = yield* contextTags
+    const count = (name: string, value: number) =>
+      client.unsafeDistribution(`aws.lambda.enhanced.${name}`, value, { tags })
+    return yield* Effect.sync(() => count("invocations", 1)).pipe(
+      Effect.zipRight(effect),
+      Effect.onExit((exit) =>
+        Effect.sync(() => {
+          if (Exit.isFailure(exit) || isServerError(exit.value)) count("errors", 1)
+          const failures = Exit.isSuccess(exit) ? countBatchItemFailures(exit.value) : 0
+          if (failures > 0) count("batch_item_failures", failures)
+        })
+      )
+    )
+  })

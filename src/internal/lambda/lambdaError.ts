@@ -1,43 +1,49 @@
-/** How an error of a program looks to Lambda. */
+/** The errors of an invocation as Lambda receives them. */
 import * as Cause from "effect/Cause"
 import * as ConfigError from "effect/ConfigError"
+import * as Data from "effect/Data"
 import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 
+export class LambdaInterrupted extends /*#__PURE__*/ Data.TaggedError("LambdaInterrupted")<{
+  readonly cause: Cause.Cause<never>
+}> {
+  override get message(): string {
+    return "The invocation has no result: its program was interrupted"
+  }
+}
+
 /**
- * What is reported for a cause: the very failure, else the defect, else what `interrupted` makes of it.
+ * Returns the failure of a cause, else its defect, else a {@link LambdaInterrupted}.
  *
- * Inside a span, Effect carries a proxy of the error. And `ConfigError` is a plain object, but Lambda reports type and
- * message of an `Error` only.
+ * Effect carries a proxy of the error inside a span, and Lambda expects the error itself. A `ConfigError` is a plain
+ * object, and Lambda reports type and message of an `Error` only.
  */
-export const rejection = (
-  cause: Cause.Cause<unknown>,
-  interrupted: (cause: Cause.Cause<never>) => unknown
-): unknown => {
-  if (Cause.isInterruptedOnly(cause)) return interrupted(cause as Cause.Cause<never>)
-  const said = Option.orElse(Cause.failureOption(cause), () => Cause.dieOption(cause))
-  const error = Cause.originalError(Option.getOrUndefined(said))
+export const toRejection = (cause: Cause.Cause<unknown>): unknown => {
+  if (Cause.isInterruptedOnly(cause)) return new LambdaInterrupted({ cause: cause as Cause.Cause<never> })
+  const thrown = Option.orElse(Cause.failureOption(cause), () => Cause.dieOption(cause))
+  const error = Cause.originalError(Option.getOrUndefined(thrown))
   return ConfigError.isConfigError(error)
     ? Object.assign(new Error(String(error), { cause: error }), { name: "ConfigError" })
     : error
 }
 
-/** The form in which the Runtime API takes an error. */
-export interface Report {
+/** An error in the form of the Runtime API. */
+export interface ErrorReport {
   readonly errorType: string
   readonly errorMessage: string
   readonly stackTrace: ReadonlyArray<string>
 }
 
-/** Characters of a message or a stack that are reported. A report that is too large would be refused. */
-const longest = 100_000
+/** Maximum length of a reported message or stack, in characters. Lambda refuses a report that is too large. */
+const maxTextLength = 100_000
 
-/** `error` may be anything, and even its properties may throw. */
-export const report = (error: unknown): Report => {
+/** Describes any value. Properties of an error may throw. */
+export const toReport = (error: unknown): ErrorReport => {
   try {
     if (!Predicate.isObject(error)) {
-      return { errorType: typeof error, errorMessage: String(error).slice(0, longest), stackTrace: [] }
+      return { errorType: typeof error, errorMessage: String(error).slice(0, maxTextLength), stackTrace: [] }
     }
     const text = (key: string): string | undefined => {
       const value: unknown = Reflect.get(error, key)
@@ -46,14 +52,18 @@ export const report = (error: unknown): Report => {
     const isError = error instanceof Error || text("stack") !== undefined
     return {
       errorType: (isError ? text("name") : text("_tag")) ?? (isError ? "Error" : typeof error),
-      errorMessage: (text("message") ?? (isError ? "" : Inspectable.toStringUnknown(error, 0))).slice(0, longest),
-      stackTrace: (text("stack") ?? "").slice(0, longest).split("\n").filter((line) => line !== "")
+      errorMessage: (text("message") ?? (isError ? "" : Inspectable.toStringUnknown(error, 0))).slice(0, maxTextLength),
+      stackTrace: (text("stack") ?? "").slice(0, maxTextLength).split("\n").filter((line) => line !== "")
     }
   } catch {
-    return { errorType: typeof error, errorMessage: "the error could not be read", stackTrace: [] }
+    return {
+      errorType: typeof error,
+      errorMessage: "The error could not be described: one of its properties throws",
+      stackTrace: []
+    }
   }
 }
 
-/** An error's type as the value of a header. */
-export const headerValue = (errorType: string): string =>
+/** Encodes the type of an error as the value of a header. */
+export const toHeaderValue = (errorType: string): string =>
   errorType.replaceAll(/[^\x21-\x7e]/g, "_").slice(0, 200) || "Error"

@@ -1,8 +1,8 @@
 /**
  * The HTTP endpoint inside a Lambda execution environment, which serves the Runtime API and the Extensions API.
  *
- * Over `node:http`, because a request for the next event is answered when there is one, be it after hours: `fetch` gives
- * up after five minutes. Nothing here has a time limit, makes spans or adds trace headers.
+ * It uses `node:http`, because the response to a request for the next event may take hours, and `fetch` gives up after five
+ * minutes. Requests have no time limit, no span and no trace headers.
  */
 import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
@@ -17,57 +17,62 @@ import type * as Http from "node:http"
 import { builtin } from "../runtime/nodeBuiltin.js"
 
 /**
- * - `Connection`: none, or one that broke before an answer
- * - `Truncated`: an answer that broke off
+ * A request without a complete response.
+ *
+ * - `Connection`: there was no connection, or it broke before a response
+ * - `Truncated`: the connection broke during the response
  */
 export class LambdaApiError extends /*#__PURE__*/ Data.TaggedError("LambdaApiError")<{
   readonly reason: "Connection" | "Truncated"
   readonly cause: Error
 }> {
   override get message(): string {
-    return this.reason === "Truncated" ? "the answer broke off" : `no answer: ${this.cause.message}`
+    return this.reason === "Truncated"
+      ? "the connection broke during the response"
+      : `there was no response (${this.cause.message})`
   }
 }
 
-export interface Answer {
+/** A complete response. */
+export interface ApiResponse {
   readonly status: number
-  /** By lower-case name. */
+  /** Names are in lower case. */
   readonly headers: Readonly<Record<string, string | undefined>>
   readonly body: string
 }
 
-export interface Request {
+export interface ApiRequest {
   readonly method: "GET" | "POST"
   readonly path: string
   readonly headers?: Readonly<Record<string, string>> | undefined
-  /** JSON. */
+  /** JSON text. */
   readonly body?: string | undefined
 }
 
-/** A request whose body is under way. It is given up when its scope closes before it has ended. */
+/** A request whose body is sent in parts. Its scope aborts it if it has not ended. */
 export interface Upload {
-  /** Waits while the connection is full. Fails once the request is over. */
-  readonly write: (chunk: string | Uint8Array) => Effect.Effect<void, UploadOver>
-  /** What became of it, the end of its body included. */
-  readonly end: (trailers: Readonly<Record<string, string>>) => Effect.Effect<Answer, LambdaApiError>
+  /** Waits while the connection is full. Fails once the request has ended. */
+  readonly write: (chunk: string | Uint8Array) => Effect.Effect<void, UploadEnded>
+  /** Ends the body with trailers and waits for the response. */
+  readonly end: (trailers: Readonly<Record<string, string>>) => Effect.Effect<ApiResponse, LambdaApiError>
 }
 
-/** It was answered, or the connection broke, before its body had ended. */
-export class UploadOver extends /*#__PURE__*/ Data.TaggedError("UploadOver")<{}> {}
+/** The upload got its response, or lost its connection, before its body had ended. */
+export class UploadEnded extends /*#__PURE__*/ Data.TaggedError("UploadEnded")<{}> {}
 
 export interface LambdaApi {
-  readonly request: (request: Request) => Effect.Effect<Answer, LambdaApiError>
+  readonly request: (request: ApiRequest) => Effect.Effect<ApiResponse, LambdaApiError>
   readonly upload: (request: {
     readonly path: string
     readonly headers: Readonly<Record<string, string>>
-    /** The trailers that may come. */
+    /** Names of the trailers that may follow. */
     readonly trailers: ReadonlyArray<string>
   }) => Effect.Effect<Upload, never, Scope.Scope>
 }
 
 const variable = "AWS_LAMBDA_RUNTIME_API"
 
-/** Where the endpoint is: host and port. */
+/** Reads the URL of the endpoint from host and port. */
 export const address: Config.Config<URL> = Config.nonEmptyString(variable).pipe(
   Config.mapOrFail((text) =>
     Either.try({
@@ -77,56 +82,56 @@ export const address: Config.Config<URL> = Config.nonEmptyString(variable).pipe(
   )
 )
 
-/** What an answer that reports an error says: `type: message` where it is in the API's form, else how it begins. */
-export const describe = ({ body, status }: Answer): string => {
-  const said = Option.match(Option.liftThrowable(JSON.parse)(body), {
+/** Describes a response that reports an error: `type: message` if it has the API's form, else the start of its body. */
+export const describe = ({ body, status }: ApiResponse): string => {
+  const text = Option.match(Option.liftThrowable(JSON.parse)(body), {
     onNone: () => body.trim(),
     onSome: (error) =>
       [error?.errorType, error?.errorMessage].filter((part) => typeof part === "string").join(": ") || body
   })
-  return said === "" ? `status ${status}` : `status ${status}: ${said.slice(0, 200)}`
+  return text === "" ? `status ${status}` : `status ${status}: ${text.slice(0, 200)}`
 }
 
-/** An `import` would load half of `fetch` with it: see {@link builtin}. */
+/** An `import` would load a large part of `fetch` too: see {@link builtin}. */
 const http = () => builtin<typeof Http>("node:http")
 
 const asError = (cause: unknown): Error => cause instanceof Error ? cause : new Error(String(cause))
 
-type Settle = (result: Effect.Effect<Answer, LambdaApiError>) => void
+type OnResult = (result: Effect.Effect<ApiResponse, LambdaApiError>) => void
 
-/** Settles once or more; only the first counts. */
-const observe = (outgoing: Http.ClientRequest, settle: Settle): void => {
+/** Passes on the result of a request. Further results may follow, and the caller ignores them. */
+const observe = (outgoing: Http.ClientRequest, onResult: OnResult): void => {
   const fail = (reason: LambdaApiError["reason"]) => (cause?: unknown) =>
-    settle(Effect.fail(new LambdaApiError({ reason, cause: asError(cause ?? "the connection was closed") })))
-  let answering = false
+    onResult(Effect.fail(new LambdaApiError({ reason, cause: asError(cause ?? "the connection closed") })))
+  let isResponding = false
   outgoing.on("error", fail("Connection"))
   outgoing.on("close", () => {
-    if (!answering) fail("Connection")()
+    if (!isResponding) fail("Connection")()
   })
   outgoing.on("response", (incoming) => {
-    answering = true
+    isResponding = true
     const chunks: Array<Uint8Array> = []
     incoming.on("data", (chunk) => chunks.push(chunk))
     incoming.on("error", fail("Truncated"))
     incoming.on("end", () => {
-      settle(Effect.succeed({
+      onResult(Effect.succeed({
         status: incoming.statusCode ?? 0,
-        headers: incoming.headers as Answer["headers"],
+        headers: incoming.headers as ApiResponse["headers"],
         body: Buffer.concat(chunks).toString("utf8")
       }))
     })
   })
 }
 
-/** A request as `node:http` takes it, and as it can be handed to another thread. */
-export interface Prepared {
-  readonly method: Request["method"]
+/** A request in the form of `node:http`, which can be passed to another thread. */
+export interface PreparedRequest {
+  readonly method: ApiRequest["method"]
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: string | undefined
 }
 
-export const prepare = (base: URL, { body, headers, method, path }: Request): Prepared => ({
+export const prepare = (base: URL, { body, headers, method, path }: ApiRequest): PreparedRequest => ({
   method,
   url: new URL(`${base.pathname.replace(/\/$/, "")}${path}`, base).href,
   headers: {
@@ -138,22 +143,22 @@ export const prepare = (base: URL, { body, headers, method, path }: Request): Pr
   body
 })
 
-const start = ({ body, headers, method, url }: Prepared, agent: Http.Agent | false, settle: Settle) => {
+const start = ({ body, headers, method, url }: PreparedRequest, agent: Http.Agent | false, onResult: OnResult) => {
   const outgoing = http().request(url, { agent, method, headers })
-  observe(outgoing, settle)
+  observe(outgoing, onResult)
   outgoing.end(body)
   return outgoing
 }
 
-/** Over a connection of its own, which keeps no process alive. */
-export const requestUnref = (base: URL, request: Request): Effect.Effect<Answer, LambdaApiError> =>
+/** Sends a request over a connection of its own, which does not keep the process alive. */
+export const requestUnref = (base: URL, request: ApiRequest): Effect.Effect<ApiResponse, LambdaApiError> =>
   Effect.async((resume) => {
     const outgoing = start(prepare(base, request), false, resume)
     outgoing.on("socket", (socket) => socket.unref())
     return Effect.sync(() => outgoing.destroy())
   })
 
-/** A connection that was kept open, and that the other side had closed by the time it was used again. */
+/** Returns whether the other side had closed a kept connection before it was used again. */
 const wasStale = (outgoing: Http.ClientRequest, { cause, reason }: LambdaApiError): boolean =>
   outgoing.reusedSocket && reason === "Connection" &&
   ["ECONNRESET", "EPIPE"].includes(String(Reflect.get(cause, "code")))
@@ -164,7 +169,7 @@ export const make = (base: URL): Effect.Effect<LambdaApi, never, Scope.Scope> =>
     (agent) => Effect.sync(() => agent.destroy())
   ).pipe(
     Effect.map((agent) => {
-      const send = (request: Request, agent: Http.Agent | false): Effect.Effect<Answer, LambdaApiError> =>
+      const send = (request: ApiRequest, agent: Http.Agent | false): Effect.Effect<ApiResponse, LambdaApiError> =>
         Effect.async((resume) => {
           const outgoing = start(prepare(base, request), agent, (result) =>
             resume(
@@ -178,20 +183,20 @@ export const make = (base: URL): Effect.Effect<LambdaApi, never, Scope.Scope> =>
       const upload: LambdaApi["upload"] = ({ headers, path, trailers }) =>
         Effect.acquireRelease(
           Effect.sync(() => {
-            const answer = Deferred.unsafeMake<Answer, LambdaApiError>(FiberId.none)
+            const response = Deferred.unsafeMake<ApiResponse, LambdaApiError>(FiberId.none)
             const { url } = prepare(base, { method: "POST", path })
             const outgoing = http().request(url, {
               agent: false,
               method: "POST",
               headers: { ...headers, "transfer-encoding": "chunked", trailer: trailers.join(", ") }
             })
-            observe(outgoing, (result) => Deferred.unsafeDone(answer, result))
+            observe(outgoing, (result) => Deferred.unsafeDone(response, result))
             outgoing.flushHeaders()
-            return { answer, outgoing }
+            return { outgoing, response }
           }),
           ({ outgoing }) => Effect.sync(() => outgoing.destroy())
-        ).pipe(Effect.map(({ answer, outgoing }) => {
-          const over = Effect.zipRight(Effect.exit(Deferred.await(answer)), new UploadOver())
+        ).pipe(Effect.map(({ outgoing, response }) => {
+          const ended = Effect.zipRight(Effect.exit(Deferred.await(response)), new UploadEnded())
           const drained = Effect.async<void>((resume) => {
             const onDrain = () => resume(Effect.void)
             outgoing.once("drain", onDrain)
@@ -199,12 +204,12 @@ export const make = (base: URL): Effect.Effect<LambdaApi, never, Scope.Scope> =>
           })
           return {
             write: (chunk) =>
-              Effect.suspend(() => outgoing.write(chunk) ? Effect.void : Effect.raceFirst(drained, over)),
+              Effect.suspend(() => outgoing.write(chunk) ? Effect.void : Effect.raceFirst(drained, ended)),
             end: (values) =>
               Effect.suspend(() => {
                 outgoing.addTrailers(values)
                 outgoing.end()
-                return Deferred.await(answer)
+                return Deferred.await(response)
               })
           }
         }))

@@ -1,0 +1,29 @@
+import * as Data from "effect/Data"
+import { type ApiResponse, describe, type LambdaApiError } from "./runtimeApi.js"
+
+export class LambdaRuntimeError extends /*#__PURE__*/ Data.TaggedError("LambdaRuntimeError")<{
+  readonly operation: "next" | "response" | "error" | "init error"
+  readonly reason: "Connection" | "Truncated" | "Refused" | "Malformed"
+  /** Status of the response, if there was a complete one. */
+  readonly status: number | undefined
+  readonly description: string
+  readonly cause?: unknown
+}> {
+  override get message(): string {
+    return `The request "${this.operation}" to the Lambda Runtime API failed: ${this.description}`
+  }
+}
+
+type Operation = LambdaRuntimeError["operation"]
+
+export const fromApiError =
+  (operation: Operation) => ({ cause, message, reason }: LambdaApiError): LambdaRuntimeError =>
+    new LambdaRuntimeError({ operation, reason, status: undefined, description: message, cause })
+
+export const refused = (operation: Operation, response: ApiResponse): LambdaRuntimeError =>
+  new LambdaRuntimeError({
+    operation,
+    reason: "Refused",
+    status: response.status,
+    description: describe(response)
+  })
