@@ -126,25 +126,25 @@ export const make = (
  * @since 0.1.0
  * @category layers
  */
-export const layer = (options?: Options): Layer.Layer<Reporter, ConfigError.ConfigError> =>
+export const layerWith = (options?: Options): Layer.Layer<Reporter, ConfigError.ConfigError> =>
   Layer.scoped(Reporter, make(options))
 
 /**
- * {@link layer} with each option read from a `Config` of your own.
+ * {@link layerWith} with each option read from a `Config` of your own.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layerConfig = (options: Config.Config.Wrap<Options>): Layer.Layer<Reporter, ConfigError.ConfigError> =>
-  Layer.unwrapEffect(Effect.map(Config.unwrap(options), layer))
+  Layer.unwrapEffect(Effect.map(Config.unwrap(options), layerWith))
 
 /**
- * {@link layer} with all settings from the environment.
+ * {@link layerWith} with all settings from the environment.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerDefault: Layer.Layer<Reporter, ConfigError.ConfigError> = /*#__PURE__*/ Layer.suspend(layer)
+export const layer: Layer.Layer<Reporter, ConfigError.ConfigError> = /*#__PURE__*/ Layer.suspend(layerWith)
 
 const settle = <A>(
   endpoint: string,

@@ -3,26 +3,28 @@
  *
  * @since 0.1.0
  */
-import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Event } from "./Event.js"
 import { highWaterMark } from "./internal/aggregation/highWaterMark.js"
+import type { EventDropReason as DropReason } from "./internal/model/AggregatorStats.js"
 import * as DropCounters from "./internal/model/DropCounters.js"
 import { eventWindow } from "./internal/model/limits.js"
-import * as ThreadStatsConfig from "./ThreadStatsConfig.js"
+import { ThreadStatsConfig, type ThreadStatsSettings } from "./ThreadStatsConfig.js"
 
-/**
- * Reason for which the aggregator dropped a recorded event.
- *
- * - `TooManyEvents`, `TooManyBytes`: pending events exceed `maxEvents` or `maxBytes`. The aggregator drops the oldest first.
- * - `Expired`: the event is more than 18 hours old. Datadog refuses older events.
- *
- * @since 0.1.0
- * @category models
- */
-export type DropReason = "TooManyEvents" | "TooManyBytes" | "Expired"
+export type {
+  /**
+   * Reason for which the aggregator dropped a recorded event.
+   *
+   * - `TooManyEvents`, `TooManyBytes`: pending events exceed `maxEvents` or `maxBytes`. The aggregator drops the oldest first.
+   * - `Expired`: the event is more than 18 hours old. Datadog refuses older events.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  EventDropReason as DropReason
+} from "./internal/model/AggregatorStats.js"
 
 /**
  * Counts since the layer was built. `received` equals `held`, plus all drained events, plus the sum of `dropped`.
@@ -76,14 +78,12 @@ interface Service {
 }
 
 /**
- * Settings of an aggregator. The environment and the defaults supply absent ones.
+ * Settings of the aggregator. Any resolved {@link ThreadStatsSettings} has them.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Options extends Pick<ThreadStatsConfig.ThreadStatsOptions, "maxEvents" | "maxBytes" | "timestamps"> {}
-
-type EventsConfig = Pick<ThreadStatsConfig.ThreadStatsSettings, keyof Options>
+export interface EventsAggregatorSettings extends Pick<ThreadStatsSettings, "maxEvents" | "maxBytes" | "timestamps"> {}
 
 /** Estimated memory of an event besides its texts, in bytes. */
 const eventBytes = 500
@@ -100,9 +100,9 @@ class EventBuffer {
   /** Memory of the events, in bytes. */
   bytes = 0
   readonly drops = DropCounters.make<DropReason>()
-  private readonly config: EventsConfig
+  private readonly config: EventsAggregatorSettings
 
-  constructor(config: EventsConfig) {
+  constructor(config: EventsAggregatorSettings) {
     this.config = config
   }
 
@@ -154,7 +154,7 @@ class EventBuffer {
   }
 }
 
-const unsafeMake = (config: EventsConfig): EventsAggregator["Type"] => {
+const unsafeMake = (config: EventsAggregatorSettings): EventsAggregator["Type"] => {
   const buffer = new EventBuffer(config)
   let received = 0
   const unsafeAdd = (event: Event) => {
@@ -172,7 +172,7 @@ const unsafeMake = (config: EventsConfig): EventsAggregator["Type"] => {
         received += events.length
         buffer.prepend(events)
       }),
-    clone: fromConfig(config),
+    clone: make(config),
     isAboveHighWaterMark: () => buffer.isAboveHighWaterMark(),
     isIdle: () => buffer.events.length === 0 && !buffer.drops.hasUnreported(),
     stats: Effect.sync(() => ({ received, held: buffer.events.length, dropped: buffer.drops.totals() })),
@@ -186,36 +186,16 @@ const unsafeMake = (config: EventsConfig): EventsAggregator["Type"] => {
  * @since 0.1.0
  * @category constructors
  */
-export const fromConfig = (
-  config: Pick<ThreadStatsConfig.ThreadStatsSettings, keyof Options>
-): Effect.Effect<EventsAggregator["Type"]> => Effect.sync(() => unsafeMake(config))
+export const make = (settings: EventsAggregatorSettings): Effect.Effect<EventsAggregator["Type"]> =>
+  Effect.sync(() => unsafeMake(settings))
 
 /**
- * Creates an aggregator with options. The environment and the defaults supply absent ones. Fails with a `ConfigError` if an
- * option is invalid.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const make = (options?: Options): Effect.Effect<EventsAggregator["Type"], ConfigError> =>
-  Effect.flatMap(ThreadStatsConfig.make(options), fromConfig)
-
-/**
- * Provides an aggregator with options. The environment and the defaults supply absent ones.
+ * Provides an aggregator with the settings of the `ThreadStatsConfig` service.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerWith = (options?: Options): Layer.Layer<EventsAggregator, ConfigError> =>
-  Layer.effect(EventsAggregator, make(options))
-
-/**
- * Provides an aggregator with default settings. It does not read the environment.
- *
- * @since 0.1.0
- * @category layers
- */
-export const layer: Layer.Layer<EventsAggregator> = /*#__PURE__*/ Layer.effect(
+export const layer: Layer.Layer<EventsAggregator, never, ThreadStatsConfig> = /*#__PURE__*/ Layer.effect(
   EventsAggregator,
-  /*#__PURE__*/ fromConfig(ThreadStatsConfig.defaults)
+  /*#__PURE__*/ Effect.flatMap(ThreadStatsConfig, make)
 )

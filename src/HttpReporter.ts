@@ -13,24 +13,21 @@ import type * as Scope from "effect/Scope"
 import * as HttpClientTransport from "./internal/http/httpClientTransport.js"
 import * as HttpExporter from "./internal/http/HttpExporter.js"
 import * as NodeTransport from "./internal/http/nodeTransport.js"
+import type { HttpReporterSettings } from "./internal/http/settings.js"
 import type * as Transport from "./internal/http/transport.js"
 import * as noop from "./internal/reporters/noop.js"
 import { Reporter } from "./Reporter.js"
-import * as ThreadStatsConfig from "./ThreadStatsConfig.js"
+import { ThreadStatsConfig } from "./ThreadStatsConfig.js"
 
-/**
- * The settings this reporter reads; any resolved {@link ThreadStatsConfig.ThreadStatsSettings} has them.
- *
- * @since 0.1.0
- * @category models
- */
-export interface HttpReporterSettings extends
-  Pick<
-    ThreadStatsConfig.ThreadStatsSettings,
-    "apiKey" | "apiUrl" | "compress" | "delivery" | "disabled" | "requestTimeout"
-  >,
-  Partial<Pick<ThreadStatsConfig.ThreadStatsSettings, "series" | "timestamps" | "units">>
-{}
+export type {
+  /**
+   * Settings of the HTTP reporter. Any resolved `ThreadStatsSettings` has them.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  HttpReporterSettings
+} from "./internal/http/settings.js"
 
 const makeWithTransport = <R>(
   makeTransport: (settings: HttpReporterSettings) => Effect.Effect<Transport.Transport, never, R>
@@ -76,55 +73,28 @@ export const makeNode: (
 )
 
 /**
- * {@link make} as a layer. Without an API key it fails, unless the client is disabled.
+ * {@link makeNode} as a layer, with the settings of the `ThreadStatsConfig` service. Fails without an API key, unless the
+ * client is disabled.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerFromConfig = (
-  config: ThreadStatsConfig.ThreadStatsSettings
-): Layer.Layer<Reporter, ConfigError.ConfigError, HttpClient.HttpClient> => Layer.effect(Reporter, make(config))
+export const layer: Layer.Layer<Reporter, ConfigError.ConfigError, ThreadStatsConfig> = /*#__PURE__*/ Layer.scoped(
+  Reporter,
+  /*#__PURE__*/ Effect.flatMap(ThreadStatsConfig, (settings) => makeNode(settings))
+)
 
 /**
- * Resolves the settings from the options and the environment, and then is {@link layerFromConfig}.
+ * {@link make} as a layer, with the settings of the `ThreadStatsConfig` service.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layer = (
-  options?: ThreadStatsConfig.ThreadStatsOptions
-): Layer.Layer<Reporter, ConfigError.ConfigError, HttpClient.HttpClient> =>
-  Layer.effect(Reporter, Effect.flatMap(ThreadStatsConfig.make(options), make))
-
-/**
- * {@link layer} with all settings from the environment.
- *
- * @since 0.1.0
- * @category layers
- */
-export const layerDefault: Layer.Layer<Reporter, ConfigError.ConfigError, HttpClient.HttpClient> = /*#__PURE__*/ Layer
-  .suspend(
-    layer
-  )
-
-/**
- * {@link makeNode} as a layer, with settings resolved from the options and the environment.
- *
- * @since 0.1.0
- * @category layers
- */
-export const layerNodeWith = (
-  options?: ThreadStatsConfig.ThreadStatsOptions
-): Layer.Layer<Reporter, ConfigError.ConfigError> =>
-  Layer.scoped(Reporter, Effect.flatMap(ThreadStatsConfig.make(options), makeNode))
-
-/**
- * {@link layerNodeWith} with all settings from the environment.
- *
- * @since 0.1.0
- * @category layers
- */
-export const layerNode: Layer.Layer<Reporter, ConfigError.ConfigError> = /*#__PURE__*/ Layer.suspend(layerNodeWith)
+export const layerHttpClient: Layer.Layer<
+  Reporter,
+  ConfigError.ConfigError,
+  ThreadStatsConfig | HttpClient.HttpClient
+> = /*#__PURE__*/ Layer.effect(Reporter, /*#__PURE__*/ Effect.flatMap(ThreadStatsConfig, (settings) => make(settings)))
 
 /**
  * The `HttpClient` over `fetch` that suits this reporter: it follows no redirect. `FetchHttpClient.layer` on its own
@@ -133,7 +103,7 @@ export const layerNode: Layer.Layer<Reporter, ConfigError.ConfigError> = /*#__PU
  * @since 0.1.0
  * @category layers
  */
-export const layerHttpClient: Layer.Layer<HttpClient.HttpClient> = /*#__PURE__*/ Layer.provide(
+export const layerFetch: Layer.Layer<HttpClient.HttpClient> = /*#__PURE__*/ Layer.provide(
   FetchHttpClient.layer,
   /*#__PURE__*/ Layer.succeed(FetchHttpClient.RequestInit, { redirect: "manual" })
 )

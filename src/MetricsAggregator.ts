@@ -6,7 +6,6 @@
  *
  * @since 0.1.0
  */
-import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -28,7 +27,7 @@ import type {
 } from "./internal/model/AggregatedSeries.js"
 import type { AggregatorStats, AggregatorWarnings } from "./internal/model/AggregatorStats.js"
 import type { CounterTransport, Kind } from "./internal/model/metricKinds.js"
-import * as ThreadStatsConfig from "./ThreadStatsConfig.js"
+import { ThreadStatsConfig, type ThreadStatsSettings } from "./ThreadStatsConfig.js"
 
 export type {
   /**
@@ -193,14 +192,14 @@ interface Service {
 }
 
 /**
- * Settings of an aggregator. The environment and the defaults supply absent ones.
+ * Settings of the aggregator. Any resolved {@link ThreadStatsSettings} has them.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Options extends
+export interface AggregatorSettings extends
   Pick<
-    ThreadStatsConfig.ThreadStatsOptions,
+    ThreadStatsSettings,
     | "rollUpInterval"
     | "percentiles"
     | "aggregates"
@@ -230,7 +229,7 @@ const unsafeMake = (config: AggregatorConfig, seed: number): MetricsAggregator["
     restore: (items) => Effect.sync(() => restoreSeries(state, items)),
     snapshot: (known) => Effect.sync(() => takeSnapshot(state, known)),
     load: (items) => Effect.sync(() => loadSeries(state, items)),
-    clone: fromConfig(config),
+    clone: make(config),
     isAboveHighWaterMark: () => state.isAboveHighWaterMark,
     isIdle: () =>
       state.pendingSeries === 0 && state.conflicts.size === 0 && !hasExcessReported(state) &&
@@ -259,36 +258,16 @@ const unsafeMake = (config: AggregatorConfig, seed: number): MetricsAggregator["
  * @since 0.1.0
  * @category constructors
  */
-export const fromConfig = (
-  config: Pick<ThreadStatsConfig.ThreadStatsSettings, keyof Options>
-): Effect.Effect<MetricsAggregator["Type"]> => Effect.map(Random.nextInt, (seed) => unsafeMake(config, seed))
+export const make = (settings: AggregatorSettings): Effect.Effect<MetricsAggregator["Type"]> =>
+  Effect.map(Random.nextInt, (seed) => unsafeMake(settings, seed))
 
 /**
- * Creates an aggregator with options. The environment and the defaults supply absent ones. Fails with a `ConfigError` if an
- * option is invalid.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const make = (options?: Options): Effect.Effect<MetricsAggregator["Type"], ConfigError> =>
-  Effect.flatMap(ThreadStatsConfig.make(options), fromConfig)
-
-/**
- * Provides an aggregator with options. The environment and the defaults supply absent ones.
+ * Provides an aggregator with the settings of the `ThreadStatsConfig` service.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layer = (options?: Options): Layer.Layer<MetricsAggregator, ConfigError> =>
-  Layer.effect(MetricsAggregator, make(options))
-
-/**
- * Provides an aggregator with default settings. It does not read the environment.
- *
- * @since 0.1.0
- * @category layers
- */
-export const layerDefault: Layer.Layer<MetricsAggregator> = /*#__PURE__*/ Layer.effect(
+export const layer: Layer.Layer<MetricsAggregator, never, ThreadStatsConfig> = /*#__PURE__*/ Layer.effect(
   MetricsAggregator,
-  /*#__PURE__*/ fromConfig(ThreadStatsConfig.defaults)
+  /*#__PURE__*/ Effect.flatMap(ThreadStatsConfig, make)
 )

@@ -6,55 +6,25 @@
  *
  * @since 0.1.0
  */
-import type { ConfigError } from "effect/ConfigError"
 import * as Console from "effect/Console"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Event } from "./Event.js"
 import type { Temporality } from "./internal/model/AggregatedSeries.js"
-import type { Receipt, ReporterError, SeriesBatch } from "./internal/model/Delivery.js"
+import type { Receipt } from "./internal/model/Delivery.js"
 import { emptyReceipt, pullAll } from "./internal/model/Delivery.js"
+import { Reporter } from "./internal/model/Reporter.js"
 import { distributionFromAggregated, fromAggregated, samplesFromAggregated } from "./internal/model/wireForm.js"
-import * as auto from "./internal/reporters/autoSelect.js"
 import { combineReporters } from "./internal/reporters/combine.js"
 import * as noop from "./internal/reporters/noop.js"
 import type { DistributionSeries, SampleSeries, Series } from "./Series.js"
-import type { ThreadStatsOptions } from "./ThreadStatsConfig.js"
 
 export type { Temporality } from "./internal/model/AggregatedSeries.js"
 export type { Item, Reason, Receipt, SeriesBatch } from "./internal/model/Delivery.js"
 export { addReceipts, batchOf, Deadline, emptyReceipt, pullAll, ReporterError } from "./internal/model/Delivery.js"
 export type { Enrichment } from "./internal/model/Enrichment.js"
-
-/**
- * Delivers series, distributions and events to a receiver. Each method answers with one outcome for its batch: a receipt, or
- * a {@link ReporterError} that names the series and events that were not delivered.
- *
- * A client calls no method with an empty batch, and calls each at most once in a flush, all three at the same time. A report
- * that dies, or does not end before the time limit of the flush, counts as undelivered.
- *
- * @since 0.1.0
- * @category tags
- */
-export class Reporter extends /*#__PURE__*/ Context.Tag("effect-threadstats/Reporter")<Reporter, Service>() {}
-
-/** Declared separately because the interface is recursive. */
-interface Service {
-  readonly temporality: Temporality
-  /**
-   * True if the receiver rolls up itself. Counters, gauges, sets, histograms and timings then have the recorded values in
-   * `samples`, and no `points`. Default: `false`.
-   */
-  readonly samples?: boolean | undefined
-  readonly reportSeries: (batch: SeriesBatch) => Effect.Effect<Receipt, ReporterError>
-  readonly reportDistributions: (batch: SeriesBatch) => Effect.Effect<Receipt, ReporterError>
-  readonly reportEvents: (events: ReadonlyArray<Event>) => Effect.Effect<Receipt, ReporterError>
-  /** Opens what the first delivery needs, a TLS connection for example. Never fails; nothing waits for it. */
-  readonly warm: Effect.Effect<void>
-  /** Reporters that this one combines ({@link combine}). A client reports to each of them by itself. */
-  readonly reporters?: ReadonlyArray<Service> | undefined
-}
+export { Reporter } from "./internal/model/Reporter.js"
 
 /**
  * Combines several reporters, to mirror data or to move from one receiver to another.
@@ -70,11 +40,14 @@ interface Service {
  * @example
  * ```ts
  * import { Layer } from "effect"
- * import { EventsAggregator, HttpReporter, LogReporter, MetricsAggregator, Reporter, ThreadStats } from "effect-threadstats"
+ * import {
+ *   EventsAggregator, HttpReporter, LogReporter, MetricsAggregator, Reporter, ThreadStats, ThreadStatsConfig
+ * } from "effect-threadstats"
  *
- * const client = ThreadStats.layer().pipe(
- *   Layer.provide(Reporter.combine(HttpReporter.layerNode, LogReporter.layer)),
- *   Layer.provide([MetricsAggregator.layer(), EventsAggregator.layerWith()])
+ * const client = ThreadStats.layerReporter.pipe(
+ *   Layer.provide(Reporter.combine(HttpReporter.layer, LogReporter.layer)),
+ *   Layer.provide([MetricsAggregator.layer, EventsAggregator.layer]),
+ *   Layer.provide(ThreadStatsConfig.layer)
  * )
  * ```
  *
@@ -100,42 +73,12 @@ export const combine = <
     .pipe(Layer.map((context) => Context.make(Reporter, combineReporters(Context.get(context, Combined)))))
 
 /** Reporters that the layers of a combination have built. */
-const Combined = /*#__PURE__*/ Context.GenericTag<ReadonlyArray<Service>>("effect-threadstats/Reporter/Combined")
+const Combined = /*#__PURE__*/ Context.GenericTag<ReadonlyArray<Reporter["Type"]>>(
+  "effect-threadstats/Reporter/Combined"
+)
 
 /**
- * What the environment asks for.
- *
- * On AWS Lambda:
- *
- * 1. Datadog's Lambda extension, where it is installed (`/opt/extensions/datadog-agent`): `DogStatsDReporter`, profile `"extension"`
- * 2. log lines for Datadog's forwarder, with `DD_FLUSH_TO_LOG`: `LogReporter`
- * 3. Datadog's HTTP API: `HttpReporter`. Not in FIPS mode (`DD_LAMBDA_FIPS_MODE`; by default where `AWS_REGION` begins with `us-gov-`),
- *    in which Datadog's own libraries drop metrics at this point: building the layer fails with a `ConfigError` instead.
- *
- * Elsewhere: log lines with `DD_FLUSH_TO_LOG`; an Agent, with `DD_DOGSTATSD_URL` or `DD_AGENT_HOST`; else HTTP.
- *
- * The choice is made when the layer is built, and logged then, at debug level. Over HTTP it uses the `HttpClient` that is
- * provided, or else `node:http`, and the key as `HttpReporter` finds it.
- *
- * @since 0.1.0
- * @category layers
- */
-export const layerAutoWith = (options?: ThreadStatsOptions): Layer.Layer<Reporter, ConfigError> =>
-  Layer.scoped(
-    Reporter,
-    Effect.suspend(() => auto.fromOptions(options))
-  )
-
-/**
- * {@link layerAutoWith} with all settings from the environment.
- *
- * @since 0.1.0
- * @category layers
- */
-export const layerAuto: Layer.Layer<Reporter, ConfigError> = /*#__PURE__*/ layerAutoWith()
-
-/**
- * Accepts everything and does nothing with it.
+ * Accepts everything and sends nothing.
  *
  * @since 0.1.0
  * @category layers

@@ -15,6 +15,7 @@ import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import * as AutoReporter from "./AutoReporter.js"
 import * as DogStatsDReporter from "./DogStatsDReporter.js"
 import * as EventsAggregator from "./EventsAggregator.js"
 import * as HttpReporter from "./HttpReporter.js"
@@ -33,7 +34,6 @@ import type {
   TimerOptions
 } from "./internal/model/instruments.js"
 import type { FlushOptions, FlushReceipt, Stats } from "./internal/model/Stats.js"
-import * as auto from "./internal/reporters/autoSelect.js"
 import * as noop from "./internal/reporters/noop.js"
 import { useService } from "./internal/runtime/useService.js"
 import * as MetricsAggregator from "./MetricsAggregator.js"
@@ -216,43 +216,51 @@ export type {
 export class ThreadStats extends /*#__PURE__*/ Context.Tag("effect-threadstats/ThreadStats")<ThreadStats, Client>() {}
 
 /**
- * Creates a client from resolved settings.
+ * Creates a client over a reporter and aggregators of your own. All of them share the settings of the `ThreadStatsConfig`
+ * service.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const fromConfig = (
-  config: ThreadStatsConfig.ThreadStatsSettings
-): Effect.Effect<
+export const make: Effect.Effect<
   Client,
   never,
-  MetricsAggregator.MetricsAggregator | EventsAggregator.EventsAggregator | Reporter.Reporter | Scope.Scope
-> => makeOverReporter(config)
+  | ThreadStatsConfig.ThreadStatsConfig
+  | MetricsAggregator.MetricsAggregator
+  | EventsAggregator.EventsAggregator
+  | Reporter.Reporter
+  | Scope.Scope
+> = /*#__PURE__*/ Effect.flatMap(ThreadStatsConfig.ThreadStatsConfig, (settings) => makeOverReporter(settings))
 
 /**
- * Creates a client. Each setting comes from the options, else from the environment, else from the defaults.
+ * Builds a client over a reporter and aggregators of your own. All of them share the settings of the `ThreadStatsConfig`
+ * service.
  *
- * @since 0.1.0
- * @category constructors
- */
-export const make = (options?: ThreadStatsConfig.ThreadStatsOptions): Effect.Effect<
-  Client,
-  ConfigError,
-  MetricsAggregator.MetricsAggregator | EventsAggregator.EventsAggregator | Reporter.Reporter | Scope.Scope
-> => Effect.flatMap(ThreadStatsConfig.make(options), fromConfig)
-
-/**
- * Builds a client over aggregators and a reporter of your choice. Configure these in their own layers: the roll-up interval,
- * percentiles and aggregates belong to the `MetricsAggregator`.
+ * @example
+ * ```ts
+ * import { Layer } from "effect"
+ * import {
+ *   EventsAggregator, HttpReporter, LogReporter, MetricsAggregator, Reporter, ThreadStats, ThreadStatsConfig
+ * } from "effect-threadstats"
+ *
+ * const client = ThreadStats.layerReporter.pipe(
+ *   Layer.provide(Reporter.combine(HttpReporter.layer, LogReporter.layer)),
+ *   Layer.provide([MetricsAggregator.layer, EventsAggregator.layer]),
+ *   Layer.provide(ThreadStatsConfig.layerWith({ namespace: "shop" }))
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category layers
  */
-export const layer = (options?: ThreadStatsConfig.ThreadStatsOptions): Layer.Layer<
+export const layerReporter: Layer.Layer<
   ThreadStats,
-  ConfigError,
-  MetricsAggregator.MetricsAggregator | EventsAggregator.EventsAggregator | Reporter.Reporter
-> => Layer.scoped(ThreadStats, make(options))
+  never,
+  | ThreadStatsConfig.ThreadStatsConfig
+  | MetricsAggregator.MetricsAggregator
+  | EventsAggregator.EventsAggregator
+  | Reporter.Reporter
+> = /*#__PURE__*/ Layer.scoped(ThreadStats, make)
 
 /**
  * Builds a client with its own aggregators that delivers to Datadog through an `HttpClient`.
@@ -268,15 +276,15 @@ export const layerHttpWith = (
     Effect.flatMap(ThreadStatsConfig.make(options), (config) =>
       withAggregators(
         config,
-        Effect.provideServiceEffect(fromConfig(config), Reporter.Reporter, HttpReporter.make(config))
+        Effect.provideServiceEffect(makeOverReporter(config), Reporter.Reporter, HttpReporter.make(config))
       ))
   )
 
 /** Provides new aggregators. Layer constants would be shared by two clients that are built together. */
 const withAggregators = <A, E, R>(config: ThreadStatsConfig.ThreadStatsSettings, self: Effect.Effect<A, E, R>) =>
   self.pipe(
-    Effect.provideServiceEffect(MetricsAggregator.MetricsAggregator, MetricsAggregator.fromConfig(config)),
-    Effect.provideServiceEffect(EventsAggregator.EventsAggregator, EventsAggregator.fromConfig(config))
+    Effect.provideServiceEffect(MetricsAggregator.MetricsAggregator, MetricsAggregator.make(config)),
+    Effect.provideServiceEffect(EventsAggregator.EventsAggregator, EventsAggregator.make(config))
   )
 
 /**
@@ -306,7 +314,7 @@ export const layerHttp: Layer.Layer<ThreadStats, ConfigError, HttpClient.HttpCli
  */
 export const layerFetch: Layer.Layer<ThreadStats, ConfigError> = /*#__PURE__*/ Layer.provide(
   layerHttp,
-  HttpReporter.layerHttpClient
+  HttpReporter.layerFetch
 )
 
 /**
@@ -359,7 +367,7 @@ export const layerDogStatsDWith = (options?: DogStatsDOptions): Layer.Layer<Thre
       withAggregators(
         config,
         Effect.provideServiceEffect(
-          fromConfig(config),
+          makeOverReporter(config),
           Reporter.Reporter,
           config.disabled
             ? Effect.sync(() => noop.make())
@@ -377,7 +385,7 @@ export const layerDogStatsDWith = (options?: DogStatsDOptions): Layer.Layer<Thre
 export const layerDogStatsD: Layer.Layer<ThreadStats, ConfigError> = /*#__PURE__*/ layerDogStatsDWith()
 
 /**
- * Builds a client with its own aggregators over the reporter that the environment selects, by the rules of `Reporter.layerAuto`.
+ * Builds a client with its own aggregators over the reporter that the environment selects, by the rules of `AutoReporter`.
  *
  * @since 0.1.0
  * @category layers
@@ -389,9 +397,9 @@ export const layerAutoWith = (options?: ThreadStatsConfig.ThreadStatsOptions): L
       withAggregators(
         config,
         Effect.provideServiceEffect(
-          fromConfig(config),
+          makeOverReporter(config),
           Reporter.Reporter,
-          auto.make(config)
+          AutoReporter.make(config)
         )
       ))
   )

@@ -11,6 +11,7 @@
  */
 import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -202,6 +203,26 @@ export const layerWith = (options?: ThreadStatsOptions): Layer.Layer<ThreadStats
  * @category layers
  */
 export const layer: Layer.Layer<ThreadStatsConfig, ConfigError.ConfigError> = /*#__PURE__*/ layerWith()
+
+/**
+ * Provides the settings with options and the defaults, regardless of the environment, for tests. An invalid option is a defect.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerTestWith = (options?: ThreadStatsOptions): Layer.Layer<ThreadStatsConfig> =>
+  Layer.effect(
+    ThreadStatsConfig,
+    Effect.withConfigProvider(Effect.orDie(make(options)), ConfigProvider.fromMap(new Map()))
+  )
+
+/**
+ * {@link layerTestWith} without options.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerTest: Layer.Layer<ThreadStatsConfig> = /*#__PURE__*/ layerTestWith()
 
 /**
  * Provides the settings with options that are read from a `Config`.

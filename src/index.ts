@@ -6,6 +6,11 @@ export * as ApiKey from "./ApiKey.js"
 /**
  * @since 0.1.0
  */
+export * as AutoReporter from "./AutoReporter.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as DogStatsDReporter from "./DogStatsDReporter.js"
 
 /**

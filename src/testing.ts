@@ -162,9 +162,9 @@ const makeClient = Effect.fnUntraced(function*(options: ThreadStatsConfig.Thread
     timestamps: "any",
     ...options
   })
-  const aggregators = Context.make(MetricsAggregator.MetricsAggregator, yield* MetricsAggregator.fromConfig(config))
+  const aggregators = Context.make(MetricsAggregator.MetricsAggregator, yield* MetricsAggregator.make(config))
     .pipe(
-      Context.add(EventsAggregator.EventsAggregator, yield* EventsAggregator.fromConfig(config))
+      Context.add(EventsAggregator.EventsAggregator, yield* EventsAggregator.make(config))
     )
   return yield* Effect.provide(makeOverReporter(config, { flushesBeforeExit: false }), aggregators)
 }, Effect.withConfigProvider(ConfigProvider.fromMap(new Map())))

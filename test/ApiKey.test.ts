@@ -1,7 +1,8 @@
 import { HttpClient, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Exit, Fiber, Layer, Redacted, TestClock } from "effect"
-import { ApiKey, HttpReporter, Reporter, ThreadStats } from "effect-threadstats"
+import { ApiKey, Reporter, ThreadStats } from "effect-threadstats"
+import { layerHttpReporterWith } from "./support/layers.js"
 import { logsTo } from "./support/scripted.js"
 import type { Line } from "./support/scripted.js"
 import { reply, reporter as scripted } from "./support/scriptedHttp.js"
@@ -222,7 +223,7 @@ describe("HttpReporter with an ApiKey", () => {
           })
         )
         const reporter = yield* Reporter.Reporter.pipe(
-          Effect.provide(HttpReporter.layer()),
+          Effect.provide(layerHttpReporterWith()),
           Effect.provideService(HttpClient.HttpClient, client),
           Effect.provideServiceEffect(ApiKey.ApiKey, ApiKey.make(vault.read)),
           Effect.withConfigProvider(ConfigProvider.fromMap(new Map()))

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { EventsAggregator } from "effect-threadstats"
+import { layerEventsAggregator, layerEventsAggregatorWith } from "./support/layers.js"
 
 const event = (title: string) => ({ title, text: "", tags: [] })
 
@@ -14,7 +15,7 @@ describe("EventsAggregator", () => {
       assert.deepStrictEqual((yield* aggregator.drain(0)).map(({ title }) => title), ["a", "b"])
       assert.deepStrictEqual(yield* aggregator.drain(0), [])
       assert.deepStrictEqual(yield* aggregator.stats, { received: 2, held: 0, dropped: {} })
-    }).pipe(Effect.provide(EventsAggregator.layer)))
+    }).pipe(Effect.provide(layerEventsAggregator)))
 
   it.effect("restores events before those recorded since", () =>
     Effect.gen(function*() {
@@ -25,7 +26,7 @@ describe("EventsAggregator", () => {
       yield* aggregator.restore(drained)
       assert.deepStrictEqual(yield* aggregator.stats, { received: 2, held: 2, dropped: {} })
       assert.deepStrictEqual((yield* aggregator.drain(0)).map(({ title }) => title), ["a", "b"])
-    }).pipe(Effect.provide(EventsAggregator.layer)))
+    }).pipe(Effect.provide(layerEventsAggregator)))
 
   it.effect("drops and counts the oldest event when the aggregator holds more than `maxEvents`", () =>
     Effect.gen(function*() {
@@ -41,7 +42,7 @@ describe("EventsAggregator", () => {
       assert.deepStrictEqual((yield* aggregator.drain(0)).map(({ title }) => title), ["b", "c", "d", "e", "f"])
       assert.deepStrictEqual(yield* aggregator.stats, { received: 6, held: 0, dropped: { TooManyEvents: 1 } })
       assert.deepStrictEqual(yield* aggregator.drainWarnings, [{ reason: "TooManyEvents", count: 1, names: ["a"] }])
-    }).pipe(Effect.provide(EventsAggregator.layerWith({ maxEvents: 5 }))))
+    }).pipe(Effect.provide(layerEventsAggregatorWith({ maxEvents: 5 }))))
 
   it.effect("drops events that have become too old for Datadog when the aggregator is drained", () =>
     Effect.gen(function*() {
@@ -51,7 +52,7 @@ describe("EventsAggregator", () => {
       yield* aggregator.add({ ...event("edge"), date_happened: 82 * hour })
       assert.deepStrictEqual((yield* aggregator.drain(100 * hour * 1000)).map(({ title }) => title), ["edge"])
       assert.deepStrictEqual(yield* aggregator.stats, { received: 2, held: 0, dropped: { Expired: 1 } })
-    }).pipe(Effect.provide(EventsAggregator.layer)))
+    }).pipe(Effect.provide(layerEventsAggregator)))
 
   it.effect("drops and counts the oldest events when the aggregator holds more than `maxBytes`", () =>
     Effect.gen(function*() {
@@ -68,5 +69,5 @@ describe("EventsAggregator", () => {
       yield* aggregator.restore(drained)
       assert.deepStrictEqual((yield* aggregator.drain(0)).map(({ title }) => title[0]), ["d", "e", "f"])
       assert.isFalse(aggregator.isAboveHighWaterMark())
-    }).pipe(Effect.provide(EventsAggregator.layerWith({ maxBytes: 12_000 }))))
+    }).pipe(Effect.provide(layerEventsAggregatorWith({ maxBytes: 12_000 }))))
 })

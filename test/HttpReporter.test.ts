@@ -20,6 +20,7 @@ import * as Redacted from "effect/Redacted"
 import { bodyOf, failWith, respond, scriptReporter, settings } from "./http/fakeClient.js"
 import { layerInProcess } from "./support/intake.js"
 import { apiKey, assertHidden, sweepKeys } from "./support/keySweep.js"
+import { layerHttpReporterWith } from "./support/layers.js"
 import { metrics, reporterContract } from "./support/reporterContract.js"
 import { renderings } from "./support/secrets.js"
 import { WireReporter } from "./support/wireReporter.js"
@@ -148,12 +149,12 @@ describe("HttpReporter with the API key", () => {
     Effect.gen(function*() {
       const reporter = yield* HttpReporter.make(settings("https://api.datadoghq.example"))
       assertHidden(renderings(reporter), [apiKey])
-      assertHidden(renderings(HttpReporter.layer({ apiKey: Redacted.make(apiKey) })), [apiKey])
+      assertHidden(renderings(layerHttpReporterWith({ apiKey: Redacted.make(apiKey) })), [apiKey])
     }).pipe(Effect.provide(FetchHttpClient.layer)))
 
   it.effect("fails to build, and names both variables, when the key is missing", () =>
     Effect.gen(function*() {
-      const exit = yield* Effect.exit(Effect.provide(Reporter.Reporter, HttpReporter.layerDefault))
+      const exit = yield* Effect.exit(Effect.provide(Reporter.Reporter, layerHttpReporterWith()))
       assert.isTrue(Exit.isFailure(exit))
       if (Exit.isFailure(exit)) {
         const error = Option.getOrThrow(Cause.failureOption(exit.cause))
@@ -191,7 +192,7 @@ describe("HttpReporter layers", () => {
 
   it.effect("reads the settings from the environment", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(yield* requestsOf(HttpReporter.layerDefault), [
+      assert.deepStrictEqual(yield* requestsOf(layerHttpReporterWith()), [
         { url: "https://api.datadoghq.eu/api/v1/validate", key: "from-environment" },
         { url: "https://api.datadoghq.eu/api/v1/series", key: "from-environment" }
       ])
@@ -199,7 +200,7 @@ describe("HttpReporter layers", () => {
 
   it.effect("prefers options to the environment", () =>
     Effect.gen(function*() {
-      const layer = HttpReporter.layer({ apiKey: Redacted.make("from-options"), apiUrl: "http://127.0.0.1:1/" })
+      const layer = layerHttpReporterWith({ apiKey: Redacted.make("from-options"), apiUrl: "http://127.0.0.1:1/" })
       assert.deepStrictEqual(yield* requestsOf(layer), [
         { url: "http://127.0.0.1:1/api/v1/validate", key: "from-options" },
         { url: "http://127.0.0.1:1/api/v1/series", key: "from-options" }
@@ -208,12 +209,13 @@ describe("HttpReporter layers", () => {
 
   it.effect("accepts resolved settings", () =>
     Effect.gen(function*() {
-      const config = yield* ThreadStatsConfig.make()
-      assert.strictEqual((yield* requestsOf(HttpReporter.layerFromConfig(config)))[1]!.key, "from-environment")
+      const settings = yield* ThreadStatsConfig.make()
+      const layer = Layer.effect(Reporter.Reporter, HttpReporter.make(settings))
+      assert.strictEqual((yield* requestsOf(layer))[1]!.key, "from-environment")
     }).pipe(environment))
 
   it.effect("needs no key and sends nothing when the client is disabled", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(yield* requestsOf(HttpReporter.layer({ disabled: true })), [])
+      assert.deepStrictEqual(yield* requestsOf(layerHttpReporterWith({ disabled: true })), [])
     }).pipe(Effect.withConfigProvider(ConfigProvider.fromMap(new Map()))))
 })

@@ -2,14 +2,15 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
 import { MetricsAggregator } from "effect-threadstats"
 import { add, drain, itAggregates, now } from "./support/aggregator.js"
+import { layerMetricsAggregator } from "./support/layers.js"
 
 const { MetricsAggregator: Aggregator } = MetricsAggregator
 
 describe("MetricsAggregator layers", () => {
   it.effect("create one aggregator for every build", () =>
     Effect.gen(function*() {
-      const first = yield* Effect.provide(Aggregator, MetricsAggregator.layerDefault)
-      const second = yield* Effect.provide(Aggregator, MetricsAggregator.layerDefault)
+      const first = yield* Effect.provide(Aggregator, layerMetricsAggregator)
+      const second = yield* Effect.provide(Aggregator, layerMetricsAggregator)
       yield* first.add("gauge", "x", 1, now)
       assert.deepStrictEqual(yield* second.drain({ temporality: "total", now }), [])
       assert.deepInclude(yield* second.stats, { received: 0 })
@@ -20,8 +21,8 @@ describe("MetricsAggregator layers", () => {
       class First extends Context.Tag("test/First")<First, MetricsAggregator.MetricsAggregator["Type"]>() {}
       class Second extends Context.Tag("test/Second")<Second, MetricsAggregator.MetricsAggregator["Type"]>() {}
       const context = yield* Layer.build(Layer.merge(
-        Layer.provide(Layer.effect(First, Aggregator), MetricsAggregator.layerDefault),
-        Layer.provide(Layer.effect(Second, Aggregator), MetricsAggregator.layerDefault)
+        Layer.provide(Layer.effect(First, Aggregator), layerMetricsAggregator),
+        Layer.provide(Layer.effect(Second, Aggregator), layerMetricsAggregator)
       ))
       assert.strictEqual(Context.get(context, First), Context.get(context, Second))
     }))

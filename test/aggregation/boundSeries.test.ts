@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, TestClock } from "effect"
 import { MetricsAggregator, Reporter, ThreadStats } from "effect-threadstats"
 import { now } from "../support/aggregator.js"
+import { layerMetricsAggregator } from "../support/layers.js"
 import { boundSeriesAreEquivalent } from "./boundSeriesProperty.js"
 
 describe("bound series", () => {
@@ -27,7 +28,7 @@ describe("bound series", () => {
         items.map(({ name, points, recorded }) => ({ name, recorded, value: points[0]!.value })),
         [{ name: "c", recorded: 3, value: 0.7 }]
       )
-    }).pipe(Effect.provide(MetricsAggregator.layerDefault)))
+    }).pipe(Effect.provide(layerMetricsAggregator)))
 
   it.effect("keep the tags that they were bound with when the caller changes its array", () =>
     Effect.gen(function*() {

@@ -4,9 +4,10 @@
  */
 import { assert, it } from "@effect/vitest"
 import { Clock, Effect, FastCheck as fc, Layer, Random } from "effect"
-import { EventsAggregator, MetricsAggregator, Reporter, ThreadStats } from "effect-threadstats"
+import { Reporter, ThreadStats } from "effect-threadstats"
 import type { ThreadStatsConfig } from "effect-threadstats"
 import { lie } from "../support/hostile.js"
+import { layerEventsAggregatorWith, layerMetricsAggregatorWith, layerReporterWith } from "../support/layers.js"
 import * as scripted from "../support/scripted.js"
 import { nextTurn } from "../support/wait.js"
 
@@ -227,11 +228,11 @@ const outcome = (
       })
     }).pipe(
       Effect.provide(
-        ThreadStats.layer({ periodicFlush: false, ...options }).pipe(
+        layerReporterWith({ periodicFlush: false, ...options }).pipe(
           Layer.provide(Layer.mergeAll(
             Reporter.combine(first!, ...rest),
-            Layer.fresh(MetricsAggregator.layer(options)),
-            Layer.fresh(EventsAggregator.layerWith(options))
+            Layer.fresh(layerMetricsAggregatorWith(options)),
+            Layer.fresh(layerEventsAggregatorWith(options))
           )),
           Layer.orDie
         )

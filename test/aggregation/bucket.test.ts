@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { MetricsAggregator } from "effect-threadstats"
 import { add, drain, firstValues, itAggregates, stats } from "../support/aggregator.js"
+import { layerMetricsAggregatorWith } from "../support/layers.js"
 
 describe("MetricsAggregator buckets", () => {
   itAggregates(
@@ -43,7 +43,7 @@ describe("MetricsAggregator buckets", () => {
 
   it.effect("fails to build when `rollUpInterval` is not a whole number of seconds", () =>
     Effect.gen(function*() {
-      const error = yield* Effect.flip(Effect.provide(stats, MetricsAggregator.layer({ rollUpInterval: 1500 })))
+      const error = yield* Effect.flip(Effect.provide(stats, layerMetricsAggregatorWith({ rollUpInterval: 1500 })))
       assert.include(String(error), "rollUpInterval")
     }))
 })

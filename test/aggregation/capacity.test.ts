@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import { MetricsAggregator } from "effect-threadstats"
 import type { RollUp } from "effect-threadstats"
 import { add, drain, itAggregates, minute, now, restore, stats } from "../support/aggregator.js"
+import { makeMetricsAggregator } from "../support/layers.js"
 import { memoryIsExact } from "./properties.js"
 
 describe("MetricsAggregator maxContexts", () => {
@@ -125,7 +126,7 @@ describe("MetricsAggregator eviction", () => {
 
   it.effect("drops the oldest values when older series were evicted for another reason", () =>
     Effect.gen(function*() {
-      const self = yield* MetricsAggregator.make({ maxContexts: 2, maxValues: 2 })
+      const self = yield* makeMetricsAggregator({ maxContexts: 2, maxValues: 2 })
       addTo(self, "distribution", 1, -3)
       addTo(self, "counter", 2, -3)
       addTo(self, "distribution", 3, -2)
@@ -142,7 +143,7 @@ describe("MetricsAggregator eviction", () => {
 
   it.effect("drops the oldest points of buckets that were created out of order", () =>
     Effect.gen(function*() {
-      const self = yield* MetricsAggregator.make({ maxContexts: 300, maxValues: 100 })
+      const self = yield* makeMetricsAggregator({ maxContexts: 300, maxValues: 100 })
       const buckets = [5, 2, 9, 0, 7]
       for (let i = 0; i < 2000; i++) {
         addTo(

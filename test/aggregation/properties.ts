@@ -4,12 +4,13 @@ import { Effect, FastCheck as fc, Layer } from "effect"
 import { MetricsAggregator, RollUp, ThreadStatsConfig } from "effect-threadstats"
 import { PCGRandom } from "effect/Utils"
 import { add, drain, minute, now } from "../support/aggregator.js"
+import { layerMetricsAggregator, makeMetricsAggregator } from "../support/layers.js"
 
 const runs = (numRuns: number) => ({ fastCheck: { numRuns } })
 
 /** Runs one case, with an aggregator of its own. Without a fiber in a test context, a thousand cases take a second. */
 const withAggregator = <A, E>(test: Effect.Effect<A, E, MetricsAggregator.MetricsAggregator>): A =>
-  Effect.runSync(Effect.provide(test, Layer.fresh(MetricsAggregator.layerDefault)))
+  Effect.runSync(Effect.provide(test, Layer.fresh(layerMetricsAggregator)))
 
 export const identitiesDiffer = (numRuns: number): void =>
   it.prop(
@@ -108,7 +109,7 @@ export const memoryIsExact = (numRuns: number): void =>
         }
         yield* restoreAll
         const { bytes } = yield* self.stats
-        const copy = yield* MetricsAggregator.make()
+        const copy = yield* makeMetricsAggregator()
         const snapshots = yield* self.snapshot(new Map())
         yield* copy.load(snapshots.flatMap(({ contexts }) => contexts ?? []))
         assert.strictEqual((yield* copy.stats).bytes, bytes)
@@ -139,7 +140,7 @@ export const pointsNeverUndercut = (numRuns: number): void =>
     },
     ({ steps, temporality }) =>
       withAggregator(Effect.gen(function*() {
-        const self = yield* MetricsAggregator.make({ maxContexts: 100, counters: "series" })
+        const self = yield* makeMetricsAggregator({ maxContexts: 100, counters: "series" })
         const recorded = new Map<string, number>()
         const received = new Map<string, number>()
         const deliver = (items: ReadonlyArray<MetricsAggregator.AggregatedSeries>) => {

@@ -1,13 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { MetricsAggregator } from "effect-threadstats"
 import { now } from "../support/aggregator.js"
+import { makeMetricsAggregator } from "../support/layers.js"
 
 describe("MetricsAggregator restore", () => {
   it.effect("takes processor time in proportion to the values of a distribution of many parts", () =>
     Effect.gen(function*() {
       const restored = Effect.fnUntraced(function*(count: number) {
-        const self = yield* MetricsAggregator.make({ maxValues: 2_000_000 })
+        const self = yield* makeMetricsAggregator({ maxValues: 2_000_000 })
         for (let i = 0; i < count; i++) self.unsafeAdd("distribution", "d", i, now)
         const items = yield* self.drain({ temporality: "total", now })
         const before = process.cpuUsage()

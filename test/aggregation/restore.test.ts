@@ -2,6 +2,7 @@ import { assert, describe } from "@effect/vitest"
 import { Effect } from "effect"
 import { MetricsAggregator } from "effect-threadstats"
 import { add, drain, firstValues, itAggregates, minute, now, restore, stats } from "../support/aggregator.js"
+import { makeMetricsAggregator } from "../support/layers.js"
 
 describe("MetricsAggregator restore", () => {
   for (const temporality of ["total", "delta"] as const) {
@@ -93,7 +94,7 @@ describe("MetricsAggregator restore", () => {
 describe("MetricsAggregator load", () => {
   itAggregates("converts snapshots that were taken with another `counters` setting", () =>
     Effect.gen(function*() {
-      const series = yield* MetricsAggregator.make({ counters: "series" })
+      const series = yield* makeMetricsAggregator({ counters: "series" })
       for (const value of [3, 1, 2]) series.unsafeAdd("histogram", "h", value, now)
       series.unsafeAdd("counter", "c", 5, now)
       const fromSeries = (yield* series.snapshot(new Map())).flatMap(({ contexts }) => contexts ?? [])

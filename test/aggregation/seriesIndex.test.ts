@@ -6,6 +6,7 @@ import { SeriesIndex } from "../../src/internal/aggregation/seriesIndex.js"
 import type { SeriesKey } from "../../src/internal/aggregation/seriesKey.js"
 import { metricKinds } from "../../src/internal/model/metricKinds.js"
 import { add, drain, itAggregates, now } from "../support/aggregator.js"
+import { makeMetricsAggregator } from "../support/layers.js"
 import { identitiesDiffer, tagOrderIsIrrelevant } from "./properties.js"
 
 const permutations = <A>(items: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> =>
@@ -204,7 +205,7 @@ describe("seriesIndex identity", () => {
   ) {
     it.effect(`separates thousands of series whose tags differ ${position}`, () =>
       Effect.gen(function*() {
-        const self = yield* MetricsAggregator.make({ maxContexts: 1_000_000 })
+        const self = yield* makeMetricsAggregator({ maxContexts: 1_000_000 })
         const tags = Array.from({ length: 5000 }, (_, i) => `id:${String(i).padStart(6, "0")}${ending}`)
         for (let round = 0; round < 2; round++) {
           for (const tag of tags) self.unsafeAdd("counter", "a", 1, now, { tags: [tag] })
@@ -236,7 +237,7 @@ describe("seriesIndex eviction", () => {
 
   it.effect("keeps one series for bound and unbound points when the series returns with another order of tags", () =>
     Effect.gen(function*() {
-      const aggregator = yield* MetricsAggregator.make()
+      const aggregator = yield* makeMetricsAggregator()
       const flush = aggregator.drain({ temporality: "delta", now })
       const count = (...tags: ReadonlyArray<string>) =>
         aggregator.unsafeAdd("counter", "shop.orders", 10, now, { tags })

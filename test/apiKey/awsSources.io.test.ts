@@ -179,7 +179,7 @@ describe("with the AWS SDK", () => {
         const context = yield* Layer.build(
           ThreadStats.layerHttpWith({ apiUrl: url, periodicFlush: false, flushTimeout: "2 minutes" }).pipe(
             Layer.provide([
-              HttpReporter.layerHttpClient,
+              HttpReporter.layerFetch,
               ApiKey.layer(ApiKey.fromSecretsManager({ secretId: secretArn, timeout: "2 minutes" }))
             ])
           )

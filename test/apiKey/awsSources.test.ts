@@ -117,7 +117,7 @@ describe("ApiKey.layerEnv", () => {
   const buildClient = (variables: Record<string, string>, options?: ThreadStatsConfig.ThreadStatsOptions) =>
     Layer.build(
       ThreadStats.layerHttpWith(options).pipe(
-        Layer.provide([HttpReporter.layerHttpClient, ApiKey.layerEnv])
+        Layer.provide([HttpReporter.layerFetch, ApiKey.layerEnv])
       )
     ).pipe(Effect.scoped, Effect.exit, withSettings(variables))
 

@@ -1,6 +1,4 @@
 /** The DogStatsD encoder without a socket: lines and packets of a batch, and a client whose packets go to a callback. */
-import * as EventsAggregator from "effect-threadstats/EventsAggregator"
-import * as MetricsAggregator from "effect-threadstats/MetricsAggregator"
 import * as Reporter from "effect-threadstats/Reporter"
 import type { DistributionSeries, SampleSeries } from "effect-threadstats/Series"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
@@ -12,6 +10,7 @@ import { bufferSize, type LineFormat, type RefusedItem } from "../../src/interna
 import * as Packets from "../../src/internal/dogstatsd/packets.js"
 import * as SetMembers from "../../src/internal/dogstatsd/setMembers.js"
 import * as TimestampAllocator from "../../src/internal/dogstatsd/timestampAllocator.js"
+import { layerEventsAggregatorWith, layerMetricsAggregatorWith, layerReporterWith } from "../support/layers.js"
 import { fromWire, type WireItem } from "../support/wireReporter.js"
 import { parse } from "./lineParser.js"
 
@@ -118,7 +117,7 @@ export const layerClient = (
       const bytes = packets.reduce((sum, { body }) => sum + body.byteLength, 0)
       return { items: batch.length, payloads: packets.length, bytes, retries: 0 }
     })
-  return ThreadStats.layer({ periodicFlush: false, ...options }).pipe(
+  return layerReporterWith({ periodicFlush: false, ...options }).pipe(
     Layer.provide(Layer.mergeAll(
       Layer.succeed(
         Reporter.Reporter,
@@ -131,8 +130,8 @@ export const layerClient = (
           warm: Effect.void
         })
       ),
-      Layer.fresh(MetricsAggregator.layer(options)),
-      Layer.fresh(EventsAggregator.layerWith(options))
+      Layer.fresh(layerMetricsAggregatorWith(options)),
+      Layer.fresh(layerEventsAggregatorWith(options))
     )),
     Layer.orDie
   )

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, TestClock } from "effect"
 import { MetricsAggregator, Reporter, ThreadStats } from "effect-threadstats"
 import * as hostile from "../support/hostile.js"
+import { layerMetricsAggregator } from "../support/layers.js"
 import { eventOptions } from "./calls.js"
 import { start, sumOf } from "./payload.js"
 
@@ -112,7 +113,7 @@ describe("ThreadStats arguments", () => {
         for (const { suffix, value } of points) assert.isTrue(Number.isFinite(value), `${name}.${suffix}: ${value}`)
         assert.isTrue(values.every(Number.isFinite))
       }
-    }).pipe(Effect.provide(MetricsAggregator.layerDefault)))
+    }).pipe(Effect.provide(layerMetricsAggregator)))
 })
 
 describe("ThreadStats.flush", () => {

@@ -49,7 +49,7 @@ const useClient = Effect.fnUntraced(function*(config: ThreadStatsConfig.ThreadSt
   const sent: Array<Sent> = []
   yield* TestClock.setTime(start)
   const exit = yield* Effect.gen(function*() {
-    const self = yield* ThreadStats.fromConfig({ ...config, periodicFlush: false })
+    const self = yield* ThreadStats.make
     for (const kind of unsafeKinds) self[kind]("name", 1, { tags: ["a:b"], host: "" })
     self.unsafeEvent("title", "text")
     yield* self.timer(Effect.void, "timer")
@@ -70,8 +70,9 @@ const useClient = Effect.fnUntraced(function*(config: ThreadStatsConfig.ThreadSt
       assert.strictEqual(metrics.pending + events.pending, 0)
     }
   }).pipe(
-    Effect.provideServiceEffect(MetricsAggregator.MetricsAggregator, MetricsAggregator.fromConfig(config)),
-    Effect.provideServiceEffect(EventsAggregator.EventsAggregator, EventsAggregator.fromConfig(config)),
+    Effect.provideService(ThreadStatsConfig.ThreadStatsConfig, { ...config, periodicFlush: false }),
+    Effect.provideServiceEffect(MetricsAggregator.MetricsAggregator, MetricsAggregator.make(config)),
+    Effect.provideServiceEffect(EventsAggregator.EventsAggregator, EventsAggregator.make(config)),
     Effect.provideServiceEffect(Reporter.Reporter, HttpReporter.make(config)),
     Effect.provideService(HttpClient.HttpClient, recordingClient(sent)),
     Effect.scoped,

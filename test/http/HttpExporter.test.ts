@@ -2,16 +2,14 @@ import { HttpClient, HttpClientResponse } from "@effect/platform"
 import type { HttpBody, HttpClientRequest } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Redacted, TestClock } from "effect"
-import {
-  EventsAggregator,
-  HttpReporter,
-  MetricsAggregator,
-  Reporter,
-  Series,
-  ThreadStats,
-  ThreadStatsConfig
-} from "effect-threadstats"
+import { HttpReporter, MetricsAggregator, Reporter, Series, ThreadStats, ThreadStatsConfig } from "effect-threadstats"
 import { inflateSync } from "node:zlib"
+import {
+  layerEventsAggregatorWith,
+  layerMetricsAggregatorWith,
+  layerReporterWith,
+  makeMetricsAggregator
+} from "../support/layers.js"
 import { reply, reporter as scripted } from "../support/scriptedHttp.js"
 
 const start = 1_700_000_000_000
@@ -291,8 +289,8 @@ describe("HttpExporter", () => {
           })
       })
       const context = yield* Layer.build(
-        ThreadStats.layer({ periodicFlush: false }).pipe(
-          Layer.provide([wrapper, MetricsAggregator.layer(), EventsAggregator.layerWith()])
+        layerReporterWith({ periodicFlush: false }).pipe(
+          Layer.provide([wrapper, layerMetricsAggregatorWith(), layerEventsAggregatorWith()])
         )
       )
       const self = Context.get(context, ThreadStats.ThreadStats)
@@ -307,7 +305,7 @@ describe("HttpExporter", () => {
         (body as Sent).series.length === 1 ? (body as Sent).series[0]!.metric : "several"
       const statuses: Record<string, number> = { several: 413, "h.max": 400, "h.min": 503 }
       const { requests, service } = yield* scripted((request) => reply(statuses[lineOf(request)] ?? 202))
-      const aggregator = yield* MetricsAggregator.make()
+      const aggregator = yield* makeMetricsAggregator()
       aggregator.unsafeAdd("histogram", "h", 1, start)
       aggregator.unsafeAdd("counter", "c", 1, start)
       const series = yield* aggregator.drain({ temporality: "total", now: start + 10_000 })
@@ -324,7 +322,7 @@ describe("HttpExporter", () => {
   it.effect("sends nothing and fails with the error of the batch when a pull fails", () =>
     Effect.gen(function*() {
       const { requests, service } = yield* scripted(() => reply(202))
-      const aggregator = yield* MetricsAggregator.make()
+      const aggregator = yield* makeMetricsAggregator()
       aggregator.unsafeAdd("gauge", "g", 1, start)
       const series = yield* aggregator.drain({ temporality: "total", now: start + 10_000 })
       const late = new Reporter.ReporterError({

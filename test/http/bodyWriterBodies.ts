@@ -8,6 +8,7 @@ import { countOf, type Encoded, makeWriter } from "../../src/internal/http/encod
 import { distributionPoints, type EnvelopedEndpoint, series, seriesV2 } from "../../src/internal/http/endpoints.js"
 import { lineWriter, syntax } from "../../src/internal/http/seriesV1.js"
 import { syntaxV2 } from "../../src/internal/http/seriesV2.js"
+import { makeMetricsAggregator } from "../support/layers.js"
 import { encodeBatch, sorted, toV2 } from "./referenceEncoder.js"
 
 const start = 1_700_000_000_000
@@ -46,7 +47,7 @@ export const testEqualBodies = (runs: number) => {
     })
   }, ({ bytes, compress, enrichment, points, unpackedBytes }) =>
     Effect.gen(function*() {
-      const aggregator = yield* MetricsAggregator.make()
+      const aggregator = yield* makeMetricsAggregator()
       for (const { at, host, kind, many, name, tags, value } of points) {
         for (let i = 0; i < many; i++) aggregator.unsafeAdd(kind, name, value - i, start + at, { tags, host })
       }

@@ -46,8 +46,8 @@ const transports: ReadonlyArray<
     Layer.Layer<HttpClient.HttpClient>
   ]
 > = [
-  ["node:http", HttpReporter.makeNode, HttpReporter.layerHttpClient],
-  ["layerHttpClient", HttpReporter.make, HttpReporter.layerHttpClient],
+  ["node:http", HttpReporter.makeNode, HttpReporter.layerFetch],
+  ["layerHttpClient", HttpReporter.make, HttpReporter.layerFetch],
   ["NodeHttpClient", HttpReporter.make, NodeHttpClient.layer],
   ["NodeHttpClient with undici", HttpReporter.make, NodeHttpClient.layerUndici],
   ["FetchHttpClient", HttpReporter.make, FetchHttpClient.layer]

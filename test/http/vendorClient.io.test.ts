@@ -4,10 +4,11 @@ import * as v1 from "@datadog/datadog-api-client/dist/packages/datadog-api-clien
 import { NodeHttpClient } from "@effect/platform-node"
 import { assert, describe } from "@effect/vitest"
 import { Data, Effect, Layer, Redacted } from "effect"
-import { HttpReporter, LocalIntake } from "effect-threadstats"
+import { LocalIntake } from "effect-threadstats"
 import type { Event, Series } from "effect-threadstats"
 import { layerIntake } from "../support/intake.js"
 import { apiKey as key, sweepKeys } from "../support/keySweep.js"
+import { layerHttpReporterWith } from "../support/layers.js"
 import { type WireError, WireReporter } from "../support/wireReporter.js"
 
 const it = sweepKeys(key)
@@ -29,7 +30,7 @@ const ours = (options: { readonly apiKey?: string; readonly compress?: boolean }
   Effect.flatMap(LocalIntake.LocalIntake, ({ url }) =>
     Effect.provide(
       WireReporter,
-      HttpReporter.layer({
+      layerHttpReporterWith({
         apiUrl: url,
         apiKey: Redacted.make(options.apiKey ?? key),
         compress: options.compress ?? true

@@ -34,7 +34,7 @@ const client = (origin: string, options: ThreadStatsOptions = {}) =>
     constantTags: ["env:test"],
     periodicFlush: false,
     ...options
-  }).pipe(Layer.provide(HttpReporter.layerHttpClient), Layer.orDie)
+  }).pipe(Layer.provide(HttpReporter.layerFetch), Layer.orDie)
 
 const interval = 10
 

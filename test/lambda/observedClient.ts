@@ -1,12 +1,11 @@
 /** Clients whose flushes a test observes. */
-import * as EventsAggregator from "effect-threadstats/EventsAggregator"
-import * as MetricsAggregator from "effect-threadstats/MetricsAggregator"
 import * as Reporter from "effect-threadstats/Reporter"
-import { layer, ThreadStats } from "effect-threadstats/ThreadStats"
+import { ThreadStats } from "effect-threadstats/ThreadStats"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { layerEventsAggregator, layerMetricsAggregator, layerReporterWith } from "../support/layers.js"
 import { fromWire, toWire, type WireReporter as Wire } from "../support/wireReporter.js"
 
 /** The events of a test, in order. */
@@ -30,8 +29,8 @@ export const observe = (client: ThreadStats["Type"], log: Array<string>, prefix 
 
 /** A client over this reporter. It does not read the environment. */
 export const layerOver = <R>(reporter: Layer.Layer<Reporter.Reporter | R>): Layer.Layer<ThreadStats | R> =>
-  layer({ periodicFlush: false }).pipe(
-    Layer.provide([MetricsAggregator.layerDefault, EventsAggregator.layer]),
+  layerReporterWith({ periodicFlush: false }).pipe(
+    Layer.provide([layerMetricsAggregator, layerEventsAggregator]),
     Layer.provide(Layer.setConfigProvider(ConfigProvider.fromMap(new Map()))),
     Layer.orDie,
     Layer.provideMerge(reporter)

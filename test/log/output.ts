@@ -1,8 +1,9 @@
 /** An output in memory for the LogReporter, and the metrics that Datadog's forwarder reads from it. */
 import { assert } from "@effect/vitest"
 import { Deferred, Effect, Layer } from "effect"
-import { EventsAggregator, LogReporter, MetricsAggregator, ThreadStats } from "effect-threadstats"
+import { LogReporter, ThreadStats } from "effect-threadstats"
 import type { Series, ThreadStatsConfig } from "effect-threadstats"
+import { layerEventsAggregatorWith, layerMetricsAggregatorWith, layerReporterWith } from "../support/layers.js"
 import { toWire } from "../support/wireReporter.js"
 
 export const bytesOf = (text: string): number => Buffer.byteLength(text)
@@ -88,11 +89,11 @@ export const layerClient = (
   output: LogReporter.Output,
   options: ThreadStatsConfig.ThreadStatsOptions = {}
 ): Layer.Layer<ThreadStats.ThreadStats> =>
-  ThreadStats.layer({ periodicFlush: false, ...options }).pipe(
+  layerReporterWith({ periodicFlush: false, ...options }).pipe(
     Layer.provide(Layer.mergeAll(
       LogReporter.layerWith({ output }),
-      Layer.fresh(MetricsAggregator.layer(options)),
-      Layer.fresh(EventsAggregator.layerWith(options))
+      Layer.fresh(layerMetricsAggregatorWith(options)),
+      Layer.fresh(layerEventsAggregatorWith(options))
     )),
     Layer.orDie
   )

@@ -1,15 +1,14 @@
 /** Programs that record metrics and print at the same time. The environment variable PROGRAM names the one to run. */
-import * as EventsAggregator from "effect-threadstats/EventsAggregator"
 import * as LogReporter from "effect-threadstats/LogReporter"
-import * as MetricsAggregator from "effect-threadstats/MetricsAggregator"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import { writeSync } from "node:fs"
+import { layerEventsAggregator, layerMetricsAggregator, layerReporterWith } from "../support/layers.js"
 
-const layer = ThreadStats.layer({ periodicFlush: false, flushTimeout: "2 minutes" }).pipe(
-  Layer.provide([LogReporter.layer, MetricsAggregator.layerDefault, EventsAggregator.layer]),
+const layer = layerReporterWith({ periodicFlush: false, flushTimeout: "2 minutes" }).pipe(
+  Layer.provide([LogReporter.layer, layerMetricsAggregator, layerEventsAggregator]),
   Layer.orDie
 )
 

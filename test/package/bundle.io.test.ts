@@ -72,12 +72,7 @@ const modulesIn = async (contents: string): Promise<ReadonlyArray<string>> => (a
 const extension = ["LambdaExtension", "internal/lambda/runtimeApi"]
 
 /** Modules for clients over any reporter, a combined one, or a store. */
-const others = [
-  "HttpReporter",
-  "internal/pipeline/reporterExporter",
-  "internal/pipeline/fanOut",
-  "internal/reporters/noop"
-]
+const others = ["DogStatsDReporter", "LogReporter", "AutoReporter", "internal/reporters/combine"]
 
 /** Modules of each reporter. */
 const reporters = {
@@ -91,12 +86,14 @@ const reporters = {
   log: ["LogReporter", "internal/log/lines", "internal/log/writer"]
 }
 
-const bothOf = (reporter: string, layer: string) => `
+const bothOf = (reporter: string) => `
   import * as EventsAggregator from "effect-threadstats/EventsAggregator"
   import * as MetricsAggregator from "effect-threadstats/MetricsAggregator"
   import * as ThreadStats from "effect-threadstats/ThreadStats"
+  import * as ThreadStatsConfig from "effect-threadstats/ThreadStatsConfig"
   import * as Reporter from "effect-threadstats/${reporter}"
-  console.log(ThreadStats.layer(), EventsAggregator.layer, MetricsAggregator.layerDefault, Reporter.${layer})
+  console.log(ThreadStats.layerReporter, EventsAggregator.layer, MetricsAggregator.layer, ThreadStatsConfig.layer)
+  console.log(Reporter.layer)
 `
 
 describe("bundle", () => {
@@ -140,33 +137,6 @@ describe("bundle", () => {
     assert.includeMembers([...modules], extension)
   })
 
-  it("contains no module for stores or several reporters for a client with neither", async () => {
-    const mark = /retained store failed/
-    for (
-      const [more, isThere] of [
-        ["", false],
-        [`import * as RetainedStore from "effect-threadstats/RetainedStore"; console.log(RetainedStore.layer)`, true]
-      ] as const
-    ) {
-      const { code } = await bundleOf(`${readme}\n${more}`)
-      assert.strictEqual(mark.test(code), isThere)
-    }
-    for (
-      const [value, isThere] of [["layerNode", false], [
-        "combine(HttpReporter.layerNode, HttpReporter.layerNode)",
-        true
-      ]]
-    ) {
-      const modules = await modulesIn(`
-        import * as HttpReporter from "effect-threadstats/HttpReporter"
-        import * as Reporter from "effect-threadstats/Reporter"
-        import * as ThreadStats from "effect-threadstats/ThreadStats"
-        console.log(ThreadStats.layer(), ${value === "layerNode" ? `HttpReporter.${value}` : `Reporter.${value}`})
-      `)
-      assert.strictEqual(modules.includes("internal/pipeline/fanOut"), isThere)
-    }
-  })
-
   it("contains no other reporter or source for a function that uses only HTTP", async () => {
     for (
       const [layer, packages] of [["layerNode", ["effect"]], ["layerFetch", ["effect", "@effect/platform"]]] as const
@@ -186,7 +156,7 @@ describe("bundle", () => {
         ...reporters.log,
         "EffectMetrics",
         "testing",
-        "internal/reporters/autoSelect",
+        "AutoReporter",
         "internal/apiKey/awsSources"
       ]
       assert.deepStrictEqual(bundle.modules.filter((name) => others.includes(name) || /dogstatsd/i.test(name)), [])
@@ -254,8 +224,8 @@ describe("bundle", () => {
   it("contains no module for HTTP for a program that uses only log lines or only DogStatsD", async () => {
     for (
       const [contents, reporter, ...others] of [
-        [bothOf("LogReporter", "layer"), reporters.log, reporters.http, reporters.dogstatsd],
-        [bothOf("DogStatsDReporter", "layerDefault"), reporters.dogstatsd, reporters.http, reporters.log]
+        [bothOf("LogReporter"), reporters.log, reporters.http, reporters.dogstatsd],
+        [bothOf("DogStatsDReporter"), reporters.dogstatsd, reporters.http, reporters.log]
       ] as const
     ) {
       const { modules } = await bundleOf(contents)
@@ -267,7 +237,7 @@ describe("bundle", () => {
   it("contains all reporters for a program that selects its reporter by the environment", async () => {
     for (
       const contents of [
-        `import { layerAuto } from "effect-threadstats/Reporter"; console.log(layerAuto)`,
+        `import { layer } from "effect-threadstats/AutoReporter"; console.log(layer)`,
         `import { layerAuto } from "effect-threadstats/ThreadStats"; console.log(layerAuto)`
       ]
     ) {

@@ -37,7 +37,7 @@ describe("ThreadStats over a socket", () => {
 
   const transports: { readonly [transport: string]: (options: ThreadStatsConfig.ThreadStatsOptions) => Client } = {
     "node:http": ThreadStats.layerNodeWith,
-    "fetch": overHttpClient(HttpReporter.layerHttpClient),
+    "fetch": overHttpClient(HttpReporter.layerFetch),
     "NodeHttpClient.layer": overHttpClient(NodeHttpClient.layer),
     "NodeHttpClient.layerUndici": overHttpClient(NodeHttpClient.layerUndici)
   }

@@ -2,9 +2,10 @@ import { FileSystem } from "@effect/platform"
 import { SystemError } from "@effect/platform/Error"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Logger, LogLevel, TestClock } from "effect"
-import { EventsAggregator, MetricsAggregator, ThreadStats } from "effect-threadstats"
+import { ThreadStats } from "effect-threadstats"
 import { readFileSync } from "node:fs"
 import { layerFile } from "../../examples/fileReporter.js"
+import { layerEventsAggregatorWith, layerMetricsAggregatorWith, layerReporterWith } from "../support/layers.js"
 import { distributions, events, metrics, reporterContract } from "../support/reporterContract.js"
 
 /** A file in memory, and a switch that makes writing fail. */
@@ -43,11 +44,11 @@ describe("examples/fileReporter", () => {
     dead: Layer.provide(layerReporter, Layer.succeed(Disk, { text: "", isFull: true }))
   })
 
-  const layerClient = ThreadStats.layer({ namespace: "shop", periodicFlush: false }).pipe(
+  const layerClient = layerReporterWith({ namespace: "shop", periodicFlush: false }).pipe(
     Layer.provide(Layer.mergeAll(
       layerReporter,
-      Layer.fresh(MetricsAggregator.layer()),
-      Layer.fresh(EventsAggregator.layerWith())
+      Layer.fresh(layerMetricsAggregatorWith()),
+      Layer.fresh(layerEventsAggregatorWith())
     )),
     Layer.provideMerge(layerDisk),
     Layer.orDie

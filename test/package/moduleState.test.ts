@@ -1,6 +1,4 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as EventsAggregator from "effect-threadstats/EventsAggregator"
-import * as MetricsAggregator from "effect-threadstats/MetricsAggregator"
 import * as Reporter from "effect-threadstats/Reporter"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -10,6 +8,7 @@ import * as Layer from "effect/Layer"
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { layerEventsAggregator, layerMetricsAggregator, layerReporterWith } from "../support/layers.js"
 
 const src = fileURLToPath(new URL("../../src", import.meta.url))
 
@@ -51,8 +50,8 @@ describe("ThreadStats layers", () => {
     layerDogStatsD: ThreadStats.layerDogStatsD,
     layerAuto: ThreadStats.layerAuto,
     layerTest: ThreadStats.layerTest,
-    "layer()": ThreadStats.layer({ periodicFlush: false }).pipe(
-      Layer.provide([MetricsAggregator.layerDefault, EventsAggregator.layer, Reporter.layerMemory])
+    "layer()": layerReporterWith({ periodicFlush: false }).pipe(
+      Layer.provide([layerMetricsAggregator, layerEventsAggregator, Reporter.layerMemory])
     )
   } as const
 

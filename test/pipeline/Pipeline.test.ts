@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Layer, TestClock } from "effect"
-import { EventsAggregator, MetricsAggregator, Reporter, ThreadStats } from "effect-threadstats"
+import { Reporter, ThreadStats } from "effect-threadstats"
 import type { ThreadStatsConfig } from "effect-threadstats"
 import { assertAllAccounted, memoryContents, metricValues, seconds } from "../support/clientAssertions.js"
+import { layerEventsAggregator, layerMetricsAggregatorWith, layerReporterWith } from "../support/layers.js"
 import * as scripted from "../support/scripted.js"
 
 describe("flush", () => {
@@ -90,8 +91,8 @@ describe("flush", () => {
 
 describe("flush with a memory reporter", () => {
   const layer = (options: { readonly samples: boolean; readonly client?: ThreadStatsConfig.ThreadStatsOptions }) =>
-    ThreadStats.layer({ periodicFlush: false, ...options.client }).pipe(
-      Layer.provide(Layer.merge(MetricsAggregator.layer(options.client), EventsAggregator.layer)),
+    layerReporterWith({ periodicFlush: false, ...options.client }).pipe(
+      Layer.provide(Layer.merge(layerMetricsAggregatorWith(options.client), layerEventsAggregator)),
       Layer.provideMerge(Reporter.layerMemoryWith({ temporality: "delta", samples: options.samples })),
       Layer.orDie
     )

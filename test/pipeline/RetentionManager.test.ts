@@ -22,6 +22,7 @@ import {
   valuesOf,
   writesTo
 } from "../retained/disk.js"
+import { makeMetricsAggregator } from "../support/layers.js"
 import * as Scripted from "../support/scripted.js"
 import { type Line, logsTo } from "../support/scripted.js"
 
@@ -289,7 +290,7 @@ describe("RetentionManager after a restart", () => {
         for (const { points } of successor.series()) assert.isTrue(Number.isFinite(points[0]![1]))
         assert.deepStrictEqual(["h.min", "h.max", "h.count"].map((name) => totalOf(successor, name)), [1, 21, 21])
       }
-      const aggregator = yield* MetricsAggregator.make({ sampleSize: 50 })
+      const aggregator = yield* makeMetricsAggregator({ sampleSize: 50 })
       aggregator.unsafeAdd("histogram", "h", 100, now)
       const state = { min: 1, max: 10, sum: 55, count: 10, sample: [2, 4, 6] }
       const item = { kind: "histogram", name: "h", host: null, tags: [], start: now, recorded: 10, state } as const

@@ -1,9 +1,10 @@
 import { KeyValueStore } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Duration, Effect, FastCheck, Fiber, Layer, Option, Scope, TestClock } from "effect"
-import { EventsAggregator, MetricsAggregator, Reporter, RetainedStore, ThreadStats } from "effect-threadstats"
+import { MetricsAggregator, Reporter, RetainedStore, ThreadStats } from "effect-threadstats"
 import type { Event, Series, ThreadStatsConfig } from "effect-threadstats"
 import { assertBalanced } from "../support/clientAssertions.js"
+import { layerEventsAggregatorWith, layerMetricsAggregatorWith, layerReporterWith } from "../support/layers.js"
 import { reporterContract } from "../support/reporterContract.js"
 import * as scripted from "../support/scripted.js"
 import { WireError } from "../support/wireReporter.js"
@@ -12,11 +13,11 @@ const layerClient = <E, R>(
   reporter: Layer.Layer<Reporter.Reporter, E, R>,
   options: ThreadStatsConfig.ThreadStatsOptions = {}
 ) =>
-  ThreadStats.layer({ periodicFlush: false, ...options }).pipe(
+  layerReporterWith({ periodicFlush: false, ...options }).pipe(
     Layer.provide(Layer.mergeAll(
       reporter,
-      Layer.fresh(MetricsAggregator.layer(options)),
-      Layer.fresh(EventsAggregator.layerWith(options))
+      Layer.fresh(layerMetricsAggregatorWith(options)),
+      Layer.fresh(layerEventsAggregatorWith(options))
     )),
     Layer.orDie
   )
@@ -533,10 +534,10 @@ describe("flush over several reporters", () => {
 
   it.effect("builds the aggregators of all pipelines with the settings of the given one", () => {
     const [first, second] = [scripted.make("total"), scripted.make("delta")]
-    const outside = Layer.fresh(MetricsAggregator.layer({ percentiles: [0.5], aggregates: ["max"], maxValues: 2 }))
-    const events = Layer.fresh(EventsAggregator.layerWith({ maxEvents: 1 }))
+    const outside = Layer.fresh(layerMetricsAggregatorWith({ percentiles: [0.5], aggregates: ["max"], maxValues: 2 }))
+    const events = Layer.fresh(layerEventsAggregatorWith({ maxEvents: 1 }))
     // The client's own settings differ from these.
-    const layer = ThreadStats.layer({ periodicFlush: false }).pipe(
+    const layer = layerReporterWith({ periodicFlush: false }).pipe(
       Layer.provide(Reporter.combine(first.layer, second.layer)),
       Layer.provideMerge(Layer.merge(outside, events)),
       Layer.orDie

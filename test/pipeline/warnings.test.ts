@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Logger, Option, TestClock } from "effect"
-import { EventsAggregator, MetricsAggregator, ThreadStats } from "effect-threadstats"
+import { MetricsAggregator, ThreadStats } from "effect-threadstats"
 import { assertAllAccounted } from "../support/clientAssertions.js"
+import { layerEventsAggregator, layerMetricsAggregatorWith, layerReporterWith } from "../support/layers.js"
 import * as scripted from "../support/scripted.js"
 
 describe("flush", () => {
@@ -90,15 +91,15 @@ describe("flush", () => {
     const reporter = scripted.make()
     const lines: Array<scripted.Line> = []
     const layerBrokenAggregator = Layer.map(
-      Layer.fresh(MetricsAggregator.layer()),
+      Layer.fresh(layerMetricsAggregatorWith()),
       (context) =>
         Context.make(MetricsAggregator.MetricsAggregator, {
           ...Context.get(context, MetricsAggregator.MetricsAggregator),
           drainEach: () => Effect.die("broken aggregator")
         })
     )
-    const layer = ThreadStats.layer({ periodicFlush: false }).pipe(
-      Layer.provide(Layer.mergeAll(reporter.layer, layerBrokenAggregator, Layer.fresh(EventsAggregator.layer))),
+    const layer = layerReporterWith({ periodicFlush: false }).pipe(
+      Layer.provide(Layer.mergeAll(reporter.layer, layerBrokenAggregator, Layer.fresh(layerEventsAggregator))),
       Layer.orDie
     )
     return Effect.gen(function*() {

@@ -1,10 +1,10 @@
 import { HttpClient, HttpClientResponse } from "@effect/platform"
 import { assert, describe } from "@effect/vitest"
 import { Cause, ConfigError, ConfigProvider, Effect, Exit, Layer, Logger, LogLevel, Option, Redacted } from "effect"
-import { LocalIntake, Reporter, ThreadStats } from "effect-threadstats"
+import { AutoReporter, LocalIntake, Reporter, ThreadStats, ThreadStatsConfig } from "effect-threadstats"
 import { fileURLToPath } from "node:url"
 import { vi } from "vitest"
-import { ExtensionPath } from "../../src/internal/reporters/autoSelect.js"
+import { ExtensionPath } from "../../src/internal/reporters/extensionPath.js"
 import { layerInProcess } from "../support/intake.js"
 import { apiKey, sweepKeys } from "../support/keySweep.js"
 import { type Line, logsTo } from "../support/scripted.js"
@@ -28,12 +28,12 @@ const provideEnvironment = <A, E, R>(effect: Effect.Effect<A, E, R>, environment
     Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(environment))))
   )
 
-/** The reporter that `Reporter.layerAuto` selects, and its log lines. */
+/** The reporter that `AutoReporter.layer` selects, and its log lines. */
 const select = (environment: Environment, path?: string, minimum = LogLevel.Debug) =>
   Effect.gen(function*() {
     const lines: Array<Line> = []
     const reporter = yield* provideEnvironment(
-      Effect.provide(Reporter.Reporter, Reporter.layerAuto),
+      Effect.provide(Reporter.Reporter, Layer.provide(AutoReporter.layer, ThreadStatsConfig.layer)),
       environment,
       path
     ).pipe(
@@ -56,7 +56,7 @@ const configErrorOf = (exit: Exit.Exit<unknown, ConfigError.ConfigError>) => {
 
 const event = [{ title: "t", text: "", tags: [] }]
 
-describe("Reporter.layerAuto", () => {
+describe("AutoReporter.layer", () => {
   const cases: ReadonlyArray<readonly [condition: string, Environment, path: string, selection: string]> = [
     ["the extension is installed on Lambda", lambda, installed, "extension"],
     [

@@ -14,8 +14,9 @@ import {
   Redacted,
   TestClock
 } from "effect"
-import { ApiKey, HttpReporter, Lambda, ThreadStats, ThreadStatsConfig } from "effect-threadstats"
+import { ApiKey, Lambda, ThreadStats, ThreadStatsConfig } from "effect-threadstats"
 import { assert } from "vitest"
+import { layerHttpReporterWith } from "../support/layers.js"
 import { quickClock } from "../support/quickClock.js"
 import { formsOf, renderings } from "../support/secrets.js"
 import { recordingTracer } from "../support/tracer.js"
@@ -317,7 +318,7 @@ export const checkSettings = Effect.fnUntraced(function*(key: string) {
         ThreadStatsConfig.make(),
         Effect.scoped(Layer.build(ThreadStats.layerHttp)),
         Effect.scoped(Layer.build(ThreadStats.layerHttpWith({ apiKey: apiKey as never }))),
-        Effect.scoped(Layer.build(HttpReporter.layer({ ...settings(key), apiUrl: "no address" }))),
+        Effect.scoped(Layer.build(layerHttpReporterWith({ ...settings(key), apiUrl: "no address" }))),
         Effect.scoped(Layer.build(Layer.orDie(ThreadStats.layerHttp)))
       ]
     ) {

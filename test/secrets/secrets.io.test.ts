@@ -41,7 +41,7 @@ for (const [form, key] of Object.entries(keys)) {
           for (
             const layer of [
               ThreadStats.layerNodeWith(options),
-              Layer.provide(ThreadStats.layerHttpWith(options), HttpReporter.layerHttpClient)
+              Layer.provide(ThreadStats.layerHttpWith(options), HttpReporter.layerFetch)
             ]
           ) {
             const self = yield* ThreadStats.ThreadStats.pipe(

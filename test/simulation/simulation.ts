@@ -23,8 +23,9 @@ import {
   TestClock,
   TestServices
 } from "effect"
-import { EventsAggregator, MetricsAggregator, Reporter, RetainedStore, ThreadStats } from "effect-threadstats"
+import { Reporter, RetainedStore, ThreadStats } from "effect-threadstats"
 import { createHash } from "node:crypto"
+import { layerEventsAggregatorWith, layerMetricsAggregatorWith, layerReporterWith } from "../support/layers.js"
 import { quicken } from "../support/quickClock.js"
 import { nextTurn } from "../support/wait.js"
 import * as Network from "./network.js"
@@ -112,11 +113,11 @@ const clientLayer = (world: Network.World, seam: Seam.Seam | undefined, memory: 
       Layer.succeed(HttpClient.HttpClient, Network.make(world))
     )
     : Layer.provide(
-      ThreadStats.layer(plan.options),
+      layerReporterWith(plan.options),
       Layer.mergeAll(
         Layer.succeed(Reporter.Reporter, seam.reporter),
-        Layer.fresh(MetricsAggregator.layer(plan.options)),
-        Layer.fresh(EventsAggregator.layerWith(plan.options))
+        Layer.fresh(layerMetricsAggregatorWith(plan.options)),
+        Layer.fresh(layerEventsAggregatorWith(plan.options))
       )
     )
   return plan.restarts === 0

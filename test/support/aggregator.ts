@@ -2,7 +2,8 @@
 import { it } from "@effect/vitest"
 import { Effect } from "effect"
 import { MetricsAggregator } from "effect-threadstats"
-import type { Reporter, RollUp } from "effect-threadstats"
+import type { Reporter, RollUp, ThreadStatsConfig } from "effect-threadstats"
+import { layerMetricsAggregator, layerMetricsAggregatorWith } from "./layers.js"
 
 /** The time of every point and drain that names no other, in milliseconds: the middle of a bucket. */
 export const now = 1_700_000_005_000
@@ -33,10 +34,10 @@ export const firstValues = (items: ReadonlyArray<MetricsAggregator.AggregatedSer
 export const itAggregates = <E>(
   name: string,
   test: () => Effect.Effect<void, E, MetricsAggregator.MetricsAggregator>,
-  options?: MetricsAggregator.Options
+  options?: ThreadStatsConfig.ThreadStatsOptions
 ) =>
   it.effect(name, () =>
     Effect.provide(
       test(),
-      options === undefined ? MetricsAggregator.layerDefault : MetricsAggregator.layer(options)
+      options === undefined ? layerMetricsAggregator : layerMetricsAggregatorWith(options)
     ))

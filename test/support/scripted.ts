@@ -2,8 +2,9 @@
  * A reporter that answers as it is told, and remembers what it was handed.
  */
 import { Effect, Layer, Logger } from "effect"
-import { EventsAggregator, MetricsAggregator, Reporter, ThreadStats } from "effect-threadstats"
+import { Reporter, ThreadStats } from "effect-threadstats"
 import type { Event, Series, ThreadStatsConfig } from "effect-threadstats"
+import { layerEventsAggregatorWith, layerMetricsAggregatorWith, layerReporterWith } from "./layers.js"
 import { fromWire, WireError, type WireItem } from "./wireReporter.js"
 
 export type Endpoint = "series" | "distributions" | "events"
@@ -76,11 +77,11 @@ export const client = (
   reporter: Scripted,
   options: ThreadStatsConfig.ThreadStatsOptions = {}
 ): Layer.Layer<ThreadStats.ThreadStats> =>
-  ThreadStats.layer({ periodicFlush: false, ...options }).pipe(
+  layerReporterWith({ periodicFlush: false, ...options }).pipe(
     Layer.provide(Layer.mergeAll(
       reporter.layer,
-      Layer.fresh(MetricsAggregator.layer(options)),
-      Layer.fresh(EventsAggregator.layerWith(options))
+      Layer.fresh(layerMetricsAggregatorWith(options)),
+      Layer.fresh(layerEventsAggregatorWith(options))
     )),
     Layer.orDie
   )

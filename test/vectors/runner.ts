@@ -4,8 +4,9 @@
  * A vector describes one client: its settings, the calls made on it, and the batches that each flush gave to the reporter.
  */
 import { Array as Arr, Clock, ConfigProvider, Effect, Layer } from "effect"
-import { EventsAggregator, MetricsAggregator, Reporter, ThreadStats } from "effect-threadstats"
+import { Reporter, ThreadStats } from "effect-threadstats"
 import type { Event, Series, ThreadStatsConfig } from "effect-threadstats"
+import { layerEventsAggregatorWith, layerMetricsAggregatorWith, layerReporterWith } from "../support/layers.js"
 
 type MetricOp = "gauge" | "increment" | "decrement" | "histogram" | "distribution" | "timing" | "set"
 
@@ -116,10 +117,10 @@ export const run = (vector: Vector, temporality: Reporter.Temporality): Effect.E
     periodicFlush: false,
     timestamps: "any"
   }
-  const layer = ThreadStats.layer(options).pipe(
+  const layer = layerReporterWith(options).pipe(
     Layer.provideMerge(Layer.mergeAll(
-      MetricsAggregator.layer(options),
-      EventsAggregator.layerWith(options),
+      layerMetricsAggregatorWith(options),
+      layerEventsAggregatorWith(options),
       Reporter.layerMemoryWith({ temporality })
     )),
     Layer.provide(Layer.setConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(vector.config.env))))),

@@ -1,5 +1,5 @@
 import * as Effect from "effect/Effect"
-import { Reporter } from "../../Reporter.js"
+import { Reporter } from "../model/Reporter.js"
 import type { ThreadStatsSettings } from "../model/settings.js"
 import * as fanOut from "../pipeline/fanOut.js"
 import { type ClientOptions, makeWithPipeline } from "./makeClient.js"

@@ -1,8 +1,6 @@
 import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type { HttpReporterSettings } from "../../HttpReporter.js"
-import type { Reporter } from "../../Reporter.js"
 import * as ApiKey from "../apiKey/sources.js"
 import type { AggregatedSeries } from "../model/AggregatedSeries.js"
 import {
@@ -15,12 +13,14 @@ import {
   type SeriesBatch
 } from "../model/Delivery.js"
 import { pointWindow } from "../model/limits.js"
+import type { Reporter } from "../model/Reporter.js"
 import * as Delivery from "./deliver.js"
 import { countOf, encode, type Encoded, encodingOf, itemsOf, makeWriter, type Writer } from "./encoder.js"
 import type { Endpoint, EnvelopedEndpoint } from "./endpoints.js"
 import { distributionPoints, events, series, seriesV2 } from "./endpoints.js"
 import { lineWriter, type Syntax, syntax } from "./seriesV1.js"
 import { syntaxV2 } from "./seriesV2.js"
+import type { HttpReporterSettings } from "./settings.js"
 import type * as Transport from "./transport.js"
 
 /** Number of requests of one batch that run at the same time. They start in order. */

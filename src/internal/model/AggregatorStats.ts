@@ -32,3 +32,5 @@ export interface AggregatorWarnings {
   /** Names that were used with more than one kind since the last warning. */
   readonly conflicts: ReadonlyArray<string>
 }
+
+export type EventDropReason = "TooManyEvents" | "TooManyBytes" | "Expired"

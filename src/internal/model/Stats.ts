@@ -1,7 +1,9 @@
 import type { DurationInput } from "effect/Duration"
-import type { DropReason as EventsAggregatorDropReason } from "../../EventsAggregator.js"
-import type { DropReason as MetricsAggregatorDropReason } from "../../MetricsAggregator.js"
-import type { ReporterError } from "../../Reporter.js"
+import type {
+  DropReason as MetricsAggregatorDropReason,
+  EventDropReason as EventsAggregatorDropReason
+} from "./AggregatorStats.js"
+import type { ReporterError } from "./Delivery.js"
 import type { EventFault } from "./eventBuilder.js"
 import type { TimeInput } from "./time.js"
 

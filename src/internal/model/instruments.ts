@@ -1,6 +1,6 @@
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import type { TimerUnit } from "../../ThreadStatsConfig.js"
+import type { TimerUnit } from "./settings.js"
 import type { Tags } from "./tags.js"
 import type { TimeInput } from "./time.js"
 

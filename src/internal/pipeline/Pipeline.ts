@@ -1,13 +1,7 @@
-import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
-import type { EventsAggregator } from "../../EventsAggregator.js"
-import type { MetricsAggregator } from "../../MetricsAggregator.js"
-import type { Reporter } from "../../Reporter.js"
-import type { RetainedStore } from "../../RetainedStore.js"
-import type { ThreadStatsSettings } from "../../ThreadStatsConfig.js"
 import type { PointContext, Value } from "../model/AggregatedSeries.js"
 import * as Enrichment from "../model/Enrichment.js"
 import type { Event } from "../model/Event.js"
@@ -16,7 +10,8 @@ import type { FlushReceipt, Stats } from "../model/Stats.js"
 import * as CircuitBreaker from "./CircuitBreaker.js"
 import * as FlushCoordinator from "./FlushCoordinator.js"
 import { makeFlushCycle } from "./flushCycle.js"
-import { emptyFlush, noStats, PipelineState, type PreAggregationDrops } from "./PipelineState.js"
+import type { PipelineOptions } from "./PipelineOptions.js"
+import { emptyFlush, noStats, PipelineState } from "./PipelineState.js"
 import * as RetentionManager from "./RetentionManager.js"
 import * as selfMetrics from "./selfMetrics.js"
 import * as Warnings from "./warnings.js"
@@ -50,24 +45,6 @@ export interface Pipeline {
   readonly load: Effect.Effect<void>
   readonly stats: Effect.Effect<Stats>
   readonly warm: Effect.Effect<void>
-}
-
-/** Services of one client, which all its pipelines share. */
-export interface PipelineServices {
-  readonly config: ThreadStatsSettings
-  readonly clock: Clock.Clock
-  readonly aggregator: MetricsAggregator["Type"]
-  readonly eventsAggregator: EventsAggregator["Type"]
-  readonly store: Option.Option<RetainedStore["Type"]>
-  readonly preAggregation: PreAggregationDrops
-  /** Runs at the start of each flush. */
-  readonly onFlushStart: Effect.Effect<void>
-}
-
-export interface PipelineOptions extends PipelineServices {
-  readonly reporter: Reporter["Type"]
-  /** Index of the pipeline, if the client has several. */
-  readonly index?: number | undefined
 }
 
 /** Records the client's own metrics, if anything but these was recorded since the previous flush. */

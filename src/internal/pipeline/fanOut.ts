@@ -1,11 +1,12 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type { Reporter } from "../../Reporter.js"
 import type { PointContext } from "../model/AggregatedSeries.js"
 import * as DropCounters from "../model/DropCounters.js"
+import type { Reporter } from "../model/Reporter.js"
 import type { Counts, FlushCounts, FlushReceipt, Stats } from "../model/Stats.js"
 import * as FlushCoordinator from "./FlushCoordinator.js"
 import * as Pipeline from "./Pipeline.js"
+import type { PipelineServices } from "./PipelineOptions.js"
 import { emptyFlush } from "./PipelineState.js"
 
 const addCounts = <Reason extends string>(a: Counts<Reason>, b: Counts<Reason>): Counts<Reason> => ({
@@ -106,7 +107,7 @@ const merge = (pipelines: ReadonlyArray<Pipeline.Pipeline>, onFlushStart: Effect
 
 /** Makes a pipeline to each of several reporters. The first one uses the given aggregators and store. */
 const makeAll = (
-  { onFlushStart, ...services }: Pipeline.PipelineServices,
+  { onFlushStart, ...services }: PipelineServices,
   reporters: ReadonlyArray<Reporter["Type"]>
 ): Effect.Effect<Pipeline.Pipeline> =>
   Effect.map(
@@ -129,7 +130,7 @@ const makeAll = (
 
 /** Makes the pipeline to a reporter, or to each reporter of a combined one. */
 export const make = (
-  services: Pipeline.PipelineServices,
+  services: PipelineServices,
   reporter: Reporter["Type"]
 ): Effect.Effect<Pipeline.Pipeline> =>
   reporter.reporters === undefined

@@ -1,4 +1,4 @@
-import type { Counts, Stats } from "../../ThreadStats.js"
+import type { Counts, Stats } from "../model/Stats.js"
 
 /** One point about the client itself. */
 export interface SelfPoint {

@@ -1,6 +1,5 @@
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import type { Reporter } from "../../Reporter.js"
 import {
   addReceipts,
   batchOf,
@@ -11,6 +10,7 @@ import {
   ReporterError,
   type SeriesBatch
 } from "../model/Delivery.js"
+import type { Reporter } from "../model/Reporter.js"
 
 type Service = Reporter["Type"]
 

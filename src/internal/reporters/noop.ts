@@ -1,6 +1,6 @@
 import * as Effect from "effect/Effect"
-import type { Reporter } from "../../Reporter.js"
 import { emptyReceipt, pullAll } from "../model/Delivery.js"
+import type { Reporter } from "../model/Reporter.js"
 
 /** Makes a reporter that accepts everything and sends nothing. */
 export const make = (): Reporter["Type"] => ({

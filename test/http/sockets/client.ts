@@ -18,7 +18,7 @@ export const transports: {
   readonly [Name in "node" | "fetch" | "node:http" | "undici"]: Transport
 } = {
   node: ThreadStats.layerNodeWith,
-  fetch: (options) => Layer.provide(ThreadStats.layerHttpWith(options), HttpReporter.layerHttpClient),
+  fetch: (options) => Layer.provide(ThreadStats.layerHttpWith(options), HttpReporter.layerFetch),
   "node:http": (options) => Layer.provide(ThreadStats.layerHttpWith(options), NodeHttpClient.layer),
   undici: (options) => Layer.provide(ThreadStats.layerHttpWith(options), NodeHttpClient.layerUndici)
 }

@@ -1,0 +1,7 @@
+import type { ThreadStatsSettings } from "../model/settings.js"
+
+export interface HttpReporterSettings
+  extends
+    Pick<ThreadStatsSettings, "apiKey" | "apiUrl" | "compress" | "delivery" | "disabled" | "requestTimeout">,
+    Partial<Pick<ThreadStatsSettings, "series" | "timestamps" | "units">>
+{}
