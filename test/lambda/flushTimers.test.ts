@@ -4,6 +4,7 @@ import { lambdaProgram } from "effect-threadstats/Lambda"
 import * as Reporter from "effect-threadstats/Reporter"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
 import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -377,6 +378,31 @@ describe("makeHandler flush timers", () => {
       assert.deepStrictEqual(sleeps, [10_000, 59_500])
       assert.deepStrictEqual(interrupted, [10_000, 59_500])
     }))
+
+  it("flushes on the program's own clock, whose pauses keep the process alive", async () => {
+    const clocks: Array<Clock.Clock> = []
+    const flushed = Effect.runSync(Deferred.make<void>())
+    const layer = Layer.effect(
+      ThreadStats.ThreadStats,
+      Effect.map(ThreadStats.ThreadStats, (client): ThreadStats.ThreadStats["Type"] => ({
+        ...client,
+        flush: (options) =>
+          Effect.clock.pipe(
+            Effect.map((clock) => clocks.push(clock)),
+            Effect.zipRight(Deferred.succeed(flushed, undefined)),
+            Effect.zipRight(client.flush(options))
+          )
+      }))
+    ).pipe(Layer.provide(layerOver(Reporter.layerMemory)))
+    const handler = Lambda.makeHandler({
+      handler: () => Effect.zipRight(Deferred.await(flushed), Effect.clock),
+      layer,
+      flushInterval: 1
+    })
+    const clock = await handler({}, await Effect.runPromise(makeLambdaContext(60_000)))
+    assert.isAtLeast(clocks.length, 2)
+    for (const used of clocks) assert.strictEqual(used, clock)
+  })
 
   it("holds the process with no timer of the machine's clock, and clears each at the end of the invocation", async () => {
     const setTimeoutSpy = vi.spyOn(globalThis, "setTimeout")

@@ -1,13 +1,13 @@
-/** Tests of the pure parts of `lambdaApi`; `runtimeApi.io.test.ts` has those of its connections. */
+/** Tests of the pure parts of `runtimeApi`; `runtimeApi.io.test.ts` has those of its connections. */
 import { assert, describe, it } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
-import * as lambdaApi from "../../src/internal/lambda/runtimeApi.js"
+import * as runtimeApi from "../../src/internal/lambda/runtimeApi.js"
 
-describe("lambdaApi.address", () => {
+describe("runtimeApi.address", () => {
   const read = (value: string) =>
     Effect.withConfigProvider(
-      lambdaApi.address,
+      runtimeApi.address,
       ConfigProvider.fromMap(new Map([["AWS_LAMBDA_RUNTIME_API", value]]))
     )
 
@@ -27,29 +27,29 @@ describe("lambdaApi.address", () => {
     }))
 })
 
-describe("lambdaApi.prepare", () => {
+describe("runtimeApi.prepare", () => {
   const base = new URL("http://127.0.0.1:9001/base/")
 
   it("keeps the path of the address in front of the request's path", () => {
     assert.strictEqual(
-      lambdaApi.prepare(base, { method: "GET", path: "/2018-06-01/runtime/invocation/next" }).url,
+      runtimeApi.prepare(base, { method: "GET", path: "/2018-06-01/runtime/invocation/next" }).url,
       "http://127.0.0.1:9001/base/2018-06-01/runtime/invocation/next"
     )
   })
 
   it("sends a body as JSON with its length in bytes", () => {
-    const { headers } = lambdaApi.prepare(base, { method: "POST", path: "/response", body: "\"żółw\"" })
+    const { headers } = runtimeApi.prepare(base, { method: "POST", path: "/response", body: "\"żółw\"" })
     assert.deepStrictEqual(headers, { "content-type": "application/json", "content-length": "9" })
   })
 
   it("sends only the request's own headers when the body is absent", () => {
-    const { body, headers } = lambdaApi.prepare(base, { method: "GET", path: "/next", headers: { "x-id": "1" } })
+    const { body, headers } = runtimeApi.prepare(base, { method: "GET", path: "/next", headers: { "x-id": "1" } })
     assert.deepStrictEqual(headers, { "x-id": "1" })
     assert.isUndefined(body)
   })
 })
 
-describe("lambdaApi.describe", () => {
+describe("runtimeApi.describe", () => {
   for (
     const [content, body, description] of [
       [
@@ -66,7 +66,7 @@ describe("lambdaApi.describe", () => {
     ] as const
   ) {
     it(`describes an answer whose body is ${content}`, () => {
-      assert.strictEqual(lambdaApi.describe({ status: 403, headers: {}, body }), description)
+      assert.strictEqual(runtimeApi.describe({ status: 403, headers: {}, body }), description)
     })
   }
 })

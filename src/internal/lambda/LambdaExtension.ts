@@ -2,6 +2,7 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 
+/** Runs work after the response. */
 export class LambdaExtension extends /*#__PURE__*/ Context.Tag("effect-threadstats/LambdaExtension")<LambdaExtension, {
   /**
    * Starts `work` on a fiber of its own after the response has had time to leave, and keeps the execution environment awake

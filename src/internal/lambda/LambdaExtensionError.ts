@@ -1,5 +1,6 @@
 import * as Data from "effect/Data"
 
+/** The extension is not available. */
 export class LambdaExtensionError extends /*#__PURE__*/ Data.TaggedError("LambdaExtensionError")<{
   readonly operation: "register" | "next"
   readonly reason: "Unsupported" | "Connection" | "Truncated" | "TimedOut" | "Refused" | "Malformed"

@@ -1,6 +1,7 @@
 import * as Data from "effect/Data"
 import { type ApiResponse, describe, type LambdaApiError } from "./runtimeApi.js"
 
+/** A request to the Runtime API failed. */
 export class LambdaRuntimeError extends /*#__PURE__*/ Data.TaggedError("LambdaRuntimeError")<{
   readonly operation: "next" | "response" | "error" | "init error"
   readonly reason: "Connection" | "Truncated" | "Refused" | "Malformed"

@@ -12,6 +12,7 @@ import { logSafely } from "./logSafely.js"
 
 type ExecutionEnvironment = ManagedRuntime.ManagedRuntime<ThreadStats.ThreadStats, unknown>
 
+/** The parts of an execution environment that flush after the response. */
 export interface AfterResponse {
   /** Provides the extension. Logs one warning and provides nothing if Lambda does not register it. */
   readonly layer: Layer.Layer<never>

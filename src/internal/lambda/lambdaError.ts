@@ -6,6 +6,7 @@ import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 
+/** The invocation was interrupted and nothing else failed. */
 export class LambdaInterrupted extends /*#__PURE__*/ Data.TaggedError("LambdaInterrupted")<{
   readonly cause: Cause.Cause<never>
 }> {

@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as LambdaStream from "../../LambdaStream.js"
 
+/** The part of Node.js's `Writable` that a response needs. */
 export interface ResponseStream {
   readonly write: (chunk: LambdaStream.Chunk) => boolean
   readonly end: () => unknown
@@ -14,12 +15,14 @@ export interface ResponseStream {
   readonly setContentType?: ((contentType: string) => void) | undefined
 }
 
+/** The response stream closed before the whole response was written. */
 export class ResponseClosed extends /*#__PURE__*/ Data.TaggedError("ResponseClosed")<{ readonly cause?: unknown }> {
   override get message(): string {
     return "The response could not be sent in full: its stream was closed"
   }
 }
 
+/** Writes to a response with backpressure. */
 interface ResponseWriter {
   /** Waits while the stream is full. Fails if the stream closes meanwhile. */
   readonly write: (chunk: LambdaStream.Chunk) => Effect.Effect<void, ResponseClosed>

@@ -6,6 +6,7 @@ import type { LambdaContext } from "./LambdaContext.js"
 import { logSafely } from "./logSafely.js"
 import type { PendingInvocation } from "./pendingInvocation.js"
 
+/** The context of an invocation. */
 export interface RuntimeContext extends LambdaContext {
   readonly logGroupName: string
   readonly logStreamName: string
