@@ -39,7 +39,7 @@ describe("flush", () => {
       yield* ThreadStats.flush()
       assert.deepStrictEqual(lines, [{
         level: "WARN",
-        message: "ServerError at test: as told; kept 1, dropped 0"
+        message: "ServerError at test: as told (1 pending, 0 dropped)"
       }])
       assert.strictEqual((yield* ThreadStats.stats).lastError?.reason, "ServerError")
     }).pipe(Effect.provide([scripted.client(reporter), scripted.logsTo(lines)]))

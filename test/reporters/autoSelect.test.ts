@@ -45,7 +45,7 @@ const select = (environment: Environment, path?: string, minimum = LogLevel.Debu
 
 /** Level and selected reporter of each log line. */
 const selectionsIn = (lines: ReadonlyArray<Line>) =>
-  lines.map(({ level, message }) => `${level} ${/^Metrics leave by way of ([^:]+):/.exec(message)?.[1]}`)
+  lines.map(({ level, message }) => `${level} ${/^Selected ([^:]+):/.exec(message)?.[1]}`)
 
 const configErrorOf = (exit: Exit.Exit<unknown, ConfigError.ConfigError>) => {
   if (Exit.isSuccess(exit)) return assert.fail("it was built")

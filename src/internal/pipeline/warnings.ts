@@ -66,7 +66,7 @@ export const make = (options: {
   )
 
   const logError = ([error, counts]: readonly [ReporterError, FlushCounts]): Effect.Effect<void> => {
-    const message = `${error.message}; pending ${counts.pending}, dropped ${counts.dropped}`
+    const message = `${error.message} (${counts.pending} pending, ${counts.dropped} dropped)`
     if (error.reason !== "Unauthorized") return Effect.logWarning(message)
     if (isKeyRefused) return Effect.logDebug(message)
     isKeyRefused = true
