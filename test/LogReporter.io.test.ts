@@ -93,7 +93,7 @@ describe("LogReporter in a process", () => {
       assert.strictEqual(yield* child.code, 0, JSON.stringify(reports))
       const lines = checkedLines(stdout)
       assert.isAbove(lines.filter((text) => text.startsWith("open ")).length, 50)
-      assert.deepInclude(reports[0], { received: 1530, delivered: 1530, held: 0 })
+      assert.deepInclude(reports[0], { received: 1530, delivered: 1530, pending: 0 })
     }))
 
   it.scopedLive("shares no line with other output of the program when standard output is a file", () =>
@@ -120,9 +120,9 @@ describe("LogReporter in a process", () => {
       const stdout = yield* readSlowly(child.process.stdout)
       const [, { metrics, mostWaiting }, stats] = yield* child.reports
       assert.strictEqual(yield* child.code, 0)
-      assert.deepStrictEqual(metrics, { delivered: 20_000, kept: 0, dropped: 0 })
+      assert.deepStrictEqual(metrics, { delivered: 20_000, pending: 0, dropped: 0 })
       assert.isAtMost(mostWaiting, 4096)
-      assert.strictEqual(stats.held, 0)
+      assert.strictEqual(stats.pending, 0)
       assert.lengthOf(metricsIn(stdout), 20_000)
     }))
 
@@ -137,7 +137,7 @@ describe("LogReporter in a process", () => {
       child.process.stdin!.write("go\n")
       assert.deepStrictEqual(yield* child.reports, [
         { listeners: 0 },
-        { received: 3, delivered: 0, held: 3, dropped: {} }
+        { received: 3, delivered: 0, pending: 3, dropped: {} }
       ])
       assert.strictEqual(yield* child.code, 0)
     }))

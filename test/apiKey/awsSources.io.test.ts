@@ -286,7 +286,7 @@ describe("ApiKey in a bundle", () => {
             const isLimit = ({ message }) => /did not respond|no time left|timed out/i.test(message)
             const flush = Effect.repeat(ThreadStats.flush(), { while: ({ errors }) => errors.some(isLimit) })
             const layer = ThreadStats.layerHttpWith({ flushTimeout: "30 seconds", requestTimeout: "30 seconds" }).pipe(
-              Layer.provide([HttpReporter.layerHttpClient, ApiKey.layerEnv])
+              Layer.provide([HttpReporter.layerFetch, ApiKey.layerEnv])
             )
             const program = Effect.zipRight(ThreadStats.increment("jobs"), flush)
             Effect.runPromise(Effect.provide(program, layer)).then(({ metrics, errors }) => {

@@ -163,7 +163,7 @@ describe("bench/measure", () => {
       [
         "an outage run",
         programOf("outage", "lossy", "benchOutage"),
-        /^made-up, a lossy client: \d+ received, 0 delivered, \d+ held, \d+ dropped$/
+        /^made-up, a lossy client: \d+ received, 0 delivered, \d+ pending, \d+ dropped$/
       ],
       ["a warm invocation", programOf("warm", "confused"), /^made-up, a lossy client: the answer was what\?$/],
       ["a cold start without a request", functionOf("bare", true), /^made-up, a lossy client: what arrived is nothing$/]
