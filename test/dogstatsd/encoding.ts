@@ -43,12 +43,26 @@ export interface Encoded {
   readonly markSent: () => void
 }
 
+/** Returns a gauge or a count as the samples that a client reports for it. */
+const toSamples = (item: WireItem) =>
+  "title" in item || "weight" in item || item.type === "distribution" ? item : {
+    ...item,
+    type: item.type === "gauge" ? "gauge" as const : "counter" as const,
+    points: item.points.map(([time, value]) => [time, [value]] as const),
+    weight: 1
+  }
+
 /** An encoder that remembers the batches that were sent, as a reporter does. Times are in seconds. */
 export const makeEncoder = (format: Partial<LineFormat> = {}) => {
   const timestamps = TimestampAllocator.make()
   const members = SetMembers.make()
   return (batch: ReadonlyArray<WireItem>, now = 0): Encoded => {
-    const encoded = Packets.encode(batch, { format: { ...agentFormat, ...format }, timestamps, members, now })
+    const encoded = Packets.encode(batch.map(toSamples), {
+      format: { ...agentFormat, ...format },
+      timestamps,
+      members,
+      now
+    })
     const results = Array.from(encoded.packets)
     const packets = results.filter((result) => result._tag === "Packet")
     const refused = results.filter((result) => result._tag === "Refused")

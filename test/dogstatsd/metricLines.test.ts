@@ -1,5 +1,4 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { Series } from "effect-threadstats/Series"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
 import * as Effect from "effect/Effect"
 import * as TestClock from "effect/TestClock"
@@ -98,29 +97,11 @@ describe("metricLines", () => {
     )
   })
 
-  it("converts a rate to exactly the count that it was computed from", () => {
-    const counts = [1, 3, 7, 0.1, 1 / 3, 123456.789, 1e15, 0.3, -11, 49]
-    const intervals = [1, 7, 10, 49, 60, 1800]
-    const series = counts.flatMap((count) =>
-      intervals.map((interval): Series => ({
-        metric: "c",
-        points: [[0, count / interval]],
-        type: "rate",
-        tags: [],
-        interval
-      }))
-    )
-    assert.deepStrictEqual(encodeLines(series), counts.flatMap((count) => intervals.map(() => `c:${count}|c`)))
-    assert.isTrue(
-      series.some(({ interval, points }, i) => points[0]![1] * interval !== counts[Math.floor(i / intervals.length)])
-    )
-  })
-
-  it("writes every point of rates, counts, gauges and distributions", () => {
+  it("writes every point of counts, gauges and distributions", () => {
     const common = { tags: [], interval: 10 }
     assert.deepStrictEqual(
       encodeLines([
-        { metric: "a", points: [[0, 0.3], [10, 0.7]], type: "rate", ...common },
+        { metric: "a", points: [[0, 3], [10, 7]], type: "count", ...common },
         { metric: "b", points: [[0, 0.3]], type: "count", ...common },
         { metric: "c", points: [[0, 0.3]], type: "gauge", ...common },
         { metric: "d", points: [[0, [1, 2]], [10, [3]], [20, []]], type: "distribution", ...common }

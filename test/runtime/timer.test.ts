@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Context, DefaultServices, Deferred, Effect, TestClock } from "effect"
+import { Clock, Context, DefaultServices, Effect, TestClock } from "effect"
 import * as timer from "../../src/internal/runtime/timer.js"
 import { watchTimers } from "../support/timers.js"
 
@@ -47,58 +47,5 @@ describe("timer.set", () => {
       const cancel = timer.set(liveClock, yield* Effect.runtime(), Infinity, () => {}, { unref: true })
       assert.strictEqual(timers.started(), 1)
       cancel()
-    }))
-})
-
-describe("timer.every", () => {
-  it.effect("runs the effect again one interval after each run has ended", () =>
-    Effect.gen(function*() {
-      const starts: Array<number> = []
-      const clock = yield* Effect.clock
-      const effect = Effect.zipRight(
-        Effect.sync(() => starts.push(clock.unsafeCurrentTimeMillis())),
-        Effect.sleep(500)
-      )
-      const stop = timer.every(clock, yield* Effect.runtime(), 1000, effect)
-      yield* TestClock.adjust(4000)
-      assert.deepStrictEqual(starts, [1000, 2500, 4000])
-      stop()
-      yield* TestClock.adjust("1 minute")
-      assert.lengthOf(starts, 3)
-    }))
-
-  it.effect("continues after a run that died", () =>
-    Effect.gen(function*() {
-      let runs = 0
-      const effect = Effect.zipRight(Effect.sync(() => runs++), Effect.die("defect"))
-      const stop = timer.every(yield* Effect.clock, yield* Effect.runtime(), 1000, effect)
-      yield* TestClock.adjust(3000)
-      assert.strictEqual(runs, 3)
-      stop()
-    }))
-
-  it.effect("finishes the run under way when it is stopped, and starts no other", () =>
-    Effect.gen(function*() {
-      let starts = 0
-      const ended = yield* Deferred.make<void>()
-      const effect = Effect.sync(() => starts++).pipe(
-        Effect.zipRight(Effect.sleep(500)),
-        Effect.zipRight(Deferred.succeed(ended, undefined))
-      )
-      const stop = timer.every(yield* Effect.clock, yield* Effect.runtime(), 1000, effect)
-      yield* TestClock.adjust(1000)
-      stop()
-      yield* TestClock.adjust("1 minute")
-      yield* Deferred.await(ended)
-      assert.strictEqual(starts, 1)
-    }))
-
-  it.scoped("sets a timer that does not keep the process alive on the machine's clock", () =>
-    Effect.gen(function*() {
-      const timers = yield* watchTimers((millis) => millis === interval)
-      const stop = timer.every(liveClock, yield* Effect.runtime(), interval, Effect.void)
-      assert.deepStrictEqual(timers.pending().map((timer) => timer.hasRef()), [false])
-      stop()
-      assert.lengthOf(timers.pending(), 0)
     }))
 })

@@ -1,12 +1,12 @@
 /** Encodes series and samples in lines of DogStatsD. */
-import type { DistributionSeries, SampleSeries, Series } from "../model/wireSeries.js"
+import type { DistributionSeries, SampleSeries } from "../model/wireSeries.js"
 import { type Line, type LineFormat, maxLineSize, refuse, type RefusedItem, refuseTooLarge } from "./format.js"
 import { sanitizeName, sanitizeTag } from "./sanitize.js"
 import { encodeMember, type SetMembers } from "./setMembers.js"
 import type { BatchTimestamps } from "./timestampAllocator.js"
 import { repeatSamples, sampleWeight, weightedRate } from "./weights.js"
 
-type MetricItem = Series | DistributionSeries | SampleSeries
+type MetricItem = DistributionSeries | SampleSeries
 
 /** State of one batch. */
 export interface BatchContext {
@@ -52,11 +52,7 @@ export const encodeMetric = (
   const longest = Buffer.byteLength(head) + Buffer.byteLength(fields) + maxNumberLength * 3
   if (longest > maxLineSize(format)) return refuseTooLarge(index, longest)
   const lines = new MetricLines(context, index, head, tags, fields)
-  const isValid = item.type === "distribution"
-    ? addDistribution(lines, item)
-    : "weight" in item
-    ? addSamples(lines, item)
-    : addSeries(lines, item)
+  const isValid = item.type === "distribution" ? addDistribution(lines, item) : addSamples(lines, item)
   return isValid ? lines.all : refuse(index, "Encoding", `a value of ${name} is not a finite number`)
 }
 
@@ -131,23 +127,6 @@ class MetricLines {
 }
 
 /** Returns false if a value is not finite. */
-const addSeries = (lines: MetricLines, { interval, points, type }: Series): boolean => {
-  for (const [time, value] of points) {
-    if (!Number.isFinite(value)) return false
-    if (type === "gauge") lines.addGauge(value, time)
-    else lines.addCount(type === "rate" ? totalOf(value, interval) : value, time, interval)
-  }
-  return true
-}
-
-/** Returns the total of a rate, without the rounding error of dividing and multiplying. */
-const totalOf = (rate: number, interval: number): number => {
-  const total = rate * interval
-  const short = Number(total.toPrecision(15))
-  const best = short / interval === rate ? short : total
-  return Number.isFinite(best) ? best : Math.sign(rate) * Number.MAX_VALUE
-}
-
 const addDistribution = (lines: MetricLines, { points }: DistributionSeries): boolean => {
   for (const [time, values] of points) {
     if (!values.every((value) => Number.isFinite(value))) return false

@@ -58,10 +58,7 @@ interface Head {
 
 const numberText = (value: number): string => Number.isFinite(value) ? `${value}` : "null"
 
-/**
- * Writes rolled-up items as lines: the same as the JSON of their wire forms.
- * Says how many values went into them.
- */
+/** Returns a function that writes aggregated series as lines, equal to the JSON of their wire forms. */
 export const lineWriter = (
   self: Enrichment,
   { after, before, context, end }: Syntax,
@@ -103,7 +100,7 @@ export const lineWriter = (
     writer.add(item, item.timestamp, before + value + tail, bytes + value.length + tailBytes[pair]!)
   }
 
-  return (item: AggregatedSeries, isDistribution: boolean): number => {
+  return (item: AggregatedSeries, isDistribution: boolean): void => {
     const { name, timestamp } = item
     let heads = byName.get(name)
     if (heads === undefined) byName.set(name, heads = [])
@@ -112,13 +109,12 @@ export const lineWriter = (
     if (isDistribution) {
       const values = wireValues(item.values)
       add(item, headOf(heads, 0, name, "", "distribution", timestamp), shared, JSON.stringify(values))
-      return values.length
+      return
     }
     const points = item.points
     for (let i = 0; i < points.length; i++) {
       const { suffix, type, value } = points[i]!
       add(item, headOf(heads, i, name, suffix, type, timestamp), shared, numberText(value))
     }
-    return points.length
   }
 }

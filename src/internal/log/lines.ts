@@ -60,9 +60,7 @@ const repetitions = (weight: number, i: number): number => Math.round((i + 1) * 
  * gauge, the number of members of a set, or every recorded value.
  */
 function* valuesOf(item: LogItem, [, recorded]: LogItem["points"][number]): Generator<number> {
-  if (typeof recorded === "number") {
-    yield item.type === "rate" ? recorded * item.interval : recorded
-  } else if (item.type === "set") {
+  if (item.type === "set") {
     yield recorded.length
   } else {
     const weight = "weight" in item ? item.weight : 1

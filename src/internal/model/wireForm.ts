@@ -4,8 +4,8 @@ import type { Event } from "./Event.js"
 import { appendConstantTags } from "./tags.js"
 import type { DistributionSeries, SampleSeries, Series } from "./wireSeries.js"
 
-/** A series or an event as a receiver gets it. */
-export type WireItem = Series | SampleSeries | DistributionSeries | Event
+/** A series or an event for a receiver that rolls up itself. */
+export type WireItem = SampleSeries | DistributionSeries | Event
 
 const sharedFields = (series: AggregatedSeries, enrichment: Enrichment) => {
   const host = enrichHost(enrichment, series.host)

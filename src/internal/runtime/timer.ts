@@ -24,26 +24,3 @@ export const set = (
   const fiber = Runtime.runFork(runtime)(Effect.interruptible(Effect.map(clock.sleep(Duration.millis(millis)), task)))
   return () => fiber.unsafeInterruptAsFork(FiberId.none)
 }
-
-/**
- * Runs the effect repeatedly, each time `millis` milliseconds after the previous run has ended, and returns the cancellation, which does
- * not interrupt a run under way. Its timers do not keep the process alive.
- */
-export const every = (
-  clock: Clock.Clock,
-  runtime: Runtime.Runtime<never>,
-  millis: number,
-  effect: Effect.Effect<unknown>
-): () => void => {
-  let isOver = false
-  let off: () => void
-  const wait = () => {
-    if (isOver) return
-    off = set(clock, runtime, millis, () => Runtime.runFork(runtime)(effect).addObserver(wait), { unref: true })
-  }
-  wait()
-  return () => {
-    isOver = true
-    off()
-  }
-}
