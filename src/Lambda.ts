@@ -218,11 +218,11 @@ const runInvocation = <A, E, R>(
   Effect.flatMap(
     Invocation.open(settings),
     ({ close, flushWhileOpen, invocation }) =>
-      Effect.zipRight(flushWhileOpen, body).pipe(
-        Effect.provideService(Invocation.Invocation, invocation),
-        Effect.scoped,
-        // After the scope, so that the last flush includes the points of the body's own finalizers and fibers.
-        Effect.ensuring(close)
+      // Registered first, so it runs last: after the body's own finalizers and fibers, and whatever the outcome.
+      Effect.addFinalizer(() => close).pipe(
+        Effect.zipRight(flushWhileOpen),
+        Effect.zipRight(Effect.provideService(body, Invocation.Invocation, invocation)),
+        Effect.scoped
       )
   )
 

@@ -8,6 +8,7 @@ import type * as ThreadStatsConfig from "effect-threadstats/ThreadStatsConfig"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
@@ -128,8 +129,8 @@ describe("lambdaProgram", () => {
         ),
         lambdaProgram()
       )
-      assert.strictEqual(inFinalizer, before)
-      assert.strictEqual(yield* services, before)
+      assert.isTrue(Equal.equals(inFinalizer, before))
+      assert.isTrue(Equal.equals(yield* services, before))
     }).pipe(Effect.provide(layerObserved)))
 
   it.effect("interrupts fibers of the invocation's scope before the last flush", () =>
