@@ -1,6 +1,6 @@
 /**
  * `npm run flame -- GROUP RUN FILE.svg`: profiles one run of a group, and draws where its time went as a flame graph. What is
- * wide takes long; below a function are those that it called. docs/performance.md shows the pictures.
+ * wide takes long; below a function are those that it called. NOTES.md shows the pictures.
  */
 import { execFileSync } from "node:child_process"
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"

@@ -352,7 +352,7 @@ const cold: Group = {
       measure: "gzip",
       unit: "kB",
       compare: "absolute",
-      goals: { threadstats: 75 }
+      goals: { threadstats: 80 }
     },
     {
       id: "modules",
@@ -394,7 +394,7 @@ const warm: Group = {
       unit: "µs",
       base: "effect",
       compare: "absolute",
-      goals: { threadstats: 6 },
+      goals: { threadstats: 30 },
       guards: ["threadstats", "recording"]
     }
   ]
