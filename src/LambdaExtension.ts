@@ -21,8 +21,8 @@ import * as extensionsApi from "./internal/lambda/extensionsApi.js"
 import * as ExtensionWork from "./internal/lambda/extensionWork.js"
 import { LambdaExtension } from "./internal/lambda/LambdaExtension.js"
 import type { LambdaExtensionError } from "./internal/lambda/LambdaExtensionError.js"
-import { logSafely } from "./internal/lambda/logSafely.js"
 import * as runtimeApi from "./internal/lambda/runtimeApi.js"
+import { logFrom } from "./internal/runtime/log.js"
 import * as unrefClock from "./internal/runtime/unrefClock.js"
 
 export {
@@ -114,7 +114,7 @@ export const make: (
 const unsupported = (description: string) => extensionsApi.makeError("register", "Unsupported", description)
 
 const logStop = (error: LambdaExtensionError) =>
-  logSafely("LambdaExtension")(Effect.logWarning(
+  logFrom("LambdaExtension")(Effect.logWarning(
     `The Lambda extension stopped: ${error.message}. Later invocations flush before their response`
   ))
 

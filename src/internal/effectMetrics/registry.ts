@@ -6,6 +6,7 @@ import * as MutableHashMap from "effect/MutableHashMap"
 import * as Option from "effect/Option"
 import * as DropCounters from "../model/DropCounters.js"
 import { decodeTags } from "../model/tags.js"
+import { logFrom } from "../runtime/log.js"
 import { metricName, metricTags } from "./names.js"
 import type { EffectMetricsOptions } from "./options.js"
 import * as Publishers from "./publishers.js"
@@ -66,10 +67,10 @@ export const make = (
       lastCause = undefined
       return Effect.forEach(
         problems.drainUnreported(),
-        (problem) => Effect.catchAllCause(logProblem(problem, cause), () => Effect.void),
+        (problem) => logFrom("EffectMetrics")(logProblem(problem, cause)),
         { discard: true }
       )
-    }).pipe(Effect.annotateLogs({ package: "effect-threadstats", module: "EffectMetrics" }))
+    })
   }
 }
 

@@ -6,9 +6,9 @@ import * as Layer from "effect/Layer"
 import type * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Option from "effect/Option"
 import * as ThreadStats from "../../ThreadStats.js"
+import { logFrom } from "../runtime/log.js"
 import { LambdaExtension } from "./LambdaExtension.js"
 import type { LambdaExtensionError } from "./LambdaExtensionError.js"
-import { logSafely } from "./logSafely.js"
 
 type ExecutionEnvironment = ManagedRuntime.ManagedRuntime<ThreadStats.ThreadStats, unknown>
 
@@ -38,7 +38,7 @@ export const make = (
     )
 })
 
-const log = /*#__PURE__*/ logSafely("Lambda")
+const log = /*#__PURE__*/ logFrom("Lambda")
 
 /** Time for the flush after SIGTERM. Lambda kills a process with an internal extension 500 milliseconds after SIGTERM. */
 const signalFlushTimeout = /*#__PURE__*/ Duration.millis(350)

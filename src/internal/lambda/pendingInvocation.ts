@@ -4,8 +4,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import { logFrom } from "../runtime/log.js"
 import { fromApiError, LambdaRuntimeError, refused } from "./LambdaRuntimeError.js"
-import { logSafely } from "./logSafely.js"
 import type { ApiResponse, LambdaApi } from "./runtimeApi.js"
 
 export interface PendingInvocation {
@@ -17,7 +17,7 @@ export interface PendingInvocation {
   readonly body: string
 }
 
-const log = /*#__PURE__*/ logSafely("LambdaRuntime")
+const log = /*#__PURE__*/ logFrom("LambdaRuntime")
 
 /** Waits for the next invocation. */
 export const nextInvocation = (api: LambdaApi): Effect.Effect<PendingInvocation, LambdaRuntimeError> =>

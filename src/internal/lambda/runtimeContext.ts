@@ -2,8 +2,8 @@
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { logFrom } from "../runtime/log.js"
 import type { LambdaContext } from "./LambdaContext.js"
-import { logSafely } from "./logSafely.js"
 import type { PendingInvocation } from "./pendingInvocation.js"
 
 /** The context of an invocation. */
@@ -41,7 +41,7 @@ export const functionMetadata: Config.Config<FunctionMetadata> = /*#__PURE__*/ C
   logStreamName: textOrEmpty("AWS_LAMBDA_LOG_STREAM_NAME")
 })
 
-const log = /*#__PURE__*/ logSafely("LambdaRuntime")
+const log = /*#__PURE__*/ logFrom("LambdaRuntime")
 
 /** Parses a header that holds JSON. Node.js decodes headers as Latin-1. */
 const parseHeader = (invocation: PendingInvocation, name: string): Effect.Effect<unknown> =>

@@ -6,9 +6,9 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as LambdaStream from "../../LambdaStream.js"
+import { logFrom } from "../runtime/log.js"
 import { type ErrorReport, toHeaderValue, toRejection, toReport } from "./lambdaError.js"
 import { fromApiError, type LambdaRuntimeError, refused } from "./LambdaRuntimeError.js"
-import { logSafely } from "./logSafely.js"
 import type { PendingInvocation } from "./pendingInvocation.js"
 import * as runtimeApi from "./runtimeApi.js"
 
@@ -40,7 +40,7 @@ class ResponseTooLarge extends /*#__PURE__*/ Data.TaggedError("Runtime.ResponseT
   }
 }
 
-const log = /*#__PURE__*/ logSafely("LambdaRuntime")
+const log = /*#__PURE__*/ logFrom("LambdaRuntime")
 
 const pathOf = ({ id }: PendingInvocation) => `invocation/${encodeURIComponent(id)}`
 

@@ -92,7 +92,7 @@ export interface ThreadStatsSettings {
   /**
    * Whether the client reports its own `stats` as metrics named `threadstats.client.*`, with every flush that sends something else.
    * Counters: `points.received`, `points.delivered`, `points.dropped` (tag `reason`), the same of `events`, and `flushes`,
-   * `payloads`, `bytes`, `retries`. Gauges: `points.held`, `events.held`, `contexts`, `breaker.open`. They count themselves too, and
+   * `payloads`, `bytes`, `retries`. Gauges: `points.pending`, `events.pending`, `series`, `breaker.open`. They count themselves too, and
    * each flush reports the outcome of the one before. Default: `false`.
    */
   readonly selfMetrics: boolean

@@ -18,7 +18,6 @@ const workOf = ({ kind, recorded }: AggregatedSeries): number =>
 export class DrainedPart {
   readonly drained: Array<AggregatedSeries> = []
   private pulledCount = 0
-  private hasPulled = false
   /** True once the reporter has pulled the end of the batch. It sends nothing before. */
   isComplete = false
 
@@ -32,21 +31,18 @@ export class DrainedPart {
     return this.drained.slice(this.pulledCount)
   }
 
+  get hasPulled(): boolean {
+    return this.pulledCount > 0
+  }
+
   get hasWaiting(): boolean {
     return this.pulledCount < this.drained.length
   }
 
   takeWaiting(): ReadonlyArray<AggregatedSeries> {
-    const waiting = this.pulledCount === 0 ? this.drained.slice() : this.waiting
+    const { waiting } = this
     this.pulledCount = this.drained.length
     return waiting
-  }
-
-  /** Returns true at the first pull of a batch. */
-  beginPull(): boolean {
-    const isFirst = !this.hasPulled
-    this.hasPulled = true
-    return isFirst
   }
 }
 
@@ -139,8 +135,7 @@ export class SplitDrain {
     return {
       enrichment,
       pull: Effect.suspend(() => {
-        const isFirst = part.beginPull()
-        if (part.hasWaiting) return isFirst ? Effect.succeed(part.takeWaiting()) : pullLater
+        if (part.hasWaiting) return part.hasPulled ? pullLater : Effect.succeed(part.takeWaiting())
         return this.isEnded ? end : pullLater
       })
     }

@@ -4,10 +4,10 @@ import { Cause, ConfigError, ConfigProvider, Effect, Exit, Layer, Logger, LogLev
 import { AutoReporter, LocalIntake, Reporter, ThreadStats, ThreadStatsConfig } from "effect-threadstats"
 import { fileURLToPath } from "node:url"
 import { vi } from "vitest"
-import { ExtensionPath } from "../../src/internal/reporters/extensionPath.js"
-import { layerInProcess } from "../support/intake.js"
-import { apiKey, sweepKeys } from "../support/keySweep.js"
-import { type Line, logsTo } from "../support/scripted.js"
+import { ExtensionPath } from "../src/internal/reporters/extensionPath.js"
+import { layerInProcess } from "./support/intake.js"
+import { apiKey, sweepKeys } from "./support/keySweep.js"
+import { type Line, logsTo } from "./support/scripted.js"
 
 const otherKey = "fedcba9876543210fedcba9876543210"
 const it = sweepKeys(apiKey, otherKey)

@@ -2,11 +2,11 @@ import { assert, describe } from "@effect/vitest"
 import { ConfigProvider, Effect } from "effect"
 import { LocalIntake, ThreadStats } from "effect-threadstats"
 import { fileURLToPath } from "node:url"
-import { ExtensionPath } from "../../src/internal/reporters/extensionPath.js"
-import { bundle, node } from "../support/childProcess.js"
-import { udpServer } from "../support/dogstatsd.js"
-import { layerIntake } from "../support/intake.js"
-import { apiKey, sweepKeys } from "../support/keySweep.js"
+import { ExtensionPath } from "../src/internal/reporters/extensionPath.js"
+import { bundle, node } from "./support/childProcess.js"
+import { udpServer } from "./support/dogstatsd.js"
+import { layerIntake } from "./support/intake.js"
+import { apiKey, sweepKeys } from "./support/keySweep.js"
 
 const it = sweepKeys(apiKey)
 
