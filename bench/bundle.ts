@@ -1,4 +1,4 @@
-/** What users run: the library's sources as esbuild compiles and bundles them, `effect` included. */
+/** Bundles as users build them: esbuild compiles the library's sources, with `effect`. */
 import { build } from "esbuild"
 import { execFile } from "node:child_process"
 import { cpSync, readFileSync } from "node:fs"
@@ -8,7 +8,7 @@ import { promisify } from "node:util"
 import { gzipSync } from "node:zlib"
 
 export const folder = fileURLToPath(new URL(".", import.meta.url))
-const output = join(folder, "build")
+export const output = join(folder, "build")
 
 const common = {
   absWorkingDir: folder,
@@ -23,17 +23,17 @@ const common = {
   }
 } as const
 
-/** The peers are loaded as they are, from this folder's `node_modules`. */
+/** Packages that a program loads from this folder's `node_modules`. */
 const peers = ["prom-client", "datadog-metrics", "@opentelemetry/*", "hot-shots", "datadog-lambda-js"]
 
-/** A program that runs `run` of a child with the named export of a module. */
-export const program = async (child: string, module: string, value: string): Promise<string> => {
-  const outfile = join(output, `${child}/${basename(module)}-${value}.mjs`)
+/** Builds a program that calls a function of a child with the named export of a module. */
+export const program = async (child: string, main: string, module: string, value: string): Promise<string> => {
+  const outfile = join(output, `${child}/${basename(module)}-${value}-${main}.mjs`)
   await build({
     ...common,
     stdin: {
       contents:
-        `import { run } from "./children/${child}.js"\nimport { ${value} } from "./${module}.js"\nrun(${value})`,
+        `import { ${main} } from "./children/${child}.js"\nimport { ${value} } from "./${module}.js"\n${main}(${value})`,
       resolveDir: folder,
       loader: "ts"
     },
@@ -50,7 +50,7 @@ export interface Bundle {
   readonly gzipped: number
 }
 
-/** A function as it is deployed: one minified file with everything in it. */
+/** Builds a function as it is deployed: one minified file. */
 export const lambda = async (name: string): Promise<Bundle> => {
   const path = join(output, "functions", `${name}.mjs`)
   await build({
@@ -64,7 +64,7 @@ export const lambda = async (name: string): Promise<Bundle> => {
   return { path, size: code.byteLength, gzipped: gzipSync(code, { level: 9 }).byteLength }
 }
 
-/** The same with what V8 compiled of it, as `examples/lambda/cached` does it. Its size is that of both. */
+/** Builds a function with V8's code cache, like `examples/lambda/cached`. Its size includes the cache. */
 export const cached = async (name: string): Promise<Bundle> => {
   const directory = join(output, "functions", `${name}-cached`)
   const outfile = join(directory, "dist/function.cjs")
@@ -88,5 +88,5 @@ export const cached = async (name: string): Promise<Bundle> => {
   }
 }
 
-/** What peers load only if it is there. */
+/** Optional packages of the peers. */
 const optional = ["dd-trace", "@aws-sdk/*", "@datadog/*-metrics", "@datadog/pprof"]

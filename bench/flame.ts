@@ -1,6 +1,6 @@
 /**
- * `npm run flame -- GROUP RUN FILE.svg`: profiles one run of a group, and draws where its time went as a flame graph. What is
- * wide takes long; below a function are those that it called. NOTES.md shows the pictures.
+ * `npm run flame -- GROUP RUN FILE.svg`: profiles one run of a group, and draws its time as a flame graph. The width
+ * of a frame is its time; the calls of a function are below it. NOTES.md shows the pictures.
  */
 import { execFileSync } from "node:child_process"
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -21,7 +21,7 @@ interface Profile {
   readonly timeDeltas: ReadonlyArray<number>
 }
 
-/** A function where it was called, with those that it called. Times are in microseconds. */
+/** A call of a function, with the calls that it made. Times are in microseconds. */
 interface Frame {
   readonly name: string
   readonly children: Map<string, Frame>
@@ -30,7 +30,7 @@ interface Frame {
 
 const frame = (name: string): Frame => ({ name, children: new Map(), total: 0 })
 
-/** Calls of one name below one caller are one frame; what the process waited is left out. */
+/** Merges calls of one name below one caller into one frame. Idle time is left out. */
 const framesOf = ({ nodes, samples, timeDeltas }: Profile): Frame => {
   const own = new Map<number, number>()
   samples.forEach((id, i) => own.set(id, (own.get(id) ?? 0) + timeDeltas[i]!))
@@ -59,7 +59,7 @@ const narrowest = 1.5
 
 const escape = (text: string) => text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`)
 
-/** Warm colours, the same for the same name; what is not ours is pale. */
+/** Warm colors, equal for equal names. Frames of other packages are pale. */
 const colorOf = (name: string): string => {
   let hash = 0
   for (const character of name) hash = (hash * 31 + character.charCodeAt(0)) % 997
@@ -106,7 +106,7 @@ if (run === undefined || run.spawn._tag !== "Program" || file === undefined) {
 const { args, child, module, node = [], value } = run.spawn
 const profiles = mkdtempSync(join(tmpdir(), "flame-"))
 try {
-  const path = await program(child, module, value)
+  const path = await program(child, "run", module, value)
   execFileSync(
     process.execPath,
     [...node, "--cpu-prof", `--cpu-prof-dir=${profiles}`, path, JSON.stringify(args.quick)],

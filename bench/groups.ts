@@ -1,13 +1,17 @@
-/** What is measured, against what, and how good it has to be. */
+/** The groups of measurements, their yardsticks and their goals. */
 
 export type Mode = "full" | "quick"
 
-/** A child process: `run` of a module in `children`, given an export of a module of `subjects`. */
+/** A child process: a function of a module in `children`, applied to an export of a module in `subjects`. */
 export interface Program {
   readonly _tag: "Program"
   readonly child: string
+  /** Function of the child that measures. Default: `run`. */
+  readonly main?: string
   readonly module: string
   readonly value: string
+  /** Whether the program delivers to the receivers of the benchmark, which then compare the number of metrics. Datagrams may be lost. */
+  readonly delivers?: "requests" | "datagrams" | "lines"
   readonly args: { readonly [K in Mode]: object }
   readonly node?: ReadonlyArray<string>
 }
@@ -16,16 +20,16 @@ export interface Program {
 export interface Function {
   readonly _tag: "Function"
   readonly name: string
-  /** Whether one request with what was recorded has to arrive. */
+  /** True if one request with the recorded metric must arrive. */
   readonly posts: boolean
-  /** Whether what V8 compiles of it is made beforehand. */
+  /** True to build it with V8's code cache. */
   readonly cached?: boolean
 }
 
 export interface Run {
   readonly id: string
   readonly title: string
-  /** Whether it is of interest in the full run only. */
+  /** True if only the full run has it. */
   readonly peer: boolean
   readonly spawn: Program | Function
 }
@@ -35,22 +39,23 @@ export interface Row {
   readonly id: string
   readonly title: string
   readonly measure: string
-  /** The same on the processor's own clock, which does not count what others do meanwhile. */
+  /** The same measure in CPU time. */
   readonly cpu?: string
   readonly unit: string
-  /** The run that the others are divided by, or that is taken from them. The guard divides in any case, where there is one. */
+  /** The yardstick: the run by which the others are divided, or which is subtracted from them. The guard always uses the ratio, if there is a yardstick. */
   readonly base?: string
   readonly compare: "ratio" | "over" | "absolute"
-  /** Whether what other threads do counts for the goal, too: then it is held against wall time. */
+  /** True if the goal applies to wall time, because other threads have a part in it. */
   readonly wall?: boolean
   /** At most, by run: a ratio, a difference, or the measure itself. */
   readonly goals: { readonly [run: string]: number }
-  /** What the quick run holds against the committed baseline. Default: every run with a goal. */
+  /** Runs that the guard compares with the baseline. Default: every run with a goal. */
   readonly guards?: ReadonlyArray<string>
 }
 
 export interface Group {
   readonly id: string
+  /** Rounds of a mode. A mode with zero rounds leaves the group out. */
   readonly rounds: { readonly [K in Mode]: number }
   readonly runs: ReadonlyArray<Run>
   readonly rows: ReadonlyArray<Row>
@@ -85,9 +90,9 @@ const clients = (args: Program["args"], lambda: Program["args"], heavy: Program[
 }
 
 const few = { full: { contexts: 100, calls: 2_000_000 }, quick: { contexts: 100, calls: 400_000 } }
-/** Clients that take microseconds each time make fewer calls; what one costs does not depend on that. */
+/** Slow clients make fewer calls. The time of a call does not depend on their number. */
 const fewHeavy = { full: { contexts: 100, calls: 500_000 }, quick: few.quick }
-/** This one's calls cost the more the more there were. */
+/** Calls of this client get slower with their number. */
 const fewLambda = { full: { contexts: 100, calls: 200_000 }, quick: few.quick }
 
 const record100: Group = {
@@ -99,7 +104,7 @@ const record100: Group = {
     own("effect", "ThreadStats, yield*", program("record", "threadstats", "makeEffect", few)),
     own("bound", "ThreadStats, bound instrument", program("record", "threadstats", "makeBound", few)),
     peer("accessor", "ThreadStats, module function, yield*", program("record", "threadstats", "makeAccessor", few)),
-    peer("record", "ThreadStats, unsafe call, tags as a record", program("record", "threadstats", "makeRecord", few)),
+    own("record", "ThreadStats, unsafe call, tags as a record", program("record", "threadstats", "makeRecord", few)),
     peer("built", "ThreadStats, unsafe call, tags built per call", program("record", "threadstats", "makeBuilt", few)),
     peer("bare-built", "bare-threadstats, tags built per call", program("record", "bare", "makeBuilt", few)),
     peer("found", "floor: accumulators found by their tags", program("record", "floor", "makeFound", few)),
@@ -110,13 +115,13 @@ const record100: Group = {
   rows: [
     {
       id: "record-100",
-      title: "record, 100 contexts",
+      title: "record, 100 series",
       measure: "ns",
       cpu: "nsCpu",
       unit: "ns",
       base: "bare",
       compare: "ratio",
-      goals: { unsafe: 0.18, effect: 0.6, bound: 0.05 }
+      goals: { unsafe: 0.18, record: 0.35, effect: 0.6, bound: 0.05 }
     },
     {
       id: "wire",
@@ -152,7 +157,7 @@ const record100k: Group = {
   rows: [
     {
       id: "record-100k",
-      title: "record, 100,000 contexts",
+      title: "record, 100,000 series",
       measure: "ns",
       cpu: "nsCpu",
       unit: "ns",
@@ -162,7 +167,7 @@ const record100k: Group = {
     },
     {
       id: "heap",
-      title: "heap of 100,000 contexts",
+      title: "heap of 100,000 series",
       measure: "heap",
       unit: "MB",
       base: "bare",
@@ -171,7 +176,7 @@ const record100k: Group = {
     },
     {
       id: "flush",
-      title: "flush of 100,000 contexts",
+      title: "flush of 100,000 series",
       measure: "flush",
       cpu: "flushCpu",
       wall: true,
@@ -213,7 +218,7 @@ const allocations: Group = {
   rows: [
     {
       id: "allocation",
-      title: "allocated by a call, 100 contexts",
+      title: "allocated by a call, 100 series",
       measure: "bytes",
       unit: "B",
       base: "bare",
@@ -307,7 +312,7 @@ const outage = (
 
 const down = (id: string, title: string, contexts: Record<Mode, number>, calls: Record<Mode, number>): Group => ({
   id,
-  rounds: { full: 7, quick: 3 },
+  rounds: { full: 7, quick: 0 },
   runs: [
     own("up", "ThreadStats, as ever", outage("up", contexts, calls)),
     peer("holding", "ThreadStats, as much held, but no limit near", outage("holding", contexts, calls)),
@@ -372,7 +377,7 @@ const recording = { full: { before: 2000, millis: 1500 }, quick: { before: 500, 
 
 const warm: Group = {
   id: "warm",
-  rounds: { full: 7, quick: 3 },
+  rounds: { full: 7, quick: 0 },
   runs: [
     own("effect", "Effect, runPromise only (yardstick)", program("warm", "handlers", "makeEffect", warming)),
     own("threadstats", "ThreadStats, nothing recorded", program("warm", "handlers", "makeThreadStats", warming)),
@@ -400,20 +405,176 @@ const warm: Group = {
   ]
 }
 
+const lines = (value: string): Program =>
+  program("readme", "readme", value, { full: { calls: 2_000_000 }, quick: { calls: 400_000 } })
+
+const readme: Group = {
+  id: "readme",
+  rounds: { full: 7, quick: 5 },
+  runs: [
+    own("bare", yardstick, lines("makeBare")),
+    own("increment", "ThreadStats, yield* ThreadStats.increment, tags as a record", lines("makeIncrement")),
+    own("timer", "ThreadStats, ThreadStats.timer", lines("makeTimer")),
+    own("bound", "ThreadStats, bound counter, yield*", lines("makeBound")),
+    own("unsafe", "ThreadStats, unsafe call, tags as a record", lines("makeUnsafe")),
+    peer("datadog-metrics", "datadog-metrics", lines("makeDatadogMetrics"))
+  ],
+  rows: [
+    {
+      id: "readme",
+      title: "lines of the README, one series",
+      measure: "ns",
+      cpu: "nsCpu",
+      unit: "ns",
+      base: "bare",
+      compare: "ratio",
+      goals: { increment: 0.75 },
+      guards: ["increment", "timer", "bound", "unsafe"]
+    }
+  ]
+}
+
+const invocation = (
+  measure: string,
+  value: string,
+  delivers: Program["delivers"] & string,
+  quick = { before: 500, invocations: 300 }
+): Program => ({
+  _tag: "Program",
+  child: "invocation",
+  module: "subjects/invocations",
+  value,
+  delivers,
+  args: { full: { measure, before: 1000, invocations: 1000 }, quick: { measure, ...quick } }
+})
+
+const invocationGarbage = (value: string): Program => ({
+  ...invocation("allocated", value, "requests"),
+  args: {
+    full: { measure: "allocated", before: 1000, invocations: 100 },
+    quick: { measure: "allocated", before: 300, invocations: 100 }
+  },
+  main: "runAllocation",
+  node: allocationNode
+})
+
+const cheap = { before: 2000, invocations: 1000 }
+
+const invoke: Group = {
+  id: "invoke",
+  rounds: { full: 7, quick: 2 },
+  runs: [
+    own("post", "bare, one POST by node:http (yardstick)", invocation("one", "makePost", "requests")),
+    own("one", "ThreadStats, a counter and a distribution", invocation("one", "makeOne", "requests")),
+    peer(
+      "effect",
+      "floor: Effect, a scope, a finalizer, one POST by node:http",
+      invocation("one", "makeEffect", "requests")
+    ),
+    peer("fetch", "bare, one POST by fetch", invocation("one", "makeFetch", "requests")),
+    own("two-posts", "bare, two POSTs by node:http (yardstick)", invocation("two", "makeTwoPosts", "requests")),
+    own("two", "ThreadStats, a gauge and a distribution", invocation("two", "makeTwo", "requests")),
+    own(
+      "hundred",
+      "ThreadStats, 100 series of all kinds",
+      invocation("series", "makeHundred", "requests", { before: 200, invocations: 100 })
+    ),
+    own("garbage", "ThreadStats, a counter and a distribution", invocationGarbage("makeOne")),
+    peer("garbage-post", "bare, one POST by node:http", invocationGarbage("makePost")),
+    peer("datadog-lambda-js", "datadog-lambda-js, a distribution", invocation("tls", "makeDatadogLambda", "requests")),
+    peer("tls", "ThreadStats, a distribution", invocation("tls", "makeTls", "requests")),
+    own("datagram", "bare, two lines by node:dgram (yardstick)", invocation("udp", "makeDatagram", "datagrams", cheap)),
+    own("dogstatsd", "ThreadStats, layerDogStatsD", invocation("udp", "makeDogStatsD", "datagrams")),
+    own("lines", "bare, two lines to standard output (yardstick)", invocation("log", "makeLines", "lines", cheap)),
+    own("log", "ThreadStats, log lines", invocation("log", "makeLog", "lines"))
+  ],
+  rows: [
+    {
+      id: "invoke-one",
+      title: "invocation with one request",
+      measure: "one",
+      cpu: "oneCpu",
+      unit: "µs",
+      base: "post",
+      compare: "ratio",
+      goals: { one: 2.5 }
+    },
+    {
+      id: "invoke-two",
+      title: "invocation with two requests",
+      measure: "two",
+      cpu: "twoCpu",
+      unit: "µs",
+      base: "two-posts",
+      compare: "ratio",
+      goals: { two: 2.5 }
+    },
+    {
+      id: "invoke-series",
+      title: "each further series of an invocation",
+      measure: "series",
+      cpu: "seriesCpu",
+      unit: "µs",
+      compare: "absolute",
+      goals: { hundred: 3 }
+    },
+    {
+      id: "invoke-allocation",
+      title: "allocated by an invocation with one request",
+      measure: "allocated",
+      unit: "kB",
+      compare: "absolute",
+      goals: { garbage: 60 }
+    },
+    {
+      id: "invoke-tls",
+      title: "invocation with one request over TLS",
+      measure: "tls",
+      cpu: "tlsCpu",
+      unit: "µs",
+      base: "datadog-lambda-js",
+      compare: "ratio",
+      goals: { tls: 1 }
+    },
+    {
+      id: "invoke-dogstatsd",
+      title: "invocation over DogStatsD",
+      measure: "udp",
+      cpu: "udpCpu",
+      unit: "µs",
+      base: "datagram",
+      compare: "ratio",
+      goals: { dogstatsd: 1.5 }
+    },
+    {
+      id: "invoke-log",
+      title: "invocation with log lines",
+      measure: "log",
+      cpu: "logCpu",
+      unit: "µs",
+      base: "lines",
+      compare: "ratio",
+      goals: { log: 1.5 }
+    }
+  ]
+}
+
 export const groups: ReadonlyArray<Group> = [
+  invoke,
+  readme,
   record100,
   allocations,
   record100k,
   distributions,
   down(
     "down",
-    "record while the intake is down, 100 contexts",
+    "record while the intake is down, 100 series",
     { full: 100, quick: 100 },
     { full: 1_000_000, quick: 200_000 }
   ),
   down(
     "down-new",
-    "record while the intake is down, new contexts",
+    "record while the intake is down, new series",
     { full: 50_000, quick: 5_000 },
     { full: 250_000, quick: 50_000 }
   ),

@@ -1,15 +1,15 @@
-/** Holds a quick run against the committed one. */
+/** Compares a quick run with the baseline. */
 import type { Group, Row, Run } from "./groups.js"
 import type { Measured } from "./measure.js"
 import { figuresOf, median } from "./report.js"
 
-/** What a quick run came to, by row and run; less is better everywhere. */
+/** Figures of a quick run, by row and run. Less is better. */
 export interface Baseline {
   readonly node: string
   readonly values: { readonly [row: string]: { readonly [run: string]: number } }
 }
 
-/** What may be lost to chance and to another machine. */
+/** Tolerance for chance and for other machines. */
 export const tolerance = 0.25
 
 export interface Regression {
@@ -20,7 +20,7 @@ export interface Regression {
   readonly now: number
 }
 
-/** The value that is kept, and the one that chance has raised the least. */
+/** The typical value for the baseline, and the value with the least noise. */
 interface Value {
   readonly typical: number
   readonly best: number

@@ -1,18 +1,36 @@
-/** An intake on the loopback interface: it takes what a function posts, and tells which metrics were in it. */
-import { createServer } from "node:http"
+/** Receivers on the loopback interface: HTTP, HTTPS and DogStatsD. They collect the names of the metrics that arrive. */
+import { createSocket } from "node:dgram"
+import { mkdirSync, writeFileSync } from "node:fs"
+import { createServer, type RequestListener, type Server } from "node:http"
+import { createServer as createTlsServer } from "node:https"
 import type { AddressInfo } from "node:net"
+import { join } from "node:path"
 import { inflateSync } from "node:zlib"
+import { selfSigned } from "../test/support/certificate.js"
+import { output } from "./bundle.js"
 
 export interface Intake {
-  readonly url: string
-  /** The names of the metrics that arrived since the last call. */
+  /** Variables that a child process needs to reach the receivers. */
+  readonly environment: { readonly [variable: string]: string }
+  /** Returns the names of the metrics that arrived since the last call. */
   readonly take: () => ReadonlyArray<string>
   readonly stop: () => Promise<void>
 }
 
+const portOf = (server: { readonly address: () => AddressInfo | string | null }) =>
+  (server.address() as AddressInfo).port
+
+const listen = (server: Server) => new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+
+const close = (server: Server) =>
+  new Promise<void>((resolve) => {
+    server.close(() => resolve())
+    server.closeAllConnections()
+  })
+
 export const start = async (): Promise<Intake> => {
   let arrived: Array<string> = []
-  const server = createServer((request, response) => {
+  const listener: RequestListener = (request, response) => {
     const chunks: Array<Buffer> = []
     request.on("data", (chunk) => chunks.push(chunk))
     request.on("end", () => {
@@ -23,19 +41,38 @@ export const start = async (): Promise<Intake> => {
       }
       response.writeHead(202, { "content-type": "application/json" }).end("{\"status\":\"ok\"}")
     })
+  }
+  const plain = createServer(listener)
+  const certificate = selfSigned()
+  const secure = createTlsServer(certificate, listener)
+  const datagrams = createSocket("udp4", (message) => {
+    for (const line of message.toString().split("\n")) {
+      if (line !== "") arrived.push(line.slice(0, line.indexOf(":")))
+    }
   })
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  await Promise.all([
+    listen(plain),
+    listen(secure),
+    new Promise<void>((resolve) => datagrams.bind(0, "127.0.0.1", resolve))
+  ])
+  mkdirSync(output, { recursive: true })
+  const certificateFile = join(output, "certificate.pem")
+  writeFileSync(certificateFile, certificate.cert)
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    environment: {
+      DATADOG_HOST: `http://127.0.0.1:${portOf(plain)}`,
+      DD_DOGSTATSD_URL: `udp://127.0.0.1:${portOf(datagrams)}`,
+      BENCH_TLS_PORT: String(portOf(secure)),
+      NODE_EXTRA_CA_CERTS: certificateFile
+    },
     take: () => {
       const taken = arrived
       arrived = []
       return taken
     },
-    stop: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve())
-        server.closeAllConnections()
-      })
+    stop: async () => {
+      datagrams.close()
+      await Promise.all([close(plain), close(secure)])
+    }
   }
 }

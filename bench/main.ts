@@ -1,4 +1,4 @@
-/** Measures what there is to measure, prints one table, and holds a quick run against the committed one. */
+/** Measures the groups, prints one table, and compares a quick run with the baseline. */
 import { execFileSync } from "node:child_process"
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { loadavg } from "node:os"
@@ -30,13 +30,13 @@ const say = (text: string) => {
 
 export interface Benchmark {
   readonly groups: ReadonlyArray<Group>
-  /** What a quick run is compared with, and what `--update` writes. */
+  /** File of the baseline, which `--update` writes. */
   readonly baselineFile: string
 }
 
 /**
- * Runs with the arguments of the command line, and gives the exit code: 1 after a regression. A client whose results are not what was
- * recorded ends the run with an error that names it, before any figure is printed.
+ * Runs with the arguments of the command line, and gives the exit code: 1 after a regression. A client whose results differ from
+ * the recorded points ends the run with an error that names it, before any figure is printed.
  */
 export const main = async (args: ReadonlyArray<string>, { baselineFile, groups }: Benchmark): Promise<number> => {
   const options = (() => {
@@ -65,7 +65,7 @@ export const main = async (args: ReadonlyArray<string>, { baselineFile, groups }
 
   const runsOf = (group: Group): ReadonlyArray<Run> => group.runs.filter(({ peer }) => mode === "full" || !peer)
 
-  /** As many rounds again, up to two times, of what looks slower and what it is held against: chance does not last. */
+  /** Measures slower runs and their yardsticks again, up to two times. */
   const again = async (found: ReadonlyArray<Regression>, group: Group, first: Measured, baseline: Baseline) => {
     let measured = first
     let left = found
@@ -109,16 +109,16 @@ export const main = async (args: ReadonlyArray<string>, { baselineFile, groups }
 
   const slower: Array<Regression> = []
   for (const group of groups) {
-    if (only !== undefined && !only.includes(group.id)) continue
+    if (only === undefined ? group.rounds[mode] === 0 : !only.includes(group.id)) continue
     if (!process.stderr.isTTY) console.error(`measuring ${group.id}`)
-    const first = await measure(group, runsOf(group), rounds ?? group.rounds[mode], mode, say)
+    const first = await measure(group, runsOf(group), rounds ?? Math.max(1, group.rounds[mode]), mode, say)
     const found = baseline === undefined ? [] : regressions(baseline, group, first)
     const { left, measured } = baseline === undefined
       ? { left: found, measured: first }
       : await again(found, group, first, baseline)
     results.set(group, measured)
     slower.push(...left)
-    // what was measured is not lost if a later group ends the run
+    // An error in a later group loses no figures.
     if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(described().document, null, 2)}\n`)
   }
   say("")

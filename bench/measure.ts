@@ -1,4 +1,4 @@
-/** Runs the children of a group in turn, A B C A B C …, and collects what they say. */
+/** Runs the children of a group in turn, A B C A B C …, and collects their reports. */
 import { spawn } from "node:child_process"
 import { join } from "node:path"
 import * as Bundle from "./bundle.js"
@@ -6,17 +6,26 @@ import type { Report } from "./children/child.js"
 import type { Group, Mode, Run } from "./groups.js"
 import * as Intake from "./intake.js"
 
-/** What came of one run of a group: a value of every measure for each round, or why there is none. */
+/** Results of one run of a group: a value of each measure per round, or the reason for their absence. */
 export type Samples =
   | { readonly _tag: "Measured"; readonly rounds: ReadonlyArray<{ readonly [measure: string]: number }> }
   | { readonly _tag: "NotAvailable"; readonly reason: string }
 
 export type Measured = ReadonlyMap<Run, Samples>
 
-/** How long one child may take, in milliseconds. */
+/** Time limit of one child, in milliseconds. */
 const limit = 600_000
 
-const child = (args: ReadonlyArray<string>, env: Record<string, string>): Promise<Report> =>
+/** Counts the metrics that a child wrote to its log. */
+const loggedIn = (stdout: string): number => stdout.split("\n").filter((line) => line.startsWith("{\"m\":")).length
+
+interface Ended {
+  readonly report: Report
+  /** Number of metrics in the log. */
+  readonly logged: number
+}
+
+const child = (args: ReadonlyArray<string>, env: Record<string, string>): Promise<Ended> =>
   new Promise((resolve, reject) => {
     const process_ = spawn(process.execPath, args, {
       cwd: Bundle.folder,
@@ -35,28 +44,44 @@ const child = (args: ReadonlyArray<string>, env: Record<string, string>): Promis
     process_.on("error", reject)
     process_.on("close", (code, signal) => {
       const last = stdout.trimEnd().split("\n").at(-1) ?? ""
-      if (code === 0 && last.startsWith("{")) resolve(JSON.parse(last))
+      if (code === 0 && last.startsWith("{")) resolve({ report: JSON.parse(last), logged: loggedIn(stdout) })
       else reject(new Error(`${args.join(" ")} ended with ${code ?? signal}:\n${stderr || stdout}`))
     })
   })
 
-/** Prepares one run, and gives what measures it once. */
+/** Prepares one run. Returns a function that measures it once. */
 const prepare = async (
   { spawn }: Run,
   mode: Mode,
   intake: Intake.Intake
 ): Promise<() => Promise<Report>> => {
+  const environment = {
+    AWS_REGION: "eu-west-1",
+    DD_API_KEY: "0123456789abcdef0123456789abcdef",
+    ...intake.environment
+  }
   if (spawn._tag === "Program") {
-    const path = await Bundle.program(spawn.child, spawn.module, spawn.value)
-    return () => child([...spawn.node ?? [], path, JSON.stringify(spawn.args[mode])], {})
+    const path = await Bundle.program(spawn.child, spawn.main ?? "run", spawn.module, spawn.value)
+    const args = [...spawn.node ?? [], path, JSON.stringify(spawn.args[mode])]
+    if (spawn.delivers === undefined) return async () => (await child(args, {})).report
+    const least = spawn.delivers === "datagrams" ? 0.5 : 1
+    return async () => {
+      const { logged, report } = await child(args, { ...environment, AWS_LAMBDA_FUNCTION_NAME: "bench" })
+      const arrived = intake.take().length + logged
+      if (report._tag !== "Measured") return report
+      const { posted = 0, ...measures } = report.measures
+      return arrived > posted || arrived < posted * least
+        ? { _tag: "Wrong", reason: `${arrived} metrics arrived of ${posted}` }
+        : { _tag: "Measured", measures }
+    }
   }
   const { gzipped, path, size } = await (spawn.cached === true ? Bundle.cached : Bundle.lambda)(spawn.name)
   return async () => {
-    const report = await child([join(Bundle.folder, "children/invoke.mjs"), path], {
+    const { report } = await child([join(Bundle.folder, "children/invoke.mjs"), path], {
       AWS_LAMBDA_FUNCTION_NAME: "bench",
-      AWS_REGION: "eu-west-1",
-      DATADOG_HOST: intake.url,
-      DD_API_KEY: "0123456789abcdef0123456789abcdef"
+      AWS_REGION: environment.AWS_REGION,
+      DATADOG_HOST: intake.environment["DATADOG_HOST"]!,
+      DD_API_KEY: environment.DD_API_KEY
     })
     const arrived = intake.take()
     if (report._tag !== "Measured") return report

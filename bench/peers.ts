@@ -1,7 +1,4 @@
-/**
- * As much of the peers' types as is used here. They are loaded by `require`, so that the root's type check, which sees this
- * folder, does not need them.
- */
+/** The part of the peers' types that the benchmarks use. They load the peers by `require`, so that the type check works without them. */
 
 type Labels = Readonly<Record<string, string>>
 
@@ -94,7 +91,12 @@ export interface HotShots {
 export interface DatadogLambda {
   readonly datadog: (
     handler: () => Promise<string>,
-    config: { readonly logForwarding: boolean; readonly enhancedMetrics: boolean }
+    config: {
+      readonly logForwarding: boolean
+      readonly enhancedMetrics: boolean
+      readonly apiKey?: string
+      readonly siteURL?: string
+    }
   ) => (event: unknown, context: unknown) => Promise<string>
   readonly sendDistributionMetric: (name: string, value: number, ...tags: ReadonlyArray<string>) => void
 }

@@ -20,7 +20,7 @@ export const machine = (loadBefore: number): Machine => ({
   load: [loadBefore, loadavg()[0]!]
 })
 
-/** What one run says of one row. */
+/** Figures of one run for one row. */
 export interface Figure {
   readonly row: string
   readonly run: string
@@ -35,12 +35,12 @@ export interface Figure {
   readonly ratio?: number | undefined
   readonly ratioOfMinima?: number | undefined
   readonly ratioOfCpu?: number | undefined
-  /** By how much it is over the base of the row, in its unit. */
+  /** Difference to the yardstick of the row, in its unit. */
   readonly over?: number | undefined
   readonly overOfMinima?: number | undefined
   readonly overOfCpu?: number | undefined
   readonly goal?: number | undefined
-  /** What is held against the goal: by the processor's clock where there is one. */
+  /** The figure that the goal applies to: CPU time if it was measured. */
   readonly reached?: number | undefined
   readonly notAvailable?: string | undefined
 }

@@ -1,4 +1,4 @@
-/** What a call leaves to the garbage collector, in bytes. Needs a young generation that holds all of it. */
+/** Measures the garbage of a call, in bytes. Needs a young generation that holds all of it. */
 import { PerformanceObserver } from "node:perf_hooks"
 import type { MakeSubject } from "../subjects/subject.js"
 import { memory, report, sleep, Wrong } from "./child.js"

@@ -1,13 +1,13 @@
 import { readFileSync } from "node:fs"
 import { NotAvailable } from "../subjects/subject.js"
 
-/** What a child process has to say, on the last line of its standard output. */
+/** Report of a child process, on the last line of its standard output. */
 export type Report =
   | { readonly _tag: "Measured"; readonly measures: { readonly [name: string]: number } }
   | { readonly _tag: "NotAvailable"; readonly reason: string }
   | { readonly _tag: "Wrong"; readonly reason: string }
 
-/** Totals are not what was recorded: the figures count for nothing. */
+/** The totals differ from the recorded points, so the figures are invalid. */
 export class Wrong extends Error {}
 
 /** Runs with the arguments of the command line, reports, and ends the process. */
@@ -28,8 +28,8 @@ export const report = async <A>(measure: (args: A) => Promise<{ readonly [name: 
 export const sleep = (millis: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, millis))
 
 /**
- * From now on the clock of this process runs at a twentieth of its speed, beginning with a roll-up interval of ten seconds:
- * what is recorded in the next 200 seconds is in one interval, on any machine. It costs some nanoseconds per reading.
+ * Slows the clock of this process down to a twentieth, from the start of an interval of ten seconds. The points of the next 200 seconds
+ * are in one interval, on any machine. A reading takes some nanoseconds more.
  */
 export const slowClock = (): void => {
   const now = Date.now.bind(Date)
@@ -39,8 +39,8 @@ export const slowClock = (): void => {
 }
 
 /**
- * How long the main thread has been on a processor, in nanoseconds: what others on the machine do is not in it. Where the
- * system does not tell, of all threads of the process.
+ * Returns the CPU time of the main thread, in nanoseconds, or of all threads of the process on systems other than Linux. Other processes
+ * have no part in it.
  */
 export const cpuTime = (): number => {
   try {
@@ -51,7 +51,7 @@ export const cpuTime = (): number => {
   }
 }
 
-/** Memory in use, in bytes, without garbage. Needs `--expose-gc`. */
+/** Returns the memory in use, in bytes, without garbage. Needs `--expose-gc`. */
 export const memory = (): number => {
   globalThis.gc!()
   globalThis.gc!()

@@ -53,7 +53,7 @@ const makeDown = async (held: Args["held"], isFull: boolean): Promise<Client> =>
   const { client } = await build({ ...unlimited, ...limits, flushTimeout }, dead)
   client.unsafeIncrement("orders.received")
   const isOpen = Effect.map(client.stats, ({ breaker }) => breaker === "open")
-  // three will do, but for one that has no time to begin
+  // Three are enough, unless one has no time to begin.
   for (let i = 0; i < 20 && !await Effect.runPromise(isOpen); i++) await Effect.runPromise(client.flush())
   fill(client, held)
   return client
@@ -74,7 +74,7 @@ export const run = (recording: Recording): Promise<never> =>
       throw new Wrong(`the breaker is ${before.breaker}, and ${before.series} series are pending`)
     }
 
-    // what it took to come here is not a part of what a point costs
+    // The garbage of the preparation is not part of the measurement.
     memory()
     const cpu = cpuTime()
     const start = performance.now()

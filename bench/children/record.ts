@@ -13,7 +13,7 @@ export interface Args {
   readonly shared?: boolean | undefined
 }
 
-/** The first thousands of calls compile what the rest runs. */
+/** Runs thousands of calls, so that V8 compiles the code. */
 const warmUp = async (make: MakeSubject, shared: boolean) => {
   const prefix = shared ? "warm." : ""
   const workload = makeWorkload(100, 100_000, prefix)

@@ -1,18 +1,18 @@
-/** What a handler adds to an invocation of a warm environment. */
+/** Measures an invocation of a warm environment. */
 import { performance } from "node:perf_hooks"
 import { cpuTime, report, Wrong } from "./child.js"
 
 export interface Args {
-  /** How often it is invoked before, to have it compiled. */
+  /** Invocations before the measurement, for the compiler. */
   readonly before: number
-  /** For how long it is invoked then, in milliseconds on a processor. */
+  /** Duration of the measurement, in milliseconds of CPU time. */
   readonly millis: number
 }
 
 export type Handler = (event: unknown, context: never) => Promise<unknown>
 
-/** As AWS passes it. */
-const contextOf = (deadline: number) => ({
+/** Returns the context of an invocation, as AWS passes it. */
+export const contextOf = (deadline: number) => ({
   functionName: "bench",
   functionVersion: "$LATEST",
   invokedFunctionArn: "arn:aws:lambda:eu-west-1:123456789012:function:bench",

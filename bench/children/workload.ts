@@ -1,5 +1,5 @@
 /**
- * What is recorded: calls over a number of contexts, drawn by a linear congruential generator. The kind belongs to the
+ * The workload: calls over a number of series, drawn by a linear congruential generator. The kind belongs to the
  * context: 40 % counts, 20 % gauges, 20 % histograms, 20 % distributions. Every context has three tags.
  */
 
@@ -9,7 +9,7 @@ export interface Context {
   readonly index: number
   readonly kind: Kind
   readonly name: string
-  /** As Datadog's clients take them. */
+  /** Tags in the form of Datadog's clients. */
   readonly tags: readonly [string, string, string]
   /** Their values, for clients that take keys and values apart. */
   readonly labels: readonly [string, string, string]
@@ -50,7 +50,7 @@ export const make = (contexts: number, calls: number, prefix = ""): Workload => 
   })
 })
 
-/** As a string out of a file or a literal is: one piece, not a chain of pieces. */
+/** Flattens a string, like a literal or a string from a file. */
 const flat = (text: string): string => Buffer.from(text).toString()
 
 /** Durations in whole milliseconds from 1 to 1000, as many below 10 as from 10 to 100 as above. */
@@ -62,7 +62,7 @@ const values: ReadonlyArray<number> = Array.from(
 /** From the bits of a draw that do not tell the context. */
 export const valueOf = (seed: number): number => values[seed >>> 22]!
 
-/** What a client is asked to do; each makes the tags it takes afresh, per call. */
+/** Calls of a client. Each creates its tags anew per call. */
 export interface Recorder {
   readonly count: (context: Context, value: number) => void
   readonly gauge: (context: Context, value: number) => void
@@ -94,7 +94,7 @@ export const recordAll = (recorder: Recorder, { calls, contexts }: Workload): vo
   }
 }
 
-/** What has to come out in the end. A client leaves out what it does not report. */
+/** Totals that must arrive. A client omits totals that it does not report. */
 export interface Totals {
   /** Sum of all counts. */
   readonly counts?: number | undefined
@@ -107,7 +107,7 @@ export interface Totals {
   readonly sum?: number | undefined
 }
 
-/** Of a client that reports everything. */
+/** Totals of a client that reports everything. */
 export type AllTotals = { readonly [K in keyof Totals]-?: number }
 
 export const totalsOf = (workload: Workload): AllTotals => {
@@ -133,7 +133,7 @@ export const totalsOf = (workload: Workload): AllTotals => {
   return { counts, gauges, histograms, distributions, sum }
 }
 
-/** Says what differs, if anything does. All values are whole numbers, so that one call that is lost is one at least. */
+/** Returns the first difference, if there is one. All values are whole numbers, so that one call that is lost is one at least. */
 export const difference = (expected: AllTotals, actual: Totals): string | undefined => {
   for (const key of Object.keys(actual) as Array<keyof Totals>) {
     const value = actual[key]
@@ -152,7 +152,7 @@ interface Line {
   readonly interval?: number
 }
 
-/** What Datadog would make of the bodies; of two points of a gauge it is the later one that counts here. */
+/** Returns Datadog's totals of the bodies. Of two points of a gauge the later one counts. */
 export const totalsOfBodies = (bodies: ReadonlyArray<string>): Totals => {
   let [counts, histograms, distributions, sum] = [0, 0, 0, 0]
   const last = new Map<string, readonly [number, number]>()

@@ -95,7 +95,7 @@ export class Histogram extends Base implements Metric {
 
 type Type = new(name: string, tags: ReadonlyArray<string>, host: string | undefined) => Metric
 
-const makeAggregator = () => {
+export const makeAggregator = () => {
   const metrics = new Map<number, Map<string, Metric>>()
   return {
     addPoint(name: string, tags: ReadonlyArray<string>, value: number, type: Type, host?: string) {

@@ -5,7 +5,7 @@ import type { MakeSubject } from "./subject.js"
 const { Batcher }: DatadogLambdaBatcher = require("datadog-lambda-js/dist/metrics/batcher.js")
 const { Distribution }: DatadogLambdaModel = require("datadog-lambda-js/dist/metrics/model.js")
 
-/** What its processor keeps between two flushes. It has distributions only; a call copies all points of its context. */
+/** Keeps the points of its processor between two flushes. It has distributions only; a call copies all points of its context. */
 export const make: MakeSubject = async () => {
   const batcher = new Batcher()
   const record = ({ name, tags: [a, b, c] }: Context, value: number) =>

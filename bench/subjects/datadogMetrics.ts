@@ -11,7 +11,7 @@ export const make: MakeSubject = async () => {
     flushIntervalSeconds: 0,
     histogram: { aggregates: ["min", "max", "count", "avg"], percentiles: [0.75, 0.85, 0.95, 0.99] },
     reporter: {
-      /** As its own one does, it sends distributions apart. */
+      /** Sends distributions apart, like the client's own reporter. */
       report: async (series) => {
         const distributions = series.filter(({ type }) => type === "distribution")
         const others = series.filter(({ type }) => type !== "distribution")

@@ -1,6 +1,6 @@
 /**
- * What a call cannot cost less than: the values go where they have to, and nothing else is done with them. No clock, no
- * interval, no limit, no count, no check, no flush.
+ * The floor of a call: it stores the value and does nothing else. It has no clock, no interval, no limit, no count, no validation and
+ * no flush.
  */
 import { SeriesIndex } from "../../src/internal/aggregation/seriesIndex.js"
 import type { SeriesKey } from "../../src/internal/aggregation/seriesKey.js"

@@ -1,4 +1,4 @@
-/** Handlers that do nothing, and what is around them. */
+/** Handlers that record nothing, or one count. */
 import * as Lambda from "effect-threadstats/Lambda"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
 import * as Effect from "effect/Effect"

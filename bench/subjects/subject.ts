@@ -2,25 +2,25 @@ import type { Totals, Workload } from "../children/workload.js"
 
 /** A client that is measured. */
 export interface Subject {
-  /** What is done beforehand, once; its time does not count, its memory does. */
+  /** Preparation. Its time does not count, its memory does. */
   readonly prepare?: (workload: Workload) => void
   /** Makes all calls of a workload. */
   readonly record: (workload: Workload) => void | Promise<void>
-  /** Turns all that was recorded into what would go over the network, and goes no further. */
+  /** Encodes all recorded points for the network, and stops there. */
   readonly flush: () => Promise<Flushed>
 }
 
 export interface Flushed {
-  /** Of all bodies, as they would go over the network. */
+  /** Size of all bodies on the wire. */
   readonly bytes?: number | undefined
-  /** What is in the bodies; not part of what is measured. */
+  /** Returns the contents of the bodies. Not part of the measurement. */
   readonly check: () => { readonly totals: Totals; readonly jsonBytes?: number | undefined }
 }
 
-/** `prefix` is before all names of the workload, and tells two clients apart where they share a registry. */
+/** `prefix` precedes all names of the workload, and distinguishes two clients of one registry. */
 export type MakeSubject = (options: { readonly prefix: string }) => Promise<Subject>
 
-/** What a subject is that does not exist (yet). */
+/** The reason why a subject cannot be measured. */
 export class NotAvailable {
   readonly reason: string
   constructor(reason: string) {

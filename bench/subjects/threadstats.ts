@@ -31,7 +31,7 @@ export const intake = (): Intake => {
   return { bodies, layer: Layer.succeed(HttpClient.HttpClient, client) }
 }
 
-/** No limit is met, so that a flush is what was asked for, and everything is in it. */
+/** Settings without limits, so that only requested flushes run, and each has all points. */
 export const unlimited: ThreadStatsConfig.ThreadStatsOptions = {
   apiKey: Redacted.make("0123456789abcdef0123456789abcdef"),
   apiUrl: "http://intake.invalid",
@@ -112,7 +112,7 @@ export const makeUnsafe: MakeSubject = makeWith(recordUnsafe)
 
 export const makeUncompressed: MakeSubject = makeWith(recordUnsafe, { compress: false })
 
-/** With tags whose text is put together for the call, as programs do. */
+/** With tags that are concatenated per call. */
 export const makeBuilt: MakeSubject = makeWith(
   unsafeWith(({ labels: [a, b, c] }) => [`service:${a}`, `route:${b}`, `customer:${c}`])
 )
@@ -144,7 +144,7 @@ export const makeEffect: MakeSubject = makeWith((client) => {
   return { record: (workload) => Effect.runPromise(recordEach(recorder, workload)) }
 })
 
-/** The functions of the module, which look the client up in the context. */
+/** The functions of the module, which read the client from the context. */
 export const makeAccessor: MakeSubject = makeWith((client) => {
   const recorder = {
     count: (context: Context, value: number) => ThreadStats.increment(context.name, value, { tags: fresh(context) }),
@@ -160,7 +160,7 @@ export const makeAccessor: MakeSubject = makeWith((client) => {
   }
 })
 
-/** One for a context: name and tags are fixed. */
+/** Binds an instrument to name and tags of a series. */
 const bind = (client: Client, { kind, name, tags }: Context): (value: number) => void => {
   switch (kind) {
     case "count":
@@ -180,7 +180,7 @@ export const makeBound: MakeSubject = makeWith((client) => {
     prepare: (workload) => {
       for (const context of workload.contexts) instruments.push(bind(client, context))
     },
-    // one call site for each kind, as in a program
+    // One call site for each kind, like a program.
     record: (workload) =>
       recordAll({
         count: ({ index }, value) => instruments[index]!(value),

@@ -1,0 +1,198 @@
+/** Handlers that record and deliver, as users write them, and the same by hand. */
+import * as Lambda from "effect-threadstats/Lambda"
+import * as ThreadStats from "effect-threadstats/ThreadStats"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import { createSocket } from "node:dgram"
+import * as http from "node:http"
+import type { Invocations } from "../children/invocation.js"
+import type { Handler } from "../children/warm.js"
+import type { DatadogLambda } from "../peers.js"
+
+type MakeInvocations = () => Promise<Invocations>
+
+const agent = new http.Agent({ keepAlive: true })
+
+const now = () => Math.floor(Date.now() / 1000)
+
+const distribution = (metric: string, value: number) => ({
+  metric,
+  points: [[now(), [value]]],
+  type: "distribution",
+  tags: ["shop:eu"]
+})
+
+/** Sends one request by `node:http`, with a kept connection. */
+const post = (path: string, series: ReadonlyArray<object>): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const body = JSON.stringify({ series })
+    const request = http.request(`${process.env.DATADOG_HOST}${path}`, {
+      agent,
+      method: "POST",
+      headers: {
+        "content-type": "application/json",
+        "content-length": Buffer.byteLength(body),
+        "dd-api-key": process.env.DD_API_KEY
+      }
+    }, (response) => {
+      response.resume().on("end", resolve)
+    })
+    request.on("error", reject)
+    request.end(body)
+  })
+
+const postDistributions = () =>
+  post("/api/v1/distribution_points", [distribution("orders.received", 1), distribution("orders.value", 49.9)])
+
+export const makePost: MakeInvocations = async () => ({
+  metrics: 2,
+  handler: () => postDistributions().then(() => "done")
+})
+
+export const makeTwoPosts: MakeInvocations = async () => ({
+  metrics: 2,
+  handler: () =>
+    Promise.all([
+      post("/api/v1/series", [{ metric: "queue.length", points: [[now(), 12]], type: "gauge", tags: ["queue:mail"] }]),
+      post("/api/v1/distribution_points", [distribution("orders.value", 49.9)])
+    ]).then(() => "done")
+})
+
+export const makeFetch: MakeInvocations = async () => ({
+  metrics: 2,
+  handler: async () => {
+    const response = await fetch(`${process.env.DATADOG_HOST}/api/v1/distribution_points`, {
+      method: "POST",
+      headers: { "content-type": "application/json", "dd-api-key": process.env.DD_API_KEY! },
+      body: JSON.stringify({ series: [distribution("orders.received", 1), distribution("orders.value", 49.9)] })
+    })
+    await response.text()
+    return "done"
+  }
+})
+
+/** The floor: a scope, a finalizer and a request, with Effect's own pieces and nothing else. */
+export const makeEffect: MakeInvocations = async () => {
+  const runtime = ManagedRuntime.make(Layer.empty)
+  const flush = Effect.orDie(Effect.tryPromise(postDistributions))
+  const program = Effect.scoped(Effect.as(Effect.addFinalizer(() => flush), "done"))
+  return { metrics: 2, handler: () => runtime.runPromise(program) }
+}
+
+const order = Effect.gen(function*() {
+  yield* ThreadStats.increment("orders.received", 1, { tags: { shop: "eu" } })
+  yield* ThreadStats.distribution("orders.value", 49.9, { tags: { shop: "eu" } })
+  return "done"
+})
+
+const makeHandler = async (
+  program: Effect.Effect<string, never, ThreadStats.ThreadStats>,
+  layer: Layer.Layer<ThreadStats.ThreadStats, unknown>
+): Promise<Handler> => {
+  const handler = Lambda.makeHandler({ handler: () => program, layer })
+  await handler.ready
+  return handler
+}
+
+/** One counter and one distribution: one request on Lambda. */
+export const makeOne: MakeInvocations = async () => ({
+  metrics: 2,
+  handler: await makeHandler(order, ThreadStats.layer)
+})
+
+/** One gauge and one distribution: two requests. */
+export const makeTwo: MakeInvocations = async () => ({
+  metrics: 2,
+  handler: await makeHandler(
+    Effect.gen(function*() {
+      yield* ThreadStats.gauge("queue.length", 12, { tags: { queue: "mail" } })
+      yield* ThreadStats.distribution("orders.value", 49.9, { tags: { shop: "eu" } })
+      return "done"
+    }),
+    ThreadStats.layer
+  )
+})
+
+/** 100 series of all kinds, over an invocation with one gauge and one distribution, which sends as many requests. */
+export const makeHundred: MakeInvocations = async () => {
+  const { handler, metrics } = await makeTwo()
+  const shops = Array.from({ length: 20 }, (_, i) => ({ shop: `shop-${i}` }))
+  const program = Effect.gen(function*() {
+    for (const tags of shops) {
+      yield* ThreadStats.increment("orders.received", 1, { tags })
+      yield* ThreadStats.increment("orders.lines", 3, { tags })
+      yield* ThreadStats.gauge("queue.length", 12, { tags })
+      yield* ThreadStats.histogram("orders.weight", 2, { tags })
+      yield* ThreadStats.distribution("orders.value", 49.9, { tags })
+    }
+    return "done"
+  })
+  return {
+    metrics: 100,
+    handler: await makeHandler(program, ThreadStats.layer),
+    over: { handler, metrics, series: 98 }
+  }
+}
+
+/** One distribution over TLS, to compare with datadog-lambda-js, which sends over TLS only. */
+export const makeTls: MakeInvocations = async () => {
+  process.env.DATADOG_HOST = `https://127.0.0.1:${process.env.BENCH_TLS_PORT}`
+  return {
+    metrics: 1,
+    handler: await makeHandler(
+      Effect.as(ThreadStats.distribution("orders.value", 49.9, { tags: { shop: "eu" } }), "done"),
+      ThreadStats.layer
+    )
+  }
+}
+
+export const makeDatadogLambda: MakeInvocations = async () => {
+  const { datadog, sendDistributionMetric }: DatadogLambda = require("datadog-lambda-js")
+  const handler = datadog(async () => {
+    sendDistributionMetric("orders.value", 49.9, "shop:eu")
+    return "done"
+  }, {
+    apiKey: process.env.DD_API_KEY!,
+    // The library puts `https://api.` in front of the site.
+    siteURL: `@127.0.0.1:${process.env.BENCH_TLS_PORT}`,
+    logForwarding: false,
+    enhancedMetrics: false
+  })
+  return { metrics: 1, handler: handler as Handler }
+}
+
+export const makeDatagram: MakeInvocations = async () => {
+  const { hostname, port } = new URL(process.env.DD_DOGSTATSD_URL!)
+  const socket = createSocket("udp4")
+  await new Promise<void>((resolve) => socket.connect(Number(port), hostname, resolve))
+  return {
+    metrics: 2,
+    handler: () =>
+      new Promise((resolve, reject) => {
+        const lines = `orders.received:1|d|#shop:eu\norders.value:49.9|d|#shop:eu\n`
+        socket.send(lines, (error) => error === null ? resolve("done") : reject(error))
+      })
+  }
+}
+
+export const makeDogStatsD: MakeInvocations = async () => ({
+  metrics: 2,
+  handler: await makeHandler(order, ThreadStats.layerDogStatsD)
+})
+
+export const makeLines: MakeInvocations = async () => ({
+  metrics: 2,
+  handler: () =>
+    new Promise((resolve) => {
+      const lines = [["orders.received", 1], ["orders.value", 49.9]].map(([m, v]) =>
+        `${JSON.stringify({ m, v, e: now(), t: ["shop:eu"] })}\n`
+      )
+      process.stdout.write(lines.join(""), () => resolve("done"))
+    })
+})
+
+export const makeLog: MakeInvocations = async () => {
+  process.env.DD_FLUSH_TO_LOG = "true"
+  return { metrics: 2, handler: await makeHandler(order, ThreadStats.layerAuto) }
+}
