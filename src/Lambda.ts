@@ -10,7 +10,7 @@
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { dual, identity } from "effect/Function"
+import { identity } from "effect/Function"
 import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -269,20 +269,21 @@ export const lambdaProgram: {
     event: Event,
     context: C
   ) => Effect.Effect<A, E, Exclude<R, Scope.Scope | LambdaContext> | ThreadStats.ThreadStats>
-} = /*#__PURE__*/ dual((args) => Effect.isEffect(args[0]) || typeof args[0] === "function", <Event, A, E, R, C>(
-  program: Effect.Effect<A, E, R> | ((event: Event, context: C) => Effect.Effect<A, E, R>),
-  options?: ProgramOptions
-) => {
-  const settings = orThrow(decode(options))
-  return Effect.isEffect(program)
-    ? runInvocation(program, settings)
-    : (event: Event, context: C) =>
-      Effect.provideService(
-        runInvocation(Effect.suspend(() => program(event, context)), settings),
-        LambdaContext,
-        context as LambdaContext
-      )
-})
+} = (first?: unknown, second?: ProgramOptions): any => {
+  // `dual` would read the options of the form for `pipe` later than this call.
+  if (Effect.isEffect(first)) return runInvocation(first, orThrow(decode(second)))
+  if (typeof first !== "function") {
+    const settings = orThrow(decode(first))
+    return <A, E, R>(effect: Effect.Effect<A, E, R>) => runInvocation(effect, settings)
+  }
+  const settings = orThrow(decode(second))
+  return (event: unknown, context: LambdaContext) =>
+    Effect.provideService(
+      runInvocation(Effect.suspend((): Effect.Effect<unknown, unknown> => first(event, context)), settings),
+      LambdaContext,
+      context
+    )
+}
 
 const runInvocation = <A, E, R>(
   body: Effect.Effect<A, E, R>,
@@ -434,7 +435,7 @@ const makeInvoke = <Event, A, E, R, LE, C>(options: Omit<HandlerOptions<Event, A
 /** Callers without types may pass `true` or `false`. */
 const decodeEnhancedMetrics = (option: EnhancedMetrics | undefined): EnhancedMetrics["around"] => {
   if (option === undefined || option as unknown === false) return identity
-  if (typeof option.around === "function") return option.around
+  if (typeof option?.around === "function") return option.around
   throw new TypeError("Invalid option enhancedMetrics: expected the value Lambda.enhancedMetrics")
 }
 
