@@ -79,6 +79,17 @@ export type FlushMode = "before-response" | AfterResponse
 export type Handler<Event, A, C = LambdaContext> = (event: Event, context: C) => Promise<A>
 
 /**
+ * The part that every handler of this module has in addition to its call.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface HandlerReady {
+  /** Resolves when the first build of the services is over, whether or not it succeeded. It never rejects. */
+  readonly ready: Promise<void>
+}
+
+/**
  * Options of an invocation.
  *
  * @since 0.1.0
@@ -87,7 +98,7 @@ export type Handler<Event, A, C = LambdaContext> = (event: Event, context: C) =>
 export interface ProgramOptions {
   /**
    * Interval at which closed roll-up buckets are flushed while the invocation runs. Default: the client's `flushInterval`. Zero
-   * and `Duration.infinity` leave everything to the last flush. A value that is not a duration is ignored.
+   * and `Duration.infinity` leave everything to the last flush.
    */
   readonly flushInterval?: Duration.DurationInput | undefined
   /**
@@ -111,7 +122,10 @@ export interface ProgramOptions {
 export interface HandlerOptions<Event, A, E, R, LE, C = LambdaContext> extends ProgramOptions {
   /** The program of one invocation. It gets event and context as Lambda passes them. */
   readonly handler: (event: Event, context: C) => Effect.Effect<A, E, R>
-  /** The services of the execution environment, built once for all invocations. */
+  /**
+   * The services of the execution environment, built once for all invocations. Handlers with the same layer share one environment,
+   * and one client. `Layer.fresh` gives a handler an environment of its own.
+   */
   readonly layer: Layer.Layer<Exclude<R, Scope.Scope | LambdaContext> | ThreadStats.ThreadStats, LE>
   /** Records the metrics of Datadog's own Lambda library: pass {@link enhancedMetrics}. Default: none of them. */
   readonly enhancedMetrics?: EnhancedMetrics | undefined
@@ -124,6 +138,7 @@ export interface HandlerOptions<Event, A, E, R, LE, C = LambdaContext> extends P
  * @category models
  */
 export interface EnhancedMetrics {
+  /** Records start and end of an invocation around its program. Changes neither. */
   readonly around: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | ThreadStats.ThreadStats>
 }
 
@@ -159,7 +174,9 @@ export interface ResponseStream extends responseStream.ResponseStream {}
  * @category models
  */
 export interface StreamHandler<Event, C = LambdaContext> {
+  /** Runs an invocation. The promise resolves when the response has ended and everything is flushed. */
   (event: Event, responseStream: ResponseStream, context: C): Promise<void>
+  /** The mark of a handler that streams. */
   readonly [streamingMark]: "response"
 }
 
@@ -308,10 +325,14 @@ const runInvocation = <A, E, R>(
  *
  * With `flush: LambdaExtension.afterResponse` it also registers an internal extension, and flushes pending points on SIGTERM.
  * Lambda takes registrations only during initialization, so the thread waits for the registration: some tens of milliseconds,
- * two seconds at most. If that fails, it logs one warning and flushes before every response.
+ * two seconds at most. If that fails, it logs one warning and flushes before every response. The handlers of a module share the
+ * extension. A handler whose context has no `awsRequestId`, such as that of a durable function, flushes before the response.
  *
  * The promise rejects with the program's own error object: the failure, else the defect, else a {@link LambdaInterrupted}.
- * A `ConfigError`, which is not an `Error`, becomes an `Error` with that name and its message.
+ * A failure that is an object but not an `Error` becomes an `Error` with its `_tag` as name, its message or JSON as text, and the
+ * failure as cause, because AWS's runtime clients report nothing of it.
+ *
+ * It throws a `TypeError` if an option is not valid.
  *
  * @example
  * ```ts
@@ -331,7 +352,7 @@ const runInvocation = <A, E, R>(
  */
 export const makeHandler = <Event, A, E, R, LE, C = LambdaContext>(
   options: HandlerOptions<Event, A, E, R, LE, C>
-): Handler<Event, A, C> & { readonly ready: Promise<void> } => {
+): Handler<Event, A, C> & HandlerReady => {
   const { invoke, ready } = makeInvoke(options)
   const handler = (event: Event, context: C): Promise<A> =>
     invoke(Effect.suspend(() => options.handler(event, context)), context)
@@ -366,7 +387,7 @@ export const makeHandler = <Event, A, E, R, LE, C = LambdaContext>(
  */
 export const streamHandler = <Event, A, E, R, LE, C = LambdaContext>(
   options: StreamHandlerOptions<Event, A, E, R, LE, C>
-): StreamHandler<Event, C> & { readonly ready: Promise<void> } => {
+): StreamHandler<Event, C> & HandlerReady => {
   const { invoke, ready } = makeInvoke(options)
   const handler = (event: Event, response: ResponseStream, context: C): Promise<void> =>
     invoke(

@@ -319,7 +319,7 @@ export const testDeadline = (subject: string, client: Client, modes: ReadonlyArr
     )
   })
 
-/** The code around a handler, the status of its outcome, and whether the handler records a point that arrives at once. */
+/** The code around a handler, the status of its outcome, and whether the handler records a point. */
 const arounds: ReadonlyArray<readonly [around: Around, status: Outcome["status"], records: boolean]> = [
   ["answers by itself", "response", false],
   ["throws by itself", "error", false],
@@ -385,10 +385,9 @@ export const testHandler = (subject: string, client: Client): void => {
             // The function has two minutes.
             assert.isBelow(outcome.duration, 60_000)
             assert.isFalse(outcome.timedOut)
-            if (records) assert.deepStrictEqual(yield* arrived, ["around"])
-            // The extension stays alive.
+            // The extension stays alive. A flush without a deadline ends after a second, so on a busy machine its point comes with this one.
             yield* emulator.finish({ record: "next" })
-            assert.include(yield* arrived, "next")
+            assert.includeMembers([...yield* arrived], records ? ["around", "next"] : ["next"])
             assert.lengthOf(kindsOf(emulator.log).filter((kind) => kind === "register"), 1)
             assert.lengthOf(kindsOf(emulator.log).filter((kind) => kind === "spawn"), 1)
             assert.notInclude(kindsOf(emulator.log), "register refused")

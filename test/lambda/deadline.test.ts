@@ -109,4 +109,16 @@ describe("lambdaProgram deadline", () => {
       yield* withLambdaContext(3000, { getRemainingTimeInMillis: () => -1 })(program)
       assert.deepStrictEqual((yield* Noted).timeouts, [Infinity])
     }).pipe(onLambda, Effect.provide(layerNoted)))
+
+  it.effect("is taken as one second away when the logger throws at the warning", () =>
+    Effect.gen(function*() {
+      const throwing = Logger.make(() => {
+        throw new Error("the logger threw")
+      })
+      assert.strictEqual(
+        yield* Effect.as(program, "done").pipe(Effect.provide(Logger.replace(Logger.defaultLogger, throwing))),
+        "done"
+      )
+      assert.deepStrictEqual((yield* Noted).timeouts, [1000])
+    }).pipe(onLambda, Effect.provide(layerNoted)))
 })

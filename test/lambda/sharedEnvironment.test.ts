@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Lambda from "effect-threadstats/Lambda"
 import * as LambdaExtension from "effect-threadstats/LambdaExtension"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { vi } from "vitest"
@@ -11,11 +12,13 @@ import { makeInProcess } from "./extensionsApi.js"
 import { emptyLambdaContext, makeLambdaContext, rejectionOf } from "./lambdaContext.js"
 import { layerNoting } from "./observedClient.js"
 
+class NoBuild extends Data.TaggedError("NoBuild")<{}> {}
+
 /** A layer that notes its builds and its end. It fails to build as often as `failures` says. */
 const layerCounting = (log: Array<string>, failures = 0) => {
   let builds = 0
   const counting = Layer.scopedDiscard(Effect.suspend(() => {
-    if (builds++ < failures) return Effect.fail(new Error("no build"))
+    if (builds++ < failures) return Effect.fail(new NoBuild())
     log.push("build")
     return Effect.addFinalizer(() => Effect.sync(() => log.push("close")))
   }))
@@ -137,7 +140,7 @@ describe("handlers with one flush mode", () => {
       yield* Effect.promise(() => handler.ready)
       const failed = yield* makeLambdaContext(10_000, { awsRequestId: "failed" })
       yield* api.invoke("failed", Date.now() + 60_000)
-      assert.instanceOf(yield* Effect.promise(() => rejectionOf(handler({}, failed))), Error)
+      assert.instanceOf(yield* Effect.promise(() => rejectionOf(handler({}, failed))), NoBuild)
       // The invocation that has failed is released at once.
       yield* api.nextRequested
       const context = yield* makeLambdaContext(10_000, { awsRequestId: "built" })
