@@ -8,18 +8,19 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { dual } from "effect/Function"
+import { identity } from "effect/Function"
 import type * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { AfterResponse } from "./internal/lambda/afterResponse.js"
+import type { AfterResponse, Registration } from "./internal/lambda/afterResponse.js"
 import * as enhanced from "./internal/lambda/enhancedMetrics.js"
-import * as Environment from "./internal/lambda/environment.js"
+import { environmentOf } from "./internal/lambda/environment.js"
 import * as Invocation from "./internal/lambda/Invocation.js"
-import { LambdaContext } from "./internal/lambda/LambdaContext.js"
+import { LambdaContext, requestIdOf } from "./internal/lambda/LambdaContext.js"
+import { LambdaExtension } from "./internal/lambda/LambdaExtension.js"
+import { decode, orThrow, validateFunction } from "./internal/lambda/programOptions.js"
 import * as responseStream from "./internal/lambda/responseStream.js"
 import type * as LambdaStream from "./LambdaStream.js"
 import * as ThreadStats from "./ThreadStats.js"
@@ -78,6 +79,17 @@ export type FlushMode = "before-response" | AfterResponse
 export type Handler<Event, A, C = LambdaContext> = (event: Event, context: C) => Promise<A>
 
 /**
+ * The part that every handler of this module has in addition to its call.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface HandlerReady {
+  /** Resolves when the first build of the services is over, whether or not it succeeded. It never rejects. */
+  readonly ready: Promise<void>
+}
+
+/**
  * Options of an invocation.
  *
  * @since 0.1.0
@@ -86,7 +98,7 @@ export type Handler<Event, A, C = LambdaContext> = (event: Event, context: C) =>
 export interface ProgramOptions {
   /**
    * Interval at which closed roll-up buckets are flushed while the invocation runs. Default: the client's `flushInterval`. Zero
-   * and `Duration.infinity` leave everything to the last flush. A value that is not a duration is ignored.
+   * and `Duration.infinity` leave everything to the last flush.
    */
   readonly flushInterval?: Duration.DurationInput | undefined
   /**
@@ -110,7 +122,10 @@ export interface ProgramOptions {
 export interface HandlerOptions<Event, A, E, R, LE, C = LambdaContext> extends ProgramOptions {
   /** The program of one invocation. It gets event and context as Lambda passes them. */
   readonly handler: (event: Event, context: C) => Effect.Effect<A, E, R>
-  /** The services of the execution environment, built once for all invocations. */
+  /**
+   * The services of the execution environment, built once for all invocations. Handlers with the same layer share one environment,
+   * and one client. `Layer.fresh` gives a handler an environment of its own.
+   */
   readonly layer: Layer.Layer<Exclude<R, Scope.Scope | LambdaContext> | ThreadStats.ThreadStats, LE>
   /** Records the metrics of Datadog's own Lambda library: pass {@link enhancedMetrics}. Default: none of them. */
   readonly enhancedMetrics?: EnhancedMetrics | undefined
@@ -123,6 +138,7 @@ export interface HandlerOptions<Event, A, E, R, LE, C = LambdaContext> extends P
  * @category models
  */
 export interface EnhancedMetrics {
+  /** Records start and end of an invocation around its program. Changes neither. */
   readonly around: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | ThreadStats.ThreadStats>
 }
 
@@ -158,7 +174,9 @@ export interface ResponseStream extends responseStream.ResponseStream {}
  * @category models
  */
 export interface StreamHandler<Event, C = LambdaContext> {
+  /** Runs an invocation. The promise resolves when the response has ended and everything is flushed. */
   (event: Event, responseStream: ResponseStream, context: C): Promise<void>
+  /** The mark of a handler that streams. */
   readonly [streamingMark]: "response"
 }
 
@@ -171,15 +189,22 @@ export interface StreamHandler<Event, C = LambdaContext> {
 export const streamingMark: unique symbol = Symbol.for("aws.lambda.runtime.handler.streaming")
 
 /**
- * Runs an effect as one invocation: with a `Scope` of its own, periodic flushes while it runs, and a flush at its end.
+ * Runs a program as one invocation: with a `Scope` of its own, periodic flushes while it runs, and a flush at its end.
  *
- * - It flushes on success, failure, defect and interruption. The outcome stays the effect's own, also if the flush fails. A
+ * It takes an effect or a handler, a function of event and context. A handler is the form for `LambdaHandler.make` of
+ * `@effect-aws/lambda`: its context has the deadline.
+ *
+ * - It flushes on success, failure, defect and interruption. The outcome stays the program's own, also if the flush fails. A
  *   flush takes at most the client's `flushTimeout`, or the remaining time of the invocation.
- * - Shortly before the deadline it flushes everything recorded so far, also if the effect cannot be interrupted. It reads the
- *   deadline from the {@link LambdaContext}.
+ * - Shortly before the deadline it flushes everything recorded so far, also if the program cannot be interrupted. It reads the
+ *   deadline from the handler's context, from the service {@link LambdaContext}, or from the context that
+ *   `LambdaHandler.fromHttpApi` of `@effect-aws/lambda` provides. If none of them has it on Lambda, the last flush takes at most
+ *   one second, and one warning names the reason.
  * - The scope's finalizers run, and its fibers stop, before the last flush, which therefore includes their points.
  * - Inside another `lambdaProgram` of the same client it leaves every flush to the outer one.
  * - Overlapping invocations share the client, and each flushes at its own end.
+ *
+ * It throws a `TypeError` if an option is not valid.
  *
  * @example
  * ```ts
@@ -197,45 +222,99 @@ export const streamingMark: unique symbol = Symbol.for("aws.lambda.runtime.handl
  * @category combinators
  */
 export const lambdaProgram: {
+  /**
+   * Returns a function that runs an effect as one invocation: with a `Scope` of its own, periodic flushes while it runs, and a
+   * flush at its end, whatever the outcome. For `pipe`.
+   *
+   * It throws a `TypeError` if an option is not valid. Without a {@link LambdaContext} on Lambda the last flush takes at most one
+   * second.
+   *
+   * @example
+   * ```ts
+   * import * as Effect from "effect/Effect"
+   * import { lambdaProgram } from "effect-threadstats/Lambda"
+   * import * as ThreadStats from "effect-threadstats/ThreadStats"
+   *
+   * export const main = ThreadStats.increment("jobs.started").pipe(
+   *   Effect.zipRight(Effect.logInfo("working")),
+   *   lambdaProgram({ flushInterval: "30 seconds" })
+   * )
+   * ```
+   */
   (
     options?: ProgramOptions
   ): <A, E, R>(
     effect: Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E, Exclude<R, Scope.Scope> | ThreadStats.ThreadStats>
+  /**
+   * Runs an effect as one invocation: with a `Scope` of its own, periodic flushes while it runs, and a flush at its end, whatever
+   * the outcome.
+   *
+   * It throws a `TypeError` if an option is not valid. Without a {@link LambdaContext} on Lambda the last flush takes at most one
+   * second.
+   */
   <A, E, R>(
     effect: Effect.Effect<A, E, R>,
     options?: ProgramOptions
   ): Effect.Effect<A, E, Exclude<R, Scope.Scope> | ThreadStats.ThreadStats>
-} = /*#__PURE__*/ dual((args) => Effect.isEffect(args[0]), <A, E, R>(
-  effect: Effect.Effect<A, E, R>,
-  options?: ProgramOptions
-) => runInvocation(effect, decodeOptions(options)))
+  /**
+   * Returns a handler that runs every invocation with a `Scope` of its own, periodic flushes while it runs, and a flush at its end,
+   * whatever the outcome. It provides the program with the handler's context as {@link LambdaContext}, so that every flush ends
+   * before the deadline.
+   *
+   * It throws a `TypeError` if an option is not valid.
+   *
+   * @example
+   * ```ts
+   * import { LambdaHandler } from "@effect-aws/lambda"
+   * import * as Effect from "effect/Effect"
+   * import { lambdaProgram } from "effect-threadstats/Lambda"
+   * import * as ThreadStats from "effect-threadstats/ThreadStats"
+   *
+   * export const handler = LambdaHandler.make({
+   *   handler: lambdaProgram((event: { readonly orderId: string }) =>
+   *     Effect.as(ThreadStats.increment("orders.received"), { accepted: event.orderId })
+   *   ),
+   *   layer: ThreadStats.layerNode
+   * })
+   * ```
+   */
+  <Event, A, E, R, C = LambdaContext>(
+    handler: (event: Event, context: C) => Effect.Effect<A, E, R>,
+    options?: ProgramOptions
+  ): (
+    event: Event,
+    context: C
+  ) => Effect.Effect<A, E, Exclude<R, Scope.Scope | LambdaContext> | ThreadStats.ThreadStats>
+} = (first?: unknown, second?: ProgramOptions): any => {
+  // `dual` would read the options of the form for `pipe` later than this call.
+  if (Effect.isEffect(first)) return runInvocation(first, orThrow(decode(second)))
+  if (typeof first !== "function") {
+    const settings = orThrow(decode(first))
+    return <A, E, R>(effect: Effect.Effect<A, E, R>) => runInvocation(effect, settings)
+  }
+  const settings = orThrow(decode(second))
+  return (event: unknown, context: LambdaContext) =>
+    Effect.provideService(
+      runInvocation(Effect.suspend((): Effect.Effect<unknown, unknown> => first(event, context)), settings),
+      LambdaContext,
+      context
+    )
+}
 
 const runInvocation = <A, E, R>(
   body: Effect.Effect<A, E, R>,
   settings: Invocation.InvocationSettings
 ): Effect.Effect<A, E, Exclude<R, Scope.Scope> | ThreadStats.ThreadStats> =>
-  Effect.flatMap(
+  Effect.scoped(Effect.flatMap(
     Invocation.open(settings),
     ({ close, flushWhileOpen, invocation }) =>
       // Registered first, so it runs last: after the body's own finalizers and fibers, and whatever the outcome.
       Effect.addFinalizer(() => close).pipe(
         Effect.zipRight(flushWhileOpen),
-        Effect.zipRight(Effect.provideService(body, Invocation.Invocation, invocation)),
-        Effect.scoped
+        Effect.zipRight(Effect.provideService(body, Invocation.Invocation, invocation))
       )
-  )
-
-const decodeMillis = <A>(input: Duration.DurationInput | undefined, otherwise: A): number | A =>
-  input === undefined
-    ? otherwise
-    : Option.match(Duration.decodeUnknown(input), { onNone: () => otherwise, onSome: Duration.toMillis })
-
-const decodeOptions = (options: ProgramOptions | undefined): Invocation.InvocationSettings => ({
-  flushInterval: decodeMillis(options?.flushInterval, undefined),
-  deadlineMargin: decodeMillis(options?.deadlineMargin, 500),
-  afterResponse: typeof options?.flush === "object"
-})
+  ))
 
 /**
  * Makes a handler for AWS's Node.js runtime: every invocation is a {@link lambdaProgram}, in an environment that is built once.
@@ -246,10 +325,14 @@ const decodeOptions = (options: ProgramOptions | undefined): Invocation.Invocati
  *
  * With `flush: LambdaExtension.afterResponse` it also registers an internal extension, and flushes pending points on SIGTERM.
  * Lambda takes registrations only during initialization, so the thread waits for the registration: some tens of milliseconds,
- * two seconds at most. If that fails, it logs one warning and flushes before every response.
+ * two seconds at most. If that fails, it logs one warning and flushes before every response. The handlers of a module share the
+ * extension. A handler whose context has no `awsRequestId`, such as that of a durable function, flushes before the response.
  *
  * The promise rejects with the program's own error object: the failure, else the defect, else a {@link LambdaInterrupted}.
- * A `ConfigError`, which is not an `Error`, becomes an `Error` with that name and its message.
+ * A failure that is an object but not an `Error` becomes an `Error` with its `_tag` as name, its message or JSON as text, and the
+ * failure as cause, because AWS's runtime clients report nothing of it.
+ *
+ * It throws a `TypeError` if an option is not valid.
  *
  * @example
  * ```ts
@@ -269,7 +352,7 @@ const decodeOptions = (options: ProgramOptions | undefined): Invocation.Invocati
  */
 export const makeHandler = <Event, A, E, R, LE, C = LambdaContext>(
   options: HandlerOptions<Event, A, E, R, LE, C>
-): Handler<Event, A, C> & { readonly ready: Promise<void> } => {
+): Handler<Event, A, C> & HandlerReady => {
   const { invoke, ready } = makeInvoke(options)
   const handler = (event: Event, context: C): Promise<A> =>
     invoke(Effect.suspend(() => options.handler(event, context)), context)
@@ -304,7 +387,7 @@ export const makeHandler = <Event, A, E, R, LE, C = LambdaContext>(
  */
 export const streamHandler = <Event, A, E, R, LE, C = LambdaContext>(
   options: StreamHandlerOptions<Event, A, E, R, LE, C>
-): StreamHandler<Event, C> & { readonly ready: Promise<void> } => {
+): StreamHandler<Event, C> & HandlerReady => {
   const { invoke, ready } = makeInvoke(options)
   const handler = (event: Event, response: ResponseStream, context: C): Promise<void> =>
     invoke(
@@ -321,26 +404,60 @@ export const streamHandler = <Event, A, E, R, LE, C = LambdaContext>(
 
 /** Builds the environment of a handler, and runs effects as invocations in it. */
 const makeInvoke = <Event, A, E, R, LE, C>(options: Omit<HandlerOptions<Event, A, E, R, LE, C>, "handler">) => {
-  // A caller without types may pass `true`.
-  if (options.enhancedMetrics as unknown === true) {
-    throw new TypeError("Invalid option enhancedMetrics: true. Pass the value Lambda.enhancedMetrics")
-  }
-  const settings = decodeOptions(options)
-  const nextInitState = enhanced.makeInitState()
-  const environment = Environment.make(options.layer, typeof options.flush === "object" ? options.flush : undefined)
+  orThrow(validateFunction(options))
+  const settings = orThrow(decode(options))
+  const around = decodeEnhancedMetrics(options.enhancedMetrics)
+  // The extension comes first: Lambda takes no registration once the initialization of the function has ended.
+  const registration = typeof options.flush === "object" ? options.flush.register() : undefined
+  const environment = environmentOf(options.layer)
+  registration?.closeOnSignal(environment.built)
 
-  const invoke = <B, E2>(effect: Effect.Effect<B, E2, R>, context: C): Promise<B> => {
-    const body = options.enhancedMetrics ? options.enhancedMetrics.around(effect) : effect
-    const program = Effect.flatMap(nextInitState, (initState) =>
-      Effect.provide(
-        runInvocation(body, settings),
-        Context.make(LambdaContext, context as LambdaContext).pipe(Context.add(enhanced.InitState, initState))
-      ))
+  const run = <B, E2>(
+    effect: Effect.Effect<B, E2, R>,
+    context: C,
+    extension: Context.Tag.Service<LambdaExtension> | undefined
+  ): Promise<B> => {
+    const program = Effect.flatMap(environment.nextInitState, (initState) => {
+      const services = Context.make(LambdaContext, context as LambdaContext).pipe(
+        Context.add(enhanced.InitState, initState)
+      )
+      return Effect.provide(
+        runInvocation(around(effect), settings),
+        extension === undefined ? services : Context.add(services, LambdaExtension, extension)
+      )
+    })
     return environment.run(
       program as Effect.Effect<B, E2, Exclude<R, Scope.Scope | LambdaContext> | ThreadStats.ThreadStats>
     )
   }
-  return { invoke, ready: environment.ready }
+  const runWithExtension = async <B, E2>(
+    effect: Effect.Effect<B, E2, R>,
+    context: C,
+    { current, ready }: Registration
+  ): Promise<B> => {
+    const requestId = requestIdOf(context)
+    // The extension gives a handler a few milliseconds to begin, and the services may take longer to build.
+    const end = requestId === undefined ? undefined : current()?.unsafeBegin(requestId)
+    try {
+      await ready
+      return await run(effect, context, current())
+    } finally {
+      end?.()
+    }
+  }
+  const invoke = <B, E2>(effect: Effect.Effect<B, E2, R>, context: C): Promise<B> =>
+    registration === undefined ? run(effect, context, undefined) : runWithExtension(effect, context, registration)
+  const ready = registration === undefined
+    ? environment.ready
+    : Promise.all([registration.ready, environment.ready]).then(() => {})
+  return { invoke, ready }
+}
+
+/** Callers without types may pass `true` or `false`. */
+const decodeEnhancedMetrics = (option: EnhancedMetrics | undefined): EnhancedMetrics["around"] => {
+  if (option === undefined || option as unknown === false) return identity
+  if (typeof option?.around === "function") return option.around
+  throw new TypeError("Invalid option enhancedMetrics: expected the value Lambda.enhancedMetrics")
 }
 
 export {

@@ -17,10 +17,12 @@ import type * as Scope from "effect/Scope"
 import { isMainThread } from "node:worker_threads"
 import { variable } from "./internal/config/environment.js"
 import * as Internal from "./internal/lambda/afterResponse.js"
+import { decodeExtensionOptions } from "./internal/lambda/extensionOptions.js"
 import * as extensionsApi from "./internal/lambda/extensionsApi.js"
 import * as ExtensionWork from "./internal/lambda/extensionWork.js"
 import { LambdaExtension } from "./internal/lambda/LambdaExtension.js"
 import type { LambdaExtensionError } from "./internal/lambda/LambdaExtensionError.js"
+import { orFail, orThrow } from "./internal/lambda/programOptions.js"
 import * as runtimeApi from "./internal/lambda/runtimeApi.js"
 import { logFrom } from "./internal/runtime/log.js"
 import * as unrefClock from "./internal/runtime/unrefClock.js"
@@ -60,7 +62,7 @@ export {
  * @category models
  */
 export interface ExtensionOptions {
-  /** Name of the extension, unique within a function. Default: `effect-threadstats`. */
+  /** Name of the extension, unique within a function: up to 128 visible ASCII characters. Default: `effect-threadstats`. */
   readonly name?: string | undefined
   /**
    * Whether the registration blocks the thread, usually for tens of milliseconds and for two seconds at most. Default: `true`.
@@ -76,8 +78,8 @@ export interface ExtensionOptions {
  * Registers the extension and receives its events. Closing the scope interrupts running work. From then on the extension
  * releases every invocation at once, because an extension cannot be deregistered. It does not keep the process alive.
  *
- * Fails with a {@link LambdaExtensionError} if the extension is not available, and with a `ConfigError` outside Lambda, if
- * `AWS_LAMBDA_RUNTIME_API` is missing.
+ * Fails with a {@link LambdaExtensionError} if the extension is not available, and with a `ConfigError` if an option is not valid
+ * or, outside Lambda, `AWS_LAMBDA_RUNTIME_API` is missing.
  *
  * @since 0.1.0
  * @category constructors
@@ -85,7 +87,8 @@ export interface ExtensionOptions {
 export const make: (
   options?: ExtensionOptions
 ) => Effect.Effect<Context.Tag.Service<LambdaExtension>, LambdaExtensionError | ConfigError, Scope.Scope> = Effect
-  .fnUntraced(function*(options: ExtensionOptions = {}) {
+  .fnUntraced(function*(options?: ExtensionOptions) {
+    const { blocking, name } = yield* orFail(decodeExtensionOptions(options))
     const base = yield* runtimeApi.address
     if (Option.isSome(yield* variable("AWS_LAMBDA_MAX_CONCURRENCY"))) {
       return yield* unsupported("Lambda Managed Instances send no event for an invocation")
@@ -94,7 +97,6 @@ export const make: (
     if (!isMainThread) return yield* unsupported("invocations are not answered from a worker thread")
 
     const clock = unrefClock.make(yield* Effect.clock)
-    const { blocking = true, name = "effect-threadstats" } = options
     const identifier = yield* Effect.withClock(extensionsApi.register(base, { name, blocking }), clock)
     const work = ExtensionWork.make(clock)
     yield* Effect.addFinalizer(() => Effect.zipRight(work.stop, work.close))
@@ -146,13 +148,16 @@ export const layer: Layer.Layer<LambdaExtension, LambdaExtensionError | ConfigEr
 export interface AfterResponse extends Internal.AfterResponse {}
 
 /**
- * Flushes after the response. A handler registers an extension with these options for it. It is a value so that only
- * functions that use it contain it.
+ * Flushes after the response. A handler registers an extension with these options for it, and the handlers with the same value
+ * share one. It is a value so that only functions that use it contain it. It throws a `TypeError` if an option is not valid.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const afterResponseWith = (options?: ExtensionOptions): AfterResponse => Internal.make(layerWith(options))
+export const afterResponseWith = (options?: ExtensionOptions): AfterResponse => {
+  orThrow(decodeExtensionOptions(options))
+  return Internal.make(layerWith(options))
+}
 
 /**
  * Flushes after the response, with an extension of the name `effect-threadstats`.

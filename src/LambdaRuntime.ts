@@ -21,6 +21,7 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { LambdaRuntimeError } from "./internal/lambda/LambdaRuntimeError.js"
 import { nextInvocation, type PendingInvocation, runUntilDeadline } from "./internal/lambda/pendingInvocation.js"
+import { decode, orFail, validateFunction } from "./internal/lambda/programOptions.js"
 import * as runtimeApi from "./internal/lambda/runtimeApi.js"
 import * as runtimeContext from "./internal/lambda/runtimeContext.js"
 import { respond, sendInitError, UnmarshalError } from "./internal/lambda/runtimeResponse.js"
@@ -98,7 +99,7 @@ const maxConcurrency = (option: number | undefined): Config.Config<number> =>
  * - An interruption, as `NodeRuntime.runMain` causes on SIGTERM and SIGINT, ends the wait for an invocation at once. A running
  *   invocation continues until its end, or its deadline. Then the layer closes, with its last flush.
  * - It fails with a {@link LambdaRuntimeError} if the Runtime API cannot be used, and with a `ConfigError` if
- *   `AWS_LAMBDA_RUNTIME_API` is missing or the concurrency is not a whole number from 1.
+ *   `AWS_LAMBDA_RUNTIME_API` is missing or an option is not valid.
  *
  * @example
  * ```ts
@@ -121,6 +122,9 @@ export const run = <Event, A, E, R, LE>(
   options: RuntimeOptions<Event, A, E, R, LE>
 ): Effect.Effect<never, LambdaRuntimeError | ConfigError | LE> =>
   Effect.gen(function*() {
+    yield* orFail(validateFunction(options))
+    const { deadlineMargin, flushInterval } = options
+    yield* orFail(decode({ deadlineMargin, flushInterval }))
     const base = yield* runtimeApi.address
     const metadata = yield* runtimeContext.functionMetadata
     const concurrency = yield* maxConcurrency(options.concurrency)
@@ -141,7 +145,8 @@ export const run = <Event, A, E, R, LE>(
     const invoke = (invocation: PendingInvocation) =>
       Effect.flatMap(runtimeContext.makeContext(metadata, invocation), (context) =>
         lambdaProgram(respond(api, invocation, handle(invocation, context)), {
-          ...options,
+          deadlineMargin,
+          flushInterval,
           // The response is a part of this program, so this flush follows it.
           flush: "before-response"
         }).pipe(Effect.provideService(LambdaContext, context))) as Effect.Effect<

@@ -26,13 +26,16 @@ export type Chunk = string | Uint8Array
  * @category models
  */
 export interface StreamOptions {
-  /** HTTP status. Default: 200, set by Lambda. */
+  /** HTTP status, from 100 to 599. Default: 200, set by Lambda. */
   readonly statusCode?: number | undefined
   /** HTTP headers by name. Default: none. */
   readonly headers?: Readonly<Record<string, string>> | undefined
   /** Values of `Set-Cookie` headers. Default: none. */
   readonly cookies?: ReadonlyArray<string> | undefined
-  /** Content type. Default: `application/octet-stream`. With a status, headers or cookies, set the header `content-type` instead. */
+  /**
+   * Content type. Default: `application/octet-stream`, or Lambda's own with a status, headers or cookies. A header `content-type`
+   * takes precedence.
+   */
   readonly contentType?: string | undefined
 }
 
@@ -51,26 +54,30 @@ export const TypeId: unique symbol = Symbol.for("effect-threadstats/LambdaStream
  * @category models
  */
 export interface LambdaStream {
+  /** Options of the HTTP response. */
   readonly [TypeId]: StreamOptions
+  /** Chunks of the body, in order. */
   readonly body: Stream.Stream<Chunk, unknown>
 }
 
 /**
- * The result cannot be sent: a chunk is neither text nor bytes, or the metadata cannot be encoded as JSON.
+ * The result cannot be sent: a chunk is neither text nor bytes, or an option is not valid.
  *
  * @since 0.1.0
  * @category errors
  */
-export class LambdaStreamError
-  extends /*#__PURE__*/ Data.TaggedError("LambdaStreamError")<{ readonly description: string }>
-{
+export class LambdaStreamError extends /*#__PURE__*/ Data.TaggedError("LambdaStreamError")<{
+  /** Text of the message. */
+  readonly description: string
+}> {
   override get message(): string {
     return this.description
   }
 }
 
 /**
- * Makes a result that is sent chunk by chunk. Return it from a handler.
+ * Makes a result that is sent chunk by chunk. Return it from a handler. An option that is not valid is an error of the
+ * invocation: `Runtime.MarshalError` in the library's own runtime, else a {@link LambdaStreamError}.
  *
  * @example
  * ```ts
@@ -128,17 +135,39 @@ const preludeContentType = "application/vnd.awslambda.http-integration-response"
 export const head = (
   self: LambdaStream
 ): Effect.Effect<{ readonly contentType: string; readonly prelude: Option.Option<string> }, LambdaStreamError> => {
-  const { contentType = "application/octet-stream", cookies, headers, statusCode } = self[TypeId]
+  const options = self[TypeId]
+  const invalid = findInvalidOption(options)
+  if (invalid !== undefined) return new LambdaStreamError({ description: `the option ${invalid} is not valid` })
+  const { contentType, cookies, headers, statusCode } = options
   if (statusCode === undefined && headers === undefined && cookies === undefined) {
-    return Effect.succeed({ contentType, prelude: Option.none() })
+    return Effect.succeed({ contentType: contentType ?? "application/octet-stream", prelude: Option.none() })
   }
+  const hasType = contentType === undefined ||
+    Object.keys(headers ?? {}).some((name) => name.toLowerCase() === "content-type")
+  const allHeaders = hasType ? headers : { ...headers, "content-type": contentType }
   return Effect.try({
     try: () => ({
       contentType: preludeContentType,
-      prelude: Option.some(`${JSON.stringify({ statusCode, headers, cookies })}${"\0".repeat(8)}`)
+      prelude: Option.some(`${JSON.stringify({ statusCode, headers: allHeaders, cookies })}${"\0".repeat(8)}`)
     }),
     catch: (error) => new LambdaStreamError({ description: error instanceof Error ? error.message : String(error) })
   })
+}
+
+/** Returns the name of an option that Lambda could not turn into a part of an HTTP response. */
+const findInvalidOption = (options: unknown): keyof StreamOptions | "options" | undefined => {
+  if (!Predicate.isRecord(options)) return "options"
+  const { contentType, cookies, headers, statusCode } = options
+  if (
+    statusCode !== undefined && !(Number.isInteger(statusCode) && Number(statusCode) >= 100 && Number(statusCode) < 600)
+  ) {
+    return "statusCode"
+  }
+  if (headers !== undefined && !(Predicate.isRecord(headers) && Object.values(headers).every(Predicate.isString))) {
+    return "headers"
+  }
+  if (cookies !== undefined && !(Array.isArray(cookies) && cookies.every(Predicate.isString))) return "cookies"
+  return contentType === undefined || Predicate.isString(contentType) ? undefined : "contentType"
 }
 
 /**

@@ -14,6 +14,7 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import { type Answer, type ExtensionsApi, failedRegistrations, json, makeInProcess } from "./lambda/extensionsApi.js"
+import { nextTurn } from "./support/wait.js"
 
 class Logs extends Context.Tag("test/Logs")<Logs, Array<string>>() {}
 
@@ -298,19 +299,6 @@ describe("LambdaExtension.afterResponse work", () => {
       assert.isTrue(yield* extension.isAlive)
     }))
 
-  testWithApi(
-    "releases an invocation without work 100 milliseconds before its deadline",
-    (api) =>
-      Effect.gen(function*() {
-        yield* makeExtension(api)
-        yield* api.invoke("a", 5000)
-        yield* TestClock.adjust(4899)
-        assert.strictEqual(api.nextCount(), 1)
-        yield* TestClock.adjust(1)
-        yield* api.nextRequested
-      })
-  )
-
   testWithApi("is interrupted 100 milliseconds before the deadline", (api) =>
     Effect.gen(function*() {
       const extension = yield* makeExtension(api)
@@ -376,6 +364,140 @@ describe("LambdaExtension.afterResponse work", () => {
         yield* end
         yield* Fiber.join(fiber)
         assert.lengthOf(yield* Logs, 1)
+      })
+  )
+})
+
+describe("LambdaExtension.begin", () => {
+  testWithApi(
+    "releases an invocation 20 milliseconds after its event when no handler has begun it",
+    (api) =>
+      Effect.gen(function*() {
+        yield* makeExtension(api)
+        for (const [count, requestId] of [[2, "a"], [3, "b"]] as const) {
+          yield* api.invoke(requestId, 5_000_000)
+          yield* TestClock.adjust(19)
+          yield* nextTurn
+          assert.strictEqual(api.nextCount(), count - 1)
+          yield* TestClock.adjust(1)
+          yield* api.nextRequested
+          assert.strictEqual(api.nextCount(), count)
+        }
+      })
+  )
+
+  for (const requestId of ["a", "an id of the caller"]) {
+    for (const [order, isFirst] of [["before", true], ["after", false]] as const) {
+      testWithApi(
+        `holds the invocation until the scope has closed when ${requestId} begins ${order} its event arrives`,
+        (api) =>
+          Effect.gen(function*() {
+            const extension = yield* makeExtension(api)
+            const scope = yield* Scope.make()
+            const begin = Scope.extend(extension.begin(requestId), scope)
+            if (isFirst) yield* begin
+            yield* api.invoke("a", 60_000)
+            yield* TestClock.adjust(5)
+            if (!isFirst) yield* begin
+            yield* TestClock.adjust(30_000)
+            yield* nextTurn
+            assert.strictEqual(api.nextCount(), 1)
+            const { end, started, work } = yield* makeWork
+            yield* extension.afterResponse(requestId, work)
+            yield* started
+            yield* Scope.close(scope, Exit.void)
+            yield* settle
+            assert.strictEqual(api.nextCount(), 1)
+            yield* end
+            yield* api.nextRequested
+          })
+      )
+    }
+  }
+
+  testWithApi(
+    "releases an invocation that ends without work, also when it ends before its event arrives",
+    (api) =>
+      Effect.gen(function*() {
+        const extension = yield* makeExtension(api)
+        yield* api.nextRequested
+        yield* Effect.scoped(extension.begin("a"))
+        yield* api.invoke("a")
+        yield* api.nextRequested
+        yield* Effect.scoped(Effect.zipRight(extension.begin("b"), api.invoke("b")))
+        yield* api.nextRequested
+        assert.strictEqual(api.nextCount(), 3)
+      })
+  )
+
+  for (const requestId of ["a", "an id of the caller"]) {
+    testWithApi(
+      `runs the work of ${requestId} before afterResponse returns when it begins after the release`,
+      (api) =>
+        Effect.gen(function*() {
+          const extension = yield* makeExtension(api)
+          yield* api.invoke("a")
+          yield* TestClock.adjust(20)
+          yield* api.nextRequested
+          const done = yield* Deferred.make<void>()
+          yield* Effect.scoped(Effect.zipRight(
+            extension.begin(requestId),
+            extension.afterResponse(requestId, Effect.asVoid(Deferred.succeed(done, undefined)))
+          ))
+          assert.isTrue(yield* Deferred.isDone(done))
+          // The next invocation is held again.
+          const { end, started, work } = yield* makeWork
+          const finish = extension.unsafeBegin("b")
+          yield* api.invoke("b")
+          yield* extension.afterResponse("b", work)
+          finish()
+          yield* started
+          yield* settle
+          assert.strictEqual(api.nextCount(), 2)
+          yield* end
+          yield* api.nextRequested
+        })
+    )
+  }
+
+  testWithApi("holds an invocation that Lambda repeats under its old request id", (api) =>
+    Effect.gen(function*() {
+      const extension = yield* makeExtension(api)
+      for (const count of [1, 2]) {
+        yield* api.invoke("a")
+        yield* settle
+        const finish = extension.unsafeBegin("a")
+        const { end, started, work } = yield* makeWork
+        yield* extension.afterResponse("a", work)
+        finish()
+        yield* started
+        yield* settle
+        assert.strictEqual(api.nextCount(), count)
+        yield* end
+        yield* api.nextRequested
+      }
+    }))
+
+  testWithApi(
+    "does not let an invocation without an end hold the events of later ones",
+    (api) =>
+      Effect.gen(function*() {
+        const extension = yield* makeExtension(api)
+        yield* api.invoke("a", 5000)
+        yield* settle
+        extension.unsafeBegin("a")
+        yield* TestClock.adjust(4899)
+        assert.strictEqual(api.nextCount(), 1)
+        yield* TestClock.adjust(1)
+        yield* api.invoke("b", 60_000)
+        yield* settle
+        const finish = extension.unsafeBegin("b")
+        yield* extension.afterResponse("b", Effect.void)
+        finish()
+        yield* api.nextRequested
+        yield* api.invoke("c", 60_000)
+        yield* TestClock.adjust(20)
+        yield* api.nextRequested
       })
   )
 })

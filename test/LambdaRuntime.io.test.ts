@@ -162,6 +162,63 @@ describe("LambdaRuntime.run", () => {
       assert.isAtLeast(lines, 3)
     }))
 
+  const layerThrowing = Logger.replace(
+    Logger.defaultLogger,
+    Logger.make(() => {
+      throw new Error("the logger threw")
+    })
+  )
+
+  testRuntime(
+    "requests the next invocation when a logger throws at the refusal of a result or an error",
+    (api) =>
+      Effect.gen(function*() {
+        api.reply = () => ({ status: 400 })
+        yield* start(api, (event: string) => event === "fails" ? Effect.fail("out of stock") : Effect.succeed(event))
+          .pipe(
+            Effect.provide(layerThrowing)
+          )
+        const posts = yield* invoke(api, { event: "\"fails\"" }, { event: "\"works\"" }, { event: "\"works\"" })
+        assert.deepStrictEqual(posts.map(({ path }) => path), [
+          "invocation/1/error",
+          "invocation/2/response",
+          "invocation/3/response"
+        ])
+        yield* api.idle
+      })
+  )
+
+  testRuntime(
+    "fails with the layer's error when a logger throws at the refusal of the init error",
+    (api) =>
+      Effect.gen(function*() {
+        api.reply = () => ({ status: 403 })
+        const error = new OutOfStock({ item: "shop" })
+        const exit = yield* LambdaRuntime.run({
+          handler: () => Effect.void,
+          layer: Layer.merge(ThreadStats.layerTest, Layer.fail(error))
+        }).pipe(withEnvironment(api), Effect.provide(layerThrowing), Effect.exit)
+        assert.deepStrictEqual(exit, Exit.fail(error))
+      })
+  )
+
+  testRuntime(
+    "ends when it is interrupted and a logger throws at an invocation without an end",
+    (api) =>
+      Effect.gen(function*() {
+        const begun = yield* Deferred.make<void>()
+        const fiber = yield* LambdaRuntime.run({
+          handler: () => Effect.zipRight(Deferred.succeed(begun, undefined), Effect.never),
+          layer: ThreadStats.layerTest
+        }).pipe(withEnvironment(api), Effect.provide(layerThrowing), Effect.fork)
+        yield* api.next({ time: 1000 })
+        yield* Deferred.await(begun)
+        const ending = yield* Effect.fork(Fiber.interrupt(fiber))
+        yield* TestClock.adjust("1 second")
+        assert.isTrue(Exit.isInterrupted(yield* Fiber.join(ending)))
+      })
+  )
+
   testRuntime("runs each invocation with fresh fiber refs", (api) =>
     Effect.gen(function*() {
       const ref = FiberRef.unsafeMake(0)

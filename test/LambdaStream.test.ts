@@ -56,11 +56,42 @@ describe("LambdaStream.head", () => {
       })
     }))
 
-  it.effect("fails with a LambdaStreamError when the metadata are not JSON", () =>
+  it.effect("returns the content type as a header of the prelude when the headers have none", () =>
     Effect.gen(function*() {
-      const stream = yield* LambdaStream.make(Stream.empty, { statusCode: 1n as unknown as number })
-      assert.instanceOf(yield* Effect.flip(LambdaStream.head(stream)), LambdaStream.LambdaStreamError)
+      const preludeOf = (options: LambdaStream.StreamOptions) =>
+        Effect.flatMap(LambdaStream.make(Stream.empty, options), LambdaStream.head).pipe(
+          Effect.map(({ prelude }) => JSON.parse(Option.getOrThrow(prelude).replaceAll("\0", "")))
+        )
+      assert.deepStrictEqual(yield* preludeOf({ statusCode: 200, contentType: "text/html" }), {
+        statusCode: 200,
+        headers: { "content-type": "text/html" }
+      })
+      const headers = { "Content-Type": "text/csv" }
+      assert.deepStrictEqual(yield* preludeOf({ headers, contentType: "text/html" }), { headers })
     }))
+
+  for (
+    const [name, value] of [
+      ["statusCode", 1n],
+      ["statusCode", "200"],
+      ["statusCode", 99],
+      ["statusCode", 600],
+      ["statusCode", Number.NaN],
+      ["headers", { count: 1 }],
+      ["headers", "content-type: text/html"],
+      ["cookies", "a=1"],
+      ["cookies", [1]],
+      ["contentType", 7]
+    ] as const
+  ) {
+    it.effect(`fails with a LambdaStreamError that names the option when ${name} is ${typeof value} ${String(value)}`, () =>
+      Effect.gen(function*() {
+        const stream = yield* LambdaStream.make(Stream.empty, { [name]: value } as LambdaStream.StreamOptions)
+        const error = yield* Effect.flip(LambdaStream.head(stream))
+        assert.instanceOf(error, LambdaStream.LambdaStreamError)
+        assert.include(error.message, name)
+      }))
+  }
 })
 
 describe("LambdaStream.runForEach", () => {

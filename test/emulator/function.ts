@@ -8,12 +8,42 @@ import * as Work from "./work.js"
 interface Event extends Work.Event {
   /** Name of a distribution that is recorded after the result: at once, or during a flush after the response. */
   readonly afterwards?: string
+  /** Code around the handler. Default: none. */
+  readonly around?: Around
 }
+
+/** Returns what the function answers to an event, and may call the handler. */
+const around = {
+  "answers by itself": () => Promise.resolve("warm"),
+  "throws by itself": () => Promise.reject(new Error("not allowed")),
+  "passes no context": (event: Event) => invocation(event, null as never),
+  "passes a context without a request id": (event: Event) => invocation(event, {} as never),
+  "passes another request id": (event: Event, context: Lambda.LambdaContext) =>
+    invocation(event, {
+      functionName: context.functionName,
+      functionVersion: context.functionVersion,
+      invokedFunctionArn: context.invokedFunctionArn,
+      memoryLimitInMB: context.memoryLimitInMB,
+      awsRequestId: "another",
+      getRemainingTimeInMillis: () => context.getRemainingTimeInMillis()
+    }),
+  // As `withDurableExecution` of `@aws/durable-execution-sdk-js` does for a program that waits.
+  "answers that a durable function is pending": (event: Event, lambdaContext: Lambda.LambdaContext) =>
+    Promise.race([
+      invocation({ ...event, until: "never" }, { lambdaContext } as never),
+      new Promise((resolve) => setTimeout(resolve, 10, "pending"))
+    ]),
+  "calls another handler": (event: Event, context: Lambda.LambdaContext) => other(event, context)
+} satisfies Record<string, (event: Event, context: Lambda.LambdaContext) => Promise<unknown>>
+
+export type Around = keyof typeof around
 
 let client: ThreadStats.ThreadStats["Type"]
 
+const flush = process.env["FLUSH"] === "after-response" ? LambdaExtension.afterResponse : "before-response"
+
 const invocation = Lambda.makeHandler({
-  flush: process.env["FLUSH"] === "after-response" ? LambdaExtension.afterResponse : "before-response",
+  flush,
   deadlineMargin: Work.deadlineMargin,
   handler: (event: Event) =>
     Effect.gen(function*() {
@@ -23,7 +53,11 @@ const invocation = Lambda.makeHandler({
   layer: ThreadStats.layer
 })
 
+/** A second handler of the file. It shares environment and extension with the first one. */
+const other = Lambda.makeHandler({ flush, handler: (event: Event) => Work.work(event), layer: ThreadStats.layerNode })
+
 export const handler: Lambda.Handler<Event, unknown> = async (event, context) => {
+  if (event.around !== undefined) return around[event.around](event, context)
   const result = await invocation(event, context)
   const record = () => event.afterwards !== undefined && client.unsafeDistribution(event.afterwards, 1)
   if (process.env["FLUSH"] === "after-response") setTimeout(record, Work.duringTheFlush)

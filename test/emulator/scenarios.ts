@@ -18,7 +18,8 @@ import { bundle } from "../support/childProcess.js"
 import { apiKey, assertHidden } from "../support/keySweep.js"
 import { eventuallyEffect } from "../support/wait.js"
 import * as Emulator from "./client.js"
-import type { Entry, Plan } from "./protocol.js"
+import type { Around } from "./function.js"
+import type { Entry, Outcome, Plan } from "./protocol.js"
 import type { Result } from "./work.js"
 
 /** Paths of the bundles, by name. */
@@ -276,6 +277,26 @@ export const testDeadline = (subject: string, client: Client, modes: ReadonlyArr
       )
     }
 
+    for (const mode of modes) {
+      testScenario(
+        `delivers the points of an invocation that never ends and leaves the event loop empty when flush is ${mode}`,
+        () =>
+          Effect.gen(function*() {
+            const emulator = yield* start(client, mode, {
+              timeout: 8000,
+              killDelay: 0,
+              variables: { DEADLINE_MARGIN: "6000" }
+            })
+            // A runtime client ends without an answer, or answers null, once nothing is left to wait for.
+            yield* emulator.finish({ record: "hung", until: "nothing" })
+            assert.include(yield* arrived, "hung")
+            const next = yield* emulator.finish({ record: "next" })
+            assert.strictEqual(next.status, "response")
+            assert.sameMembers([...new Set(yield* arrived)], ["hung", "next"])
+          })
+      )
+    }
+
     testScenario(
       "gives up a flush after the response before the deadline, and delivers its points with the next invocation",
       () =>
@@ -297,6 +318,17 @@ export const testDeadline = (subject: string, client: Client, modes: ReadonlyArr
         })
     )
   })
+
+/** The code around a handler, the status of its outcome, and whether the handler records a point. */
+const arounds: ReadonlyArray<readonly [around: Around, status: Outcome["status"], records: boolean]> = [
+  ["answers by itself", "response", false],
+  ["throws by itself", "error", false],
+  ["passes no context", "response", true],
+  ["passes a context without a request id", "response", true],
+  ["passes another request id", "response", true],
+  ["answers that a durable function is pending", "response", false],
+  ["calls another handler", "response", true]
+]
 
 /** Tests `function.ts` under a runtime client for handlers. */
 export const testHandler = (subject: string, client: Client): void => {
@@ -341,6 +373,27 @@ export const testHandler = (subject: string, client: Client): void => {
         }),
       layerGatedIntake
     )
+
+    for (const [around, status, records] of arounds) {
+      testScenario(
+        `does not hold an invocation until its deadline when code around the handler ${around}`,
+        () =>
+          Effect.gen(function*() {
+            const emulator = yield* environment("after-response")
+            const outcome = yield* emulator.finish({ record: "around", around })
+            assert.strictEqual(outcome.status, status)
+            // The function has two minutes.
+            assert.isBelow(outcome.duration, 60_000)
+            assert.isFalse(outcome.timedOut)
+            // The extension stays alive. A flush without a deadline ends after a second, so on a busy machine its point comes with this one.
+            yield* emulator.finish({ record: "next" })
+            assert.includeMembers([...yield* arrived], records ? ["around", "next"] : ["next"])
+            assert.lengthOf(kindsOf(emulator.log).filter((kind) => kind === "register"), 1)
+            assert.lengthOf(kindsOf(emulator.log).filter((kind) => kind === "spawn"), 1)
+            assert.notInclude(kindsOf(emulator.log), "register refused")
+          })
+      )
+    }
 
     testScenario(
       "delivers before the response, with one warning, when the registration of the extension is refused",

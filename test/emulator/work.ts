@@ -14,8 +14,11 @@ export interface Event {
   readonly together?: number
   /** Number of invocations of this thread that must have begun after this one before the result. */
   readonly outlived?: number
-  /** `SIGUSR2`: the result comes after that signal. `never`: the handler never ends and cannot be interrupted. */
-  readonly until?: "SIGUSR2" | "never"
+  /**
+   * `SIGUSR2`: the result comes after that signal. `never`: the handler never ends and cannot be interrupted. `nothing`: it never
+   * ends, and leaves nothing in the event loop.
+   */
+  readonly until?: "SIGUSR2" | "never" | "nothing"
   /** Name of a distribution that is recorded when SIGTERM arrives. */
   readonly atTheEnd?: string
 }
@@ -75,12 +78,14 @@ const begin = (): number => {
 export const work = (event: Event) =>
   Effect.gen(function*() {
     const client = yield* ThreadStats.ThreadStats
-    const { awsRequestId: request } = yield* Lambda.LambdaContext
+    const context: Lambda.LambdaContext | null = yield* Lambda.LambdaContext
+    const request = context?.awsRequestId ?? "none"
     const { atTheEnd, outlived = 0, record, together = 1, turns = 0 } = event
     if (atTheEnd !== undefined) process.prependOnceListener("SIGTERM", () => client.unsafeDistribution(atTheEnd, 1))
     yield* client.distribution(record, 1)
     const number = begin()
     if (event.until === "never") yield* Effect.uninterruptible(Effect.never)
+    if (event.until === "nothing") yield* Effect.promise(() => new Promise(() => {}))
     if (event.until === "SIGUSR2") yield* awaitSignal
     yield* until(() => most >= together)
     for (let turn = 0; turn < turns; turn++) {

@@ -18,6 +18,8 @@ describe("LambdaExtension.afterResponse", () => {
     const works: Array<readonly [requestId: string, work: Effect.Effect<void>]> = []
     const service = LambdaExtension.LambdaExtension.of({
       isAlive: Effect.succeed(isAlive),
+      begin: () => Effect.void,
+      unsafeBegin: () => () => {},
       afterResponse: (requestId, work) => Effect.sync(() => works.push([requestId, work]))
     })
     return { works, provide: Effect.provideService(LambdaExtension.LambdaExtension, service) }

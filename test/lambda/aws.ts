@@ -5,10 +5,8 @@ import * as Effect from "effect/Effect"
 import { layer } from "./layer.js"
 
 export const handler = LambdaHandler.make({
-  handler: (event: { readonly record: string }) =>
-    Lambda.lambdaMetric(event.record, 1).pipe(
-      Effect.as({ recorded: event.record }),
-      Lambda.lambdaProgram()
-    ),
+  handler: Lambda.lambdaProgram((event: { readonly record: string }) =>
+    Effect.as(Lambda.lambdaMetric(event.record, 1), { recorded: event.record })
+  ),
   layer
 })

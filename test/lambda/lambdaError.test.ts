@@ -7,6 +7,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import { emptyLambdaContext, rejectionOf } from "./lambdaContext.js"
 import { layerNoting } from "./observedClient.js"
+import { oddFailures } from "./oddFailures.js"
 
 class OrderError extends Data.TaggedError("OrderError")<{ readonly orderId: string }> {
   override get message() {
@@ -20,7 +21,6 @@ describe("makeHandler rejection", () => {
 
   const failure = new OrderError({ orderId: "o-1" })
   const defect = new TypeError("defect of the program")
-  const plainObject = { code: 7 }
   const programs: ReadonlyArray<readonly [string, unknown, () => Effect.Effect<never, unknown>]> = [
     ["the failure itself when the program fails", failure, () => Effect.fail(failure)],
     [
@@ -32,7 +32,7 @@ describe("makeHandler rejection", () => {
     ["the error itself when the handler throws", defect, () => {
       throw defect
     }],
-    ["the failure itself when the failure is not an Error", plainObject, () => Effect.fail(plainObject)],
+    ["the failure itself when the failure is a text", "no stock", () => Effect.fail("no stock")],
     [
       "the failure, not the defect, when a finalizer dies after the program fails",
       failure,
@@ -68,4 +68,21 @@ describe("makeHandler rejection", () => {
       assert.isTrue(ConfigError.isConfigError(error.cause))
     }
   })
+
+  for (const [description, make, errorType, errorMessage] of oddFailures) {
+    it(`rejects with type and message of the failure, which AWS's clients can print, when it is ${description}`, async () => {
+      const failure = make()
+      const error = await rejectionOfProgram(() => Effect.fail(failure))
+      if (Object.is(error, failure)) {
+        // The clients print an Error and a primitive value.
+        assert.isTrue(error instanceof Error || typeof error !== "object" && typeof error !== "function")
+        return
+      }
+      assert.instanceOf(error, Error)
+      assert.strictEqual(error.name, errorType)
+      if (errorMessage !== undefined) assert.strictEqual(error.message, errorMessage)
+      assert.strictEqual(error.cause, failure)
+      assert.strictEqual(error.stack, `${error.name}: ${error.message}`)
+    })
+  }
 })

@@ -73,14 +73,32 @@ describe("lambdaError.report", () => {
     assert.isBelow(JSON.stringify(report).length, 250_000)
   })
 
-  it("reports an error whose properties throw", () => {
-    const unreadable = new Proxy({}, { get: () => assert.fail("unreadable") })
-    assert.deepStrictEqual(lambdaError.toReport(unreadable), {
-      errorType: "object",
-      errorMessage: "The error could not be described: one of its properties throws",
-      stackTrace: []
+  const { proxy: revoked, revoke } = Proxy.revocable({}, {})
+  revoke()
+  const throwing = () => assert.fail("unreadable")
+  // Effect itself dies at a failure whose trap `has` throws.
+  for (
+    const [description, unreadable] of [
+      ["has properties that throw", new Proxy({}, { get: throwing })],
+      [
+        "has traps that throw",
+        new Proxy({}, { get: throwing, has: throwing, getPrototypeOf: throwing, ownKeys: throwing })
+      ],
+      ["is a revoked proxy", revoked]
+    ] as const
+  ) {
+    it(`reports an error that ${description}`, () => {
+      const report = {
+        errorType: "object",
+        errorMessage: "The error could not be described: one of its properties throws",
+        stackTrace: []
+      }
+      assert.deepStrictEqual(lambdaError.toReport(unreadable), report)
+      const error = lambdaError.toRejection(Cause.fail(unreadable))
+      assert.instanceOf(error, Error)
+      assert.strictEqual(error.message, report.errorMessage)
     })
-  })
+  }
 })
 
 describe("lambdaError.toHeaderValue", () => {

@@ -99,10 +99,10 @@ describe.each(["node:http", "fetch"])("over %s", (transport) => {
 
   describe("makeHandler in a child process", () => {
     testProcess(
-      "holds the process with neither the periodic timer nor the deadline timer of an invocation",
+      "does not hold the process with the periodic timer of an invocation",
       () =>
         Effect.gen(function*() {
-          // Both timers are due after hours. The test would time out if the process waited for one of them.
+          // The timer is due after an hour. The test would time out if the process waited for it.
           const child = yield* start([bundles.stuck!], {
             AWS_LAMBDA_FUNCTION_NAME: "stuck",
             DD_THREADSTATS_FLUSH_INTERVAL: "3600"
@@ -110,6 +110,18 @@ describe.each(["node:http", "fetch"])("over %s", (transport) => {
           assert.strictEqual(yield* child.line, "waiting")
           const ended = yield* endOf(child)
           assert.strictEqual(ended.code, 0, ended.stderr)
+        })
+    )
+
+    testProcess(
+      "holds the process until it has flushed before the deadline when nothing else is pending",
+      () =>
+        Effect.gen(function*() {
+          const child = yield* start([bundles.stuck!, "3000"], { AWS_LAMBDA_FUNCTION_NAME: "stuck" })
+          assert.strictEqual(yield* child.line, "waiting")
+          const ended = yield* endOf(child)
+          assert.strictEqual(ended.code, 0, ended.stderr)
+          assert.deepStrictEqual(yield* arrivedNames, ["stuck"])
         })
     )
 

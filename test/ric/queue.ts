@@ -1,6 +1,9 @@
+/**
+ * A function for a queue: it reports the messages `bad` as failed, and fails as a whole for a message `poison`, and for `tagged` and
+ * `bare` with values that are not errors.
+ */
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as Layer from "effect/Layer"
-/** A function for a queue: it reports the messages `bad` as failed, and fails as a whole for a message `poison`. */
 import type { Context, SQSBatchResponse, SQSEvent } from "aws-lambda"
 import * as Lambda from "effect-threadstats/Lambda"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
@@ -18,6 +21,12 @@ export const handler = Lambda.makeHandler({
       if (event.Records.some(({ body }) => body === "poison")) {
         yield* ThreadStats.increment("poisoned")
         return yield* Effect.fail(new OutOfStock(`no stock for ${context.functionName}`))
+      }
+      if (event.Records.some(({ body }) => body === "tagged")) {
+        return yield* Effect.fail({ _tag: "NotFound", message: "no such order" })
+      }
+      if (event.Records.some(({ body }) => body === "bare")) {
+        return yield* Effect.fail(Object.assign(Object.create(null) as object, { _tag: "Bare", balance: 10n }))
       }
       const result: SQSBatchResponse = {
         batchItemFailures: failed.map(({ messageId }) => ({ itemIdentifier: messageId }))

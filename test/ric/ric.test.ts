@@ -198,6 +198,29 @@ for (const [title, clientOf] of clients) {
     )
   })
 
+  describe.concurrent(`Lambda.makeHandler failures under ${title}`, () => {
+    const event = (body: string) => ({ Records: [{ messageId: "message.0", body }] })
+
+    test(
+      "posts tag and text of a failure that is not an Error, and serves the next invocation",
+      "../ric/queue",
+      (invoke) =>
+        Effect.gen(function*() {
+          for (
+            const [body, errorType, errorMessage] of [
+              ["tagged", "NotFound", "no such order"],
+              ["bare", "Bare", "{\"_tag\":\"Bare\",\"balance\":\"10n\"}"]
+            ] as const
+          ) {
+            const { json, path } = yield* invoke(event(body))
+            assert.match(path, /error$/)
+            assert.deepInclude(json, { errorType, errorMessage })
+          }
+          assert.strictEqual((yield* invoke(event("good"))).path, "invocation/3/response")
+        })
+    )
+  })
+
   describe.concurrent(`Lambda.streamHandler under ${title}`, () => {
     test(
       "sends each chunk at once, with the headers of a streamed response",

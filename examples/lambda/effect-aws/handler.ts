@@ -46,10 +46,7 @@ const redirect = ({ rawPath }: APIGatewayProxyEventV2) =>
   )
 
 export const handler = LambdaHandler.make({
-  handler: (event: APIGatewayProxyEventV2, context) =>
-    redirect(event).pipe(
-      Lambda.lambdaProgram(),
-      Effect.provideService(Lambda.LambdaContext, context)
-    ),
+  // The handler's form has the context, and with it the deadline of every flush.
+  handler: Lambda.lambdaProgram(redirect),
   layer: Layer.merge(layerLinks, ThreadStats.layer)
 })

@@ -1,4 +1,4 @@
-/** One event of a Lambda function, from the start of its program to its last flush. */
+/** One invocation of a Lambda function, from the start of its program to its last flush. */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -7,14 +7,19 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { type FlushOptions, ThreadStats } from "../../ThreadStats.js"
+import { functionName } from "../config/environment.js"
+import { logFrom } from "../runtime/log.js"
 import * as unrefClock from "../runtime/unrefClock.js"
-import { LambdaContext, remainingMillis } from "./LambdaContext.js"
+import { findContext, remainingMillis, requestIdOf } from "./LambdaContext.js"
 import { LambdaExtension } from "./LambdaExtension.js"
+import { sharedBy } from "./shared.js"
 
 type Client = ThreadStats["Type"]
 
 export interface Invocation {
   readonly client: Client
+  /** The context that Lambda has passed to the handler, if it was found. */
+  readonly context: unknown
   /** The invocation around this one, for the same client or another. */
   readonly parent: Invocation | undefined
   isOpen: boolean
@@ -39,22 +44,41 @@ export interface OpenedInvocation {
   readonly close: Effect.Effect<void>
 }
 
-/** Opens an invocation of the client. Inside an open invocation of the same client it leaves every flush to that one. */
-export const open = (settings: InvocationSettings): Effect.Effect<OpenedInvocation, never, ThreadStats> =>
-  Effect.contextWith((services: Context.Context<ThreadStats>) => {
+/**
+ * Opens an invocation of the client. Inside an open invocation of the same client it leaves every flush to that one. With an
+ * extension it keeps the environment awake until the scope has closed.
+ */
+export const open = (
+  settings: InvocationSettings
+): Effect.Effect<OpenedInvocation, never, ThreadStats | Scope.Scope> =>
+  Effect.contextWithEffect((services: Context.Context<ThreadStats | Scope.Scope>) => {
     const client = Context.get(services, ThreadStats)
-    const context = Option.getOrUndefined(Context.getOption(services, LambdaContext))
     const parent = nearestOpen(Option.getOrUndefined(Context.getOption(services, Invocation)))
+    const context = findContext(services) ?? parent?.context
     const owner = findFlushOwner(parent, client)
-    const invocation: Invocation = { client, parent, isOpen: true }
-    return {
+    const invocation: Invocation = { client, context, parent, isOpen: true }
+    const requestId = settings.afterResponse ? requestIdOf(context) : undefined
+    const extension = requestId === undefined
+      ? undefined
+      : Option.getOrUndefined(Context.getOption(services, LambdaExtension))
+    const flushLast = flushEverything(client, context)
+    const opened: OpenedInvocation = {
       invocation,
       flushWhileOpen: owner === undefined ? flushWhileOpen(client, context, settings) : Effect.void,
       close: Effect.suspend(() => {
         invocation.isOpen = false
-        return owner?.isOpen === true ? Effect.void : flushAtEnd(client, context, settings)
+        if (owner?.isOpen === true) return Effect.void
+        return extension === undefined || requestId === undefined
+          ? flushLast
+          : Effect.flatMap(
+            extension.isAlive,
+            (isAlive) => isAlive ? extension.afterResponse(requestId, flushLast) : flushLast
+          )
       })
     }
+    return extension === undefined || requestId === undefined
+      ? Effect.succeed(opened)
+      : Effect.as(extension.begin(requestId), opened)
   })
 
 /** Skips the ended invocations in front: a chain of fibers, each started by an earlier one, must not retain them all. */
@@ -72,21 +96,47 @@ const flush = (client: Client, options: () => FlushOptions): Effect.Effect<void>
 /** Time that a flush leaves for the response to reach Lambda, in milliseconds. */
 const responseMarginMillis = 100
 
-const flushEverything = (client: Client, context: LambdaContext | undefined): Effect.Effect<void> =>
-  flush(client, () => {
+/** Maximum time of the last flush on Lambda if the deadline is unknown, in milliseconds. Functions have three seconds by default. */
+const unknownDeadlineMillis = 1000
+
+const flushEverything = (client: Client, context: unknown): Effect.Effect<void> =>
+  Effect.suspend(() => {
     const left = remainingMillis(context)
-    return { timeout: Math.max(left - responseMarginMillis, left / 2) }
+    return left === undefined
+      ? Effect.flatMap(budgetWithoutDeadline(client), (timeout) => flush(client, () => ({ timeout })))
+      : flush(client, () => ({ timeout: Math.max(left - responseMarginMillis, left / 2) }))
   })
 
-/** Flushes closed buckets on the interval, and everything once, shortly before the deadline, until the scope closes. */
+const hasWarnedOf = /*#__PURE__*/ sharedBy("warnings", (_: Client) => ({ ofDeadline: false }))
+
+/** Returns the time of a flush whose deadline is unknown, in milliseconds, and warns once per client. Infinite outside Lambda. */
+const budgetWithoutDeadline = (client: Client): Effect.Effect<number> =>
+  Effect.flatMap(Effect.orElseSucceed(functionName, Option.none<string>), (name) => {
+    if (Option.isNone(name)) return Effect.succeed(Infinity)
+    const hasWarned = hasWarnedOf(client)
+    if (hasWarned.ofDeadline) return Effect.succeed(unknownDeadlineMillis)
+    hasWarned.ofDeadline = true
+    return Effect.as(
+      logFrom("Lambda")(Effect.logWarning(
+        `The last flush of every invocation ends after ${unknownDeadlineMillis} milliseconds: lambdaProgram found no deadline. `
+          + "Pass it the handler, lambdaProgram((event, context) => …), or provide the context as the service Lambda.LambdaContext"
+      )),
+      unknownDeadlineMillis
+    )
+  })
+
+/**
+ * Flushes until the scope closes: closed buckets on the interval, and everything once, shortly before the deadline. The wait for
+ * the deadline keeps the process alive, because a process that ends loses what the invocation has recorded.
+ */
 const flushWhileOpen = (
   client: Client,
-  context: LambdaContext | undefined,
+  context: unknown,
   { deadlineMargin, flushInterval }: InvocationSettings
 ): Effect.Effect<void, never, Scope.Scope> =>
   Effect.clockWith((clock) => {
     const interval = flushInterval ?? Duration.toMillis(client.config.flushInterval)
-    const left = remainingMillis(context)
+    const left = remainingMillis(context) ?? Infinity
     const margin = Math.min(deadlineMargin, left / 2)
 
     // A flush has a fiber of its own: it goes on when the invocation ends, because an interrupted one would be sent twice. Its
@@ -96,18 +146,19 @@ const flushWhileOpen = (
 
     const onInterval = flush(client, () => ({
       upTo: clock.unsafeCurrentTimeMillis(),
-      timeout: Math.max(remainingMillis(context) - margin, 1)
+      timeout: Math.max((remainingMillis(context) ?? Infinity) - margin, 1)
     })).pipe(
       toItsEnd,
       // Waits before the first flush, and does not catch up after a freeze.
-      Effect.schedule(Schedule.spaced(interval))
+      Effect.schedule(Schedule.spaced(interval)),
+      Effect.withClock(unrefClock.make(clock))
     )
     const beforeDeadline = flushEverything(client, context).pipe(toItsEnd, Effect.delay(left - margin))
 
     return Effect.all([
       interval > 0 && interval < Infinity ? onInterval : Effect.void,
       left < Infinity ? beforeDeadline : Effect.void
-    ], { concurrency: "unbounded", discard: true }).pipe(Effect.withClock(unrefClock.make(clock)))
+    ], { concurrency: "unbounded", discard: true })
   }).pipe(
     // In an uninterruptible program too, the fiber ends with the scope.
     Effect.interruptible,
@@ -115,24 +166,3 @@ const flushWhileOpen = (
     Effect.forkScoped,
     Effect.asVoid
   )
-
-/** Flushes everything: after the response if the settings select that and an extension is alive, else now. */
-const flushAtEnd = (
-  client: Client,
-  context: LambdaContext | undefined,
-  { afterResponse }: InvocationSettings
-): Effect.Effect<void> => {
-  const now = flushEverything(client, context)
-  if (!afterResponse || context === undefined) return now
-  return Effect.flatMap(
-    Effect.serviceOption(LambdaExtension),
-    Option.match({
-      onNone: () => now,
-      onSome: (extension) =>
-        Effect.flatMap(
-          extension.isAlive,
-          (isAlive) => isAlive ? extension.afterResponse(context.awsRequestId, now) : now
-        )
-    })
-  )
-}

@@ -3,11 +3,15 @@ import { type ApiResponse, describe, type LambdaApiError } from "./runtimeApi.js
 
 /** A request to the Runtime API failed. */
 export class LambdaRuntimeError extends /*#__PURE__*/ Data.TaggedError("LambdaRuntimeError")<{
+  /** Request to the Runtime API that failed. */
   readonly operation: "next" | "response" | "error" | "init error"
+  /** Kind of the failure. */
   readonly reason: "Connection" | "Truncated" | "Refused" | "Malformed"
   /** Status of the response, if there was a complete one. */
   readonly status: number | undefined
+  /** Text of the message after its beginning. */
   readonly description: string
+  /** Error of the connection, if there was one. */
   readonly cause?: unknown
 }> {
   override get message(): string {

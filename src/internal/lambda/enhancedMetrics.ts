@@ -4,8 +4,9 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import { ThreadStats } from "../../ThreadStats.js"
-import { LambdaContext } from "./LambdaContext.js"
+import { findContext, type LambdaContext } from "./LambdaContext.js"
 
 /** The state of the execution environment when an invocation started. */
 export interface InitState {
@@ -60,14 +61,16 @@ const tagsOfInvocation = (context: LambdaContext, initState: InitState | undefin
 }
 
 /** Returns the tags of the current invocation, or none outside an invocation. */
-export const contextTags: Effect.Effect<ReadonlyArray<string>> = /*#__PURE__*/ Effect.zipWith(
-  /*#__PURE__*/ Effect.serviceOption(LambdaContext),
-  /*#__PURE__*/ Effect.serviceOption(InitState),
-  (context, initState) =>
-    Option.isNone(context) ? [] : tagsOfInvocation(context.value, Option.getOrUndefined(initState))
+export const contextTags: Effect.Effect<ReadonlyArray<string>> = /*#__PURE__*/ Effect.contextWith(
+  (services: Context.Context<never>) => {
+    const context = findContext(services)
+    if (!Predicate.isObject(context)) return []
+    const initState = Option.getOrUndefined(Context.getOption(services, InitState))
+    return readOrUndefined(() => tagsOfInvocation(context as LambdaContext, initState)) ?? []
+  }
 )
 
-/** Reads a part of a user's result, whose getters may throw. */
+/** Reads a part of a user's value, whose getters may throw. */
 const readOrUndefined = <A>(read: () => A): A | undefined => {
   try {
     return read()

@@ -1,35 +1,29 @@
 /** The execution environment of a handler: services that are built once and serve every invocation. */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import { ThreadStats } from "../../ThreadStats.js"
-import type { AfterResponse } from "./afterResponse.js"
+import { type InitState, makeInitState } from "./enhancedMetrics.js"
 import { toRejection } from "./lambdaError.js"
+import { sharedBy } from "./shared.js"
 
 export interface Environment<R> {
   /** Resolves when the first build is over, whether or not it succeeded. */
   readonly ready: Promise<void>
   /** Runs an invocation's program. The promise rejects with the program's own error, or that of the build. */
   readonly run: <A, E>(program: Effect.Effect<A, E, R>) => Promise<A>
+  /** Returns the state of the environment for the next invocation. */
+  readonly nextInitState: Effect.Effect<InitState>
+  /** Waits for the current build, and returns its services, or undefined if it failed. */
+  readonly built: () => Promise<ManagedRuntime.ManagedRuntime<R, unknown> | undefined>
 }
 
 /** Starts to build the services. After a failed build, the next invocation builds them again. */
-export const make = <R, E>(
-  services: Layer.Layer<R | ThreadStats, E>,
-  afterResponse: AfterResponse | undefined
-): Environment<R | ThreadStats> => {
-  // The extension comes first: Lambda takes no registration once the initialization of the function has ended.
-  const layer = afterResponse === undefined ? services : Layer.provideMerge(services, afterResponse.layer)
-
+const make = <R, E>(layer: Layer.Layer<R | ThreadStats, E>): Environment<R | ThreadStats> => {
   const build = async (): Promise<Exit.Exit<ManagedRuntime.ManagedRuntime<R | ThreadStats, E>, E>> => {
     const runtime = ManagedRuntime.make(layer)
-    const exit = await runtime.runPromiseExit(
-      warm.pipe(
-        Effect.zipRight(afterResponse === undefined ? Effect.void : afterResponse.installSignalHandler(runtime)),
-        Effect.as(runtime)
-      )
-    )
+    const exit = await runtime.runPromiseExit(Effect.as(warm, runtime))
     if (Exit.isFailure(exit)) await Effect.runPromiseExit(runtime.disposeEffect)
     return exit
   }
@@ -50,9 +44,15 @@ export const make = <R, E>(
       const runtime = await awaitRuntime()
       // A fiber that fails logs its cause, and a logger that throws there would leave the promise pending.
       return valueOrThrow(await runtime.runPromise(Effect.exit(program)))
-    }
+    },
+    nextInitState: makeInitState(),
+    built: async () => Exit.getOrElse(await current, () => undefined)
   }
 }
+
+/** Returns the environment of a layer. Handlers with the same layer share one. */
+export const environmentOf: <R, E>(layer: Layer.Layer<R | ThreadStats, E>) => Environment<R | ThreadStats> =
+  /*#__PURE__*/ sharedBy("environments", make<any, any>)
 
 const valueOrThrow = <A, E>(exit: Exit.Exit<A, E>): A => {
   if (Exit.isSuccess(exit)) return exit.value

@@ -1,4 +1,10 @@
-/** Work after the response: it holds the invocation's event, and with it the execution environment, until it has ended. */
+/**
+ * Work after the response. The extension holds the event of an invocation, and with it the execution environment, while a handler
+ * serves the invocation and until its work has ended.
+ *
+ * An environment serves one invocation at a time. An invocation that begins while an event is held therefore belongs to this event,
+ * also if its context has another request id.
+ */
 import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -12,7 +18,7 @@ import type { LambdaExtension } from "./LambdaExtension.js"
 
 export interface ExtensionWork {
   readonly service: Context.Tag.Service<LambdaExtension>
-  /** Waits until the work of an invocation has ended, or until shortly before its deadline. */
+  /** Waits until the invocation and its work have ended, or until shortly before its deadline. */
   readonly holdEvent: (event: InvokeEvent) => Effect.Effect<void>
   /** Marks the extension as not alive. Returns whether it was alive. */
   readonly stop: Effect.Effect<boolean>
@@ -23,32 +29,97 @@ export interface ExtensionWork {
 /** Time between the release of an event and the invocation's deadline, in milliseconds. */
 const releaseMarginMillis = 100
 
+/** Time that a handler has to begin the invocation of an event, in milliseconds. It is billed if no handler does. */
+const beginMillis = 20
+
 /** Lambda's runtime client sends the response from promise callbacks and in a following turn of the event loop. */
 const responseLeaves = /*#__PURE__*/ Effect.repeatN(oneTurn, 2)
+
+/** A busy thread runs the timer before it reads the invocation from its socket. */
+const invocationArrives = responseLeaves
+
+/** The event that the extension holds. */
+interface HeldEvent {
+  readonly requestId: string
+  readonly released: Deferred.Deferred<void>
+  /** True if a handler has begun its invocation. */
+  isBegun: boolean
+}
+
+/** An invocation between its begin and its end. */
+interface OpenInvocation {
+  readonly requestId: string
+  /** Undefined if the event has not arrived, or was released before the invocation began. */
+  event: HeldEvent | undefined
+  /** True if the last event was released before any invocation began: it may have been the event of this one. */
+  readonly mayBeLate: boolean
+}
 
 export const make = (clock: Clock.Clock): ExtensionWork => {
   let isAlive = true
   let runningCount = 0
-  let currentEvent: { readonly requestId: string; readonly released: Deferred.Deferred<void> } | undefined
-  let releasedRequestId: string | undefined
-  /** The event of an invocation may arrive after its work. */
-  const invocationsWithWork = new Set<string>()
+  let currentEvent: HeldEvent | undefined
+  let lastReleased: HeldEvent | undefined
+  /** True if an invocation has ended whose event has not arrived. */
+  let hasEarlyEnd = false
+  const openInvocations = new Set<OpenInvocation>()
   const workFibers = new Set<Fiber.RuntimeFiber<unknown>>()
 
-  const releaseEvent = Effect.suspend(() =>
-    currentEvent !== undefined && runningCount === 0 && (!isAlive || invocationsWithWork.has(currentEvent.requestId))
-      ? Deferred.succeed(currentEvent.released, undefined)
-      : Effect.void
-  )
+  const isOpen = (event: HeldEvent) => Array.from(openInvocations).some((invocation) => invocation.event === event)
+
+  const unsafeReleaseEvent = (): void => {
+    if (currentEvent === undefined || runningCount > 0) return
+    if (isAlive && (!currentEvent.isBegun || isOpen(currentEvent))) return
+    Deferred.unsafeDone(currentEvent.released, Effect.void)
+  }
   const interruptWork = Effect.suspend(() => Effect.forEach(workFibers, Fiber.interruptFork, { discard: true }))
+
+  /** Assigns invocations that began before their event arrived. */
+  const assignEvent = (event: HeldEvent): void => {
+    event.isBegun = hasEarlyEnd || runningCount > 0
+    hasEarlyEnd = false
+    for (const invocation of openInvocations) {
+      if (invocation.event !== undefined) continue
+      invocation.event = event
+      event.isBegun = true
+    }
+  }
+
+  const findOpen = (requestId: string) =>
+    Array.from(openInvocations).findLast((invocation) => invocation.requestId === requestId)
+
+  const begin = (requestId: string): OpenInvocation => {
+    // A handler and its program each begin the same invocation.
+    const mayBeLate = currentEvent === undefined &&
+      (findOpen(requestId)?.mayBeLate ?? lastReleased?.isBegun === false)
+    const invocation: OpenInvocation = { requestId, event: currentEvent, mayBeLate }
+    const event = mayBeLate ? lastReleased : currentEvent
+    if (event !== undefined) event.isBegun = true
+    openInvocations.add(invocation)
+    return invocation
+  }
+  const end = (invocation: OpenInvocation): void => {
+    if (!openInvocations.delete(invocation)) return
+    if (invocation.event === undefined && !invocation.mayBeLate) hasEarlyEnd = true
+    unsafeReleaseEvent()
+  }
+
+  /** Returns whether the environment can be kept awake for the invocation. Lambda retries an event under its old request id. */
+  const canHold = (requestId: string): boolean => {
+    if (!isAlive) return false
+    const invocation = findOpen(requestId)
+    const event = invocation === undefined && currentEvent?.requestId === requestId ? currentEvent : invocation?.event
+    if (event !== undefined) return event === currentEvent
+    return invocation?.mayBeLate !== true && requestId !== lastReleased?.requestId
+  }
 
   const forkWork = (work: Effect.Effect<void>) =>
     Effect.zipRight(responseLeaves, work).pipe(
       Effect.interruptible,
       Effect.exit,
-      Effect.zipRight(Effect.suspend(() => {
+      Effect.zipRight(Effect.sync(() => {
         runningCount--
-        return releaseEvent
+        unsafeReleaseEvent()
       })),
       Effect.forkDaemon,
       Effect.map((fiber) => {
@@ -61,27 +132,44 @@ export const make = (clock: Clock.Clock): ExtensionWork => {
   return {
     service: {
       isAlive: Effect.sync(() => isAlive),
+      begin: (requestId) =>
+        Effect.asVoid(
+          Effect.acquireRelease(
+            Effect.sync(() => begin(requestId)),
+            (invocation) => Effect.sync(() => end(invocation))
+          )
+        ),
+      unsafeBegin: (requestId) => {
+        const invocation = begin(requestId)
+        return () => end(invocation)
+      },
       afterResponse: (requestId, work) =>
         Effect.suspend(() => {
           const safeWork = Effect.catchAllCause(work, () => Effect.void)
-          if (!isAlive || requestId === releasedRequestId) return safeWork
-          invocationsWithWork.add(requestId)
+          if (!canHold(requestId)) return safeWork
+          if (currentEvent === undefined) hasEarlyEnd = true
+          else currentEvent.isBegun = true
           runningCount++
           return forkWork(safeWork)
         })
     },
     holdEvent: ({ deadline, requestId }) =>
       Effect.gen(function*() {
-        const released = yield* Deferred.make<void>()
-        currentEvent = { requestId, released }
-        yield* releaseEvent
+        const event: HeldEvent = { requestId, released: yield* Deferred.make<void>(), isBegun: false }
+        currentEvent = event
+        assignEvent(event)
+        unsafeReleaseEvent()
         const left = Math.max(deadline - releaseMarginMillis - clock.unsafeCurrentTimeMillis(), 0)
-        const inTime = yield* Effect.timeoutOption(Deferred.await(released), Duration.millis(left))
+        const awaitReleased = (millis: number) =>
+          Effect.timeoutOption(Deferred.await(event.released), Duration.millis(millis))
+        const beginTime = Math.min(beginMillis, left)
+        let released = yield* awaitReleased(beginTime)
+        if (Option.isNone(released) && !event.isBegun) yield* invocationArrives
+        if (Option.isNone(released) && event.isBegun) released = yield* awaitReleased(left - beginTime)
         currentEvent = undefined
-        releasedRequestId = requestId
-        invocationsWithWork.clear()
+        lastReleased = event
         // Work that ignores its interruption must not hold the environment beyond the deadline, so nothing waits for it.
-        if (Option.isNone(inTime)) yield* interruptWork
+        if (Option.isNone(released)) yield* interruptWork
       }),
     stop: Effect.sync(() => {
       const wasAlive = isAlive
@@ -91,6 +179,6 @@ export const make = (clock: Clock.Clock): ExtensionWork => {
     close: Effect.suspend(() => {
       const running = Array.from(workFibers)
       return Effect.zipRight(interruptWork, Effect.forEach(running, Fiber.await, { discard: true }))
-    }).pipe(Effect.zipRight(releaseEvent))
+    }).pipe(Effect.zipRight(Effect.sync(unsafeReleaseEvent)))
   }
 }

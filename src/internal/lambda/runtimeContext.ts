@@ -8,7 +8,9 @@ import type { PendingInvocation } from "./pendingInvocation.js"
 
 /** The context of an invocation. */
 export interface RuntimeContext extends LambdaContext {
+  /** Log group of the function. */
   readonly logGroupName: string
+  /** Log stream of the execution environment. */
   readonly logStreamName: string
   /** The moment at which Lambda ends the invocation, in milliseconds since the epoch. */
   readonly deadline: number

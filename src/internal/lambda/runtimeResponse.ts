@@ -87,8 +87,13 @@ const postError = (api: runtimeApi.LambdaApi, path: string, report: ErrorReport)
     body: JSON.stringify(report)
   })
 
+/** Logs a failure with its cause. A logger may throw at a cause that has no text, so its report follows in that case. */
 const logFailure = (invocation: PendingInvocation, cause: Cause.Cause<unknown>) =>
-  log(Effect.logError(`Invocation ${invocation.id} failed`, cause))
+  log(Effect.catchAllCause(Effect.logError(`Invocation ${invocation.id} failed`, cause), () =>
+    Effect.suspend(() => {
+      const { errorMessage, errorType } = reportCause(cause)
+      return Effect.logError(`Invocation ${invocation.id} failed: ${errorType}: ${errorMessage}`)
+    })))
 
 const sendError = (api: runtimeApi.LambdaApi, invocation: PendingInvocation, cause: Cause.Cause<unknown>) =>
   logFailure(invocation, cause).pipe(
