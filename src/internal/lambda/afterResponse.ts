@@ -7,6 +7,7 @@ import type * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Option from "effect/Option"
 import * as ThreadStats from "../../ThreadStats.js"
 import { logFrom } from "../runtime/log.js"
+import { listen } from "../runtime/sharedListener.js"
 import { LambdaExtension } from "./LambdaExtension.js"
 import type { LambdaExtensionError } from "./LambdaExtensionError.js"
 
@@ -48,7 +49,8 @@ const closeTimeout = /*#__PURE__*/ Duration.millis(100)
 
 /** Flushes everything, closes the environment, and raises the signal again for its default effect. */
 const flushOnSignal = (environment: ExecutionEnvironment): void => {
-  process.once("SIGTERM", () => {
+  const stopListening = listen(process, "SIGTERM", () => {
+    stopListening()
     const raise = Effect.sync(() => {
       if (process.listenerCount("SIGTERM") === 0) process.kill(process.pid, "SIGTERM")
     })

@@ -1,6 +1,7 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import { isNullable } from "effect/Predicate"
+import { listen } from "../runtime/sharedListener.js"
 
 /** Destination of lines: the methods of a Node.js `Writable` that the reporter calls. */
 export interface Output {
@@ -24,10 +25,10 @@ const ignore = () => {}
  * nothing listens. The listener leaves after that event, so that it hides no other errors.
  */
 const ignoreErrorEvent = (output: Output) => {
-  output.on("error", ignore)
+  const stopListening = listen(output, "error", ignore)
   return (error: unknown) => {
-    if (isNullable(error)) output.off("error", ignore)
-    else setImmediate(() => output.off("error", ignore))
+    if (isNullable(error)) stopListening()
+    else setImmediate(stopListening)
   }
 }
 
