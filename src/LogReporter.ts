@@ -39,16 +39,16 @@ export type {
    * @since 0.1.0
    * @category models
    */
-  Output
+  LogOutput
 } from "./internal/log/writer.js"
 
 /**
  * @since 0.1.0
  * @category models
  */
-export interface Options {
+export interface LogReporterOptions {
   /** Where the lines go. Default: the standard output of the process. */
-  readonly output?: LineWriter.Output | undefined
+  readonly output?: LineWriter.LogOutput | undefined
 }
 
 /**
@@ -63,7 +63,7 @@ export interface Options {
  * @since 0.1.0
  * @category constructors
  */
-export const make = (options?: Options): Effect.Effect<Reporter["Type"]> =>
+export const make = (options?: LogReporterOptions): Effect.Effect<Reporter["Type"]> =>
   Effect.sync(() => {
     const writer = LineWriter.make(() => options?.output ?? globalThis.process.stdout)
 
@@ -100,7 +100,7 @@ export const make = (options?: Options): Effect.Effect<Reporter["Type"]> =>
  * @since 0.1.0
  * @category layers
  */
-export const layerWith = (options?: Options): Layer.Layer<Reporter> => Layer.effect(Reporter, make(options))
+export const layerWith = (options?: LogReporterOptions): Layer.Layer<Reporter> => Layer.effect(Reporter, make(options))
 
 /**
  * {@link layerWith} for standard output.

@@ -350,7 +350,7 @@ export const layerNode: Layer.Layer<ThreadStats, ConfigError> = /*#__PURE__*/ la
  */
 export interface DogStatsDOptions extends ThreadStatsConfig.ThreadStatsOptions {
   /** Address and limits of the receiver. Default: from the environment. */
-  readonly dogstatsd?: DogStatsDReporter.Options | undefined
+  readonly dogstatsd?: DogStatsDReporter.DogStatsDReporterOptions | undefined
 }
 
 /**

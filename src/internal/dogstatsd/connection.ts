@@ -18,6 +18,8 @@ export interface Connection {
   readonly send: (packet: Buffer) => Effect.Effect<void, SocketError>
   /** Fails if the system reports that an earlier packet did not arrive. */
   readonly checkDelivered: Effect.Effect<void, SocketError>
+  /** Forgets errors that concern packets of earlier batches: those count as delivered, and the next packet did not cause them. */
+  readonly discardErrors: () => void
   readonly isOpen: () => boolean
   /** Error that closed the socket, if there is one. */
   readonly closeError: () => SocketError | undefined

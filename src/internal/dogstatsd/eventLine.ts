@@ -17,7 +17,8 @@ const tagsOf = (event: Event, format: LineFormat): ReadonlyArray<string> => [
 
 /** Encodes an event in one line. Cuts a text that the receiver's buffer cannot hold. */
 export const encodeEvent = (event: Event, index: number, format: LineFormat): ReadonlyArray<Line> | RefusedItem => {
-  if (format.extension) return refuse(index, "Rejected", "the Lambda extension does not support events")
+  if (format.profile === "extension") return refuse(index, "Rejected", "the Lambda extension does not support events")
+  if (format.profile === "plain") return refuse(index, "Rejected", "plain StatsD does not support events")
   const title = escapeText(event.title)
   if (title === "") return refuse(index, "Encoding", "the event has no title")
   const tags = tagsOf(event, format)

@@ -2,6 +2,11 @@
 
 const nameSeparators = /[:|\u0000-\u001f\u007f]/g
 
+/** Characters with a meaning in some server of StatsD, and white space. */
+const plainNameSeparators = /[:|@#,;=\s\p{Cc}]/gu
+
+export const sanitizePlainName = (name: string): string => name.replace(plainNameSeparators, "_")
+
 export const sanitizeName = (name: string): string => name.replace(nameSeparators, "_")
 
 /** Characters that end a field or a line, and other control characters. */

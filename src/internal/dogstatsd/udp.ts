@@ -3,7 +3,7 @@ import type { Socket } from "node:dgram"
 import { afterPoll, type Connection } from "./connection.js"
 import { fromSystemError, kindOf, type SocketError, type SystemError } from "./socketError.js"
 
-const isLoopback = (address: string): boolean => address.startsWith("127.") || address === "::1"
+export const isLoopback = (address: string): boolean => address.startsWith("127.") || address === "::1"
 
 /** Resolves a host name. Prefers IPv4, on which the Agent listens by default. */
 const resolveHost = (host: string) =>
@@ -70,6 +70,9 @@ const makeConnection = (socket: Socket, isLocal: boolean): Connection => {
         return Effect.sync(close)
       }),
     checkDelivered: Effect.async((resume) => afterPoll(() => resume(takeSocketError(false)))),
+    discardErrors: () => {
+      pendingError = undefined
+    },
     isOpen: () => isOpen,
     closeError: () => undefined,
     close,

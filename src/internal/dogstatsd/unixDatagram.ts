@@ -76,6 +76,7 @@ const connect = (
         )
       }),
     checkDelivered: Effect.void,
+    discardErrors: () => {},
     isOpen: () => isOpen,
     closeError: () => undefined,
     close,

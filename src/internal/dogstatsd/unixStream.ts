@@ -61,6 +61,7 @@ const makeConnection = (socket: Socket): Connection => {
     checkDelivered: Effect.async((resume) => {
       afterPoll(() => resume(brokenBy === undefined ? Effect.void : Effect.fail(closeErrorOf(brokenBy))))
     }),
+    discardErrors: () => {},
     isOpen: () => socket.writable,
     closeError: () => brokenBy === undefined ? undefined : closeErrorOf(brokenBy),
     close: () => {
