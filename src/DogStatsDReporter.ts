@@ -1,9 +1,8 @@
 /**
- * Delivers to a Datadog Agent, to Datadog's Lambda extension, or to anything that speaks DogStatsD, over UDP or a Unix
- * socket.
+ * Delivers over DogStatsD or plain StatsD, over UDP or a Unix socket: to a Datadog Agent, to Datadog's Lambda extension, or to another server.
  *
- * The receiver rolls up by itself: it is sent what was recorded since the last flush, so that several processes add up.
- * What it is sent, and what becomes of what does not arrive, is in docs/dogstatsd.md.
+ * The receiver rolls up itself. It gets the part of each series that was recorded since the last flush, so that it can add up several
+ * processes. docs/dogstatsd.md describes the lines, and the treatment of lines that do not arrive.
  *
  * @since 0.1.0
  */
@@ -71,7 +70,7 @@ export type {
 } from "./internal/dogstatsd/options.js"
 
 /**
- * Every environment variable that is read, with what it sets.
+ * Environment variables of this module, with descriptions.
  *
  * @since 0.1.0
  * @category metadata
@@ -97,12 +96,12 @@ export const variables: ReadonlyArray<{ readonly name: string; readonly descript
 ]
 
 /**
- * A reporter with the options given, else what the environment says, else the defaults. A wrong setting is a `ConfigError`,
- * and so is a socket that needs a package that is not there; a receiver that is not there is none.
+ * Makes a reporter. A setting is the option, else the environment variable, else the default. Fails with a `ConfigError` if a setting is
+ * invalid, or if the socket needs a package that is not installed. It does not fail if the receiver is absent.
  *
- * A packet has left when its delivery ends, and what is known not to have arrived is `undelivered`: where nobody listens, the
- * socket is missing, or the buffer stays full until the {@link Deadline}. A receiver that is not there is tried again for up to a
- * second, after pauses that double. One item may be in more than one packet: if only some of them have left, it is `ambiguous`.
+ * A delivery ends when its packets have left. Packets that certainly did not arrive are `undelivered`: if nobody listens, if the socket
+ * is missing, or if the buffer stays full until the {@link Deadline}. The reporter tries an absent receiver again for up to a second, after
+ * pauses that double. One item may be in more than one packet: if only some of them have left, it is `ambiguous`.
  *
  * @since 0.1.0
  * @category constructors

@@ -1,4 +1,3 @@
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Scope } from "effect/Scope"
 import type { Connection, Target } from "./connection.js"
@@ -11,8 +10,7 @@ import type { UnixDatagrams } from "./unixDatagram.js"
 export const longestStepMillis = 3_000
 
 /** Limits a step to the time that is left. */
-export const stepDuration = (left: number): Duration.Duration =>
-  Duration.millis(Math.max(1, Math.min(left, longestStepMillis)))
+export const stepLimit = (left: number): number => Math.max(1, Math.min(left, longestStepMillis))
 
 /**
  * Whether the receiver may move behind its address. A packet filter keeps the way of a socket while packets use it, even after another
@@ -49,7 +47,7 @@ export const make = (
     Effect.uninterruptibleMask((restore) =>
       Effect.map(
         restore(Effect.timeoutFail(Effect.interruptible(openConnection(target, unixDatagrams)), {
-          duration: stepDuration(left),
+          duration: stepLimit(left),
           onTimeout: () => timeout("opening the socket took too long", false)
         })),
         (connection) => {

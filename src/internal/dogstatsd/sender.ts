@@ -165,11 +165,7 @@ class BatchSender {
       return (isFirst ? connection.connectBatch(now, left) : connection.connect(now, left)).pipe(
         Effect.flatMap((current) => {
           attempts.usesOldConnection = isFirst && current === before
-          // The limit holds even if the caller cannot be interrupted.
-          return Effect.timeoutFail(Effect.interruptible(current.send(packet.body)), {
-            duration: CurrentConnection.stepDuration(left),
-            onTimeout: () => timeout("the receiver does not read", true)
-          })
+          return current.send(packet.body, CurrentConnection.stepLimit(left))
         }),
         Effect.zipRight(Clock.currentTimeMillis),
         Effect.map((time) => {
