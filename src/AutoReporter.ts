@@ -81,7 +81,7 @@ export const make = (
       case "extension":
         return yield* DogStatsDReporter.make({ profile: "extension" })
       case "agent":
-        return yield* DogStatsDReporter.make({ profile: "agent" })
+        return yield* DogStatsDReporter.make()
       case "log lines":
         return yield* LogReporter.make()
       case "HTTP":

@@ -1,9 +1,8 @@
 /**
- * Delivers to a Datadog Agent, to Datadog's Lambda extension, or to anything that speaks DogStatsD, over UDP or a Unix
- * socket.
+ * Delivers over DogStatsD or plain StatsD, over UDP or a Unix socket: to a Datadog Agent, to Datadog's Lambda extension, or to another server.
  *
- * The receiver rolls up by itself: it is sent what was recorded since the last flush, so that several processes add up.
- * What it is sent, and what becomes of what does not arrive, is in docs/dogstatsd.md.
+ * The receiver rolls up itself. It gets the part of each series that was recorded since the last flush, so that it can add up several
+ * processes. docs/dogstatsd.md describes the lines, and the treatment of lines that do not arrive.
  *
  * @since 0.1.0
  */
@@ -15,7 +14,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { SendResult } from "./internal/dogstatsd/batchProgress.js"
 import { formatTarget } from "./internal/dogstatsd/connection.js"
-import type { Options } from "./internal/dogstatsd/options.js"
+import type { DogStatsDReporterOptions } from "./internal/dogstatsd/options.js"
 import { encode } from "./internal/dogstatsd/packets.js"
 import * as Sender from "./internal/dogstatsd/sender.js"
 import * as SetMembers from "./internal/dogstatsd/setMembers.js"
@@ -32,7 +31,14 @@ export type {
    * @since 0.1.0
    * @category models
    */
-  Options,
+  DogStatsDReporterOptions,
+  /**
+   * Counts and gauges that carry the time of their interval.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  LineTimestamps,
   /**
    * Receiver of the lines.
    *
@@ -41,6 +47,13 @@ export type {
    */
   Profile,
   /**
+   * Form of a set.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Sets,
+  /**
    * Detail of the tags that the Agent adds for the container.
    *
    * @since 0.1.0
@@ -48,48 +61,57 @@ export type {
    */
   TagCardinality,
   /**
-   * Counts and gauges that carry the time of their interval.
+   * Place of the tags in a line.
    *
    * @since 0.1.0
    * @category models
    */
-  Timestamps
+  TagFormat
 } from "./internal/dogstatsd/options.js"
 
 /**
- * Every environment variable that is read, with what it sets.
+ * Environment variables of this module, with descriptions.
  *
  * @since 0.1.0
  * @category metadata
  */
 export const variables: ReadonlyArray<{ readonly name: string; readonly description: string }> = [
-  { name: "DD_DOGSTATSD_URL", description: "Where the receiver listens; beats the two below." },
-  { name: "DD_AGENT_HOST", description: "The receiver's host." },
-  { name: "DD_DOGSTATSD_PORT", description: "The receiver's UDP port." },
-  { name: "DD_ORIGIN_DETECTION_ENABLED", description: "Whether to tell the Agent the container of this process." },
-  { name: "DD_EXTERNAL_ENV", description: "What Datadog's admission controller says of the container." },
-  { name: "DD_ENTITY_ID", description: "The uid of the pod." },
-  { name: "DATADOG_CARDINALITY", description: "How detailed the tags are that the Agent adds for the container." },
-  { name: "DD_CARDINALITY", description: "The same, where DATADOG_CARDINALITY is not set." }
+  { name: "DD_DOGSTATSD_URL", description: "Address of the receiver. It has precedence over the next two variables." },
+  { name: "DD_AGENT_HOST", description: "Host of the receiver." },
+  { name: "DD_DOGSTATSD_PORT", description: "UDP port of the receiver." },
+  { name: "DD_THREADSTATS_DOGSTATSD_PROFILE", description: "Receiver of the lines: agent, extension or plain." },
+  { name: "DD_THREADSTATS_DOGSTATSD_TIMESTAMPS", description: "Counts and gauges that carry a time." },
+  { name: "DD_THREADSTATS_DOGSTATSD_PACKED", description: "Whether values of one series share a line." },
+  { name: "DD_THREADSTATS_DOGSTATSD_SETS", description: "Form of sets: members or count." },
+  { name: "DD_THREADSTATS_DOGSTATSD_TAG_FORMAT", description: "Place of the tags in a line: dogstatsd or influxdb." },
+  {
+    name: "DD_THREADSTATS_DOGSTATSD_SOCKET_LIFETIME",
+    description: "Time for which one UDP socket sends to another machine, in seconds; off for no limit."
+  },
+  { name: "DD_ORIGIN_DETECTION_ENABLED", description: "Whether lines name the container of this process." },
+  { name: "DD_EXTERNAL_ENV", description: "Description of the container by Datadog's admission controller." },
+  { name: "DD_ENTITY_ID", description: "Uid of the pod." },
+  { name: "DATADOG_CARDINALITY", description: "Detail of the tags that the Agent adds for the container." },
+  { name: "DD_CARDINALITY", description: "The same if DATADOG_CARDINALITY is absent." }
 ]
 
 /**
- * A reporter with the options given, else what the environment says, else the defaults. A wrong setting is a `ConfigError`,
- * and so is a socket that needs a package that is not there; a receiver that is not there is none.
+ * Makes a reporter. A setting is the option, else the environment variable, else the default. Fails with a `ConfigError` if a setting is
+ * invalid, or if the socket needs a package that is not installed. It does not fail if the receiver is absent.
  *
- * A packet has left when its delivery ends, and what is known not to have arrived is `undelivered`: where nobody listens, the
- * socket is missing, or the buffer stays full until the {@link Deadline}. A receiver that is not there is tried again for up to a
- * second, after pauses that double. One item may be in more than one packet: if only some of them have left, it is `ambiguous`.
+ * A delivery ends when its packets have left. Packets that certainly did not arrive are `undelivered`: if nobody listens, if the socket
+ * is missing, or if the buffer stays full until the {@link Deadline}. The reporter tries an absent receiver again for up to a second, after
+ * pauses that double. One item may be in more than one packet: if only some of them have left, it is `ambiguous`.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const make = (
-  options?: Options
+  options?: DogStatsDReporterOptions
 ): Effect.Effect<typeof Reporter.Service, ConfigError.ConfigError, Scope.Scope> =>
   Effect.gen(function*() {
-    const { format, target } = yield* Settings.resolve(options ?? {})
-    const sender = yield* Sender.make(target, yield* Settings.unixDatagramsFor(target))
+    const { format, socketLifetime, target } = yield* Settings.resolve(options ?? {})
+    const sender = yield* Sender.make(target, yield* Settings.unixDatagramsFor(target), socketLifetime)
     const endpoint = formatTarget(target)
     const timestamps = TimestampAllocator.make()
     const members = SetMembers.make()
@@ -126,7 +148,7 @@ export const make = (
  * @since 0.1.0
  * @category layers
  */
-export const layerWith = (options?: Options): Layer.Layer<Reporter, ConfigError.ConfigError> =>
+export const layerWith = (options?: DogStatsDReporterOptions): Layer.Layer<Reporter, ConfigError.ConfigError> =>
   Layer.scoped(Reporter, make(options))
 
 /**
@@ -135,8 +157,9 @@ export const layerWith = (options?: Options): Layer.Layer<Reporter, ConfigError.
  * @since 0.1.0
  * @category layers
  */
-export const layerConfig = (options: Config.Config.Wrap<Options>): Layer.Layer<Reporter, ConfigError.ConfigError> =>
-  Layer.unwrapEffect(Effect.map(Config.unwrap(options), layerWith))
+export const layerConfig = (
+  options: Config.Config.Wrap<DogStatsDReporterOptions>
+): Layer.Layer<Reporter, ConfigError.ConfigError> => Layer.unwrapEffect(Effect.map(Config.unwrap(options), layerWith))
 
 /**
  * {@link layerWith} with all settings from the environment.

@@ -275,7 +275,7 @@ export const lambdaProgram: {
    *   handler: lambdaProgram((event: { readonly orderId: string }) =>
    *     Effect.as(ThreadStats.increment("orders.received"), { accepted: event.orderId })
    *   ),
-   *   layer: ThreadStats.layerNode
+   *   layer: ThreadStats.layer
    * })
    * ```
    */

@@ -3,16 +3,16 @@
  * connected to, and no flush waits for a network.
  *
  * A line is `{"m": name, "v": value, "e": seconds since the epoch, "t": [tags]}`. The forwarder submits every line as one value of a
- * distribution, whatever it was recorded as. So at Datadog
+ * distribution, whatever kind recorded it. At Datadog
  *
- * - a distribution is what it is;
+ * - a distribution stays a distribution;
  * - a counter is a distribution, whose `sum` is the count;
- * - a histogram or timing is a distribution of all values, and percentiles are Datadog's own. Of more than `sampleSize` values in
- *   one interval the sample is sent, each value of it as often as makes the count right;
- * - a gauge is a distribution of its last values, one for each flush: ask for its `avg` or `max`;
- * - a set is a distribution of how many different members each flush had: its `max` is what an interval had at least;
+ * - a histogram or timing is a distribution of all values, and Datadog computes the percentiles. If an interval has more than `sampleSize`
+ *   values, its sample is sent, and values repeat until their number is right;
+ * - a gauge is a distribution of its last values, one for each flush: query its `avg` or `max`;
+ * - a set is a distribution of the number of members in each flush: its `max` is a lower bound for an interval;
  * - a host or device is a tag, `host:` or `device:`;
- * - an event cannot be said, and is refused: it is dropped, and counted as `Refused`.
+ * - an event has no line. It is dropped, and counted as `Refused`.
  *
  * A name that was submitted as another type before should not be used for this. A metric whose line would be longer than 262,118
  * bytes, which is what CloudWatch Logs takes, is refused.
@@ -23,13 +23,13 @@ import * as Arr from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type { Event } from "./Event.js"
 import { fitsLimit, type LineChunk, lineChunks, type LogItem, maxLineBytes } from "./internal/log/lines.js"
 import * as LineWriter from "./internal/log/writer.js"
 import { distributionFromAggregated, samplesFromAggregated } from "./internal/model/wireForm.js"
 import { reportInWireForm, type WireFailure } from "./internal/reporters/wireReport.js"
+import { within } from "./internal/runtime/timeLimit.js"
 import { Deadline, emptyReceipt, type Reason, type Receipt, Reporter, ReporterError } from "./Reporter.js"
 
 export type {
@@ -39,16 +39,16 @@ export type {
    * @since 0.1.0
    * @category models
    */
-  Output
+  LogOutput
 } from "./internal/log/writer.js"
 
 /**
  * @since 0.1.0
  * @category models
  */
-export interface Options {
-  /** Where the lines go. Default: the standard output of the process. */
-  readonly output?: LineWriter.Output | undefined
+export interface LogReporterOptions {
+  /** Destination of the lines. Default: the standard output of the process. */
+  readonly output?: LineWriter.LogOutput | undefined
 }
 
 /**
@@ -57,13 +57,13 @@ export interface Options {
  * Whole lines are written, at most 4096 bytes at a time, which a pipe takes in one piece, and each time at the beginning of a
  * line: where something else was written in between, and might have left a line open, a line break comes first.
  *
- * It waits for what it writes to be taken, until the {@link Deadline}, and never has more than one piece under way. What was
- * not written in time, or to an output that is closed, is `undelivered`; the piece that was under way may have arrived.
+ * It waits until the output accepts a piece, or until the {@link Deadline}, and writes one piece at a time. Lines that were not
+ * written in time, or to a closed output, are `undelivered`; those of the piece in progress may have arrived.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const make = (options?: Options): Effect.Effect<Reporter["Type"]> =>
+export const make = (options?: LogReporterOptions): Effect.Effect<Reporter["Type"]> =>
   Effect.sync(() => {
     const writer = LineWriter.make(() => options?.output ?? globalThis.process.stdout)
 
@@ -100,7 +100,7 @@ export const make = (options?: Options): Effect.Effect<Reporter["Type"]> =>
  * @since 0.1.0
  * @category layers
  */
-export const layerWith = (options?: Options): Layer.Layer<Reporter> => Layer.effect(Reporter, make(options))
+export const layerWith = (options?: LogReporterOptions): Layer.Layer<Reporter> => Layer.effect(Reporter, make(options))
 
 /**
  * {@link layerWith} for standard output.
@@ -155,7 +155,7 @@ const write = Effect.fnUntraced(function*(writer: LineWriter.LineWriter, all: It
   return ended(
     left === Infinity
       ? yield* writing
-      : yield* Effect.timeoutTo(writing, { duration: left, onSuccess: identity, onTimeout: () => late })
+      : yield* within(writing, left, () => Effect.succeed(late))
   )
 })
 

@@ -14,6 +14,7 @@ import type { Event } from "./Event.js"
 import type { Temporality } from "./internal/model/AggregatedSeries.js"
 import type { Receipt } from "./internal/model/Delivery.js"
 import { emptyReceipt, pullAll } from "./internal/model/Delivery.js"
+import { toPrintable } from "./internal/model/printableText.js"
 import { Reporter } from "./internal/model/Reporter.js"
 import { distributionFromAggregated, fromAggregated, samplesFromAggregated } from "./internal/model/wireForm.js"
 import { combineReporters } from "./internal/reporters/combine.js"
@@ -166,7 +167,7 @@ export const layerMemory: Layer.Layer<Reporter | MemoryReporter> = /*#__PURE__*/
 export const layerConsole: Layer.Layer<Reporter> = /*#__PURE__*/ Layer.sync(Reporter, () => {
   const print = (items: ReadonlyArray<Series | DistributionSeries | Event>) =>
     Effect.as(
-      Effect.forEach(items, (item) => Console.log(JSON.stringify(item)), { discard: true }),
+      Effect.forEach(items, (item) => Console.log(toPrintable(JSON.stringify(item))), { discard: true }),
       { ...emptyReceipt, items: items.length, payloads: items.length }
     )
   return Reporter.of({

@@ -293,7 +293,7 @@ export const layerHttpClient: Layer.Layer<ThreadStats, ConfigError, HttpClient.H
  */
 export interface DogStatsDOptions extends ThreadStatsConfig.ThreadStatsOptions {
   /** Address and limits of the receiver. Default: from the environment. */
-  readonly dogstatsd?: DogStatsDReporter.Options | undefined
+  readonly dogstatsd?: DogStatsDReporter.DogStatsDReporterOptions | undefined
 }
 
 /**

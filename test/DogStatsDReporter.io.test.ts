@@ -22,12 +22,12 @@ const linesOf = (
     readonly distributions?: ReadonlyArray<DistributionSeries>
     readonly events?: ReadonlyArray<Event>
   },
-  options: DogStatsDReporter.Options = {},
+  options: DogStatsDReporter.DogStatsDReporterOptions = {},
   variables: Record<string, string> = {}
 ) =>
   Effect.scoped(Effect.gen(function*() {
     const server = yield* udpServer()
-    const reporter = yield* makeReporter({ url: server.url, timestamps: "never", ...options }, variables)
+    const reporter = yield* makeReporter({ url: server.url, lineTimestamps: "never", ...options }, variables)
     if (batches.samples) yield* reporter.flushSamples!(batches.samples)
     if (batches.distributions) yield* reporter.flushDistributions(batches.distributions)
     if (batches.events) yield* reporter.flushEvents(batches.events)
@@ -182,7 +182,7 @@ describe("DogStatsDReporter over UDP", () => {
     Effect.gen(function*() {
       yield* TestClock.setTime(1_700_000_012_000)
       const port = yield* freePort
-      const reporter = yield* makeReporter({ host: "127.0.0.1", port, timestamps: "always" })
+      const reporter = yield* makeReporter({ agentHost: "127.0.0.1", port, lineTimestamps: "always" })
       const counts = [sample("counter", "c", [1])]
       for (let i = 0; i < 20; i++) yield* Effect.flip(reporter.flushSamples!(counts))
       const server = yield* udpServer({ port })
@@ -195,7 +195,7 @@ describe("DogStatsDReporter over UDP", () => {
   it.scoped("sends packets of `packetSize`, and a longer line in a packet of its own", () =>
     Effect.gen(function*() {
       const server = yield* udpServer()
-      const reporter = yield* makeReporter({ url: server.url, packetSize: 512, packed: false, timestamps: "never" })
+      const reporter = yield* makeReporter({ url: server.url, packetSize: 512, packed: false, lineTimestamps: "never" })
       const tags = Array.from({ length: 20 }, (_, i) => `${"t".repeat(100)}${i}`)
       yield* reporter.flushSamples!([
         sample("histogram", "h", Array.from({ length: 200 }, (_, i) => i)),
@@ -257,7 +257,7 @@ describe("DogStatsDReporter origin settings", () => {
       yield* TestClock.setTime(1_700_000_005_000)
       const lines = yield* linesOf(
         { samples: [sample("histogram", "h", [1, 2], { weight: 3 }), sample("set", "s", ["a", "b"])] },
-        { profile: "extension", containerId: "ci-1", originDetection: true, timestamps: "never" },
+        { profile: "extension", containerId: "ci-1", originDetection: true, lineTimestamps: "never" },
         { DD_EXTERNAL_ENV: "a", DD_ENTITY_ID: "b", DD_CARDINALITY: "low" }
       )
       const time = "T1700000000"
@@ -270,7 +270,10 @@ describe("DogStatsDReporter origin settings", () => {
         Effect.sync(() => mkdtempSync(join(tmpdir(), "cgroup-"))),
         (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
       )
-      const container = (options: DogStatsDReporter.Options = {}, variables: Record<string, string> = {}) =>
+      const container = (
+        options: DogStatsDReporter.DogStatsDReporterOptions = {},
+        variables: Record<string, string> = {}
+      ) =>
         Effect.map(
           linesOf({ samples: batches.samples }, { originDetection: undefined, root, ...options }, variables),
           ([line]) => {

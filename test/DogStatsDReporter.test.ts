@@ -15,7 +15,7 @@ import { toWire, WireReporter } from "./support/wireReporter.js"
 const environment = (variables: Record<string, string>) => ConfigProvider.fromMap(new Map(Object.entries(variables)))
 
 const makeReporter = (
-  options: DogStatsDReporter.Options,
+  options: DogStatsDReporter.DogStatsDReporterOptions,
   variables: Record<string, string> = {}
 ): Effect.Effect<WireReporter, ConfigError.ConfigError, Scope.Scope> =>
   Effect.withConfigProvider(
@@ -26,7 +26,7 @@ const makeReporter = (
 /** The error of a metric without a name. The reporter refuses it before it opens a socket. */
 const refusalBy = (reporter: WireReporter) => Effect.flip(reporter.flushSamples!([sample("gauge", "", [])]))
 
-const endpointOf = (options: DogStatsDReporter.Options, variables: Record<string, string> = {}) =>
+const endpointOf = (options: DogStatsDReporter.DogStatsDReporterOptions, variables: Record<string, string> = {}) =>
   Effect.flatMap(makeReporter(options, variables), refusalBy).pipe(
     Effect.map(({ endpoint }) => endpoint),
     Effect.scoped
@@ -44,9 +44,9 @@ describe("DogStatsDReporter settings", () => {
       assert.strictEqual(yield* endpointOf({}), "udp://localhost:8125")
       assert.strictEqual(yield* endpointOf({}, all), "udp://url:1")
       assert.strictEqual(yield* endpointOf({ url: "unixstream:///a" }, all), "unixstream:///a")
-      assert.strictEqual(yield* endpointOf({ host: "code" }, all), "udp://code:2")
+      assert.strictEqual(yield* endpointOf({ agentHost: "code" }, all), "udp://code:2")
       assert.strictEqual(yield* endpointOf({ port: 3 }, all), "udp://host:3")
-      assert.strictEqual(yield* endpointOf({ url: "udp://b:4", host: "c", port: 5 }, all), "udp://b:4")
+      assert.strictEqual(yield* endpointOf({ url: "udp://b:4", agentHost: "c", port: 5 }, all), "udp://b:4")
       assert.strictEqual(yield* endpointOf({}, { DD_AGENT_HOST: "host", DD_DOGSTATSD_URL: " " }), "udp://host:8125")
       assert.strictEqual(yield* endpointOf({}, { DD_DOGSTATSD_PORT: " 2 " }), "udp://localhost:2")
       assert.strictEqual(yield* endpointOf({}, { DD_AGENT_HOST: "fe80::1%eth0" }), "udp://[fe80::1%eth0]:8125")
@@ -91,7 +91,13 @@ describe("DogStatsDReporter settings", () => {
     ["DD_DOGSTATSD_PORT", "x", "0", "65536", "1.5", "-1"],
     ["DD_CARDINALITY", "medium"],
     ["DATADOG_CARDINALITY", "medium"],
-    ["DD_ORIGIN_DETECTION_ENABLED", "perhaps"]
+    ["DD_ORIGIN_DETECTION_ENABLED", "perhaps"],
+    ["DD_THREADSTATS_DOGSTATSD_PROFILE", "statsd"],
+    ["DD_THREADSTATS_DOGSTATSD_TIMESTAMPS", "sometimes"],
+    ["DD_THREADSTATS_DOGSTATSD_PACKED", "perhaps"],
+    ["DD_THREADSTATS_DOGSTATSD_SETS", "all"],
+    ["DD_THREADSTATS_DOGSTATSD_TAG_FORMAT", "graphite"],
+    ["DD_THREADSTATS_DOGSTATSD_SOCKET_LIFETIME", "0", "soon"]
   ]
   for (const [name, ...values] of invalidVariables) {
     it.effect(`fails with a ConfigError that names ${name} when its value is invalid`, () =>
@@ -106,12 +112,15 @@ describe("DogStatsDReporter settings", () => {
 
   const invalidOptions: ReadonlyArray<readonly [name: string, ...values: ReadonlyArray<unknown>]> = [
     ["url", "", 1, null, {}, "ftp://x"],
-    ["host", "", 1, "a/b"],
+    ["agentHost", "", 1, "a/b"],
     ["port", 0, 1.5, Number.NaN, "x", null],
     ["profile", "lambda", 1],
     ["packetSize", 1, 511, 65_508, Infinity, "big"],
-    ["timestamps", "sometimes", true],
+    ["lineTimestamps", "sometimes", true],
     ["packed", "x", 2],
+    ["sets", "all", true],
+    ["tagFormat", "graphite", 1],
+    ["socketLifetime", 0, -1, "soon", null],
     ["originDetection", "x"],
     ["containerId", 1],
     ["externalEnv", 1],
@@ -159,7 +168,7 @@ describe("DogStatsDReporter.layerConfig", () => {
       assert.strictEqual(error.endpoint, "udp://mine:7")
     }).pipe(
       Effect.provide(
-        DogStatsDReporter.layerConfig({ host: Config.string("MY_HOST"), port: Config.integer("MY_PORT") })
+        DogStatsDReporter.layerConfig({ agentHost: Config.string("MY_HOST"), port: Config.integer("MY_PORT") })
       ),
       Effect.withConfigProvider(environment({ MY_HOST: "mine", MY_PORT: "7" }))
     ))

@@ -17,4 +17,17 @@ describe("flushBeforeExit", () => {
       yield* Scope.close(scope, Exit.void)
       assert.deepStrictEqual(listeners(), others)
     }))
+
+  it.scoped("adds one listener for twelve clients, and runs the effect of each", () =>
+    Effect.gen(function*() {
+      const others = process.listeners("beforeExit")
+      const flushed = yield* Effect.forEach(Array.from({ length: 12 }), () => Deferred.make<void>())
+      for (const each of flushed) yield* flushBeforeExit(Deferred.succeed(each, undefined))
+      const added = process.listeners("beforeExit").filter((listener) => !others.includes(listener))
+      assert.isAtMost(added.length, 1)
+      const shared = added[0] ??
+        process.listeners("beforeExit").find((listener) => "effectThreadstatsTasks" in listener)!
+      shared(0)
+      yield* Effect.forEach(flushed, Deferred.await)
+    }))
 })

@@ -193,7 +193,7 @@ describe("DogStatsD packet size", () => {
       const batch = manyValues(5000)
       const gauges = Array.from({ length: 500 }, (_, i) => sample("gauge", `gauge.${i}`, [i], { tags: ["ü:ä"] }))
       for (const [server, size] of [[udp, 1432], [stream, 8192]] as const) {
-        const reporter = yield* makeReporter({ url: server.url, timestamps: "never" })
+        const reporter = yield* makeReporter({ url: server.url, lineTimestamps: "never" })
         const receipts = [yield* reporter.flushDistributions([batch]), yield* reporter.flushSamples!(gauges)]
         const bytes = receipts.reduce((sum, receipt) => sum + receipt.bytes, 0)
         yield* server.drained
@@ -211,24 +211,71 @@ describe("DogStatsD packet size", () => {
     }))
 })
 
-describe("DogStatsD address lookup", () => {
-  for (const [host, sockets] of [["localhost", 2], ["127.0.0.1", 1]] as const) {
-    it.scoped(`opens ${sockets === 1 ? "one socket" : "a second socket"} for "${host}" when a minute has passed`, () =>
+describe("DogStatsD address", () => {
+  /** Linux sends packets for 0.0.0.0 to this machine. The address does not say so. */
+  const cases = [
+    ["one socket", "localhost", {}, 1],
+    ["one socket", "127.0.0.1", {}, 1],
+    ["another socket", "0.0.0.0", {}, 2],
+    ["one socket", "0.0.0.0", { socketLifetime: Infinity }, 1],
+    ["another socket", "0.0.0.0", { socketLifetime: "28 seconds" }, 2]
+  ] as const
+  for (const [which, host, options, sockets] of cases) {
+    it.scoped(`gets packets from ${which} after half a minute at ${host} with ${JSON.stringify(options)}`, () =>
       Effect.gen(function*() {
         const server = yield* Servers.udpServer()
-        const reporter = yield* makeReporter({ host, port: Number(new URL(server.url).port) })
-        for (const pause of ["0 seconds", "59 seconds", "2 seconds"] as const) {
+        const reporter = yield* makeReporter({ agentHost: host, port: Number(new URL(server.url).port), ...options })
+        for (const pause of ["0 seconds", "29 seconds", "2 seconds"] as const) {
           yield* TestClock.adjust(pause)
           yield* reporter.flushEvents(event)
         }
         yield* server.drained
-        assert.deepStrictEqual([server.packets.length, server.ports.size], [3, sockets])
+        assert.strictEqual(server.packets.length, 3)
+        assert.strictEqual(server.ports.size, sockets)
       }))
   }
 
+  it.scoped("gets each packet of each batch once, and all packets of a batch from one socket", () =>
+    Effect.gen(function*() {
+      const portsByBatch: Array<Set<number>> = []
+      const server = yield* Servers.udpServer()
+      const reporter = yield* makeReporter({
+        agentHost: "0.0.0.0",
+        port: Number(new URL(server.url).port),
+        packetSize: 512
+      })
+      const total = { packets: 0, lines: 0 }
+      for (let batch = 0; batch < 10; batch++) {
+        server.ports.clear()
+        const names = Array.from({ length: 100 }, (_, i) => sample("counter", `c${batch}.${i}`, [1]))
+        const { payloads } = yield* reporter.flushSamples!(names)
+        yield* server.drained
+        portsByBatch.push(new Set(server.ports))
+        total.packets += payloads
+        total.lines += names.length
+        yield* TestClock.adjust("10 seconds")
+      }
+      assert.strictEqual(server.packets.length, total.packets)
+      assert.strictEqual(new Set(server.lines()).size, total.lines)
+      for (const ports of portsByBatch) assert.strictEqual(ports.size, 1)
+      assert.strictEqual(new Set(portsByBatch.flatMap((ports) => Array.from(ports))).size, 4)
+    }))
+
+  it.scoped("gets packets from another socket when the machine's clock was set back", () =>
+    Effect.gen(function*() {
+      const server = yield* Servers.udpServer()
+      const reporter = yield* makeReporter({ agentHost: "0.0.0.0", port: Number(new URL(server.url).port) })
+      yield* TestClock.setTime(6 * 3_600_000)
+      yield* reporter.flushEvents(event)
+      yield* TestClock.setTime(0)
+      yield* reporter.flushEvents(event)
+      yield* server.drained
+      assert.deepStrictEqual([server.packets.length, server.ports.size], [2, 2])
+    }))
+
   it.scopedLive("fails with a ReporterError when the host does not exist", () =>
     Effect.gen(function*() {
-      const reporter = yield* makeReporter({ host: "nowhere.invalid" })
+      const reporter = yield* makeReporter({ agentHost: "nowhere.invalid" })
       yield* reporter.warm
       const error = yield* Effect.flip(reporter.flushEvents(event))
       assert.strictEqual(error.undelivered.length, 1)

@@ -16,17 +16,19 @@ const environment = (variables: Record<string, string>) => ConfigProvider.fromMa
 /** A container would make the lines depend on the machine. */
 const common = { originDetection: false }
 
-export const makeService = (options: DogStatsDReporter.Options, variables: Record<string, string> = {}) =>
-  Effect.withConfigProvider(DogStatsDReporter.make({ ...common, ...options }), environment(variables))
+export const makeService = (
+  options: DogStatsDReporter.DogStatsDReporterOptions,
+  variables: Record<string, string> = {}
+) => Effect.withConfigProvider(DogStatsDReporter.make({ ...common, ...options }), environment(variables))
 
 export const makeReporter = (
-  options: DogStatsDReporter.Options,
+  options: DogStatsDReporter.DogStatsDReporterOptions,
   variables: Record<string, string> = {}
 ): Effect.Effect<WireReporter, ConfigError.ConfigError, Scope.Scope> =>
   Effect.map(makeService(options, variables), toWire)
 
 export const layerClient = (
-  dogstatsd: DogStatsDReporter.Options,
+  dogstatsd: DogStatsDReporter.DogStatsDReporterOptions,
   options: ThreadStats.DogStatsDOptions = {}
 ): Layer.Layer<ThreadStats.ThreadStats, ConfigError.ConfigError> =>
   ThreadStats.layerDogStatsDWith({ periodicFlush: false, ...options, dogstatsd: { ...common, ...dogstatsd } }).pipe(

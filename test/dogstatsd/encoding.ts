@@ -16,7 +16,9 @@ import { parse } from "./lineParser.js"
 
 /** Format for an Agent over UDP, without times. */
 export const agentFormat: LineFormat = {
-  extension: false,
+  profile: "agent",
+  sets: "members",
+  tagFormat: "dogstatsd",
   packed: true,
   timestamps: "never",
   packetSize: 1432,
@@ -26,7 +28,9 @@ export const agentFormat: LineFormat = {
 
 /** Format for the Lambda extension. */
 export const extensionFormat: LineFormat = {
-  extension: true,
+  profile: "extension",
+  sets: "count",
+  tagFormat: "dogstatsd",
   packed: false,
   timestamps: "always",
   packetSize: bufferSize,

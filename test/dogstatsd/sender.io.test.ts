@@ -94,7 +94,7 @@ describe("DogStatsD sender over UDP", () => {
   it.scopedLive("retries in the first batch without a receiver, and tries once in each batch after that", () =>
     Effect.gen(function*() {
       const port = yield* Servers.freePort
-      const reporter = yield* makeReporter({ host: "127.0.0.1", port })
+      const reporter = yield* makeReporter({ agentHost: "127.0.0.1", port })
       const flush = Effect.suspend(() =>
         reporter.flushEvents(event).pipe(
           Effect.flip,

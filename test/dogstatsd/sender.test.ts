@@ -54,7 +54,7 @@ const makeSender = Effect.gen(function*() {
       }
     }
   }
-  const sender = yield* Sender.make({ _tag: "Unix", path: "/dsd.socket", framing: "datagram" }, unixDatagrams)
+  const sender = yield* Sender.make({ _tag: "Unix", path: "/dsd.socket", framing: "datagram" }, unixDatagrams, Infinity)
   return { ...sender, fake: self }
 })
 

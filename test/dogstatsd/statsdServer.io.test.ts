@@ -37,29 +37,44 @@ const startStatsd = Effect.gen(function*() {
 })
 
 describe("ThreadStats.layerDogStatsD to a statsd server", () => {
-  it.scopedLive("delivers counters, gauges, timings and sets without a bad line", () =>
+  it.scopedLive("delivers every kind without a bad line with the profile \"plain\"", () =>
     Effect.gen(function*() {
       const { line, port } = yield* startStatsd
       yield* Effect.gen(function*() {
         yield* ThreadStats.increment("count", 7, { tags: ["a:b"] })
+        // points of the past, which an Agent would get with their time
+        yield* ThreadStats.increment("late", 2, { timestamp: Date.now() - 1_200_000 })
         yield* ThreadStats.gauge("gauge", 4.5)
-        for (const value of [1, 2.5, 40]) yield* ThreadStats.timing("timing", value)
-        for (const member of ["x", "y", "x", "a|b"]) yield* ThreadStats.set("set", member)
+        for (const value of [-3, -7.25]) {
+          yield* ThreadStats.gauge("below", value)
+          assert.deepStrictEqual((yield* ThreadStats.flush()).errors, [])
+        }
+        for (const value of [1, 2.5, 40]) {
+          yield* ThreadStats.timing("timing", value)
+          yield* ThreadStats.histogram("histogram", value)
+          yield* ThreadStats.distribution("distribution", value, { tags: ["a:b"] })
+        }
+        for (const member of ["x", "y", "x", "a|b", "c:d"]) yield* ThreadStats.set("set", member)
         assert.deepStrictEqual((yield* ThreadStats.flush()).errors, [])
       }).pipe(
         Effect.provide(
-          layerClient({ host: "127.0.0.1", port, timestamps: "never", packed: false }, { flushTimeout: "2 minutes" })
+          layerClient({ agentHost: "127.0.0.1", port, profile: "plain" }, { flushTimeout: "2 minutes" })
         )
       )
       let lines = ""
       const expected = [
-        /set: \[ 'x', 'y', 'a%7cb' \]/,
+        /set: \[ 'x', 'y', 'a%7cb', 'c%3ad' \]/,
         /'count;a=b': 7\b/,
+        /late: 2\b/,
         /gauge: 4.5/,
+        /below: -7.25/,
         /timing: \[ 1, 2.5, 40 \]/,
+        /histogram: \[ 1, 2.5, 40 \]/,
+        /'distribution;a=b': \[ 1, 2.5, 40 \]/,
         /'statsd\.bad_lines_seen': 0/
       ]
       while (!expected.every((pattern) => pattern.test(lines))) lines = `${lines}${yield* line}\n`
       assert.notMatch(lines, /'statsd\.bad_lines_seen': [1-9]/)
+      assert.notMatch(lines, /below: -10/)
     }))
 })

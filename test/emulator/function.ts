@@ -54,7 +54,7 @@ const invocation = Lambda.makeHandler({
 })
 
 /** A second handler of the file. It shares environment and extension with the first one. */
-const other = Lambda.makeHandler({ flush, handler: (event: Event) => Work.work(event), layer: ThreadStats.layerNode })
+const other = Lambda.makeHandler({ flush, handler: (event: Event) => Work.work(event), layer: ThreadStats.layer })
 
 export const handler: Lambda.Handler<Event, unknown> = async (event, context) => {
   if (event.around !== undefined) return around[event.around](event, context)

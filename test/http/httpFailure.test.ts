@@ -141,6 +141,12 @@ describe("httpFailure with the API key", () => {
       () => failWith(Object.assign(new Error("x"), { name: apiKey, code: apiKey }))
     ],
     ["the HTTP client dies with the key", () => Effect.die(new Error(`invalid header ${apiKey}`))],
+    ["an answer has the key in capitals", respond(403, `no ${apiKey.toUpperCase()}`)],
+    ["an answer has the key split by line breaks", respond(403, `no ${apiKey.slice(0, 9)}\r\n ${apiKey.slice(9)}`)],
+    [
+      "an answer has the key as HTML entities",
+      respond(403, `no ${Array.from(apiKey, (digit) => `&#${digit.charCodeAt(0)};`).join("")}`)
+    ],
     ["the HTTP client throws the key", () => {
       throw new Error(`invalid header ${apiKey}`)
     }]

@@ -216,7 +216,11 @@ describe("effect-threadstats intake", () => {
           [["--fault", "status=abc"], /--fault "status=abc": a status is a number/],
           [["--port", "70000"], /--port is a number from 0 to 65535/],
           [["--nonsense"], /--nonsense/],
-          [["--port", "0", "--no-dogstatsd", "--save", join(folder, "missing/file.json")], /Cannot write/]
+          [["--port", "0", "--no-dogstatsd", "--save", join(folder, "missing/file.json")], /Cannot write/],
+          [
+            ["--port", "0", "--no-dogstatsd", "--save", join(folder, "missing/\u001b[31m\nforged\u202e")],
+            /Cannot write .*\\u001b\[31m\\nforged\\u202e/
+          ]
         ] as const
       ) {
         const { code, stderr, stdout } = yield* Effect.flatMap(run(...args), ({ ended }) => ended)

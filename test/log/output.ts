@@ -36,7 +36,7 @@ export const linesIn = (text: string): ReadonlyArray<string> => text.split("\n")
 
 export const metricsIn = (text: string): ReadonlyArray<Metric> => linesIn(text).flatMap((line) => asMetric(line) ?? [])
 
-export interface MemoryOutput extends LogReporter.Output {
+export interface MemoryOutput extends LogReporter.LogOutput {
   readonly writes: Array<string>
   /** Answers a write. By default the output takes it at once. */
   answer: (callback: (error?: unknown) => void) => void
@@ -83,10 +83,10 @@ export const makeOutput = (): MemoryOutput => {
   return output
 }
 
-export const makeReporter = (output: LogReporter.Output) => Effect.map(LogReporter.make({ output }), toWire)
+export const makeReporter = (output: LogReporter.LogOutput) => Effect.map(LogReporter.make({ output }), toWire)
 
 export const layerClient = (
-  output: LogReporter.Output,
+  output: LogReporter.LogOutput,
   options: ThreadStatsConfig.ThreadStatsOptions = {}
 ): Layer.Layer<ThreadStats.ThreadStats> =>
   layerReporterWith({ periodicFlush: false, ...options }).pipe(

@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Fiber, TestClock } from "effect"
-import { Reporter, ThreadStats } from "effect-threadstats"
+import { LogReporter, Reporter, ThreadStats } from "effect-threadstats"
+import { EventEmitter } from "node:events"
+import { toWire } from "../support/wireReporter.js"
 import {
   asMetric,
   bytesOf,
@@ -73,6 +75,27 @@ describe("log writer", () => {
           output === before ? 1 : pieces.length
         )
       }
+    }))
+})
+
+describe("log writers of several clients", () => {
+  it.effect("share one listener for errors of one output", () =>
+    Effect.gen(function*() {
+      const callbacks: Array<() => void> = []
+      const output = Object.assign(new EventEmitter(), {
+        write: (_: string, callback: () => void) => callbacks.push(callback)
+      })
+      const fibers = yield* Effect.forEach(Array.from({ length: 12 }), () =>
+        Effect.fork(Effect.flatMap(
+          LogReporter.make({ output }),
+          (reporter) => toWire(reporter).flushDistributions([distribution("a", [1])])
+        )))
+      yield* Effect.yieldNow()
+      assert.lengthOf(callbacks, 12)
+      assert.strictEqual(output.listenerCount("error"), 1)
+      for (const callback of callbacks) callback()
+      yield* Fiber.joinAll(fibers)
+      assert.strictEqual(output.listenerCount("error"), 0)
     }))
 })
 

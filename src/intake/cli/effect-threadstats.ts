@@ -10,6 +10,7 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import { toPrintable, toPrintableLines } from "../../internal/model/printableText.js"
 import { version } from "../../internal/model/version.js"
 import { CommandError, make } from "./intake.js"
 
@@ -25,7 +26,11 @@ const main = (): void => {
       // @effect/cli has printed the validation error.
       return ValidationError.isValidationError(error)
         ? Effect.void
-        : Console.error(`effect-threadstats: ${error instanceof CommandError ? error.message : Cause.pretty(cause)}`)
+        : Console.error(
+          error instanceof CommandError
+            ? toPrintable(`effect-threadstats: ${error.message}`)
+            : toPrintableLines(`effect-threadstats: ${Cause.pretty(cause)}`)
+        )
     })
 
   const command = Command.make("effect-threadstats").pipe(

@@ -16,6 +16,7 @@ import * as Random from "effect/Random"
 import { spawn } from "node:child_process"
 import { createServer } from "node:http"
 import { isIP } from "node:net"
+import { toPrintable } from "../../internal/model/printableText.js"
 import * as LocalIntake from "../../LocalIntake.js"
 import { isLoss } from "../verdict.js"
 
@@ -98,7 +99,7 @@ const options = {
 
 type IntakeCommandConfig = Command.Command.ParseConfig<typeof options>
 
-const logLine = (message: string) => Console.error(`effect-threadstats: ${message}`)
+const logLine = (message: string) => Console.error(toPrintable(`effect-threadstats: ${message}`))
 
 const isLoopback = (host: string): boolean => host === "localhost" || host === "::1" || /^127(?:\.\d+){3}$/.test(host)
 
@@ -202,7 +203,7 @@ const finish = ({ save, strict }: IntakeCommandConfig, intake: typeof LocalIntak
         Effect.mapError(({ message }) => new CommandError({ message: `Cannot write ${save.value}: ${message}` }))
       )
     }
-    yield* Console.log(JSON.stringify(summary))
+    yield* Console.log(toPrintable(JSON.stringify(summary)))
     if (strict && losses.length > 0) {
       const names = Array.from(new Set(losses.map(({ code }) => code))).join(", ")
       return yield* new CommandError({ message: `Datadog would not keep all data: ${names}` })

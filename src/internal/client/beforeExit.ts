@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
+import { listen } from "../runtime/sharedListener.js"
 
 /**
  * Runs the effect when the process has no work left, and lets it finish before the process exits. Runs it once, because an effect that
@@ -8,12 +9,16 @@ import type * as Scope from "effect/Scope"
  */
 export const flushBeforeExit = (effect: Effect.Effect<unknown>): Effect.Effect<void, never, Scope.Scope> =>
   Effect.gen(function*() {
+    if (globalThis.process?.on === undefined) return
     const runtime = yield* Effect.runtime()
-    const onExit = () => {
-      Runtime.runFork(runtime)(effect)
-    }
     yield* Effect.acquireRelease(
-      Effect.sync(() => globalThis.process?.once?.("beforeExit", onExit)),
-      () => Effect.sync(() => globalThis.process?.off?.("beforeExit", onExit))
+      Effect.sync(() => {
+        const stopListening = listen(process, "beforeExit", () => {
+          stopListening()
+          Runtime.runFork(runtime)(effect)
+        })
+        return stopListening
+      }),
+      (stopListening) => Effect.sync(stopListening)
     )
   })

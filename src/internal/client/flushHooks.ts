@@ -11,12 +11,13 @@ export interface FlushHooks {
   readonly runAll: Effect.Effect<void>
 }
 
-/** Describes a thrown value for a log line. Printing a value can throw too. */
-const describeThrown = (error: unknown): string => {
+/** Logs a thrown value. Printing it can throw too. */
+const logThrown = (error: unknown): Effect.Effect<void> => {
   try {
-    return Cause.pretty(Cause.die(error))
+    const cause = Cause.die(error)
+    return Effect.logWarning(`A flush hook failed: ${Cause.pretty(cause).split("\n", 1)[0]}`, cause)
   } catch {
-    return "it threw a value that cannot be printed"
+    return Effect.logWarning("A flush hook failed: it threw a value that cannot be printed")
   }
 }
 
@@ -27,7 +28,7 @@ const runHook = (hook: () => void): Effect.Effect<void> =>
       hook()
       return Effect.void
     } catch (error) {
-      return logFrom("ThreadStats")(Effect.logWarning(`A flush hook failed: ${describeThrown(error)}`))
+      return logFrom("ThreadStats")(logThrown(error))
     }
   })
 

@@ -1,5 +1,6 @@
-import type * as Effect from "effect/Effect"
-import type { SocketError } from "./socketError.js"
+import * as Effect from "effect/Effect"
+import { asyncWithin } from "../runtime/asyncWithin.js"
+import { type SocketError, timeout } from "./socketError.js"
 
 /** Address of a receiver. */
 export type Target =
@@ -14,10 +15,15 @@ export const formatTarget = (target: Target): string =>
 
 /** Socket that is connected to a receiver. */
 export interface Connection {
-  /** Sends one packet, and succeeds when it left this process. Interruption closes the socket. */
-  readonly send: (packet: Buffer) => Effect.Effect<void, SocketError>
+  /**
+   * Sends one packet, and succeeds when it left this process. Fails if it did not leave within the limit, in milliseconds. Interruption
+   * closes the socket, and so does the limit.
+   */
+  readonly send: (packet: Buffer, limit: number) => Effect.Effect<void, SocketError>
   /** Fails if the system reports that an earlier packet did not arrive. */
   readonly checkDelivered: Effect.Effect<void, SocketError>
+  /** Forgets errors that concern packets of earlier batches: those count as delivered, and the next packet did not cause them. */
+  readonly discardErrors: () => void
   readonly isOpen: () => boolean
   /** Error that closed the socket, if there is one. */
   readonly closeError: () => SocketError | undefined
@@ -25,6 +31,13 @@ export interface Connection {
   /** Whether the socket can stay open without keeping the process alive. */
   readonly isPersistent: boolean
 }
+
+/** Makes the effect that sends a packet. `register` starts to send and returns a function that closes the socket. */
+export const sendWithin = (
+  limit: number,
+  register: (resume: (effect: Effect.Effect<void, SocketError>) => void) => (() => void) | undefined
+): Effect.Effect<void, SocketError> =>
+  asyncWithin(register, limit, () => Effect.fail(timeout("the receiver does not read", true)))
 
 /**
  * Calls the function after the event loop polled its sockets. The first `setImmediate` may run before that poll. The system reports a

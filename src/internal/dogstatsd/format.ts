@@ -1,10 +1,13 @@
 /** The receiver's rules for lines, and the lines of an item. */
 import type { Reason } from "../model/Delivery.js"
+import type { Profile, Sets, TagFormat } from "./options.js"
 
 /** Rules of the receiver, and fields of every line. */
 export interface LineFormat {
-  /** Whether the receiver is the Lambda extension, which has rules of its own. */
-  readonly extension: boolean
+  readonly profile: Profile
+  /** Form of a set: a line for each member, or a gauge with the number of members. */
+  readonly sets: Sets
+  readonly tagFormat: TagFormat
   /** Whether values of one series share a line. */
   readonly packed: boolean
   /** Counts that carry the time of their interval. Gauges carry it unless this is `"never"`. */

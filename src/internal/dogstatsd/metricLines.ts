@@ -1,7 +1,8 @@
 /** Encodes series and samples in lines of DogStatsD. */
+import { replaceTagCharacters } from "../model/tagCharacters.js"
 import type { DistributionSeries, SampleSeries } from "../model/wireSeries.js"
 import { type Line, type LineFormat, maxLineSize, refuse, type RefusedItem, refuseTooLarge } from "./format.js"
-import { sanitizeName, sanitizeTag } from "./sanitize.js"
+import { sanitizeName, sanitizePlainName } from "./sanitize.js"
 import { encodeMember, type SetMembers } from "./setMembers.js"
 import type { BatchTimestamps } from "./timestampAllocator.js"
 import { repeatSamples, sampleWeight, weightedRate } from "./weights.js"
@@ -36,19 +37,24 @@ export const encodeMetric = (
   context: BatchContext
 ): ReadonlyArray<Line> | RefusedItem => {
   const { format } = context
-  const name = sanitizeName(item.metric)
+  const { profile } = format
+  const name = profile === "plain" ? sanitizePlainName(item.metric) : sanitizeName(item.metric)
   const tags = tagsOf(item, format)
   if (name === "" || name.startsWith("_e{") || name.startsWith("_sc")) {
     return refuse(index, "Encoding", `${JSON.stringify(item.metric)} is not a valid metric name`)
   }
-  if (format.extension && name.startsWith(reservedByExtension)) {
+  if (profile === "extension" && name.startsWith(reservedByExtension)) {
     return refuse(index, "Rejected", `the Lambda extension reserves the name ${reservedByExtension}`)
   }
-  if (format.extension && tags.length > maxExtensionTags) {
+  if (profile === "extension" && tags.length > maxExtensionTags) {
     return refuse(index, "Rejected", `the Lambda extension drops a metric with more than ${maxExtensionTags} tags`)
   }
-  const head = `${name}:`
-  const fields = `${tags.length === 0 ? "" : `|#${tags.join(",")}`}${format.origin}`
+  if (profile === "plain" && isTimer(item) && hasNegativeValue(item)) {
+    return refuse(index, "Rejected", `StatsD has no negative values of timers, and ${name} has one`)
+  }
+  const isInName = format.tagFormat === "influxdb"
+  const head = isInName ? `${[name, ...tags.map(toInfluxTag)].join(",")}:` : `${name}:`
+  const fields = `${isInName || tags.length === 0 ? "" : `|#${tags.join(",")}`}${format.origin}`
   const longest = Buffer.byteLength(head) + Buffer.byteLength(fields) + maxNumberLength * 3
   if (longest > maxLineSize(format)) return refuseTooLarge(index, longest)
   const lines = new MetricLines(context, index, head, tags, fields)
@@ -56,14 +62,26 @@ export const encodeMetric = (
   return isValid ? lines.all : refuse(index, "Encoding", `a value of ${name} is not a finite number`)
 }
 
+/** Whether the kind is a timer of StatsD, which has no other kind for single values. */
+const isTimer = ({ type }: MetricItem): boolean => type === "distribution" || type === "histogram" || type === "timing"
+
+const hasNegativeValue = ({ points }: MetricItem): boolean =>
+  points.some(([, values]) => values.some((value) => typeof value === "number" && value < 0))
+
+/** Returns `key=value`. A colon would end the name, and Telegraf ignores a tag without a key. */
+const toInfluxTag = (tag: string): string => {
+  const colon = tag.indexOf(":")
+  return colon < 0 ? `${tag}=true` : `${tag.slice(0, colon)}=${tag.slice(colon + 1).replaceAll(":", "_")}`
+}
+
 /** The Agent takes `device:` and `host:` out of the tags again. The last one of a kind counts. */
 const tagsOf = (item: MetricItem, format: LineFormat): ReadonlyArray<string> => {
   const tags: Array<string> = []
   for (const tag of item.tags) {
-    if (tag !== "") tags.push(sanitizeTag(tag))
+    if (tag !== "") tags.push(replaceTagCharacters(tag))
   }
-  if (item.device) tags.push(sanitizeTag(`device:${item.device}`))
-  if (item.host) tags.push(sanitizeTag(`host:${item.host}`))
+  if (item.device) tags.push(replaceTagCharacters(`device:${item.device}`))
+  if (item.host) tags.push(replaceTagCharacters(`host:${item.host}`))
   return format.tags.length === 0 ? tags : tags.concat(format.tags)
 }
 
@@ -92,12 +110,20 @@ class MetricLines {
   }
 
   add(values: Iterable<string>, type: string, date: number | undefined, packed = this.format.packed): void {
-    const tail = `|${type}${this.fields}${date === undefined ? "" : `|T${date}`}\n`
-    this.all.push({ head: this.head, values, tail, packed })
+    this.all.push({ head: this.head, values, tail: this.tail(type, date), packed })
   }
 
+  private tail(type: string, date: number | undefined): string {
+    return `|${type}${this.fields}${date === undefined ? "" : `|T${date}`}\n`
+  }
+
+  /** Servers of StatsD add a gauge with a sign to the last value, so it follows a zero, in the same packet. */
   addGauge(value: number | string, time: number): void {
-    this.add([String(value)], "g", this.gaugeDate(time))
+    const date = this.gaugeDate(time)
+    const text = String(value)
+    if (this.format.profile === "plain" && text.startsWith("-")) {
+      this.add([`0${this.tail("g", date)}${this.head}${text}`], "g", date)
+    } else this.add([text], "g", date)
   }
 
   addCount(value: number | string, time: number, interval: number): void {
@@ -106,7 +132,8 @@ class MetricLines {
 
   /** Adds values of a distribution. Only the extension takes a time for them. */
   addDistribution(values: Iterable<string>, time: number): void {
-    this.add(values, "d", this.format.extension ? this.gaugeDate(time) : undefined)
+    const { profile } = this.format
+    this.add(values, profile === "plain" ? "ms" : "d", profile === "extension" ? this.gaugeDate(time) : undefined)
   }
 
   /** Dates a gauge, which keeps its last value in any case. The protocol takes times of the past. */
@@ -119,7 +146,7 @@ class MetricLines {
     const { now, timestamps } = this.context
     const start = Math.floor(time)
     // The extension rounds down to ten seconds and adds up.
-    if (this.format.extension) return this.gaugeDate(start)
+    if (this.format.profile === "extension") return this.gaugeDate(start)
     const isDated = this.format.timestamps === "always" ||
       (this.format.timestamps === "late" && start + interval + lateAfter < now)
     return isDated ? timestamps.allocate(this.index, this.seriesKey(), start, interval, now) : undefined
@@ -149,7 +176,7 @@ const addSamples = (lines: MetricLines, { interval, points, type, weight }: Samp
         addSet(lines, time, values)
         break
       default:
-        addHistogram(lines, time, values, weight, type === "timing" ? "ms" : "h")
+        addHistogram(lines, time, values, weight, type === "timing" || lines.format.profile === "plain" ? "ms" : "h")
     }
   }
   return true
@@ -157,9 +184,9 @@ const addSamples = (lines: MetricLines, { interval, points, type, weight }: Samp
 
 const addSet = (lines: MetricLines, time: number, values: ReadonlyArray<number | string>): void => {
   const { context: { members }, fields, format, head } = lines
-  if (format.extension) return lines.addGauge(members.add(Math.floor(time), lines.seriesKey(), values), time)
+  if (format.sets === "count") return lines.addGauge(members.add(Math.floor(time), lines.seriesKey(), values), time)
   const room = format.packetSize - Buffer.byteLength(head) - Buffer.byteLength(fields) - 3
-  lines.add(values.map((value) => encodeMember(String(value), room)), "s", undefined, false)
+  lines.add(values.map((value) => encodeMember(String(value), room, format.profile)), "s", undefined, false)
 }
 
 /**
@@ -174,7 +201,7 @@ const addHistogram = (
   type: string
 ): void => {
   const recorded = weight > 1 && Number.isFinite(weight) ? Math.round(weight * values.length) : values.length
-  if (lines.format.extension) return lines.addDistribution(repeatSamples(values, recorded), time)
+  if (lines.format.profile === "extension") return lines.addDistribution(repeatSamples(values, recorded), time)
   if (recorded === values.length) return lines.add(values.map(String), type, undefined)
   const groups = new Map<number, Array<string>>()
   values.forEach((value, i) => {

@@ -2,12 +2,12 @@
 
 const nameSeparators = /[:|\u0000-\u001f\u007f]/g
 
+/** Characters with a meaning in some server of StatsD, and white space. */
+const plainNameSeparators = /[:|@#,;=\s\p{Cc}]/gu
+
+export const sanitizePlainName = (name: string): string => name.replace(plainNameSeparators, "_")
+
 export const sanitizeName = (name: string): string => name.replace(nameSeparators, "_")
-
-/** Characters that Datadog replaces in a tag, like the reference client. Letters and digits of any script stay. */
-const notInTag = /[^\p{L}\p{N}_\-:/.]/gu
-
-export const sanitizeTag = (tag: string): string => tag.replace(notInTag, "_")
 
 /** Characters that end a field or a line, and other control characters. */
 const fieldSeparators = /[|\u0000-\u001f\u007f]/g

@@ -49,11 +49,12 @@ interface SenderState {
 
 export const make = (
   target: Target,
-  unixDatagrams: UnixDatagrams | undefined
+  unixDatagrams: UnixDatagrams | undefined,
+  socketLifetime: number
 ): Effect.Effect<Sender, never, Scope> =>
   Effect.gen(function*() {
     const lock = yield* Effect.makeSemaphore(1)
-    const connection = yield* CurrentConnection.make(target, unixDatagrams)
+    const connection = yield* CurrentConnection.make(target, unixDatagrams, socketLifetime)
     const state: SenderState = { connection, connectFailures: 0 }
     // A datagram socket keeps the process alive, so it opens for a batch only.
     const canStayOpen = target._tag === "Udp" || target.framing === "stream"
@@ -157,15 +158,15 @@ class BatchSender {
       const left = this.deadline - now
       if (left < 1) return Effect.fail(attempts.lastError ?? timeout("no time left in this flush", false))
       this.closeBrokenConnection(now)
-      attempts.usesOldConnection = !this.progress.hasSent() && this.state.connection.get() !== undefined
-      return this.state.connection.connect(now, left).pipe(
-        Effect.flatMap((connection) =>
-          // The limit holds even if the caller cannot be interrupted.
-          Effect.timeoutFail(Effect.interruptible(connection.send(packet.body)), {
-            duration: CurrentConnection.stepDuration(left),
-            onTimeout: () => timeout("the receiver does not read", true)
-          })
-        ),
+      attempts.usesOldConnection = false
+      const { connection } = this.state
+      const isFirst = !this.progress.hasSent()
+      const before = connection.get()
+      return (isFirst ? connection.connectBatch(now, left) : connection.connect(now, left)).pipe(
+        Effect.flatMap((current) => {
+          attempts.usesOldConnection = isFirst && current === before
+          return current.send(packet.body, CurrentConnection.stepLimit(left))
+        }),
         Effect.zipRight(Clock.currentTimeMillis),
         Effect.map((time) => {
           this.state.connectFailures = 0

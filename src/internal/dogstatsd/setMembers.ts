@@ -1,6 +1,8 @@
+import type { Profile } from "./options.js"
+
 /**
- * Members of sets, by interval and series, for the Lambda extension. It supports no sets, so it receives their number as a gauge, and
- * keeps the last gauge of an interval.
+ * Members of sets, by interval and series, for receivers without sets. These receive their number as a gauge, and keep the last gauge of an
+ * interval.
  */
 export interface SetMembers {
   /** Adds the members, and returns the number of different members of the series in this interval. */
@@ -46,14 +48,23 @@ const getOrAdd = <K, V>(map: Map<K, V>, key: K, make: () => V): V => {
   return value
 }
 
-/** Encodes a member so that different members stay different: escaped, or a digest if the line has no room for it. */
-export const encodeMember = (member: string, room: number): string => {
-  const escaped = member === "" ? "%" : member === "%" ? "%25" : member.replace(toEscape, escapeCharacter)
+/**
+ * Encodes a member so that different members stay different: escaped, or a digest if the line has no room for it. A colon separates values
+ * in plain StatsD, but not for the Agent.
+ */
+export const encodeMember = (member: string, room: number, profile: Profile): string => {
+  const escaped = member === ""
+    ? "%"
+    : member === "%"
+    ? "%25"
+    : member.replace(profile === "plain" ? toEscapeInPlain : toEscape, escapeCharacter)
   return Buffer.byteLength(escaped) <= room ? escaped : digest(escaped)
 }
 
 /** Separators, escapes that were there before, and lone surrogates, which UTF-8 cannot encode. */
 const toEscape = /[|\u0000-\u001f\u007f]|%(?=[0-9A-Fa-f]{2})|[\ud800-\udfff]/gu
+
+const toEscapeInPlain = /[:|\u0000-\u001f\u007f]|%(?=[0-9A-Fa-f]{2})|[\ud800-\udfff]/gu
 
 const escapeCharacter = (character: string): string => {
   const code = character.charCodeAt(0)

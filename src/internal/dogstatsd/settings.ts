@@ -1,31 +1,38 @@
 /** Resolves the settings of `DogStatsDReporter`. */
 import * as ConfigError from "effect/ConfigError"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Decoders from "../config/decoders.js"
 import * as Setting from "../config/setting.js"
+import { replaceTagCharacters } from "../model/tagCharacters.js"
 import type { Target } from "./connection.js"
 import { bufferSize, type LineFormat } from "./format.js"
-import type { Options, Profile, TagCardinality, Timestamps } from "./options.js"
+import type { DogStatsDReporterOptions, LineTimestamps, Profile, TagCardinality } from "./options.js"
 import { detectContainer } from "./origin.js"
-import { removeFieldSeparators, sanitizeTag } from "./sanitize.js"
+import { removeFieldSeparators } from "./sanitize.js"
 import { decodePort, decodePortText, decodeTarget, decodeTargetHost, defaultPort } from "./target.js"
 import { loadUnixDatagrams, type UnixDatagrams } from "./unixDatagram.js"
 
 export interface Settings {
   readonly target: Target
   readonly format: LineFormat
+  /** Lifetime of a UDP socket to another machine, in milliseconds. */
+  readonly socketLifetime: number
 }
 
 type Resolution<A> = Effect.Effect<A, ConfigError.ConfigError>
 
+/** Three flushes at most go to a receiver that is gone. A socket costs some 50 microseconds. */
+const defaultSocketLifetime = /*#__PURE__*/ Duration.seconds(30)
+
 /** Payload of an Ethernet frame: 1500 bytes less the longest headers of IPv4, 60 bytes, and of UDP, 8 bytes. */
 const udpPacketSize = 1432
 
-export const resolve = (options: Options): Resolution<Settings> =>
+export const resolve = (options: DogStatsDReporterOptions): Resolution<Settings> =>
   Effect.gen(function*() {
     const profile = yield* orDefault<Profile>(
-      Setting.resolveOption(options, "profile", Decoders.decodeWord<Profile>("agent", "extension")),
+      word(options, "profile", "DD_THREADSTATS_DOGSTATSD_PROFILE", "agent", "extension", "plain"),
       "agent"
     )
     const target = yield* resolveTarget(options, profile)
@@ -33,28 +40,79 @@ export const resolve = (options: Options): Resolution<Settings> =>
       Setting.resolveOption(options, "packetSize", Decoders.decodeWholeNumber(512, 65_507)),
       profile === "extension" || target._tag === "Unix" ? bufferSize : udpPacketSize
     )
-    const timestamps = yield* orDefault<Timestamps>(
-      Setting.resolveOption(options, "timestamps", Decoders.decodeWord<Timestamps>("late", "always", "never")),
-      "late"
+    const format: LineFormat = {
+      profile,
+      packetSize: size,
+      ...yield* resolveLineForm(options, profile),
+      ...profile === "agent" ? yield* resolveOrigin(options) : { tags: [], origin: "" }
+    }
+    const socketLifetime = yield* orDefault(
+      Setting.resolve(
+        options,
+        "socketLifetime",
+        Setting.make("DD_THREADSTATS_DOGSTATSD_SOCKET_LIFETIME", Decoders.parseDuration, Decoders.decodeDuration)
+      ),
+      defaultSocketLifetime
     )
-    const packed = yield* orDefault(Setting.resolveOption(options, "packed", Decoders.decodeBoolean), true)
-    const format: LineFormat = profile === "extension"
-      ? { extension: true, packetSize: size, packed: false, timestamps: "always", tags: [], origin: "" }
-      : { extension: false, packetSize: size, packed, timestamps, ...yield* resolveOrigin(options) }
-    return { target, format }
+    return { target, format, socketLifetime: Duration.toMillis(socketLifetime) }
   })
+
+/** Resolves the forms in which receivers differ. The extension has one. */
+const resolveLineForm = (
+  options: DogStatsDReporterOptions,
+  profile: Profile
+): Resolution<Pick<LineFormat, "packed" | "sets" | "tagFormat" | "timestamps">> =>
+  Effect.gen(function*() {
+    const timestamps = yield* orDefault<LineTimestamps>(
+      word(options, "lineTimestamps", "DD_THREADSTATS_DOGSTATSD_TIMESTAMPS", "late", "always", "never"),
+      profile === "plain" ? "never" : "late"
+    )
+    const packed = yield* orDefault(
+      Setting.resolve(
+        options,
+        "packed",
+        Setting.make("DD_THREADSTATS_DOGSTATSD_PACKED", Decoders.parseBoolean, Decoders.decodeBoolean)
+      ),
+      profile === "agent"
+    )
+    const sets = yield* word(options, "sets", "DD_THREADSTATS_DOGSTATSD_SETS", "members", "count")
+    const tagFormat = yield* word(
+      options,
+      "tagFormat",
+      "DD_THREADSTATS_DOGSTATSD_TAG_FORMAT",
+      "dogstatsd",
+      "influxdb"
+    )
+    return profile === "extension"
+      ? { packed: false, sets: "count", tagFormat: "dogstatsd", timestamps: "always" }
+      : {
+        packed,
+        sets: Option.getOrElse(sets, () => "members" as const),
+        tagFormat: Option.getOrElse(tagFormat, () => "dogstatsd" as const),
+        timestamps
+      }
+  })
+
+/** Resolves a setting that is one of these words. */
+const word = <const A extends string>(
+  options: DogStatsDReporterOptions,
+  name: keyof DogStatsDReporterOptions,
+  variable: string,
+  ...words: ReadonlyArray<A>
+): Resolution<Option.Option<A>> =>
+  Setting.resolve(options, name, Setting.make(variable, Decoders.parseWord, Decoders.decodeWord(...words)))
 
 const orDefault = <A>(self: Resolution<Option.Option<A>>, value: A): Resolution<A> =>
   Effect.map(self, Option.getOrElse(() => value))
 
 /** Resolves the address. Options have precedence over all variables, and a URL over host and port. */
-const resolveTarget = (options: Options, profile: Profile): Resolution<Target> =>
+const resolveTarget = (options: DogStatsDReporterOptions, profile: Profile): Resolution<Target> =>
   Effect.gen(function*() {
     const url = yield* Setting.resolveOption(options, "url", decodeTarget)
-    const host = yield* Setting.resolveOption(options, "host", decodeTargetHost)
+    const host = yield* Setting.resolveOption(options, "agentHost", decodeTargetHost)
     const port = yield* Setting.resolveOption(options, "port", decodePort)
     if (Option.isSome(url)) {
-      return profile === "agent" || url.value._tag === "Udp" ? url.value : yield* Effect.fail(
+      return profile !== "extension" || url.value._tag === "Udp" ? url.value : yield* Effect.fail(
         ConfigError.InvalidData(["url"], "expected udp://host:port, because the Lambda extension listens on UDP only")
       )
     }
@@ -80,7 +138,7 @@ const text = (...variables: ReadonlyArray<string>) =>
   Setting.make(variables, Decoders.parseText, Decoders.decodeTrimmedText)
 
 /** Resolves the fields and tags by which the Agent finds the container. */
-const resolveOrigin = (options: Options): Resolution<Pick<LineFormat, "origin" | "tags">> =>
+const resolveOrigin = (options: DogStatsDReporterOptions): Resolution<Pick<LineFormat, "origin" | "tags">> =>
   Effect.gen(function*() {
     const entityId = yield* Setting.resolve(options, "entityId", text("DD_ENTITY_ID"))
     const externalEnv = yield* Setting.resolve(options, "externalEnv", text("DD_EXTERNAL_ENV"))
@@ -95,12 +153,12 @@ const resolveOrigin = (options: Options): Resolution<Pick<LineFormat, "origin" |
     )
     const containerId = yield* resolveContainerId(options)
     return {
-      tags: Option.toArray(entityId).map((id) => sanitizeTag(`dd.internal.entity_id:${id}`)),
+      tags: Option.toArray(entityId).map((id) => replaceTagCharacters(`dd.internal.entity_id:${id}`)),
       origin: field("c", containerId) + field("e", externalEnv) + field("card", cardinality)
     }
   })
 
-const resolveContainerId = (options: Options): Resolution<Option.Option<string>> =>
+const resolveContainerId = (options: DogStatsDReporterOptions): Resolution<Option.Option<string>> =>
   Effect.gen(function*() {
     const isDetected = yield* orDefault(
       Setting.resolve(

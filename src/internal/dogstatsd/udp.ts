@@ -1,9 +1,9 @@
 import * as Effect from "effect/Effect"
 import type { Socket } from "node:dgram"
-import { afterPoll, type Connection } from "./connection.js"
+import { afterPoll, type Connection, sendWithin } from "./connection.js"
 import { fromSystemError, kindOf, type SocketError, type SystemError } from "./socketError.js"
 
-const isLoopback = (address: string): boolean => address.startsWith("127.") || address === "::1"
+export const isLoopback = (address: string): boolean => address.startsWith("127.") || address === "::1"
 
 /** Resolves a host name. Prefers IPv4, on which the Agent listens by default. */
 const resolveHost = (host: string) =>
@@ -58,8 +58,8 @@ const makeConnection = (socket: Socket, isLocal: boolean): Connection => {
     }))
   }
   return {
-    send: (packet) =>
-      Effect.async((resume) => {
+    send: (packet, limit) =>
+      sendWithin(limit, (resume) => {
         socket.send(packet, (error: SystemError | null) => {
           // On the same machine the report of this packet comes at once, from another one after a round trip.
           if (error === null) return afterPoll(() => resume(takeSocketError(isLocal)))
@@ -67,9 +67,13 @@ const makeConnection = (socket: Socket, isLocal: boolean): Connection => {
           const lostBefore = kindOf(error.code) === "NoReceiver" ? "recent" : "none"
           resume(Effect.fail(fromSystemError(error, { lostBefore })))
         })
-        return Effect.sync(close)
+        return close
       }),
-    checkDelivered: Effect.async((resume) => afterPoll(() => resume(takeSocketError(false)))),
+    // The last packet has waited for its own report.
+    checkDelivered: Effect.suspend(() => takeSocketError(false)),
+    discardErrors: () => {
+      pendingError = undefined
+    },
     isOpen: () => isOpen,
     closeError: () => undefined,
     close,

@@ -1,5 +1,5 @@
 import * as Effect from "effect/Effect"
-import type { Connection } from "./connection.js"
+import { type Connection, sendWithin } from "./connection.js"
 import { fromSystemError, type SocketError, type SystemError } from "./socketError.js"
 
 /** The part of the package `unix-dgram` that is used. */
@@ -68,14 +68,16 @@ const connect = (
     return Effect.fail(fromSystemError(withErrorName(connectError, getErrorName), { kind: "NoReceiver" }))
   }
   return Effect.succeed({
-    send: (packet) =>
-      Effect.async((resume) => {
+    send: (packet, limit) =>
+      sendWithin(limit, (resume) => {
         socket.send(
           packet,
           (error) => resume(error ? Effect.fail(fromSystemError(withErrorName(error, getErrorName))) : Effect.void)
         )
+        return undefined
       }),
     checkDelivered: Effect.void,
+    discardErrors: () => {},
     isOpen: () => isOpen,
     closeError: () => undefined,
     close,

@@ -1,6 +1,6 @@
 import * as Effect from "effect/Effect"
 import type { Socket } from "node:net"
-import { afterPoll, type Connection } from "./connection.js"
+import { afterPoll, type Connection, sendWithin } from "./connection.js"
 import { fromSystemError, SocketError } from "./socketError.js"
 
 /** Opens a stream of frames. A frame is the length of a packet in four bytes, the lowest first, and the packet. */
@@ -47,20 +47,24 @@ const makeConnection = (socket: Socket): Connection => {
   // Node.js notices the end of a stream only while it reads.
   socket.resume()
   return {
-    send: (packet) =>
-      Effect.async((resume) => {
-        if (!socket.writable) return resume(Effect.fail(closeErrorOf(brokenBy)))
+    send: (packet, limit) =>
+      sendWithin(limit, (resume) => {
+        if (!socket.writable) {
+          resume(Effect.fail(closeErrorOf(brokenBy)))
+          return undefined
+        }
         // A receiver ignores half a frame, so a failed write did not arrive. Node.js reports no error for a write that was in progress
         // when the connection broke.
         socket.write(
           frame(packet),
           (error) => resume(error || socket.destroyed ? Effect.fail(closeErrorOf(brokenBy ?? error)) : Effect.void)
         )
-        return Effect.sync(() => socket.destroy())
+        return () => socket.destroy()
       }),
     checkDelivered: Effect.async((resume) => {
       afterPoll(() => resume(brokenBy === undefined ? Effect.void : Effect.fail(closeErrorOf(brokenBy))))
     }),
+    discardErrors: () => {},
     isOpen: () => socket.writable,
     closeError: () => brokenBy === undefined ? undefined : closeErrorOf(brokenBy),
     close: () => {

@@ -7,9 +7,11 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import type { Reason } from "../model/Delivery.js"
+import { toPrintable } from "../model/printableText.js"
 import { version } from "../model/version.js"
 import type { Chunk } from "./encoder.js"
 import { keyHeader, validatePath } from "./endpoints.js"
+import { redactKey } from "./redactKey.js"
 
 /** Why one body was not delivered, and whether sending it again can help. Nothing in it holds the key. */
 export class DeliveryFailure extends /*#__PURE__*/ Data.TaggedError("DeliveryFailure")<{
@@ -106,7 +108,11 @@ export const make = (exchange: Exchange, options: Options): Transport => {
               Clock.currentTimeMillis,
               (now) =>
                 Effect.fail(
-                  refused(answer.status, cut(cleanOf(key)(excerpt(answer.body))), pauseOf(answer.headers, now))
+                  refused(
+                    answer.status,
+                    cut(cleanOf(key)(excerpt(answer.body).slice(0, maxQuoted))),
+                    pauseOf(answer.headers, now)
+                  )
                 )
             )
       ),
@@ -123,23 +129,11 @@ export const make = (exchange: Exchange, options: Options): Transport => {
   }
 }
 
-/** Without the key, as it is and as others may have written it. */
-const cleanOf = (key: Redacted.Redacted) => (text: string) => {
-  const value = Redacted.value(key)
-  const bytes = Buffer.from(value)
-  return [
-    value,
-    encodeURIComponent(value),
-    encodeURI(value),
-    JSON.stringify(value).slice(1, -1),
-    bytes.toString("base64"),
-    bytes.toString("base64url"),
-    bytes.toString("hex")
-  ].reduce((cleaned, form) => cleaned.replaceAll(form, "<redacted>"), text)
-}
+const cleanOf = (key: Redacted.Redacted) => redactKey(Redacted.value(key))
 
 const noAnswer = (key: Redacted.Redacted) => (error: unknown): DeliveryFailure => {
-  const clean = cleanOf(key)
+  const redact = cleanOf(key)
+  const clean = (text: string) => toPrintable(redact(text))
   const root = safely(() => rootCause(error))
   const name = clean(root.name)
   const code = root.code === undefined ? undefined : clean(root.code)
@@ -220,7 +214,7 @@ const refused = (status: number, detail: string, retryAfter: number | undefined)
 const excerpt = (body: string): string => {
   const parsed = parseJson(body)
   return Predicate.hasProperty(parsed, "errors") && Array.isArray(parsed.errors)
-    ? parsed.errors.map((error) => typeof error === "string" ? error : JSON.stringify(error)).join(", ")
+    ? parsed.errors.slice(0, 10).map((error) => typeof error === "string" ? error : JSON.stringify(error)).join(", ")
     : body
 }
 
@@ -232,8 +226,11 @@ const parseJson = (text: string): unknown => {
   }
 }
 
+/** Characters of an answer that are searched for the key. A message quotes fewer than 200 of them. */
+const maxQuoted = 4_000
+
 const cut = (text: string): string => {
-  const line = text.replace(/\s+/g, " ").trim()
+  const line = toPrintable(text.replace(/\s+/g, " ").trim())
   return line.length > 200 ? `${line.slice(0, 199)}…` : line
 }
 

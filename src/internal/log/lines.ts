@@ -1,4 +1,5 @@
 /** Encodes metrics in lines of JSON for Datadog's log forwarder. */
+import { toPrintable } from "../model/printableText.js"
 import type { WireItem } from "../model/wireForm.js"
 
 /** Metrics. Events have no form as a line. */
@@ -44,8 +45,8 @@ const tagsOf = ({ device, host, tags }: LogItem): ReadonlyArray<string> => [
 
 /** Makes one template for each point of the item. */
 const makeTemplates = (item: LogItem): ReadonlyArray<LineTemplate> => {
-  const tags = JSON.stringify(tagsOf(item))
-  const before = `{"m":${JSON.stringify(item.metric)},"v":`
+  const tags = toPrintable(JSON.stringify(tagsOf(item)))
+  const before = `{"m":${toPrintable(JSON.stringify(item.metric))},"v":`
   return item.points.map(([timestamp]) => {
     const after = `,"e":${Math.floor(timestamp)},"t":${tags}}\n`
     return { before, after, bytes: utf8Size(before) + utf8Size(after) }

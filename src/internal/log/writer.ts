@@ -1,9 +1,10 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import { isNullable } from "effect/Predicate"
+import { listen } from "../runtime/sharedListener.js"
 
 /** Destination of lines: the methods of a Node.js `Writable` that the reporter calls. */
-export interface Output {
+export interface LogOutput {
   readonly write: (text: string, callback: (error?: unknown) => void) => unknown
   readonly on: (event: "error", listener: (error: unknown) => void) => unknown
   readonly off: (event: "error", listener: (error: unknown) => void) => unknown
@@ -23,22 +24,22 @@ const ignore = () => {}
  * Listens for errors during a write. A write error is also emitted as an `error` event after the callback, and ends the process if
  * nothing listens. The listener leaves after that event, so that it hides no other errors.
  */
-const ignoreErrorEvent = (output: Output) => {
-  output.on("error", ignore)
+const ignoreErrorEvent = (output: LogOutput) => {
+  const stopListening = listen(output, "error", ignore)
   return (error: unknown) => {
-    if (isNullable(error)) output.off("error", ignore)
-    else setImmediate(() => output.off("error", ignore))
+    if (isNullable(error)) stopListening()
+    else setImmediate(stopListening)
   }
 }
 
-export const make = (getOutput: () => Output): LineWriter => {
+export const make = (getOutput: () => LogOutput): LineWriter => {
   /** Write in progress. Later writes wait for it, even if its caller was interrupted, so that they do not pile up in the output. */
   let pendingWrite: Deferred.Deferred<void, unknown> | undefined
   /** Count of the output after the last write. Nothing else wrote to it while the count stays equal. */
   let bytesAfterWrite: number | undefined
 
   /** Whether the output is at the beginning of a line for certain. A file or the output of a worker thread has no count. */
-  const isAtLineStart = ({ bytesWritten }: Output): boolean =>
+  const isAtLineStart = ({ bytesWritten }: LogOutput): boolean =>
     bytesWritten !== undefined && (bytesWritten === 0 || bytesWritten === bytesAfterWrite)
 
   const begin = (lines: string, written: Deferred.Deferred<void, unknown>) => {

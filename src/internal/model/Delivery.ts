@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import type { AggregatedSeries } from "./AggregatedSeries.js"
 import type { Enrichment } from "./Enrichment.js"
 import type { Event } from "./Event.js"
+import { toPrintable } from "./printableText.js"
 
 /**
  * One element of a batch.
@@ -98,7 +99,7 @@ export class ReporterError extends /*#__PURE__*/ Data.TaggedError("ReporterError
 }> {
   override get message(): string {
     const status = this.status === undefined ? "" : ` (status ${this.status})`
-    return `${this.reason} at ${this.endpoint}${status}: ${this.description}`
+    return toPrintable(`${this.reason} at ${this.endpoint}${status}: ${this.description}`)
   }
 }
 

@@ -1,8 +1,49 @@
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as FiberRef from "effect/FiberRef"
+import * as HashSet from "effect/HashSet"
+import * as Logger from "effect/Logger"
+import { toPrintable, toPrintableLines } from "../model/printableText.js"
 
-/** Annotates the logs of an effect with the module that writes them. A logger that throws does not fail the effect. */
+/**
+ * Annotates the logs of an effect with the module that writes them, and escapes control characters in their texts. A logger that throws
+ * does not fail the effect.
+ */
 export const logFrom = (module: string) => <R>(log: Effect.Effect<void, never, R>): Effect.Effect<void, never, R> =>
   Effect.catchAllCause(
-    Effect.annotateLogs(log, { package: "effect-threadstats", module }),
+    Effect.locallyWith(
+      Effect.annotateLogs(log, { package: "effect-threadstats", module }),
+      FiberRef.currentLoggers,
+      withPrintableText
+    ),
     () => Effect.void
   )
+
+/**
+ * Passes messages and causes on to the loggers as printable text. It stands for `Logger.mapInputOptions` on each logger, of which it needs
+ * one only.
+ */
+const withPrintableText = (
+  loggers: HashSet.HashSet<Logger.Logger<unknown, unknown>>
+): HashSet.HashSet<Logger.Logger<unknown, unknown>> =>
+  HashSet.make(Logger.make<unknown, void>((options) => {
+    const printable = { ...options, message: printableMessage(options.message), cause: printableCause(options.cause) }
+    for (const logger of loggers) logger.log(printable)
+  }))
+
+const printableMessage = (message: unknown): unknown =>
+  Array.isArray(message)
+    ? message.map(printableMessage)
+    : typeof message === "string"
+    ? toPrintable(message)
+    : message
+
+/** Keeps a cause as it is unless its text has control characters. */
+const printableCause = (cause: Cause.Cause<unknown>): Cause.Cause<unknown> => {
+  if (Cause.isEmpty(cause)) return cause
+  const text = Cause.pretty(cause, { renderErrorCause: true })
+  const printable = toPrintableLines(text)
+  return printable === text
+    ? cause
+    : Cause.die(Object.assign(new Error(printable.split("\n", 1)[0]), { stack: printable }))
+}
