@@ -7,5 +7,5 @@ export const handler = Lambda.makeHandler({
     ThreadStats.distribution("orders.value", event.total, { tags: { shop: "eu" } }).pipe(
       Effect.as({ accepted: event.orderId })
     ),
-  layer: ThreadStats.layerNode
+  layer: ThreadStats.layer
 })

@@ -8,4 +8,4 @@ const program = Effect.gen(function*() {
   yield* ThreadStats.gauge("jobs.waiting", 3)
 })
 
-program.pipe(Effect.provide(ThreadStats.layerNode), NodeRuntime.runMain)
+program.pipe(Effect.provide(ThreadStats.layer), NodeRuntime.runMain)

@@ -102,7 +102,7 @@ export const variables: ReadonlyArray<{ readonly name: string; readonly descript
  *
  * const key = ApiKey.fromSecretsManager({ secretId: "prod/datadog", field: "key", region: "eu-west-1" })
  *
- * const client = ThreadStats.layerNode.pipe(Layer.provide(ApiKey.layer(key)))
+ * const client = ThreadStats.layer.pipe(Layer.provide(ApiKey.layer(key)))
  * ```
  *
  * @since 0.1.0
@@ -181,7 +181,7 @@ export const fromEnv: Effect.Effect<Redacted.Redacted, ApiKeyError> = /*#__PURE_
  *
  * const readFromVault = Effect.succeed(Redacted.make("0123456789abcdef"))
  *
- * const client = ThreadStats.layerNode.pipe(Layer.provide(ApiKey.layer(readFromVault)))
+ * const client = ThreadStats.layer.pipe(Layer.provide(ApiKey.layer(readFromVault)))
  * ```
  *
  * @since 0.1.0
@@ -201,7 +201,7 @@ export const layer = <R>(source: Effect.Effect<Redacted.Redacted, ApiKeyError, R
  *
  * export const handler = Lambda.makeHandler({
  *   handler: () => ThreadStats.increment("orders"),
- *   layer: ThreadStats.layerNode.pipe(Layer.provide(ApiKey.layerEnv))
+ *   layer: ThreadStats.layer.pipe(Layer.provide(ApiKey.layerEnv))
  * })
  * ```
  *

@@ -6,7 +6,7 @@
  * import { Layer } from "effect"
  * import { EffectMetrics, ThreadStats } from "effect-threadstats"
  *
- * const layer = EffectMetrics.layer.pipe(Layer.provideMerge(ThreadStats.layerNode))
+ * const layer = EffectMetrics.layer.pipe(Layer.provideMerge(ThreadStats.layer))
  * ```
  *
  * Updates of a metric cost nothing more than without this module. At the start of a flush it reads the registry, and records the changes

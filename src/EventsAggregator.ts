@@ -83,7 +83,9 @@ interface Service {
  * @since 0.1.0
  * @category models
  */
-export interface EventsAggregatorSettings extends Pick<ThreadStatsSettings, "maxEvents" | "maxBytes" | "timestamps"> {}
+export interface EventsAggregatorSettings
+  extends Pick<ThreadStatsSettings, "maxEvents" | "maxBytes" | "acceptedTimestamps">
+{}
 
 /** Estimated memory of an event besides its texts, in bytes. */
 const eventBytes = 500
@@ -121,7 +123,7 @@ class EventBuffer {
 
   /** Removes all events and returns those that have not expired. */
   drain(now: number): ReadonlyArray<Event> {
-    const maxAge = this.config.timestamps === "any" ? Infinity : eventWindow.past
+    const maxAge = this.config.acceptedTimestamps === "any" ? Infinity : eventWindow.past
     const oldest = Math.floor((now - maxAge) / 1000)
     const drained: Array<Event> = []
     for (const event of this.events) {

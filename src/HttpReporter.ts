@@ -4,7 +4,6 @@
  *
  * @since 0.1.0
  */
-import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as HttpClient from "@effect/platform/HttpClient"
 import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
@@ -43,7 +42,7 @@ const makeWithTransport = <R>(
  * flush, what is too large or malformed is halved (docs/delivery.md). Requests carry no spans or trace headers, and the
  * key travels in the `DD-API-KEY` header and is nowhere else: in no address, log, span or error.
  *
- * With `series: "v2"` series go to `/api/v2/series`; everything else is the same.
+ * With `seriesVersion: "v2"` series go to `/api/v2/series`; everything else is the same.
  *
  * The key comes from the {@link ApiKey.ApiKey} service where there is one, else from the settings.
  *
@@ -95,15 +94,3 @@ export const layerHttpClient: Layer.Layer<
   ConfigError.ConfigError,
   ThreadStatsConfig | HttpClient.HttpClient
 > = /*#__PURE__*/ Layer.effect(Reporter, /*#__PURE__*/ Effect.flatMap(ThreadStatsConfig, (settings) => make(settings)))
-
-/**
- * The `HttpClient` over `fetch` that suits this reporter: it follows no redirect. `FetchHttpClient.layer` on its own
- * would follow one with a GET, take the other page for Datadog's answer, and hand the key to another host.
- *
- * @since 0.1.0
- * @category layers
- */
-export const layerFetch: Layer.Layer<HttpClient.HttpClient> = /*#__PURE__*/ Layer.provide(
-  FetchHttpClient.layer,
-  /*#__PURE__*/ Layer.succeed(FetchHttpClient.RequestInit, { redirect: "manual" })
-)

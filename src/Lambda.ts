@@ -260,7 +260,7 @@ const decodeOptions = (options: ProgramOptions | undefined): Invocation.Invocati
  * export const handler = Lambda.makeHandler({
  *   handler: (event: { readonly orderId: string }) =>
  *     Effect.as(ThreadStats.increment("orders.received"), { accepted: event.orderId }),
- *   layer: ThreadStats.layerNode
+ *   layer: ThreadStats.layer
  * })
  * ```
  *
@@ -295,7 +295,7 @@ export const makeHandler = <Event, A, E, R, LE, C = LambdaContext>(
  *       Stream.make("<p>one</p>", "<p>two</p>").pipe(Stream.tap(() => ThreadStats.increment("page.parts"))),
  *       { headers: { "content-type": "text/html" } }
  *     ),
- *   layer: ThreadStats.layerNode
+ *   layer: ThreadStats.layer
  * })
  * ```
  *
@@ -381,7 +381,7 @@ export {
  *
  * export const handler = Lambda.makeHandler({
  *   handler: () => Effect.as(ThreadStats.increment("orders.received"), "done"),
- *   layer: ThreadStats.layerNode,
+ *   layer: ThreadStats.layer,
  *   enhancedMetrics: Lambda.enhancedMetrics
  * })
  * ```

@@ -166,7 +166,7 @@ export const afterResponseWith = (options?: ExtensionOptions): AfterResponse => 
  *
  * export const handler = Lambda.makeHandler({
  *   handler: () => Effect.as(ThreadStats.increment("orders.received"), "done"),
- *   layer: ThreadStats.layerNode,
+ *   layer: ThreadStats.layer,
  *   flush: LambdaExtension.afterResponse
  * })
  * ```

@@ -110,7 +110,7 @@ const maxConcurrency = (option: number | undefined): Config.Config<number> =>
  * NodeRuntime.runMain(LambdaRuntime.run({
  *   handler: (event: { readonly orderId: string }) =>
  *     Effect.as(ThreadStats.increment("orders.received"), { accepted: event.orderId }),
- *   layer: ThreadStats.layerNode
+ *   layer: ThreadStats.layer
  * }))
  * ```
  *

@@ -26,7 +26,7 @@ import type {
   Value
 } from "./internal/model/AggregatedSeries.js"
 import type { AggregatorStats, AggregatorWarnings } from "./internal/model/AggregatorStats.js"
-import type { CounterTransport, Kind } from "./internal/model/metricKinds.js"
+import type { Kind, SubmissionType } from "./internal/model/metricKinds.js"
 import { ThreadStatsConfig, type ThreadStatsSettings } from "./ThreadStatsConfig.js"
 
 export type {
@@ -140,7 +140,7 @@ interface Service {
   /** Length of a bucket. */
   readonly rollUpInterval: Duration.Duration
   /** Form in which counters, histograms and timings are drained. */
-  readonly counters: CounterTransport
+  readonly submitAs: SubmissionType
   /**
    * Adds a point at a time in milliseconds since the epoch. Returns true if pending points are near a limit, so that a flush
    * should start. Never throws: the aggregator drops and counts invalid points. It copies the tags.
@@ -204,8 +204,8 @@ export interface AggregatorSettings extends
     | "percentiles"
     | "aggregates"
     | "sampleSize"
-    | "counters"
-    | "timestamps"
+    | "submitAs"
+    | "acceptedTimestamps"
     | "maxContexts"
     | "maxValues"
     | "maxBytes"
@@ -220,7 +220,7 @@ const unsafeMake = (config: AggregatorConfig, seed: number): MetricsAggregator["
   }
   return {
     rollUpInterval: config.rollUpInterval,
-    counters: config.counters,
+    submitAs: config.submitAs,
     unsafeAdd,
     add: (kind, name, value, time, context) => Effect.sync(() => void unsafeAdd(kind, name, value, time, context)),
     bind: (kind, name, context, options) => bindSeries(state, kind, name, context, options),

@@ -335,7 +335,7 @@ export const layer: Layer.Layer<RetainedStore, never, KeyValueStore.KeyValueStor
  * import { Layer } from "effect"
  * import { RetainedStore, ThreadStats } from "effect-threadstats"
  *
- * const client = ThreadStats.layerNode.pipe(
+ * const client = ThreadStats.layer.pipe(
  *   Layer.provide(RetainedStore.layerFileSystem("/var/lib/shop/threadstats")),
  *   Layer.provide(NodeContext.layer)
  * )

@@ -14,7 +14,7 @@ export type { DistributionSeries, SampleSeries, Series } from "./internal/model/
 
 /**
  * A {@link Series} in the form that `POST /api/v2/series` takes. The HTTP reporter writes it with
- * `series: "v2"`.
+ * `seriesVersion: "v2"`.
  *
  * `type` is 0 for unspecified, 1 for count, 2 for rate, 3 for gauge. Timestamps are whole seconds since the epoch;
  * `interval` is in seconds. Host and device are among the `resources`, under these names. Source: Datadog API reference.

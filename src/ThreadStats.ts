@@ -216,67 +216,20 @@ export type {
 export class ThreadStats extends /*#__PURE__*/ Context.Tag("effect-threadstats/ThreadStats")<ThreadStats, Client>() {}
 
 /**
- * Creates a client over a reporter and aggregators of your own. All of them share the settings of the `ThreadStatsConfig`
- * service.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const make: Effect.Effect<
-  Client,
-  never,
-  | ThreadStatsConfig.ThreadStatsConfig
-  | MetricsAggregator.MetricsAggregator
-  | EventsAggregator.EventsAggregator
-  | Reporter.Reporter
-  | Scope.Scope
-> = /*#__PURE__*/ Effect.flatMap(ThreadStatsConfig.ThreadStatsConfig, (settings) => makeOverReporter(settings))
-
-/**
- * Builds a client over a reporter and aggregators of your own. All of them share the settings of the `ThreadStatsConfig`
- * service.
- *
- * @example
- * ```ts
- * import { Layer } from "effect"
- * import {
- *   EventsAggregator, HttpReporter, LogReporter, MetricsAggregator, Reporter, ThreadStats, ThreadStatsConfig
- * } from "effect-threadstats"
- *
- * const client = ThreadStats.layerReporter.pipe(
- *   Layer.provide(Reporter.combine(HttpReporter.layer, LogReporter.layer)),
- *   Layer.provide([MetricsAggregator.layer, EventsAggregator.layer]),
- *   Layer.provide(ThreadStatsConfig.layerWith({ namespace: "shop" }))
- * )
- * ```
+ * Builds a client with its own aggregators that delivers to Datadog over `node:http` and `node:https`. Needs no other layer. Options
+ * have precedence over the environment. Fails with a `ConfigError` that names the option or variable whose value is invalid, and
+ * without an API key.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerReporter: Layer.Layer<
-  ThreadStats,
-  never,
-  | ThreadStatsConfig.ThreadStatsConfig
-  | MetricsAggregator.MetricsAggregator
-  | EventsAggregator.EventsAggregator
-  | Reporter.Reporter
-> = /*#__PURE__*/ Layer.scoped(ThreadStats, make)
-
-/**
- * Builds a client with its own aggregators that delivers to Datadog through an `HttpClient`.
- *
- * @since 0.1.0
- * @category layers
- */
-export const layerHttpWith = (
-  options?: ThreadStatsConfig.ThreadStatsOptions
-): Layer.Layer<ThreadStats, ConfigError, HttpClient.HttpClient> =>
+export const layerWith = (options?: ThreadStatsConfig.ThreadStatsOptions): Layer.Layer<ThreadStats, ConfigError> =>
   Layer.scoped(
     ThreadStats,
     Effect.flatMap(ThreadStatsConfig.make(options), (config) =>
       withAggregators(
         config,
-        Effect.provideServiceEffect(makeOverReporter(config), Reporter.Reporter, HttpReporter.make(config))
+        Effect.provideServiceEffect(makeOverReporter(config), Reporter.Reporter, HttpReporter.makeNode(config))
       ))
   )
 
@@ -288,59 +241,49 @@ const withAggregators = <A, E, R>(config: ThreadStatsConfig.ThreadStatsSettings,
   )
 
 /**
- * {@link layerHttpWith} with options from a `Config` of your own.
+ * {@link layerWith} with settings from the environment: the main layer on Node.js.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer: Layer.Layer<ThreadStats, ConfigError> = /*#__PURE__*/ layerWith()
+
+/**
+ * {@link layerWith} with options that are read from a `Config`.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layerConfig = (
   options: Config.Config.Wrap<ThreadStatsConfig.ThreadStatsOptions>
+): Layer.Layer<ThreadStats, ConfigError> => Layer.unwrapEffect(Effect.map(Config.unwrap(options), layerWith))
+
+/**
+ * Like {@link layerWith}, but delivers through the `HttpClient` of the context, such as `FetchHttpClient.layer`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerHttpClientWith = (
+  options?: ThreadStatsConfig.ThreadStatsOptions
 ): Layer.Layer<ThreadStats, ConfigError, HttpClient.HttpClient> =>
-  Layer.unwrapEffect(Effect.map(Config.unwrap(options), layerHttpWith))
-
-/**
- * {@link layerHttpWith} with settings from the environment.
- *
- * @since 0.1.0
- * @category layers
- */
-export const layerHttp: Layer.Layer<ThreadStats, ConfigError, HttpClient.HttpClient> = /*#__PURE__*/ layerHttpWith()
-
-/**
- * {@link layerHttp} over the platform's `fetch`, with settings from the environment. Needs no other layer.
- *
- * @since 0.1.0
- * @category layers
- */
-export const layerFetch: Layer.Layer<ThreadStats, ConfigError> = /*#__PURE__*/ Layer.provide(
-  layerHttp,
-  HttpReporter.layerFetch
-)
-
-/**
- * Builds a client with its own aggregators that delivers to Datadog over `node:http` and `node:https`. Needs no other layer, and
- * loads the least code. Begin with this layer on Node.js, and use {@link layerHttpWith} for an `HttpClient` of your own.
- *
- * @since 0.1.0
- * @category layers
- */
-export const layerNodeWith = (options?: ThreadStatsConfig.ThreadStatsOptions): Layer.Layer<ThreadStats, ConfigError> =>
   Layer.scoped(
     ThreadStats,
     Effect.flatMap(ThreadStatsConfig.make(options), (config) =>
       withAggregators(
         config,
-        Effect.provideServiceEffect(makeOverReporter(config), Reporter.Reporter, HttpReporter.makeNode(config))
+        Effect.provideServiceEffect(makeOverReporter(config), Reporter.Reporter, HttpReporter.make(config))
       ))
   )
 
 /**
- * {@link layerNodeWith} with settings from the environment.
+ * {@link layerHttpClientWith} with settings from the environment.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerNode: Layer.Layer<ThreadStats, ConfigError> = /*#__PURE__*/ layerNodeWith()
+export const layerHttpClient: Layer.Layer<ThreadStats, ConfigError, HttpClient.HttpClient> =
+  /*#__PURE__*/ layerHttpClientWith()
 
 /**
  * Options of a client over DogStatsD.
@@ -411,6 +354,53 @@ export const layerAutoWith = (options?: ThreadStatsConfig.ThreadStatsOptions): L
  * @category layers
  */
 export const layerAuto: Layer.Layer<ThreadStats, ConfigError> = /*#__PURE__*/ layerAutoWith()
+
+/**
+ * Creates a client over a reporter and aggregators of your own. All of them share the settings of the `ThreadStatsConfig`
+ * service.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make: Effect.Effect<
+  Client,
+  never,
+  | ThreadStatsConfig.ThreadStatsConfig
+  | MetricsAggregator.MetricsAggregator
+  | EventsAggregator.EventsAggregator
+  | Reporter.Reporter
+  | Scope.Scope
+> = /*#__PURE__*/ Effect.flatMap(ThreadStatsConfig.ThreadStatsConfig, (settings) => makeOverReporter(settings))
+
+/**
+ * Builds a client over a reporter and aggregators of your own. All of them share the settings of the `ThreadStatsConfig`
+ * service.
+ *
+ * @example
+ * ```ts
+ * import { Layer } from "effect"
+ * import {
+ *   EventsAggregator, HttpReporter, LogReporter, MetricsAggregator, Reporter, ThreadStats, ThreadStatsConfig
+ * } from "effect-threadstats"
+ *
+ * const client = ThreadStats.layerReporter.pipe(
+ *   Layer.provide(Reporter.combine(HttpReporter.layer, LogReporter.layer)),
+ *   Layer.provide([MetricsAggregator.layer, EventsAggregator.layer]),
+ *   Layer.provide(ThreadStatsConfig.layerWith({ namespace: "shop" }))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerReporter: Layer.Layer<
+  ThreadStats,
+  never,
+  | ThreadStatsConfig.ThreadStatsConfig
+  | MetricsAggregator.MetricsAggregator
+  | EventsAggregator.EventsAggregator
+  | Reporter.Reporter
+> = /*#__PURE__*/ Layer.scoped(ThreadStats, make)
 
 /**
  * Builds a client for tests over the memory reporter: {@link Reporter.MemoryReporter} returns the delivered series and events. The

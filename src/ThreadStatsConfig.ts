@@ -93,8 +93,8 @@ export class ThreadStatsConfig
 export interface ThreadStatsOptions {
   /** Environment: `DD_THREADSTATS_NAMESPACE`. See {@link ThreadStatsSettings.namespace}. */
   readonly namespace?: string | undefined
-  /** Environment: `DD_HOSTNAME`. See {@link ThreadStatsSettings.host}. */
-  readonly host?: string | undefined
+  /** Environment: `DD_HOSTNAME`. See {@link ThreadStatsSettings.hostname}. */
+  readonly hostname?: string | undefined
   /** Environment: `DD_THREADSTATS_ATTACH_HOST`. See {@link ThreadStatsSettings.attachHost}. */
   readonly attachHost?: boolean | undefined
   /** Environment: `DD_THREADSTATS_DEVICE`. See {@link ThreadStatsSettings.device}. */
@@ -121,8 +121,8 @@ export interface ThreadStatsOptions {
   readonly disabled?: boolean | undefined
   /** Environment: `DD_THREADSTATS_COMPRESS`. See {@link ThreadStatsSettings.compress}. */
   readonly compress?: boolean | undefined
-  /** Environment: `DD_THREADSTATS_SERIES`. See {@link ThreadStatsSettings.series}. */
-  readonly series?: SeriesVersion | undefined
+  /** Environment: `DD_THREADSTATS_SERIES_VERSION`. See {@link ThreadStatsSettings.seriesVersion}. */
+  readonly seriesVersion?: SeriesVersion | undefined
   /**
    * Environment: `DD_THREADSTATS_UNITS`, a comma list of names and units, each pair joined by a colon. See
    * {@link ThreadStatsSettings.units}.
@@ -132,8 +132,8 @@ export interface ThreadStatsOptions {
   readonly percentiles?: ReadonlyArray<number> | undefined
   /** Environment: `DD_THREADSTATS_AGGREGATES`, a comma list. See {@link ThreadStatsSettings.aggregates}. */
   readonly aggregates?: ReadonlyArray<Aggregate> | undefined
-  /** Environment: `DD_THREADSTATS_COUNTERS`. See {@link ThreadStatsSettings.counters}. */
-  readonly counters?: CounterTransport | undefined
+  /** Environment: `DD_THREADSTATS_SUBMIT_AS`. See {@link ThreadStatsSettings.submitAs}. */
+  readonly submitAs?: CounterTransport | undefined
   /** Environment: `DD_THREADSTATS_SAMPLE_SIZE`. See {@link ThreadStatsSettings.sampleSize}. */
   readonly sampleSize?: number | undefined
   /** Environment: `DD_THREADSTATS_MAX_CONTEXTS`. See {@link ThreadStatsSettings.maxContexts}. */
@@ -150,8 +150,8 @@ export interface ThreadStatsOptions {
   readonly selfMetrics?: boolean | undefined
   /** Environment: `DD_THREADSTATS_TIMER_UNIT`. See {@link ThreadStatsSettings.timerUnit}. */
   readonly timerUnit?: TimerUnit | undefined
-  /** Environment: `DD_THREADSTATS_TIMESTAMPS`. See {@link ThreadStatsSettings.timestamps}. */
-  readonly timestamps?: "window" | "any" | undefined
+  /** Environment: `DD_THREADSTATS_ACCEPTED_TIMESTAMPS`. See {@link ThreadStatsSettings.acceptedTimestamps}. */
+  readonly acceptedTimestamps?: "window" | "any" | undefined
   /** Datadog site, for instance `datadoghq.eu`. Environment: `DD_SITE`. Default: `datadoghq.com`. */
   readonly site?: string | undefined
   /** Base URL of the API, scheme included. It has precedence over the site. Environment: `DATADOG_HOST`. */
@@ -161,12 +161,12 @@ export interface ThreadStatsOptions {
 }
 
 /**
- * Defaults of the settings that have one. Inside AWS Lambda, `counters` and `periodicFlush` differ.
+ * Defaults of the settings that have one. Inside AWS Lambda, `submitAs` and `periodicFlush` differ.
  *
  * @since 0.1.0
  * @category defaults
  */
-export const defaults: Omit<ThreadStatsSettings, "tags" | "apiKey" | "host" | "device"> = Settings.defaults
+export const defaults: Omit<ThreadStatsSettings, "tags" | "apiKey" | "hostname" | "device"> = Settings.defaults
 
 /**
  * Environment variables of the client, with their meaning.

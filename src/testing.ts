@@ -133,7 +133,7 @@ const make = Effect.gen(function*() {
   )
   let droppedBeforeClear: Recording["dropped"] = {}
   return Recorded.of({
-    counterKinds: client.config.counters === "distributions" ? ["counter", "distribution"] : ["counter"],
+    counterKinds: client.config.submitAs === "distributions" ? ["counter", "distribution"] : ["counter"],
     snapshot: Effect.gen(function*(): Effect.fn.Return<Recording> {
       yield* client.flush()
       return {
@@ -159,7 +159,7 @@ const makeClient = Effect.fnUntraced(function*(options: ThreadStatsConfig.Thread
   const config = yield* ThreadStatsConfig.make({
     periodicFlush: false,
     sampleSize: 1_000_000,
-    timestamps: "any",
+    acceptedTimestamps: "any",
     ...options
   })
   const aggregators = Context.make(MetricsAggregator.MetricsAggregator, yield* MetricsAggregator.make(config))
@@ -174,7 +174,7 @@ const makeClient = Effect.fnUntraced(function*(options: ThreadStatsConfig.Thread
  * the program itself flush it.
  *
  * Defaults differ from those of other layers: every value of a histogram is kept, and every timestamp is valid, because the clock
- * of a test begins in 1970. With `counters: "distributions"`, the default on Lambda, counters, histograms and timings are
+ * of a test begins in 1970. With `submitAs: "distributions"`, the default on Lambda, counters, histograms and timings are
  * recorded as distributions.
  *
  * @since 0.1.0

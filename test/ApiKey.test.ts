@@ -258,7 +258,7 @@ describe("HttpReporter with an ApiKey", () => {
       assert.deepStrictEqual(keys, ["first", "first", "first", "second"])
     }).pipe(
       Effect.provide([
-        ThreadStats.layerHttpWith({ periodicFlush: false }).pipe(
+        ThreadStats.layerHttpClientWith({ periodicFlush: false }).pipe(
           Layer.provide(Layer.succeed(HttpClient.HttpClient, client)),
           Layer.provide(ApiKey.layer(vault.read))
         ),

@@ -223,7 +223,7 @@ describe("ThreadStats.layerAutoWith", () => {
       const layer = ThreadStats.layerAutoWith({
         apiUrl: intake.url,
         apiKey: Redacted.make(otherKey),
-        counters: "series",
+        submitAs: "series",
         namespace: "shop"
       })
       yield* provideEnvironment(

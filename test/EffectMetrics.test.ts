@@ -365,7 +365,7 @@ describe("EffectMetrics on Lambda", () => {
       assert.deepStrictEqual(yield* takeRecorded, [["gauge", "a1.depth", 3], ["distribution", "a1.made", 1]])
       yield* invocation
       assert.deepStrictEqual(yield* takeRecorded, [["distribution", "a1.made", 1]])
-    }).pipe(Effect.provide(layerRecorded(only("a1."), { counters: "distributions" }))))
+    }).pipe(Effect.provide(layerRecorded(only("a1."), { submitAs: "distributions" }))))
 
   it.effect("delivers metrics of a handler over HTTP before the handler answers", () =>
     Effect.gen(function*() {
@@ -379,10 +379,10 @@ describe("EffectMetrics on Lambda", () => {
             Effect.as("done")
           ),
         layer: EffectMetrics.layerWith(only("a2.")).pipe(
-          Layer.provideMerge(ThreadStats.layerHttpWith({
+          Layer.provideMerge(ThreadStats.layerHttpClientWith({
             apiKey: Redacted.make("key"),
             apiUrl: intake.url,
-            counters: "distributions",
+            submitAs: "distributions",
             periodicFlush: false
           })),
           Layer.provide(Layer.succeed(HttpClient.HttpClient, client)),

@@ -42,7 +42,7 @@ for (const version of ["v1", "v2"] as const) {
 
     const layerReporter = Layer.effect(
       Reporter.Reporter,
-      Effect.flatMap(LocalIntake.LocalIntake, ({ url }) => HttpReporter.make(settings(url, { series: version })))
+      Effect.flatMap(LocalIntake.LocalIntake, ({ url }) => HttpReporter.make(settings(url, { seriesVersion: version })))
     )
 
     reporterContract(Layer.provideMerge(layerReporter, layerInProcess()), { arrived })

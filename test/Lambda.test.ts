@@ -161,7 +161,9 @@ describe("lambdaProgram", () => {
         for (let i = 0; i < 3; i++) yield* ThreadStats.histogram("lines", 4)
       }).pipe(
         lambdaProgram(),
-        Effect.provide(ThreadStats.layerHttpWith({ apiUrl: intake.url, apiKey: Redacted.make("key"), ...options }))
+        Effect.provide(
+          ThreadStats.layerHttpClientWith({ apiUrl: intake.url, apiKey: Redacted.make("key"), ...options })
+        )
       )
       yield* Effect.all([environment, environment], { concurrency: "unbounded" })
       return [yield* intake.total("orders"), yield* intake.total("lines"), yield* intake.total("lines.count")]
@@ -177,7 +179,7 @@ describe("lambdaProgram", () => {
 
   it.effect("delivers only one of two equal counters when counters travel as series, which overwrite each other", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(yield* totalsOfTwoEnvironments({ counters: "series" }), [10, 0, 3])
+      assert.deepStrictEqual(yield* totalsOfTwoEnvironments({ submitAs: "series" }), [10, 0, 3])
     }))
 
   it.effect("sends no request when nothing was recorded", () =>
@@ -185,7 +187,7 @@ describe("lambdaProgram", () => {
       const intake = yield* LocalIntake.LocalIntake
       const result = yield* Effect.succeed("done").pipe(
         lambdaProgram(),
-        Effect.provide(ThreadStats.layerHttpWith({ apiUrl: intake.url, apiKey: Redacted.make("key") }))
+        Effect.provide(ThreadStats.layerHttpClientWith({ apiUrl: intake.url, apiKey: Redacted.make("key") }))
       )
       assert.strictEqual(result, "done")
       assert.deepStrictEqual(yield* intake.requests, [])

@@ -102,7 +102,7 @@ describe("ThreadStats over LogReporter", () => {
       yield* ThreadStats.histogram("size", 3)
       yield* ThreadStats.flush()
       assert.deepStrictEqual(metricsIn(output.text()), [metric("orders", 10, 0), metric("size", 3, 0)])
-    }).pipe(Effect.provide(layerClient(output, { counters: "distributions" })))
+    }).pipe(Effect.provide(layerClient(output, { submitAs: "distributions" })))
   })
 
   it.effect("writes as many lines of a histogram as values were recorded when there are more than `sampleSize`", () => {

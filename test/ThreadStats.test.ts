@@ -138,7 +138,7 @@ describe("ThreadStats", () => {
       namespace: "app",
       constantTags: ["team:x"],
       env: "prod",
-      host: "web-1",
+      hostname: "web-1",
       device: "eth0",
       rollUpInterval: "1 minute"
     }))))
@@ -149,7 +149,7 @@ describe("ThreadStats", () => {
       yield* ThreadStats.gauge("b", 1, { host: "other" })
       yield* ThreadStats.flush()
       assert.deepStrictEqual((yield* memoryContents).metrics.map(({ host }) => host), ["web-1", "other"])
-    }).pipe(Effect.provide(ThreadStats.layerTestWith({ host: "web-1", attachHost: true }))))
+    }).pipe(Effect.provide(ThreadStats.layerTestWith({ hostname: "web-1", attachHost: true }))))
 
   it.effect("accepts a Date, a DateTime and milliseconds, zero included, as the timestamp of a point", () =>
     Effect.gen(function*() {
@@ -195,7 +195,7 @@ describe("ThreadStats", () => {
       yield* TestClock.setTime(seconds(1_700_000_000))
       yield* ThreadStats.gauge("old", 1, { timestamp: 0 })
       assert.strictEqual((yield* ThreadStats.stats).metrics.pending, 1)
-    }).pipe(Effect.provide(ThreadStats.layerTestWith({ timestamps: "any" }))))
+    }).pipe(Effect.provide(ThreadStats.layerTestWith({ acceptedTimestamps: "any" }))))
 
   it.effect("delivers 999 of 1000 points when one of them is NaN", () =>
     Effect.gen(function*() {
@@ -467,7 +467,7 @@ describe("ThreadStats.onFlush", () => {
     }).pipe(Effect.scoped, Effect.provide(ThreadStats.layerTest)))
 })
 
-describe("ThreadStats.layerHttpWith", () => {
+describe("ThreadStats.layerHttpClientWith", () => {
   it.effect("records and sends nothing, and needs no key, when `disabled` is true", () =>
     Effect.gen(function*() {
       const client = yield* ThreadStats.ThreadStats
@@ -477,7 +477,7 @@ describe("ThreadStats.layerHttpWith", () => {
       assert.deepStrictEqual((yield* client.flush()).metrics, { delivered: 0, pending: 0, dropped: 0 })
       assert.strictEqual((yield* client.stats).metrics.received, 0)
     }).pipe(
-      Effect.provide(Layer.provide(ThreadStats.layerHttpWith({ disabled: true }), FetchHttpClient.layer)),
+      Effect.provide(Layer.provide(ThreadStats.layerHttpClientWith({ disabled: true }), FetchHttpClient.layer)),
       Effect.withConfigProvider(ConfigProvider.fromMap(new Map()))
     ))
 
@@ -486,8 +486,8 @@ describe("ThreadStats.layerHttpWith", () => {
       class Second extends Context.Tag("Second")<Second, ThreadStats.ThreadStats["Type"]>() {}
       const options = { apiUrl: "http://127.0.0.1:8080", apiKey: Redacted.make("abc"), periodicFlush: false }
       const both = Layer.merge(
-        ThreadStats.layerHttpWith(options),
-        Layer.effect(Second, ThreadStats.ThreadStats).pipe(Layer.provide(ThreadStats.layerHttpWith(options)))
+        ThreadStats.layerHttpClientWith(options),
+        Layer.effect(Second, ThreadStats.ThreadStats).pipe(Layer.provide(ThreadStats.layerHttpClientWith(options)))
       ).pipe(Layer.provideMerge(layerInProcess()))
       yield* Effect.gen(function*() {
         const intake = yield* LocalIntake.LocalIntake
@@ -506,10 +506,12 @@ describe("ThreadStats.layerHttpWith", () => {
     }))
 })
 
-describe("ThreadStats.layerFetch", () => {
+describe("ThreadStats.layerHttpClient", () => {
   it.effect("fails with an error that names the variables of the key when the key is missing", () =>
     Effect.gen(function*() {
-      const error = yield* Effect.flip(Effect.provide(ThreadStats.flush(), ThreadStats.layerFetch))
+      const error = yield* Effect.flip(
+        Effect.provide(ThreadStats.flush(), Layer.provide(ThreadStats.layerHttpClient, FetchHttpClient.layer))
+      )
       assert.include(String(error), "DATADOG_API_KEY")
       assert.include(String(error), "DD_API_KEY")
     }).pipe(Effect.withConfigProvider(ConfigProvider.fromMap(new Map()))))

@@ -34,11 +34,11 @@ const cases: ReadonlyArray<{
     invalid: ["1st", "_x", "n".repeat(151)]
   },
   {
-    option: "host",
+    option: "hostname",
     variable: "DD_HOSTNAME",
     env: "a",
     code: "b",
-    field: "host",
+    field: "hostname",
     fromEnv: "a",
     fromCode: "b",
     invalid: ["h".repeat(256)]
@@ -134,11 +134,11 @@ const cases: ReadonlyArray<{
     invalid: ["gzip", "zstd"]
   },
   {
-    option: "series",
-    variable: "DD_THREADSTATS_SERIES",
+    option: "seriesVersion",
+    variable: "DD_THREADSTATS_SERIES_VERSION",
     env: "v2",
     code: "v2",
-    field: "series",
+    field: "seriesVersion",
     fromEnv: "v2",
     fromCode: "v2",
     invalid: ["v3", "2"]
@@ -199,11 +199,11 @@ const cases: ReadonlyArray<{
     invalid: ["0", "1.5", "many", "1e13"]
   })),
   {
-    option: "counters",
-    variable: "DD_THREADSTATS_COUNTERS",
+    option: "submitAs",
+    variable: "DD_THREADSTATS_SUBMIT_AS",
     env: "distributions",
     code: "distributions",
-    field: "counters",
+    field: "submitAs",
     fromEnv: "distributions",
     fromCode: "distributions",
     invalid: ["rates"]
@@ -239,11 +239,11 @@ const cases: ReadonlyArray<{
     invalid: ["minutes"]
   },
   {
-    option: "timestamps",
-    variable: "DD_THREADSTATS_TIMESTAMPS",
+    option: "acceptedTimestamps",
+    variable: "DD_THREADSTATS_ACCEPTED_TIMESTAMPS",
     env: "any",
     code: "any",
-    field: "timestamps",
+    field: "acceptedTimestamps",
     fromEnv: "any",
     fromCode: "any",
     invalid: ["all"]
@@ -315,7 +315,7 @@ describe("ThreadStatsConfig", () => {
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* resolve(), {
         ...ThreadStatsConfig.defaults,
-        host: undefined,
+        hostname: undefined,
         device: undefined,
         tags: [],
         apiKey: Option.none()
@@ -349,7 +349,7 @@ describe("ThreadStatsConfig", () => {
     { disabled: untyped("yes") },
     { percentiles: [95] },
     { compress: untyped("gzip") },
-    { series: untyped("v3") },
+    { seriesVersion: untyped("v3") },
     { units: untyped("shop.size:byte") },
     { units: untyped(["shop.size:byte"]) },
     { units: untyped({ "shop.size": 1 }) },
@@ -358,14 +358,14 @@ describe("ThreadStatsConfig", () => {
     { aggregates: [untyped("mean")] },
     { sampleSize: 0 },
     { timerUnit: untyped("minutes") },
-    { timestamps: untyped("all") },
+    { acceptedTimestamps: untyped("all") },
     { site: "not a site" },
     { apiUrl: "no address" },
     { constantTags: ["t".repeat(201)] },
     { constantTags: untyped("a:b") },
     { namespace: "1st" },
     { namespace: untyped(1) },
-    { host: untyped(1) },
+    { hostname: untyped(1) },
     { percentiles: untyped("0.5") },
     { aggregates: untyped("min") },
     { apiKey: untyped("a plain text") }

@@ -146,7 +146,7 @@ describe("testing.layer", () => {
       yield* Testing.expectCount("shop.jobs", 9, { env: "test" })
       yield* Testing.expectValues("shop.took", [1])
     }).pipe(
-      Effect.provide(Testing.layerWith({ namespace: "shop", env: "test", counters: "distributions" }))
+      Effect.provide(Testing.layerWith({ namespace: "shop", env: "test", submitAs: "distributions" }))
     ))
 
   it.effect("ignores the environment", () =>

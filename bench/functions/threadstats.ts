@@ -4,5 +4,5 @@ import * as Effect from "effect/Effect"
 
 export const handler = Lambda.makeHandler({
   handler: () => Effect.as(ThreadStats.increment("orders.received", 1, { tags: ["shop:eu"] }), "done"),
-  layer: ThreadStats.layerNode
+  layer: ThreadStats.layer
 })

@@ -8,7 +8,7 @@ import * as Layer from "effect/Layer"
 export const handler = Lambda.makeHandler({
   handler: () => Effect.as(ThreadStats.increment("orders.received", 1, { tags: ["shop:eu"] }), "done"),
   layer: Layer.provide(
-    ThreadStats.layerHttpWith({ disabled: true }),
+    ThreadStats.layerHttpClientWith({ disabled: true }),
     Layer.succeed(HttpClient.HttpClient, HttpClient.make(() => Effect.never))
   )
 })

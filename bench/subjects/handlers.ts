@@ -10,7 +10,10 @@ export const makeBare = async (): Promise<Handler> => async () => "done"
 
 export const makeEffect = async (): Promise<Handler> => () => Effect.runPromise(Effect.succeed("done"))
 
-const layer = Layer.provide(ThreadStats.layerHttpWith({ ...unlimited, flushTimeout: "5 seconds" }), intake().layer)
+const layer = Layer.provide(
+  ThreadStats.layerHttpClientWith({ ...unlimited, flushTimeout: "5 seconds" }),
+  intake().layer
+)
 
 /** Nothing is recorded, so nothing leaves. */
 export const makeThreadStats = async (): Promise<Handler> => {

@@ -52,7 +52,7 @@ export const build = async (
   http: Layer.Layer<HttpClient.HttpClient>
 ): Promise<Built> => {
   const scope = await Effect.runPromise(Scope.make())
-  const client = await Layer.build(ThreadStats.layerHttpWith(options)).pipe(
+  const client = await Layer.build(ThreadStats.layerHttpClientWith(options)).pipe(
     Effect.flatMap((services) => Effect.provide(ThreadStats.ThreadStats, services)),
     Effect.provide(http),
     Scope.extend(scope),

@@ -128,5 +128,5 @@ const respond = (
 
 export const handler = Lambda.makeHandler({
   handler: respond,
-  layer: ThreadStats.layerNode
+  layer: ThreadStats.layer
 })

@@ -140,7 +140,7 @@ describe("MetricsAggregator drain", () => {
         ])
         assert.deepInclude(yield* stats, { held: 0, contexts: 0, bytes: 0 })
       }),
-    { counters: "distributions" }
+    { submitAs: "distributions" }
   )
 })
 

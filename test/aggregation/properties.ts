@@ -140,7 +140,7 @@ export const pointsNeverUndercut = (numRuns: number): void =>
     },
     ({ steps, temporality }) =>
       withAggregator(Effect.gen(function*() {
-        const self = yield* makeMetricsAggregator({ maxContexts: 100, counters: "series" })
+        const self = yield* makeMetricsAggregator({ maxContexts: 100, submitAs: "series" })
         const recorded = new Map<string, number>()
         const received = new Map<string, number>()
         const deliver = (items: ReadonlyArray<MetricsAggregator.AggregatedSeries>) => {

@@ -94,7 +94,7 @@ describe("MetricsAggregator restore", () => {
 describe("MetricsAggregator load", () => {
   itAggregates("converts snapshots that were taken with another `counters` setting", () =>
     Effect.gen(function*() {
-      const series = yield* makeMetricsAggregator({ counters: "series" })
+      const series = yield* makeMetricsAggregator({ submitAs: "series" })
       for (const value of [3, 1, 2]) series.unsafeAdd("histogram", "h", value, now)
       series.unsafeAdd("counter", "c", 5, now)
       const fromSeries = (yield* series.snapshot(new Map())).flatMap(({ contexts }) => contexts ?? [])
@@ -107,5 +107,5 @@ describe("MetricsAggregator load", () => {
       const [h, c] = yield* series.drain({ temporality: "delta", now })
       assert.deepInclude(h!.points[1], { suffix: "max", value: 3 })
       assert.deepStrictEqual(c!.points, [{ suffix: "", type: "rate", value: 0.5 }])
-    }), { counters: "distributions" })
+    }), { submitAs: "distributions" })
 })

@@ -1,6 +1,7 @@
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Redacted } from "effect"
-import { ApiKey, HttpReporter, LocalIntake, ThreadStats } from "effect-threadstats"
+import { ApiKey, LocalIntake, ThreadStats } from "effect-threadstats"
 import { build } from "esbuild"
 import { mkdtempSync, rmSync } from "node:fs"
 import { createRequire } from "node:module"
@@ -177,9 +178,9 @@ describe("with the AWS SDK", () => {
         const aws = yield* awsWithKey
         const { url } = yield* LocalIntake.LocalIntake
         const context = yield* Layer.build(
-          ThreadStats.layerHttpWith({ apiUrl: url, periodicFlush: false, flushTimeout: "2 minutes" }).pipe(
+          ThreadStats.layerHttpClientWith({ apiUrl: url, periodicFlush: false, flushTimeout: "2 minutes" }).pipe(
             Layer.provide([
-              HttpReporter.layerFetch,
+              FetchHttpClient.layer,
               ApiKey.layer(ApiKey.fromSecretsManager({ secretId: secretArn, timeout: "2 minutes" }))
             ])
           )
@@ -233,7 +234,7 @@ describe("ApiKey in a bundle", () => {
         import * as ThreadStats from "effect-threadstats/ThreadStats"
         export const handler = Lambda.makeHandler({
           handler: () => ThreadStats.increment("a"),
-          layer: ThreadStats.layerFetch
+          layer: ThreadStats.layer
         })
         `,
         splitting
@@ -252,7 +253,7 @@ describe("ApiKey in a bundle", () => {
     `)
     const barrel = await bundleOf(`
       import { ThreadStats } from "effect-threadstats"
-      console.log(ThreadStats.layerFetch)
+      console.log(ThreadStats.layerHttpClient)
     `)
     for (const { text } of [ownSource, barrel]) assert.notInclude(text, "aws-sdk")
   })
@@ -279,14 +280,14 @@ describe("ApiKey in a bundle", () => {
         build({
           ...options(`
             import * as ApiKey from "effect-threadstats/ApiKey"
-            import * as HttpReporter from "effect-threadstats/HttpReporter"
+            import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
             import * as ThreadStats from "effect-threadstats/ThreadStats"
             import * as Effect from "effect/Effect"
             import * as Layer from "effect/Layer"
             const isLimit = ({ message }) => /did not respond|no time left|timed out/i.test(message)
             const flush = Effect.repeat(ThreadStats.flush(), { while: ({ errors }) => errors.some(isLimit) })
-            const layer = ThreadStats.layerHttpWith({ flushTimeout: "30 seconds", requestTimeout: "30 seconds" }).pipe(
-              Layer.provide([HttpReporter.layerFetch, ApiKey.layerEnv])
+            const layer = ThreadStats.layerHttpClientWith({ flushTimeout: "30 seconds", requestTimeout: "30 seconds" }).pipe(
+              Layer.provide([FetchHttpClient.layer, ApiKey.layerEnv])
             )
             const program = Effect.zipRight(ThreadStats.increment("jobs"), flush)
             Effect.runPromise(Effect.provide(program, layer)).then(({ metrics, errors }) => {

@@ -1,7 +1,8 @@
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as HttpClient from "@effect/platform/HttpClient"
 import { assert, describe } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Layer, Logger, LogLevel, Redacted, TestClock } from "effect"
-import { ApiKey, HttpReporter, LocalIntake, ThreadStats, type ThreadStatsConfig } from "effect-threadstats"
+import { ApiKey, LocalIntake, ThreadStats, type ThreadStatsConfig } from "effect-threadstats"
 import { fakeSdk, refusal } from "../support/aws.js"
 import { layerInProcess } from "../support/intake.js"
 import { apiKey, sweepKeys } from "../support/keySweep.js"
@@ -116,8 +117,8 @@ describe("ApiKey options of AWS sources", () => {
 describe("ApiKey.layerEnv", () => {
   const buildClient = (variables: Record<string, string>, options?: ThreadStatsConfig.ThreadStatsOptions) =>
     Layer.build(
-      ThreadStats.layerHttpWith(options).pipe(
-        Layer.provide([HttpReporter.layerFetch, ApiKey.layerEnv])
+      ThreadStats.layerHttpClientWith(options).pipe(
+        Layer.provide([FetchHttpClient.layer, ApiKey.layerEnv])
       )
     ).pipe(Effect.scoped, Effect.exit, withSettings(variables))
 
@@ -163,7 +164,11 @@ describe("ApiKey.layerEnv", () => {
   it.effect("is named by the error of a client that needs it and does not have it", () =>
     Effect.gen(function*() {
       const without = (variables: Record<string, string>) =>
-        Layer.build(ThreadStats.layerFetch).pipe(Effect.scoped, Effect.exit, withSettings(variables))
+        Layer.build(Layer.provide(ThreadStats.layerHttpClient, FetchHttpClient.layer)).pipe(
+          Effect.scoped,
+          Effect.exit,
+          withSettings(variables)
+        )
       for (const [name, value] of Object.entries({ DD_API_KEY_SECRET_ARN: secretArn, DD_KMS_API_KEY: ciphertext })) {
         const exit = yield* without({ [name]: value })
         assert.isTrue(Exit.isFailure(exit))
@@ -187,7 +192,7 @@ describe("ThreadStats with a key in AWS", () => {
     const { url } = yield* LocalIntake.LocalIntake
     const http = yield* HttpClient.HttpClient
     const context = yield* Layer.build(
-      ThreadStats.layerHttpWith({ apiUrl: url, periodicFlush: false, ...options }).pipe(
+      ThreadStats.layerHttpClientWith({ apiUrl: url, periodicFlush: false, ...options }).pipe(
         Layer.provide([Layer.succeed(HttpClient.HttpClient, http), ApiKey.layerEnv]),
         Layer.provideMerge(Layer.mergeAll(logsTo(lines), Logger.minimumLogLevel(LogLevel.All)))
       )

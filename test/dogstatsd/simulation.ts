@@ -355,7 +355,7 @@ export const simulations = (
             onLine: extension.receive,
             clock,
             delivery: { profile: "extension" },
-            client: { counters },
+            client: { submitAs: counters },
             events: false
           })
           assertExtensionTotals(extension, recorded, counters)

@@ -140,7 +140,7 @@ export const deliveredEqualsRegistry = (numRuns: number): void =>
     }).pipe(
       Effect.provide(
         EffectMetrics.layerWith(only(prefix)).pipe(
-          Layer.provideMerge(Scripted.client(reporter, { counters: "series" }))
+          Layer.provideMerge(Scripted.client(reporter, { submitAs: "series" }))
         )
       )
     )

@@ -20,7 +20,7 @@ const invocation = Lambda.makeHandler({
       client = yield* ThreadStats.ThreadStats
       return yield* Work.work(event)
     }),
-  layer: ThreadStats.layerNode
+  layer: ThreadStats.layer
 })
 
 export const handler: Lambda.Handler<Event, unknown> = async (event, context) => {

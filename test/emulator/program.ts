@@ -19,5 +19,5 @@ NodeRuntime.runMain(LambdaRuntime.run({
       if (afterwards !== undefined) setTimeout(() => client.unsafeDistribution(afterwards, 1), Work.duringTheFlush)
       return yield* Work.work(event)
     }),
-  layer: ThreadStats.layerNode
+  layer: ThreadStats.layer
 }))

@@ -10,7 +10,7 @@ const it = sweepKeys(apiKey)
 /** A client that sends to an intake over a socket. */
 const layer = Layer.unwrapEffect(
   Effect.map(LocalIntake.LocalIntake, ({ url }) =>
-    ThreadStats.layerNodeWith({
+    ThreadStats.layerWith({
       apiUrl: url,
       apiKey: Redacted.make(apiKey),
       constantTags: ["suite:hostile"],

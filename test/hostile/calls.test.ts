@@ -7,7 +7,7 @@ import { checkHostileCalls } from "./calls.js"
 
 const it = sweepKeys(apiKey)
 
-const layer = ThreadStats.layerHttpWith({
+const layer = ThreadStats.layerHttpClientWith({
   apiUrl: "http://127.0.0.1:8080",
   apiKey: Redacted.make(apiKey),
   constantTags: ["suite:hostile"],

@@ -211,7 +211,7 @@ export const checkOptions = (check: Check): Effect.Effect<void> =>
 
 const everyOption: { readonly [K in keyof ThreadStatsConfig.ThreadStatsOptions]-?: true } = {
   namespace: true,
-  host: true,
+  hostname: true,
   attachHost: true,
   device: true,
   constantTags: true,
@@ -222,11 +222,11 @@ const everyOption: { readonly [K in keyof ThreadStatsConfig.ThreadStatsOptions]-
   flushInterval: true,
   periodicFlush: true,
   flushTimeout: true,
-  counters: true,
+  submitAs: true,
   requestTimeout: true,
   disabled: true,
   compress: true,
-  series: true,
+  seriesVersion: true,
   units: true,
   percentiles: true,
   aggregates: true,
@@ -238,7 +238,7 @@ const everyOption: { readonly [K in keyof ThreadStatsConfig.ThreadStatsOptions]-
   delivery: true,
   selfMetrics: true,
   timerUnit: true,
-  timestamps: true,
+  acceptedTimestamps: true,
   site: true,
   apiUrl: true,
   apiKey: true

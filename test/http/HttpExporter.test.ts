@@ -41,7 +41,12 @@ const makeClient = Effect.fnUntraced(function*(
     })
   )
   const context = yield* Layer.build(
-    ThreadStats.layerHttpWith({ apiKey: Redacted.make("key"), periodicFlush: false, maxContexts: 100_000, ...options })
+    ThreadStats.layerHttpClientWith({
+      apiKey: Redacted.make("key"),
+      periodicFlush: false,
+      maxContexts: 100_000,
+      ...options
+    })
       .pipe(Layer.provide(Layer.succeed(HttpClient.HttpClient, http)))
   )
   return { self: Context.get(context, ThreadStats.ThreadStats), requests }
@@ -51,7 +56,7 @@ const makeClient = Effect.fnUntraced(function*(
 const enrichment: Reporter.Enrichment = {
   prefix: "",
   tags: [],
-  host: undefined,
+  hostname: undefined,
   attachHost: false,
   device: undefined,
   interval: 10
@@ -155,7 +160,7 @@ describe("HttpExporter", () => {
       () =>
         Effect.gen(function*() {
           yield* TestClock.setTime(start)
-          const { requests, self } = yield* makeClient({ delivery, counters: "distributions" })
+          const { requests, self } = yield* makeClient({ delivery, submitAs: "distributions" })
           record(self)
           yield* self.event("title", "text")
           const fiber = yield* Effect.fork(self.flush())
@@ -199,7 +204,10 @@ describe("HttpExporter", () => {
     Effect.gen(function*() {
       yield* TestClock.setTime(start)
       for (const version of ["v1", "v2"] as const) {
-        const { self } = yield* makeClient({ series: version, delivery: "at-most-once" }, () => Effect.succeed(403))
+        const { self } = yield* makeClient(
+          { seriesVersion: version, delivery: "at-most-once" },
+          () => Effect.succeed(403)
+        )
         self.unsafeGauge("g", 2, { tags: ["a:ü"], host: "web" })
         self.unsafeDistribution("d", 3)
         const receipt = yield* self.flush()
@@ -236,7 +244,11 @@ describe("HttpExporter", () => {
           })
         )
         const context = yield* Layer.build(
-          ThreadStats.layerHttpWith({ apiKey: Redacted.make("key"), periodicFlush: false, series: version })
+          ThreadStats.layerHttpClientWith({
+            apiKey: Redacted.make("key"),
+            periodicFlush: false,
+            seriesVersion: version
+          })
             .pipe(Layer.provide(Layer.succeed(HttpClient.HttpClient, http)))
         )
         const self = Context.get(context, ThreadStats.ThreadStats)

@@ -41,7 +41,7 @@ export const testEqualBodies = (runs: number) => {
     enrichment: fc.record({
       prefix: fc.constantFrom("", "n\"s."),
       tags: fc.constantFrom([], ["env:ü", "a"]),
-      host: fc.constantFrom(undefined, "mine"),
+      hostname: fc.constantFrom(undefined, "mine"),
       attachHost: fc.boolean(),
       device: fc.constantFrom(undefined, "sda")
     })

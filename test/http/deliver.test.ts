@@ -133,7 +133,7 @@ describe("deliver with points near the age limit", () => {
 
   it.effect("sends all points again when timestamps is any", () =>
     Effect.gen(function*() {
-      const { result, sent } = yield* deliverLate(aged, reply(503), { timestamps: "any" })
+      const { result, sent } = yield* deliverLate(aged, reply(503), { acceptedTimestamps: "any" })
       assert.isTrue(Either.isRight(result))
       assert.deepStrictEqual(sent[1], ["old", "young", "edge"])
     }))
@@ -145,7 +145,7 @@ describe("deliver with series v2", () => {
       const intake = yield* LocalIntake.LocalIntake
       for (const series of ["v1", "v2"] as const) {
         yield* intake.clear
-        const reporter = yield* reporterToIntake({ series })
+        const reporter = yield* reporterToIntake({ seriesVersion: series })
         const bad = [gauge("m", Number.NaN), gauge("n", Infinity)]
         const batch = [...batchOf(20), bad[0]!, ...batchOf(30), bad[1]!]
         const error = yield* Effect.flip(reporter.flushMetrics(batch))
@@ -158,7 +158,7 @@ describe("deliver with series v2", () => {
       }
       const { reporter, requests } = yield* scripted(
         ({ body }) => reply(body.series.length > 10 ? 413 : 202, {}, `{"errors":[]}`),
-        { series: "v2" }
+        { seriesVersion: "v2" }
       )
       assert.deepInclude(yield* reporter.flushMetrics(batchOf(40)), { items: 40, payloads: 4 })
       assert.strictEqual(requests.length, 7)
@@ -169,7 +169,7 @@ describe("deliver with series v2", () => {
       for (const first of [reply(503), broken("ECONNRESET"), reply(429, { "x-ratelimit-reset": "1" })]) {
         const { reporter, requests } = yield* scripted(
           (_, i) => i === 0 ? first : reply(202),
-          { series: "v2", delivery: "at-most-once" }
+          { seriesVersion: "v2", delivery: "at-most-once" }
         )
         const now = yield* TestClock.currentTimeMillis
         const fiber = yield* Effect.fork(
@@ -218,7 +218,7 @@ describe("deliver to the local intake", () => {
   const provideClient = (intake?: LocalIntake.IntakeOptions) =>
     Effect.provide(
       Layer.unwrapEffect(Effect.map(LocalIntake.LocalIntake, ({ url }) =>
-        ThreadStats.layerHttpWith({ apiUrl: url, apiKey: key, periodicFlush: false }))).pipe(
+        ThreadStats.layerHttpClientWith({ apiUrl: url, apiKey: key, periodicFlush: false }))).pipe(
           Layer.provideMerge(layerInProcess(intake))
         )
     )

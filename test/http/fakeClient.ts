@@ -78,7 +78,7 @@ export const reporterToIntake = (more?: Partial<HttpReporter.HttpReporterSetting
     LocalIntake.LocalIntake,
     ({ url }) =>
       Effect.map(
-        HttpReporter.make(settings(url, { apiKey: Option.some(Redacted.make("key")), series: "v2", ...more })),
+        HttpReporter.make(settings(url, { apiKey: Option.some(Redacted.make("key")), seriesVersion: "v2", ...more })),
         toWire
       )
   )

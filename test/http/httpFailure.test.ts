@@ -104,7 +104,9 @@ describe("httpFailure", () => {
       const hints = { 403: ["DATADOG_API_KEY", "DD_API_KEY", "DD_SITE"], 404: ["DD_SITE", "DATADOG_HOST"] }
       for (const series of ["v1", "v2"] as const) {
         for (const [status, names] of Object.entries(hints)) {
-          const { reporter } = yield* scriptReporter(respond(Number(status), `{"errors":["no"]}`), { series })
+          const { reporter } = yield* scriptReporter(respond(Number(status), `{"errors":["no"]}`), {
+            seriesVersion: series
+          })
           const error = yield* Effect.flip(reporter.flushMetrics(metrics))
           assert.strictEqual(error.endpoint, `https://api.datadoghq.example/api/${series}/series`)
           for (const name of names) assert.include(error.message, name)

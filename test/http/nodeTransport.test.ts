@@ -52,7 +52,7 @@ describe("nodeTransport", () => {
         yield* checkBehaviour(server, name, expected).pipe(
           // Otherwise the last flush of the layer would wait for the test's clock.
           Effect.onError(() => server.behave(good)),
-          Effect.provide(makeClient(server.url, ThreadStats.layerNodeWith))
+          Effect.provide(makeClient(server.url, ThreadStats.layerWith))
         )
         yield* server.released
       }))

@@ -101,7 +101,7 @@ describe("HTTP requests of a client", () => {
     const key = wire[name][0]!.headers["dd-api-key"]
     const optionsFor = (apiUrl: string): ThreadStatsConfig.ThreadStatsOptions => ({
       ...options,
-      host: "web-1",
+      hostname: "web-1",
       apiUrl,
       apiKey: Redacted.make(key),
       periodicFlush: false
@@ -111,7 +111,7 @@ describe("HTTP requests of a client", () => {
       Effect.gen(function*() {
         const intake = yield* LocalIntake.LocalIntake
         yield* TestClock.setTime(now * 1000)
-        yield* Effect.provide(flushCalls, ThreadStats.layerHttpWith(optionsFor(intake.url)))
+        yield* Effect.provide(flushCalls, ThreadStats.layerHttpClientWith(optionsFor(intake.url)))
         const requests = yield* intake.requests
         assertEqual(requests, wire[name])
         // The intake accepts no other key.
@@ -132,7 +132,7 @@ describe("HTTP requests of a client", () => {
           })
         })
         yield* TestClock.setTime(now * 1000)
-        yield* Effect.provide(flushCalls, ThreadStats.layerNodeWith(optionsFor("http://intake.memory")))
+        yield* Effect.provide(flushCalls, ThreadStats.layerWith(optionsFor("http://intake.memory")))
         assertEqual(requests, wire[name])
         for (const { headers } of requests) assert.strictEqual(headers["dd-api-key"], key)
       }))

@@ -24,7 +24,7 @@ const reporterTo = (more?: Partial<HttpReporter.HttpReporterSettings>) =>
   Effect.flatMap(
     LocalIntake.LocalIntake,
     ({ url }) =>
-      Effect.map(HttpReporter.make(settings(url, { series: "v2", ...more })), toWire).pipe(
+      Effect.map(HttpReporter.make(settings(url, { seriesVersion: "v2", ...more })), toWire).pipe(
         Effect.provide(NodeHttpClient.layer)
       )
   )

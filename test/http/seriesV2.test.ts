@@ -15,7 +15,10 @@ describe("seriesV2", () => {
   /** Returns the series of the body that the reporter sends for a batch. */
   const encodeBatch = Effect.fnUntraced(
     function*(batch: ReadonlyArray<Series.Series>, more?: Partial<HttpReporter.HttpReporterSettings>) {
-      const { reporter, requests } = yield* scripted(() => reply(202, {}, `{"errors":[]}`), { series: "v2", ...more })
+      const { reporter, requests } = yield* scripted(() => reply(202, {}, `{"errors":[]}`), {
+        seriesVersion: "v2",
+        ...more
+      })
       yield* reporter.flushMetrics(batch)
       assert.deepStrictEqual(requests.map(({ path }) => path), [path])
       return requests[0]!.body.series as ReadonlyArray<unknown>
@@ -135,7 +138,7 @@ describe("seriesV2", () => {
       const units = { m: "byte" }
       yield* Effect.flatMap(reporterToIntake({ units }), (reporter) => reporter.flushMetrics([gauge("m")]))
       yield* Effect.flatMap(
-        reporterToIntake({ units, series: "v1" }),
+        reporterToIntake({ units, seriesVersion: "v1" }),
         (reporter) => reporter.flushMetrics([gauge("m")])
       )
       assert.deepStrictEqual((yield* intake.series).map(({ unit }) => unit), ["byte", undefined])

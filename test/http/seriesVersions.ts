@@ -49,13 +49,13 @@ export const testEqualPoints = (runs: number) => {
             yield* client.increment("late", 3, { timestamp: at * 1000 })
           }).pipe(
             Effect.provide(
-              ThreadStats.layerHttpWith({
+              ThreadStats.layerHttpClientWith({
                 apiKey: Redacted.make("key"),
                 apiUrl: intake.url,
-                series,
+                seriesVersion: series,
                 compress,
                 device,
-                host: host ?? undefined,
+                hostname: host ?? undefined,
                 attachHost
               })
             ),

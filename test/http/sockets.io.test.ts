@@ -107,7 +107,7 @@ describe("client that trusts the certificate", () => {
       const secure = { ...good, speaks: "tls" } as const
       const server = yield* HostileServer.make(secure, { certificate })
       const transport: Transport = (options) =>
-        ThreadStats.layerHttpWith(options).pipe(
+        ThreadStats.layerHttpClientWith(options).pipe(
           Layer.provide(NodeHttpClient.layerWithoutAgent),
           Layer.provide(NodeHttpClient.makeAgentLayer({ ca: certificate.cert }))
         )

@@ -46,8 +46,8 @@ const transports: ReadonlyArray<
     Layer.Layer<HttpClient.HttpClient>
   ]
 > = [
-  ["node:http", HttpReporter.makeNode, HttpReporter.layerFetch],
-  ["layerHttpClient", HttpReporter.make, HttpReporter.layerFetch],
+  ["node:http", HttpReporter.makeNode, FetchHttpClient.layer],
+  ["layerHttpClient", HttpReporter.make, FetchHttpClient.layer],
   ["NodeHttpClient", HttpReporter.make, NodeHttpClient.layer],
   ["NodeHttpClient with undici", HttpReporter.make, NodeHttpClient.layerUndici],
   ["FetchHttpClient", HttpReporter.make, FetchHttpClient.layer]
@@ -247,17 +247,17 @@ describe.each([
 
   const layerReporter = Layer.effect(
     Reporter.Reporter,
-    Effect.flatMap(LocalIntake.LocalIntake, ({ url }) => HttpReporter.make(settings(url, { series: "v2" })))
+    Effect.flatMap(LocalIntake.LocalIntake, ({ url }) => HttpReporter.make(settings(url, { seriesVersion: "v2" })))
   ).pipe(Layer.provide(layerClient))
 
   reporterContract(Layer.provideMerge(layerReporter, layerIntake()), { arrived })
 })
 
-type MakeLayer = (options: ThreadStatsConfig.ThreadStatsOptions) => ReturnType<typeof ThreadStats.layerNodeWith>
+type MakeLayer = (options: ThreadStatsConfig.ThreadStatsOptions) => ReturnType<typeof ThreadStats.layerWith>
 
 const clients: ReadonlyArray<readonly [string, MakeLayer]> = [
-  ["node:http", ThreadStats.layerNodeWith],
-  ["NodeHttpClient", (options) => Layer.provide(ThreadStats.layerHttpWith(options), NodeHttpClient.layer)]
+  ["node:http", ThreadStats.layerWith],
+  ["NodeHttpClient", (options) => Layer.provide(ThreadStats.layerHttpClientWith(options), NodeHttpClient.layer)]
 ]
 
 describe.each(clients)("client over %s", (_, makeLayer) => {

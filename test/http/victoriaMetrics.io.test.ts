@@ -1,5 +1,5 @@
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import { assert, describe, it } from "@effect/vitest"
-import * as HttpReporter from "effect-threadstats/HttpReporter"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
 import type { ThreadStatsOptions } from "effect-threadstats/ThreadStatsConfig"
 import * as Clock from "effect/Clock"
@@ -26,15 +26,15 @@ if (!installed) process.stderr.write(`${notInstalled}\n`)
  * a host another one's.
  */
 const client = (origin: string, options: ThreadStatsOptions = {}) =>
-  ThreadStats.layerHttpWith({
+  ThreadStats.layerHttpClientWith({
     apiUrl: `${origin}/datadog`,
     apiKey: Redacted.make("key"),
-    host: "web-1",
+    hostname: "web-1",
     attachHost: true,
     constantTags: ["env:test"],
     periodicFlush: false,
     ...options
-  }).pipe(Layer.provide(HttpReporter.layerFetch), Layer.orDie)
+  }).pipe(Layer.provide(FetchHttpClient.layer), Layer.orDie)
 
 const interval = 10
 

@@ -79,7 +79,7 @@ describe("makeHandler execution environment", () => {
     })
     const handler = Lambda.makeHandler({
       handler: () => ThreadStats.distribution("orders", 1),
-      layer: ThreadStats.layerHttpWith({ apiUrl: "http://intake", periodicFlush: false }).pipe(
+      layer: ThreadStats.layerHttpClientWith({ apiUrl: "http://intake", periodicFlush: false }).pipe(
         Layer.provide([Layer.succeed(HttpClient.HttpClient, client), ApiKey.layer(source)])
       )
     })

@@ -104,7 +104,7 @@ describe("nested lambdaProgram", () => {
             yield* Lambda.lambdaMetric("outer.dist", 30, { tags: ["k:v"] })
           }),
         layer: Layer.provide(
-          ThreadStats.layerHttpWith({
+          ThreadStats.layerHttpClientWith({
             apiUrl: intake.url,
             apiKey: Redacted.make(apiKey),
             compress: false,

@@ -30,7 +30,7 @@ NodeRuntime.runMain(LambdaRuntime.run({
       return { recorded: record }
     }),
   layer: Layer.merge(
-    ThreadStats.layerNode,
+    ThreadStats.layer,
     Layer.scopedDiscard(Effect.addFinalizer(() => Console.log("closed")))
   )
 }))

@@ -103,7 +103,7 @@ describe("bundle", () => {
       import * as ThreadStats from "effect-threadstats/ThreadStats"
       export const handler = Lambda.makeHandler({
         handler: () => ThreadStats.increment("a"),
-        layer: ThreadStats.layerNode
+        layer: ThreadStats.layer
       })
     `)
     assert.includeMembers([...modules], ["ThreadStats", "internal/http/HttpExporter", "Lambda"])
@@ -130,7 +130,7 @@ describe("bundle", () => {
       import * as ThreadStats from "effect-threadstats/ThreadStats"
       export const handler = Lambda.makeHandler({
         handler: () => ThreadStats.increment("a"),
-        layer: ThreadStats.layerNode,
+        layer: ThreadStats.layer,
         flush: LambdaExtension.afterResponse
       })
     `)
@@ -139,17 +139,21 @@ describe("bundle", () => {
 
   it("contains no other reporter or source for a function that uses only HTTP", async () => {
     for (
-      const [layer, packages] of [["layerNode", ["effect"]], ["layerFetch", ["effect", "@effect/platform"]]] as const
+      const [layer, packages] of [["layer", ["effect"]], ["layerHttpClient", ["effect", "@effect/platform"]]] as const
     ) {
       const bundle = await bundleOf(`
+        import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
         import * as Lambda from "effect-threadstats/Lambda"
         import * as ThreadStats from "effect-threadstats/ThreadStats"
+        import * as Layer from "effect/Layer"
         export const handler = Lambda.makeHandler({
           handler: () => ThreadStats.increment("a"),
-          layer: ThreadStats.${layer}
+          layer: ${
+        layer === "layer" ? "ThreadStats.layer" : "Layer.provide(ThreadStats.layerHttpClient, FetchHttpClient.layer)"
+      }
         })
       `)
-      const http = reporters.http.filter((module) => layer === "layerNode" || module !== "internal/http/nodeTransport")
+      const http = reporters.http.filter((module) => layer === "layer" || module !== "internal/http/nodeTransport")
       assert.includeMembers([...bundle.modules], http)
       const others = [
         ...reporters.dogstatsd,
@@ -176,7 +180,7 @@ describe("bundle", () => {
   })
 
   it("contains no lazily evaluated module for the README's function", async () => {
-    for (const contents of [readme, readme.replace("layerNode", "layerAuto")]) {
+    for (const contents of [readme, readme.replace("layer", "layerAuto")]) {
       const { code } = await bundleOf(contents, { minify: false })
       // esbuild wraps every module that is reachable by `import()` in this function.
       assert.notInclude(code, "__esm(")
@@ -248,7 +252,7 @@ describe("bundle", () => {
   it("contains no unused module for a program without Lambda that imports the barrel", async () => {
     const modules = await modulesIn(`
       import { ThreadStats } from "effect-threadstats"
-      console.log(ThreadStats.layerNode)
+      console.log(ThreadStats.layer)
     `)
     assert.include(modules, "ThreadStats")
     for (const absent of ["Series", "Event", "LocalIntake", "Lambda"]) assert.notInclude(modules, absent)

@@ -1,7 +1,7 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import type * as HttpClient from "@effect/platform/HttpClient"
 import { assert, beforeAll, describe } from "@effect/vitest"
-import * as HttpReporter from "effect-threadstats/HttpReporter"
 import * as LocalIntake from "effect-threadstats/LocalIntake"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
 import type * as ThreadStatsConfig from "effect-threadstats/ThreadStatsConfig"
@@ -33,11 +33,11 @@ describe("ThreadStats over a socket", () => {
 
   const overHttpClient =
     (client: Layer.Layer<HttpClient.HttpClient>) => (options: ThreadStatsConfig.ThreadStatsOptions): Client =>
-      Layer.provide(ThreadStats.layerHttpWith(options), client)
+      Layer.provide(ThreadStats.layerHttpClientWith(options), client)
 
   const transports: { readonly [transport: string]: (options: ThreadStatsConfig.ThreadStatsOptions) => Client } = {
-    "node:http": ThreadStats.layerNodeWith,
-    "fetch": overHttpClient(HttpReporter.layerFetch),
+    "node:http": ThreadStats.layerWith,
+    "fetch": overHttpClient(FetchHttpClient.layer),
     "NodeHttpClient.layer": overHttpClient(NodeHttpClient.layer),
     "NodeHttpClient.layerUndici": overHttpClient(NodeHttpClient.layerUndici)
   }

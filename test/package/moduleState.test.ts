@@ -1,3 +1,4 @@
+import { FetchHttpClient } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import * as Reporter from "effect-threadstats/Reporter"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
@@ -45,8 +46,8 @@ const settings = Layer.setConfigProvider(
 
 describe("ThreadStats layers", () => {
   const layers = {
-    layerNode: ThreadStats.layerNode,
-    layerFetch: ThreadStats.layerFetch,
+    layer: ThreadStats.layer,
+    layerHttpClient: Layer.provide(ThreadStats.layerHttpClient, FetchHttpClient.layer),
     layerDogStatsD: ThreadStats.layerDogStatsD,
     layerAuto: ThreadStats.layerAuto,
     layerTest: ThreadStats.layerTest,

@@ -154,7 +154,7 @@ describe("flush with a memory reporter", () => {
       const { distributions, samples } = yield* Effect.flatMap(Reporter.MemoryReporter, Effect.all)
       assert.deepStrictEqual(metricValues(distributions).map(([name]) => name), ["c", "h", "t", "d"])
       assert.deepStrictEqual(samples.map(({ type }) => type), ["gauge", "gauge", "set"])
-    }).pipe(Effect.provide(layer({ samples: true, client: { counters: "distributions" } }))))
+    }).pipe(Effect.provide(layer({ samples: true, client: { submitAs: "distributions" } }))))
 
   it.effect("reports series when the reporter does not accept samples", () =>
     Effect.gen(function*() {

@@ -225,7 +225,7 @@ describe("RetentionManager after a restart", () => {
 
   it.effect("delivers stored data as if there had been no restart", () => restarts({}, "total"))
   it.effect("delivers stored data with the namespace, constant tags and host of the settings", () =>
-    restarts({ namespace: "n", constantTags: ["c:t"], host: "me" }, "total"))
+    restarts({ namespace: "n", constantTags: ["c:t"], hostname: "me" }, "total"))
   it.effect("delivers stored data to a receiver that adds values up", () => restarts({}, "delta"))
   it.effect("delivers stored data of a histogram with more values than its sample size", () =>
     restarts({ sampleSize: 3 }, "total"))

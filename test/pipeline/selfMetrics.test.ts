@@ -98,7 +98,7 @@ describe("ThreadStats", () => {
         assert.strictEqual(spans[1]?.name, "http.client GET")
       }).pipe(
         Effect.provide(
-          ThreadStats.layerHttpWith({
+          ThreadStats.layerHttpClientWith({
             apiUrl: "http://127.0.0.1:8080",
             apiKey: Redacted.make("key"),
             periodicFlush: false

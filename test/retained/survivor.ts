@@ -14,7 +14,7 @@ import * as Redacted from "effect/Redacted"
 
 const [mode, directory, apiUrl, key, run] = process.argv.slice(2) as [string, string, string, string, string]
 
-const client = ThreadStats.layerHttpWith({
+const client = ThreadStats.layerHttpClientWith({
   apiUrl,
   apiKey: Redacted.make(key),
   periodicFlush: false,

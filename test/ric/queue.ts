@@ -1,3 +1,5 @@
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+import * as Layer from "effect/Layer"
 /** A function for a queue: it reports the messages `bad` as failed, and fails as a whole for a message `poison`. */
 import type { Context, SQSBatchResponse, SQSEvent } from "aws-lambda"
 import * as Lambda from "effect-threadstats/Lambda"
@@ -22,5 +24,5 @@ export const handler = Lambda.makeHandler({
       }
       return result
     }),
-  layer: ThreadStats.layerFetch
+  layer: Layer.provide(ThreadStats.layerHttpClient, FetchHttpClient.layer)
 })

@@ -1,3 +1,5 @@
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+import * as Layer from "effect/Layer"
 /** A function that streams its response. */
 import * as Lambda from "effect-threadstats/Lambda"
 import * as LambdaExtension from "effect-threadstats/LambdaExtension"
@@ -39,5 +41,5 @@ export const handler = Lambda.streamHandler({
       ),
       options
     ),
-  layer: ThreadStats.layerFetch
+  layer: Layer.provide(ThreadStats.layerHttpClient, FetchHttpClient.layer)
 })

@@ -158,7 +158,7 @@ export const runSession = (output: Output, key: string, answer: Answer) =>
     output,
     Effect.provide(
       session(output),
-      ThreadStats.layerHttpWith(settings(key)).pipe(Layer.provide(layerAnswering(answer)))
+      ThreadStats.layerHttpClientWith(settings(key)).pipe(Layer.provide(layerAnswering(answer)))
     )
   ))
 
@@ -291,7 +291,7 @@ export const checkFailures = Effect.fnUntraced(
 export const checkKeySource = Effect.fnUntraced(function*(key: string) {
   const output: Output = { texts: [], lines: 0 }
   for (const source of [Effect.succeed(Redacted.make(key)), Effect.succeed(Redacted.make(`${key} `))]) {
-    const layer = ThreadStats.layerHttpWith(settings(key)).pipe(
+    const layer = ThreadStats.layerHttpClientWith(settings(key)).pipe(
       Layer.provide(layerAnswering(respond(403, `no ${key}`))),
       Layer.provide(ApiKey.layer(source))
     )
@@ -304,7 +304,7 @@ export const checkKeySource = Effect.fnUntraced(function*(key: string) {
 /** Builds clients from valid and invalid settings, and renders the settings, the client and its layer. */
 export const checkSettings = Effect.fnUntraced(function*(key: string) {
   const output: Output = { texts: [], lines: 0 }
-  const layer = ThreadStats.layerHttpWith(settings(key))
+  const layer = ThreadStats.layerHttpClientWith(settings(key))
   yield* Effect.gen(function*() {
     const self = yield* ThreadStats.ThreadStats
     for (const value of [layer, self, self.config, self.config.apiKey]) output.texts.push(...renderings(value))
@@ -316,10 +316,10 @@ export const checkSettings = Effect.fnUntraced(function*(key: string) {
       const effect of [
         ThreadStatsConfig.make({ apiKey: Redacted.make(apiKey) }),
         ThreadStatsConfig.make(),
-        Effect.scoped(Layer.build(ThreadStats.layerHttp)),
-        Effect.scoped(Layer.build(ThreadStats.layerHttpWith({ apiKey: apiKey as never }))),
+        Effect.scoped(Layer.build(ThreadStats.layerHttpClient)),
+        Effect.scoped(Layer.build(ThreadStats.layerHttpClientWith({ apiKey: apiKey as never }))),
         Effect.scoped(Layer.build(layerHttpReporterWith({ ...settings(key), apiUrl: "no address" }))),
-        Effect.scoped(Layer.build(Layer.orDie(ThreadStats.layerHttp)))
+        Effect.scoped(Layer.build(Layer.orDie(ThreadStats.layerHttpClient)))
       ]
     ) {
       yield* watch(
@@ -353,7 +353,7 @@ export const checkHandlers = (key: string, isEveryAnswer: boolean): Effect.Effec
       for (const answer of isEveryAnswer ? answers : [answers[i % answers.length]!]) {
         for (const apiKey of [key, `${key} x`]) {
           const logger = Logger.replace(Logger.defaultLogger, recordingLogger(output))
-          const layer = ThreadStats.layerHttpWith({ ...settings(apiKey), flushTimeout: "5 millis" }).pipe(
+          const layer = ThreadStats.layerHttpClientWith({ ...settings(apiKey), flushTimeout: "5 millis" }).pipe(
             Layer.provide(layerAnswering(answer)),
             Layer.provideMerge(Layer.mergeAll(logger, Logger.minimumLogLevel(LogLevel.All)))
           )

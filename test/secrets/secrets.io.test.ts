@@ -1,7 +1,7 @@
 import { FetchHttpClient, HttpClient } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Redacted } from "effect"
-import { HttpReporter, LocalIntake, ThreadStats } from "effect-threadstats"
+import { LocalIntake, ThreadStats } from "effect-threadstats"
 import { layerIntake } from "../support/intake.js"
 import { renderings } from "../support/secrets.js"
 import {
@@ -40,8 +40,8 @@ for (const [form, key] of Object.entries(keys)) {
           const options = { ...settings(apiKey), apiUrl: intake.url }
           for (
             const layer of [
-              ThreadStats.layerNodeWith(options),
-              Layer.provide(ThreadStats.layerHttpWith(options), HttpReporter.layerFetch)
+              ThreadStats.layerWith(options),
+              Layer.provide(ThreadStats.layerHttpClientWith(options), FetchHttpClient.layer)
             ]
           ) {
             const self = yield* ThreadStats.ThreadStats.pipe(

@@ -44,7 +44,7 @@ for (const [form, key] of Object.entries(keys)) {
         const intake = yield* LocalIntake.LocalIntake
         const http = yield* HttpClient.HttpClient
         for (const apiKey of [key, `${key}-wrong`]) {
-          const client = ThreadStats.layerHttpWith({ ...settings(apiKey), apiUrl: "http://127.0.0.1:8080" })
+          const client = ThreadStats.layerHttpClientWith({ ...settings(apiKey), apiUrl: "http://127.0.0.1:8080" })
           yield* watch(
             output,
             Effect.gen(function*() {

@@ -101,7 +101,7 @@ export const make = (draw: Draw, later: Draw): Plan => {
     maxEvents,
     options: {
       namespace,
-      host: ownHost,
+      hostname: ownHost,
       attachHost,
       constantTags: constantTag === undefined ? [] : [constantTag],
       rollUpInterval: interval,
@@ -113,7 +113,7 @@ export const make = (draw: Draw, later: Draw): Plan => {
       aggregates,
       percentiles,
       sampleSize,
-      counters,
+      submitAs: counters,
       maxContexts,
       maxValues,
       maxEvents,

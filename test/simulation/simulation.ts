@@ -109,7 +109,7 @@ const clientLayer = (world: Network.World, seam: Seam.Seam | undefined, memory: 
   const { generation, plan } = world
   const layer = seam === undefined
     ? Layer.provide(
-      ThreadStats.layerHttpWith(plan.options),
+      ThreadStats.layerHttpClientWith(plan.options),
       Layer.succeed(HttpClient.HttpClient, Network.make(world))
     )
     : Layer.provide(

@@ -8,5 +8,5 @@ export const handler = Lambda.makeHandler({
   flush: process.env["FLUSH"] === "after-response" ? LambdaExtension.afterResponse : "before-response",
   handler: (event: { readonly count: number }) =>
     Effect.as(ThreadStats.increment("soak.count", event.count), { counted: event.count }),
-  layer: ThreadStats.layerNode
+  layer: ThreadStats.layer
 })

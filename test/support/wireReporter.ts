@@ -120,7 +120,7 @@ export const batchOfWire = (items: ReadonlyArray<WireSeries>) => {
     batch: Reporter.batchOf({
       prefix: "",
       tags: [],
-      host: undefined,
+      hostname: undefined,
       attachHost: false,
       device: first?.device ?? undefined,
       interval: first?.interval ?? 10

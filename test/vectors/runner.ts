@@ -115,7 +115,7 @@ export const run = (vector: Vector, temporality: Reporter.Temporality): Effect.E
     rollUpInterval: vector.config.rollUpInterval * 1000,
     device: vector.config.device ?? undefined,
     periodicFlush: false,
-    timestamps: "any"
+    acceptedTimestamps: "any"
   }
   const layer = layerReporterWith(options).pipe(
     Layer.provideMerge(Layer.mergeAll(

@@ -18,5 +18,5 @@ import * as Effect from "effect/Effect"
 export const handler = Lambda.makeHandler({
   handler: (event: { readonly orderId: string; readonly total: number }) =>
     ThreadStats.distribution("orders.value", event.total).pipe(Effect.as({ accepted: event.orderId })),
-  layer: ThreadStats.layerNode
+  layer: ThreadStats.layer
 })

@@ -54,4 +54,4 @@ const handler = (event: unknown) =>
     )
   )
 
-NodeRuntime.runMain(LambdaRuntime.run({ handler, layer: Layer.merge(layerRates, ThreadStats.layerNode) }))
+NodeRuntime.runMain(LambdaRuntime.run({ handler, layer: Layer.merge(layerRates, ThreadStats.layer) }))

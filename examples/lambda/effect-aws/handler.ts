@@ -51,5 +51,5 @@ export const handler = LambdaHandler.make({
       Lambda.lambdaProgram(),
       Effect.provideService(Lambda.LambdaContext, context)
     ),
-  layer: Layer.merge(layerLinks, ThreadStats.layerNode)
+  layer: Layer.merge(layerLinks, ThreadStats.layer)
 })

@@ -59,6 +59,6 @@ export const handler = Lambda.streamHandler({
     rawPath === "/prices.csv"
       ? LambdaStream.make(rows, { statusCode: 200, headers: { "content-type": "text/csv" } })
       : LambdaStream.make(Stream.empty, { statusCode: 404 }),
-  layer: Layer.merge(layerPrices, ThreadStats.layerNode),
+  layer: Layer.merge(layerPrices, ThreadStats.layer),
   flush: LambdaExtension.afterResponse
 })

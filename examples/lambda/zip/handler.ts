@@ -72,7 +72,7 @@ export const handler = Lambda.makeHandler({
       ),
   layer: Layer.merge(
     layerStock,
-    ThreadStats.layerNodeWith({ namespace: "orders", service: "orders", flushTimeout: "2 seconds" })
+    ThreadStats.layerWith({ namespace: "orders", service: "orders", flushTimeout: "2 seconds" })
   ),
   flush: LambdaExtension.afterResponse,
   enhancedMetrics: Lambda.enhancedMetrics

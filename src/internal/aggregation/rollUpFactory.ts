@@ -1,7 +1,7 @@
 import * as Duration from "effect/Duration"
 import type { PCGRandom } from "effect/Utils"
 import type { HistogramState, State, Value } from "../model/AggregatedSeries.js"
-import { accumulationOf, type Aggregate, type CounterTransport, type Kind } from "../model/metricKinds.js"
+import { accumulationOf, type Aggregate, type Kind, type SubmissionType } from "../model/metricKinds.js"
 import { Distribution } from "./distribution.js"
 import { Histogram, type HistogramDeps } from "./histogram.js"
 import { makeRandomBelow } from "./reservoir.js"
@@ -18,7 +18,7 @@ export interface RollUpOptions {
   /** Aggregates of histograms and timings. */
   readonly aggregates: ReadonlyArray<Aggregate>
   /** Form in which counters, histograms and timings are sent. */
-  readonly counters: CounterTransport
+  readonly submitAs: SubmissionType
   /** Maximum number of values that a histogram stores. Beyond, it stores a uniform sample of all values. */
   readonly sampleSize: number
   /** Source of random numbers for the sample. */
@@ -27,7 +27,7 @@ export interface RollUpOptions {
 
 export type MakeRollUp = (kind: Kind, state?: State | undefined) => RollUp
 
-/** Returns the values of a state. A histogram's state was stored when `counters` was "series". */
+/** Returns the values of a state. A histogram's state was stored when `submitAs` was "series". */
 const valuesOf = (state: State | undefined): ReadonlyArray<number> =>
   state === undefined
     ? noValues
@@ -35,7 +35,7 @@ const valuesOf = (state: State | undefined): ReadonlyArray<number> =>
     ? state as ReadonlyArray<number>
     : (state as HistogramState).sample
 
-/** Creates a histogram from a state. An array of values was stored when `counters` was "distributions". */
+/** Creates a histogram from a state. An array of values was stored when `submitAs` was "distributions". */
 const makeHistogram = (deps: HistogramDeps, state: State | undefined): Histogram => {
   if (!Array.isArray(state)) return new Histogram(deps, state as HistogramState | undefined)
   const histogram = new Histogram(deps)
@@ -45,14 +45,14 @@ const makeHistogram = (deps: HistogramDeps, state: State | undefined): Histogram
 
 /** Creates a function that creates roll-ups, empty or with the `state` of another roll-up of the same kind. */
 export const makeRollUpFactory = (options: RollUpOptions): MakeRollUp => {
-  const { counters, random, sampleSize } = options
+  const { random, sampleSize, submitAs } = options
   const seconds = Duration.toSeconds(options.rollUpInterval)
   const deps = { random, randomBelow: makeRandomBelow(random), sampleSize, summarize: makeSummarize(options, seconds) }
   return (kind, state) => {
-    const accumulation = accumulationOf(kind, counters)
+    const accumulation = accumulationOf(kind, submitAs)
     switch (accumulation) {
       case "sum":
-        return counters === "distributions"
+        return submitAs === "distributions"
           ? new DistributedCounter(state as number | undefined)
           : new Counter(seconds, state as number | undefined)
       case "last":

@@ -12,7 +12,7 @@ import { SeriesIndex } from "./seriesIndex.js"
 /** Resolved settings of an aggregator. */
 export interface AggregatorConfig extends Omit<RollUpOptions, "random"> {
   /** "window" drops points that Datadog refuses for their age. */
-  readonly timestamps: "window" | "any"
+  readonly acceptedTimestamps: "window" | "any"
   readonly maxContexts: number
   readonly maxValues: number
   readonly maxBytes: number
@@ -88,7 +88,7 @@ export class AggregatorState {
     this.seriesMark = Math.ceil(maxContexts * highWaterMark)
     this.valuesMark = Math.ceil(maxValues * highWaterMark)
     this.bytesMark = Math.ceil(maxBytes * highWaterMark)
-    this.maxAge = config.timestamps === "any" ? Infinity : pointWindow.past
+    this.maxAge = config.acceptedTimestamps === "any" ? Infinity : pointWindow.past
     this.index = new SeriesIndex({
       maxSize: maxContexts + maxIdleSeries,
       seed,
@@ -98,11 +98,11 @@ export class AggregatorState {
   }
 
   accumulationOf(kind: Kind): Accumulation {
-    return accumulationOf(kind, this.config.counters)
+    return accumulationOf(kind, this.config.submitAs)
   }
 
   isAdditive(kind: Kind): boolean {
-    return isAdditive(kind, this.config.counters)
+    return isAdditive(kind, this.config.submitAs)
   }
 
   startOf(time: number): number {

@@ -1,5 +1,5 @@
 import type { HistogramState, Point } from "../model/AggregatedSeries.js"
-import { accumulationOf, type Aggregate, type CounterTransport, type Kind } from "../model/metricKinds.js"
+import { accumulationOf, type Aggregate, type Kind, type SubmissionType } from "../model/metricKinds.js"
 import { percentileIndex, percentileSuffix } from "../model/percentile.js"
 import { clampToFinite } from "./rollUp.js"
 
@@ -78,9 +78,9 @@ export const makeSummarize = (options: SummaryOptions, seconds: number): Summari
 /** Returns the length of the longest suffix after the name of a metric of this kind, in characters with its dot. */
 export const maxSuffixLength = (
   kind: Kind,
-  options: SummaryOptions & { readonly counters: CounterTransport }
+  options: SummaryOptions & { readonly submitAs: SubmissionType }
 ): number =>
-  accumulationOf(kind, options.counters) === "summary"
+  accumulationOf(kind, options.submitAs) === "summary"
     ? Math.max(
       0,
       ...options.aggregates.map((aggregate) => aggregate.length + 1),

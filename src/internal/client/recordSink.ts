@@ -53,7 +53,7 @@ export const makeRecordSink = ({ clock, config, drops, pipeline }: {
 }): RecordSink => {
   const readNow = coarseClock.make(clock)
   const isTooLong = makeIsTooLong(config)
-  const pointWindow = config.timestamps === "any" ? undefined : limits.pointWindow
+  const pointWindow = config.acceptedTimestamps === "any" ? undefined : limits.pointWindow
   const dropPoint = (reason: MetricDropReason, name: unknown) => {
     drops.received.metrics++
     drops.metricDrops.count(reason, name)

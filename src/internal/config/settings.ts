@@ -8,7 +8,7 @@ import * as Decoders from "./decoders.js"
 import { functionName } from "./environment.js"
 import * as Setting from "./setting.js"
 
-export const defaults: Omit<ThreadStatsSettings, "tags" | "apiKey" | "host" | "device"> = {
+export const defaults: Omit<ThreadStatsSettings, "tags" | "apiKey" | "hostname" | "device"> = {
   namespace: "",
   attachHost: false,
   rollUpInterval: Duration.seconds(10),
@@ -18,11 +18,11 @@ export const defaults: Omit<ThreadStatsSettings, "tags" | "apiKey" | "host" | "d
   requestTimeout: Duration.seconds(3),
   disabled: false,
   compress: true,
-  series: "v1",
+  seriesVersion: "v1",
   units: {},
   percentiles: [0.75, 0.85, 0.95, 0.99],
   aggregates: ["min", "max", "count", "avg"],
-  counters: "series",
+  submitAs: "series",
   sampleSize: 1000,
   maxContexts: 100_000,
   maxValues: 1_000_000,
@@ -31,7 +31,7 @@ export const defaults: Omit<ThreadStatsSettings, "tags" | "apiKey" | "host" | "d
   delivery: "at-least-once",
   selfMetrics: false,
   timerUnit: "seconds",
-  timestamps: "window",
+  acceptedTimestamps: "window",
   apiUrl: "https://api.datadoghq.com"
 }
 
@@ -59,7 +59,7 @@ const makeSettings = () => ({
   apiUrl: text("DATADOG_HOST", Decoders.decodeUrl),
   apiKey: Setting.make(["DATADOG_API_KEY", "DD_API_KEY"], Decoders.parseApiKey, Decoders.decodeApiKey),
   namespace: text("DD_THREADSTATS_NAMESPACE", Decoders.decodeNamespace),
-  host: text("DD_HOSTNAME", Decoders.decodeHost),
+  hostname: text("DD_HOSTNAME", Decoders.decodeHost),
   attachHost: boolean("DD_THREADSTATS_ATTACH_HOST"),
   device: text("DD_THREADSTATS_DEVICE", Decoders.decodeHost),
   rollUpInterval: duration("DD_THREADSTATS_ROLL_UP_INTERVAL", Decoders.decodeRollUpInterval),
@@ -69,11 +69,11 @@ const makeSettings = () => ({
   requestTimeout: duration("DD_THREADSTATS_REQUEST_TIMEOUT", Decoders.decodeFiniteDuration),
   disabled: boolean("DD_THREADSTATS_DISABLED"),
   compress: Setting.make("DD_THREADSTATS_COMPRESS", Decoders.parseBoolean, Decoders.decodeBoolean),
-  series: word("DD_THREADSTATS_SERIES", "v1", "v2"),
+  seriesVersion: word("DD_THREADSTATS_SERIES_VERSION", "v1", "v2"),
   units: Setting.make("DD_THREADSTATS_UNITS", Decoders.parseUnits, Decoders.decodeUnits),
   percentiles: Setting.make("DD_THREADSTATS_PERCENTILES", Decoders.parseNumbers, Decoders.decodePercentiles),
   aggregates: Setting.make("DD_THREADSTATS_AGGREGATES", Decoders.parseList, Decoders.decodeAggregates),
-  counters: word("DD_THREADSTATS_COUNTERS", "series", "distributions"),
+  submitAs: word("DD_THREADSTATS_SUBMIT_AS", "series", "distributions"),
   sampleSize: wholeNumber("DD_THREADSTATS_SAMPLE_SIZE", 1_000_000),
   maxContexts: wholeNumber("DD_THREADSTATS_MAX_CONTEXTS", 10_000_000),
   maxValues: wholeNumber("DD_THREADSTATS_MAX_VALUES", 100_000_000),
@@ -82,7 +82,7 @@ const makeSettings = () => ({
   delivery: word("DD_THREADSTATS_DELIVERY", "at-least-once", "at-most-once"),
   selfMetrics: boolean("DD_THREADSTATS_SELF_METRICS"),
   timerUnit: word("DD_THREADSTATS_TIMER_UNIT", "seconds", "milliseconds"),
-  timestamps: word("DD_THREADSTATS_TIMESTAMPS", "window", "any")
+  acceptedTimestamps: word("DD_THREADSTATS_ACCEPTED_TIMESTAMPS", "window", "any")
 })
 
 type Settings = ReturnType<typeof makeSettings>
@@ -126,10 +126,10 @@ const withDefaults = (
   variableTags: ReadonlyArray<string>,
   onLambda: boolean
 ): ThreadStatsSettings => ({
-  host: undefined,
+  hostname: undefined,
   device: undefined,
   ...defaults,
-  counters: onLambda ? "distributions" : defaults.counters,
+  submitAs: onLambda ? "distributions" : defaults.submitAs,
   periodicFlush: !onLambda,
   ...given,
   tags: Array.from(new Set([...constantTags, ...variableTags, ...env, ...service, ...version])),

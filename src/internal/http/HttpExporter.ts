@@ -68,7 +68,7 @@ export const make = Effect.fnUntraced(
           {
             deadline: yield* Deadline,
             repeat: settings.delivery === "at-least-once",
-            maxAge: settings.timestamps === "any" ? Infinity : pointWindow.past
+            maxAge: settings.acceptedTimestamps === "any" ? Infinity : pointWindow.past
           }
         )
         const receipt = outcomes.map(receiptOf).reduce(addReceipts, { ...emptyReceipt, retries })
@@ -90,7 +90,7 @@ export const make = Effect.fnUntraced(
 
     return {
       temporality: "total",
-      reportSeries: settings.series === "v2"
+      reportSeries: settings.seriesVersion === "v2"
         ? reportTo(seriesV2, syntaxV2(settings.units), false)
         : reportTo(series, syntax, false),
       reportDistributions: reportTo(distributionPoints, syntax, true),

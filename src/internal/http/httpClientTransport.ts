@@ -1,4 +1,5 @@
 /** Over any `HttpClient` of `@effect/platform`. */
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as Headers from "@effect/platform/Headers"
 import * as HttpBody from "@effect/platform/HttpBody"
 import type * as HttpClient from "@effect/platform/HttpClient"
@@ -6,6 +7,7 @@ import type * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { keyHeader } from "./endpoints.js"
 import * as Transport from "./transport.js"
@@ -43,9 +45,21 @@ export const make = (client: HttpClient.HttpClient, options: Transport.Options):
         )
       }).pipe(
         Effect.locallyWith(Headers.currentRedactedNames, (names) => [...names, keyHeader]),
-        Effect.withTracerEnabled(false)
+        Effect.withTracerEnabled(false),
+        followNoRedirect
       ),
     options
+  )
+
+/**
+ * Makes `fetch` return a redirect as the answer. To follow it with a GET would lose the payload, and would send the key to another
+ * host.
+ */
+const followNoRedirect = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.flatMap(
+    Effect.serviceOption(FetchHttpClient.RequestInit),
+    (given) =>
+      Effect.provideService(self, FetchHttpClient.RequestInit, { ...Option.getOrUndefined(given), redirect: "manual" })
   )
 
 const requestOf = ({ body, headers, method, url }: Transport.Request): HttpClientRequest.HttpClientRequest =>

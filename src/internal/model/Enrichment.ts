@@ -10,7 +10,7 @@ export interface Enrichment {
   /** Constant tags of the client. They come first. */
   readonly tags: ReadonlyArray<string>
   /** Host of the client. It replaces the empty string as a series' host. */
-  readonly host: string | undefined
+  readonly hostname: string | undefined
   /** True if the client's host is also attached to series without a host. */
   readonly attachHost: boolean
   readonly device: string | undefined
@@ -25,7 +25,7 @@ export const make = (
 ): Enrichment => ({
   prefix: config.namespace === "" ? "" : `${config.namespace}.`,
   tags: config.tags,
-  host: config.host,
+  hostname: config.hostname,
   attachHost: config.attachHost,
   device: config.device,
   interval
@@ -37,5 +37,5 @@ const datadogPrefix = "aws.lambda.enhanced."
 export const enrichName = ({ prefix }: Enrichment, name: string): string =>
   prefix === "" || name.startsWith(datadogPrefix) ? name : `${prefix}${name}`
 
-export const enrichHost = ({ attachHost, host: ownHost }: Enrichment, host: string | null): string | null =>
+export const enrichHost = ({ attachHost, hostname: ownHost }: Enrichment, host: string | null): string | null =>
   host === "" || (host === null && attachHost) ? ownHost ?? host : host

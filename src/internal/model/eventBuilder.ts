@@ -28,8 +28,8 @@ export interface EventOptions {
 /** Settings of the client that apply to its events. */
 export interface EventSettings {
   readonly tags: ReadonlyArray<string>
-  readonly host: string | undefined
-  readonly timestamps: "window" | "any"
+  readonly hostname: string | undefined
+  readonly acceptedTimestamps: "window" | "any"
 }
 
 /** `InvalidEvent`: the title is empty, or the title, the text or an option has the wrong type or value. */
@@ -100,10 +100,10 @@ export const buildEvent = (
   let happened = now
   if (options.dateHappened !== undefined) {
     happened = toMillis(options.dateHappened)
-    const fault = windowFault(happened, now, settings.timestamps === "any" ? undefined : limits.eventWindow)
+    const fault = windowFault(happened, now, settings.acceptedTimestamps === "any" ? undefined : limits.eventWindow)
     if (fault !== undefined) return fault
   }
-  const host = options.host || settings.host
+  const host = options.host || settings.hostname
   return {
     title,
     text: cut(text, limits.event.text),

@@ -23,18 +23,18 @@ export type Kind = keyof typeof metricKinds
 
 export type Aggregate = "min" | "max" | "count" | "avg" | "sum" | "median"
 
-export type CounterTransport = "series" | "distributions"
+export type SubmissionType = "series" | "distributions"
 
-/** Returns how a client accumulates points of a kind: with `counters: "distributions"` it sends every value of a summary. */
-export const accumulationOf = (kind: Kind, counters: CounterTransport): Accumulation => {
+/** Returns how a client accumulates points of a kind: with `submitAs: "distributions"` it sends every value of a summary. */
+export const accumulationOf = (kind: Kind, submitAs: SubmissionType): Accumulation => {
   const accumulation = metricKinds[kind]
-  return accumulation === "summary" && counters === "distributions" ? "values" : accumulation
+  return accumulation === "summary" && submitAs === "distributions" ? "values" : accumulation
 }
 
 /** Returns true if points of this kind are sent as values of a distribution. A receiver adds such values up. */
-export const isAdditive = (kind: Kind, counters: CounterTransport): boolean => {
-  const accumulation = accumulationOf(kind, counters)
-  return accumulation === "values" || (accumulation === "sum" && counters === "distributions")
+export const isAdditive = (kind: Kind, submitAs: SubmissionType): boolean => {
+  const accumulation = accumulationOf(kind, submitAs)
+  return accumulation === "values" || (accumulation === "sum" && submitAs === "distributions")
 }
 
 /** Returns true if the content of a series is one number. */

@@ -2,9 +2,9 @@
 import type { Duration } from "effect/Duration"
 import type { Option } from "effect/Option"
 import type { Redacted } from "effect/Redacted"
-import type { Aggregate, CounterTransport } from "./metricKinds.js"
+import type { Aggregate, SubmissionType } from "./metricKinds.js"
 
-export type { Aggregate, CounterTransport } from "./metricKinds.js"
+export type { Aggregate, SubmissionType as CounterTransport } from "./metricKinds.js"
 
 /** Unit in which `timer` and `timed` record. The reference client records seconds. */
 export type TimerUnit = "seconds" | "milliseconds"
@@ -23,8 +23,8 @@ export interface ThreadStatsSettings {
   /** Prefix of every metric name, joined with a dot. Event titles have no prefix. Default: none. */
   readonly namespace: string
   /** Host name of the client. Events carry it, and so do points recorded with `host: ""`. Default: none. */
-  readonly host: string | undefined
-  /** Whether points recorded without a host carry {@link host} too. Default: `false`, like the reference client. */
+  readonly hostname: string | undefined
+  /** Whether points recorded without a host carry {@link hostname} too. Default: `false`, like the reference client. */
   readonly attachHost: boolean
   /** Device of every metric. Default: none. */
   readonly device: string | undefined
@@ -51,10 +51,10 @@ export interface ThreadStatsSettings {
   /** True to compress HTTP bodies of metrics in zlib format. Default: `true`. */
   readonly compress: boolean
   /** Version of the endpoint for series. Default: `"v1"`, like the reference client. */
-  readonly series: SeriesVersion
+  readonly seriesVersion: SeriesVersion
   /**
    * Units by metric name, namespace included, such as `{ "shop.latency": "second" }`. Datadog's documentation lists the units. The
-   * aggregates and percentiles of a histogram have its unit, its count has none. Units need `series: "v2"`, and apply to series
+   * aggregates and percentiles of a histogram have its unit, its count has none. Units need `seriesVersion: "v2"`, and apply to series
    * only. Default: none.
    */
   readonly units: Readonly<Record<string, string>>
@@ -66,7 +66,7 @@ export interface ThreadStatsSettings {
    * Form in which counters, histograms and timings are sent. Default: `"series"`, but `"distributions"` inside AWS Lambda, where
    * many environments have the same tags.
    */
-  readonly counters: CounterTransport
+  readonly submitAs: SubmissionType
   /** Number of values that a histogram samples per bucket for its percentiles. Default: 1000, like the reference client. */
   readonly sampleSize: number
   /**
@@ -103,7 +103,7 @@ export interface ThreadStatsSettings {
    * for events from 18 hours ago to 2 hours ahead. Points outside are dropped and counted. `"any"` accepts all times, for
    * organizations that ingest historical metrics. Default: `"window"`.
    */
-  readonly timestamps: "window" | "any"
+  readonly acceptedTimestamps: "window" | "any"
   /** Base URL of Datadog's API, without a trailing slash. Default: `https://api.` and the site. */
   readonly apiUrl: string
   /** API key, if an option or a variable contains one. */

@@ -105,7 +105,7 @@ export const make = (options: {
 
   /** True for a series that may arrive twice and count once. */
   const isIdempotent = ({ kind }: SerializedSeries) =>
-    kind === "gauge" || (temporality === "total" && !isAdditive(kind, metrics.counters))
+    kind === "gauge" || (temporality === "total" && !isAdditive(kind, metrics.submitAs))
 
   const snapshotIdempotent = () =>
     zipSnapshot(

@@ -1,5 +1,5 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import * as HttpReporter from "effect-threadstats/HttpReporter"
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
 import type * as ThreadStatsConfig from "effect-threadstats/ThreadStatsConfig"
 import type { ConfigError } from "effect/ConfigError"
@@ -17,10 +17,10 @@ export type Transport = (
 export const transports: {
   readonly [Name in "node" | "fetch" | "node:http" | "undici"]: Transport
 } = {
-  node: ThreadStats.layerNodeWith,
-  fetch: (options) => Layer.provide(ThreadStats.layerHttpWith(options), HttpReporter.layerFetch),
-  "node:http": (options) => Layer.provide(ThreadStats.layerHttpWith(options), NodeHttpClient.layer),
-  undici: (options) => Layer.provide(ThreadStats.layerHttpWith(options), NodeHttpClient.layerUndici)
+  node: ThreadStats.layerWith,
+  fetch: (options) => Layer.provide(ThreadStats.layerHttpClientWith(options), FetchHttpClient.layer),
+  "node:http": (options) => Layer.provide(ThreadStats.layerHttpClientWith(options), NodeHttpClient.layer),
+  undici: (options) => Layer.provide(ThreadStats.layerHttpClientWith(options), NodeHttpClient.layerUndici)
 }
 
 export type TransportName = keyof typeof transports

@@ -49,7 +49,7 @@ const start = (...args: ReadonlyArray<string>) =>
 const send = (
   env: Record<string, string>,
   program: Effect.Effect<void, never, ThreadStats.ThreadStats>,
-  client: typeof ThreadStats.layerNode = ThreadStats.layerNode
+  client: typeof ThreadStats.layer = ThreadStats.layer
 ) =>
   program.pipe(
     Effect.provide(client),
