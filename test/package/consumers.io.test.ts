@@ -1,191 +1,31 @@
 import { assert, beforeAll, describe, it } from "@effect/vitest"
 import { build } from "esbuild"
-import { execFile, execFileSync } from "node:child_process"
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { createServer } from "node:http"
-import { createRequire } from "node:module"
-import { tmpdir } from "node:os"
+import { cpSync, mkdirSync, mkdtempSync, readFileSync } from "node:fs"
 import { join } from "node:path"
-import { promisify } from "node:util"
-import { afterAll } from "vitest"
-import { compiles, manifest, packedTarball, root } from "./tarball.js"
-
-/** Projects of new users: each is an empty folder, a command of the README, and a program out of the README or `examples`. */
-
-const isRegistryReachable = (() => {
-  try {
-    execFileSync("npm", ["view", "effect@3.22.4", "version", "--fetch-retries=0"], { timeout: 30_000, stdio: "pipe" })
-    return true
-  } catch {
-    process.stderr.write(
-      "Skipped: test/package/consumers.io.test.ts installs packages, and the npm registry does not answer.\n"
-    )
-    return false
-  }
-})()
-
-const entries: ReadonlyArray<string> = Object.keys(manifest.exports)
-  .filter((entry) => !entry.startsWith("./internal") && entry !== "./package.json")
-  .map((entry) => manifest.name + entry.slice(1))
-
-const temporary = mkdtempSync(join(tmpdir(), "consumers-"))
-let tarball = ""
-
-interface Ended {
-  readonly code: number
-  readonly output: string
-}
-
-/** Runs a command, and returns its exit code and its output. */
-const run = async (
-  folder: string,
-  [command, ...args]: ReadonlyArray<string>,
-  env: Record<string, string> = {}
-): Promise<Ended> => {
-  const { NODE_OPTIONS: _, VITEST: __, ...inherited } = process.env
-  try {
-    const { stderr, stdout } = await promisify(execFile)(command!, args, {
-      cwd: folder,
-      env: {
-        ...inherited,
-        npm_config_audit: "false",
-        npm_config_fund: "false",
-        npm_config_ignore_scripts: "true",
-        ...env
-      },
-      maxBuffer: 64 << 20
-    })
-    return { code: 0, output: stdout + stderr }
-  } catch (error) {
-    const { code, stderr, stdout } = error as {
-      readonly code: unknown
-      readonly stderr: string
-      readonly stdout: string
-    }
-    return { code: typeof code === "number" ? code : -1, output: `${stdout}${stderr}` }
-  }
-}
-
-const succeeds = async (...[folder, command, env]: Parameters<typeof run>): Promise<string> => {
-  const { code, output } = await run(folder, command, env)
-  assert.strictEqual(code, 0, `${command.join(" ")}\n${output}`)
-  return output
-}
-
-const write = (folder: string, files: { readonly [path: string]: string | object }) => {
-  for (const [path, content] of Object.entries(files)) {
-    writeFileSync(join(folder, path), typeof content === "string" ? content : JSON.stringify(content))
-  }
-}
-
-const emptyProject = (name: string, type: "module" | "commonjs" = "module"): string => {
-  const folder = mkdtempSync(join(temporary, `${name}-`))
-  write(folder, { "package.json": { name, type, private: true } })
-  return folder
-}
-
-/** Commands of the section "Install" of the README. */
-const installLines = (() => {
-  const section = /^## Install\n([^]*?)^## /m.exec(readFileSync(join(root, "README.md"), "utf8"))?.[1] ?? ""
-  const [, commands = ""] = /```sh\n([^]*?)```/.exec(section) ?? []
-  return commands.split("\n").filter((line) => /^(?:npm|pnpm) /.test(line))
-})()
-
-const isForTests = (line: string) => line.includes("--save-dev")
-
-/** Arguments of a command, with the tarball in place of the package's name. pnpm 10 is the last that runs on Node.js 20. */
-const argumentsOf = (line: string): ReadonlyArray<string> => {
-  const [manager, ...args] = line.split(" ").map((word) => word === manifest.name ? tarball : word)
-  return manager === "pnpm" ? ["npx", "--yes", "pnpm@10", ...args] : [manager!, ...args]
-}
-
-const projects = new Map<string, Promise<string>>()
-
-/** Folder of the project that a command of the README made. */
-const projectOf = (line: string): Promise<string> => {
-  const make = async () => {
-    const manager = line.split(" ")[0]!
-    // Tests are installed into a project that has the package.
-    const folder = isForTests(line)
-      ? await projectOf(installLines.find((other) => other.startsWith(`${manager} `))!)
-      : emptyProject(manager)
-    await succeeds(folder, argumentsOf(line), { npm_config_dangerously_allow_all_builds: "false" })
-    return folder
-  }
-  if (!projects.has(line)) projects.set(line, make())
-  return projects.get(line)!
-}
-
-const npmProgram = () => projectOf(installLines.find((line) => line.startsWith("npm "))!)
-
-const readmeBlocks: ReadonlyArray<string> = Array.from(
-  readFileSync(join(root, "README.md"), "utf8").matchAll(/```ts\n([^]*?)```/g),
-  ([, code = ""]) => code
-)
-
-const packagesOf = (code: string): ReadonlyArray<string> =>
-  Array.from(code.matchAll(/from "((?:@[^/"]+\/)?[^/"]+)/g), ([, name = ""]) => name)
-    .filter((name) => !name.startsWith("node:"))
-
-/** Receiver that counts the bodies of metrics. */
-const withReceiver = async <A>(use: (env: Record<string, string>) => Promise<A>): Promise<A> => {
-  const received: Array<string> = []
-  const server = createServer((request, response) => {
-    if (request.method === "POST" && /series|distribution_points/.test(request.url!)) received.push(request.url!)
-    request.resume().on("end", () => response.writeHead(202, { "content-type": "application/json" }).end("{}"))
-  })
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
-  const address = server.address()
-  try {
-    const result = await use({
-      DATADOG_HOST: `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`,
-      DD_API_KEY: "local",
-      DD_THREADSTATS_REQUEST_TIMEOUT: "60 seconds",
-      DD_THREADSTATS_FLUSH_TIMEOUT: "60 seconds"
-    })
-    assert.isNotEmpty(received)
-    return result
-  } finally {
-    server.close()
-  }
-}
-
-const tsc = createRequire(import.meta.url).resolve("typescript/bin/tsc")
-
-/** Type-checks files of a project with the strictest settings that Effect recommends, and compiles them into `out`. */
-const compile = (folder: string, files: ReadonlyArray<string>, compilerOptions: object = {}) => {
-  write(folder, {
-    "tsconfig.json": {
-      compilerOptions: {
-        module: "NodeNext",
-        target: "ES2022",
-        types: [],
-        outDir: "out",
-        strict: true,
-        exactOptionalPropertyTypes: true,
-        skipLibCheck: true,
-        ...compilerOptions
-      },
-      files
-    }
-  })
-  return succeeds(folder, [process.execPath, tsc, "--project", "."])
-}
-
-/** Program that runs a module, and invokes its `handler` if it exports one. */
-const start = (module: string, event: object = { orderId: "1", total: 2 }) => `
-  const { handler } = await import(${JSON.stringify(module)})
-  const context = { awsRequestId: "1", invokedFunctionArn: "arn:aws:lambda:eu-west-1:1:function:f", getRemainingTimeInMillis: () => 90000 }
-  if (handler !== undefined) {
-    console.log(JSON.stringify(await handler(${JSON.stringify(event)}, context)))
-    process.exit(0)
-  }`
+import {
+  argumentsOf,
+  compile,
+  emptyProject,
+  entries,
+  installLines,
+  isForTests,
+  isRegistryReachable,
+  npmProgram,
+  packagesOf,
+  projectOf,
+  readmeBlocks,
+  run,
+  start,
+  succeeds,
+  temporary,
+  withReceiver,
+  write
+} from "./consumer.js"
+import { compiles, manifest, packedTarball } from "./tarball.js"
 
 beforeAll(async () => {
-  if (isRegistryReachable) tarball = await packedTarball()
+  if (isRegistryReachable) await packedTarball()
 }, compiles)
-
-afterAll(() => rmSync(temporary, { recursive: true, force: true }))
 
 describe.skipIf(!isRegistryReachable)("install lines of the README", () => {
   it("exist for npm and pnpm", () => {
@@ -324,6 +164,7 @@ describe.skipIf(!isRegistryReachable)("projects with Effect 4", () => {
   it(
     "get an error of npm that names both versions, and one of the loader or bundler with the remedy for every entry",
     async () => {
+      const tarball = await packedTarball()
       const folder = emptyProject("effect4")
       await succeeds(folder, ["npm", "install", "effect@4"])
       const refused = await run(folder, ["npm", "install", tarball])
@@ -381,7 +222,7 @@ describe.skipIf(!isRegistryReachable)("bundlers", () => {
     if (!isRegistryReachable) return
     folder = emptyProject("bundlers", "commonjs")
     const line = installLines.find((line) => line.startsWith("npm "))!
-    await succeeds(folder, [...argumentsOf(line), ...tools])
+    await succeeds(folder, [...await argumentsOf(line), ...tools])
     mkdirSync(join(folder, "node_modules/unix-dgram"))
     write(join(folder, "node_modules/unix-dgram"), { "package.json": { main: "index.js" }, "index.js": unixDgram })
     write(folder, {
