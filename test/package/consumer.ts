@@ -1,7 +1,8 @@
 /** Projects of new users: an empty folder, a command of the README, and a program out of the documents. */
 import { assert } from "@effect/vitest"
 import { execFile, execFileSync } from "node:child_process"
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs"
+import { rm } from "node:fs/promises"
 import { createServer } from "node:http"
 import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
@@ -27,7 +28,6 @@ export const entries: ReadonlyArray<string> = Object.keys(manifest.exports)
   .map((entry) => manifest.name + entry.slice(1))
 
 export const temporary = mkdtempSync(join(tmpdir(), "consumers-"))
-process.once("exit", () => rmSync(temporary, { recursive: true, force: true }))
 
 interface Ended {
   readonly code: number
@@ -77,6 +77,7 @@ export const write = (folder: string, files: { readonly [path: string]: string |
 }
 
 export const emptyProject = (name: string, type: "module" | "commonjs" = "module"): string => {
+  mkdirSync(temporary, { recursive: true })
   const folder = mkdtempSync(join(temporary, `${name}-`))
   write(folder, { "package.json": { name, type, private: true } })
   return folder
@@ -113,6 +114,12 @@ export const projectOf = (line: string): Promise<string> => {
   }
   if (!projects.has(line)) projects.set(line, make())
   return projects.get(line)!
+}
+
+/** Removes all projects, without blocking the worker: there are tens of thousands of files. */
+export const removeProjects = async (): Promise<void> => {
+  projects.clear()
+  await rm(temporary, { recursive: true, force: true })
 }
 
 export const npmProgram = () => projectOf(installLines.find((line) => line.startsWith("npm "))!)

@@ -1,4 +1,4 @@
-import { assert, beforeAll, describe, it } from "@effect/vitest"
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { build } from "esbuild"
 import { cpSync, mkdirSync, mkdtempSync, readFileSync } from "node:fs"
 import { join } from "node:path"
@@ -14,6 +14,7 @@ import {
   packagesOf,
   projectOf,
   readmeBlocks,
+  removeProjects,
   run,
   start,
   succeeds,
@@ -26,6 +27,8 @@ import { compiles, manifest, packedTarball } from "./tarball.js"
 beforeAll(async () => {
   if (isRegistryReachable) await packedTarball()
 }, compiles)
+
+afterAll(removeProjects, compiles)
 
 describe.skipIf(!isRegistryReachable)("install lines of the README", () => {
   it("exist for npm and pnpm", () => {

@@ -6,7 +6,7 @@ import ts from "typescript"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
-/** Text that names a variable and refers to another declaration only. The reader needs what the option does, and its default. */
+/** Text that names a variable and refers to another declaration only. The reader needs the effect of the option, and its default. */
 const isThin = (text: string) => /^Environment: `\w+`[^.]*\.\s*See\s/.test(text) || /^\{@link [^}]+\}\.?$/.test(text)
 
 const hasText = (parts: ReadonlyArray<ts.SymbolDisplayPart>): boolean => {
