@@ -43,6 +43,8 @@ export type {
 } from "./internal/log/writer.js"
 
 /**
+ * Options of the reporter.
+ *
  * @since 0.1.0
  * @category models
  */

@@ -110,6 +110,7 @@ export class MemoryReporter
  * @category layers
  */
 export const layerMemoryWith = (options: {
+  /** Treatment of two values of one timestamp. */
   readonly temporality: Temporality
   /** True to receive recorded values in place of points. Default: `false`. */
   readonly samples?: boolean | undefined

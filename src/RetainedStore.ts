@@ -34,7 +34,9 @@ import type { BucketSnapshot, SerializedSeries } from "./internal/model/Aggregat
  * @category models
  */
 export interface Loaded {
+  /** Undelivered series. */
   readonly metrics: ReadonlyArray<SerializedSeries>
+  /** Undelivered events. */
   readonly events: ReadonlyArray<Event>
   /** Entries that could not be read, and were skipped. */
   readonly skipped: number
@@ -49,7 +51,9 @@ export interface Loaded {
  * @category models
  */
 export interface Held {
+  /** Buckets with undelivered series. */
   readonly metrics: ReadonlyArray<BucketSnapshot>
+  /** Undelivered events. */
   readonly events: ReadonlyArray<Event>
 }
 

@@ -23,12 +23,19 @@ export type { DistributionSeries, SampleSeries, Series } from "./internal/model/
  * @category models
  */
 export interface SeriesV2 {
+  /** Name, with namespace and suffix. */
   readonly metric: string
+  /** 0 for unspecified, 1 for count, 2 for rate, 3 for gauge. */
   readonly type: 0 | 1 | 2 | 3
+  /** Points, with whole seconds since the epoch. */
   readonly points: ReadonlyArray<{ readonly timestamp: number; readonly value: number }>
+  /** Host and device, each as `{ type, name }`. Default: none. */
   readonly resources?: ReadonlyArray<{ readonly type: string; readonly name: string }> | undefined
+  /** Tags, with those of the client. */
   readonly tags: ReadonlyArray<string>
+  /** Length of the roll-up interval, in seconds. */
   readonly interval: number
+  /** Unit, in Datadog's words. Default: none. */
   readonly unit?: string | undefined
 }
 

@@ -623,10 +623,12 @@ export const bindSet = (
  * ```
  */
 export const timer: {
+  /** Returns a function that runs an effect and records its duration as a timing, whatever its exit. */
   <A = unknown, E = unknown>(
     name: string,
     options?: TimerOptions<A, E>
   ): <A1 extends A, E1 extends E, R>(effect: Effect.Effect<A1, E1, R>) => Effect.Effect<A1, E1, R | ThreadStats>
+  /** Runs an effect and records its duration as a timing, whatever its exit. */
   <A, E, R>(
     effect: Effect.Effect<A, E, R>,
     name: string,

@@ -91,13 +91,21 @@ export class ThreadStatsConfig
  * @category models
  */
 export interface ThreadStatsOptions {
-  /** Environment: `DD_THREADSTATS_NAMESPACE`. See {@link ThreadStatsSettings.namespace}. */
+  /**
+   * Prefix of every metric name, joined with a dot. Event titles have no prefix. Environment: `DD_THREADSTATS_NAMESPACE`. Default:
+   * none.
+   */
   readonly namespace?: string | undefined
-  /** Environment: `DD_HOSTNAME`. See {@link ThreadStatsSettings.hostname}. */
+  /**
+   * Host name of the client. Events carry it, and so do points recorded with `host: ""`. Environment: `DD_HOSTNAME`. Default: none.
+   */
   readonly hostname?: string | undefined
-  /** Environment: `DD_THREADSTATS_ATTACH_HOST`. See {@link ThreadStatsSettings.attachHost}. */
+  /**
+   * Whether points recorded without a host carry `hostname` too. Environment: `DD_THREADSTATS_ATTACH_HOST`. Default: `false`, like the
+   * reference client.
+   */
   readonly attachHost?: boolean | undefined
-  /** Environment: `DD_THREADSTATS_DEVICE`. See {@link ThreadStatsSettings.device}. */
+  /** Device of every metric. Environment: `DD_THREADSTATS_DEVICE`. Default: none. */
   readonly device?: string | undefined
   /** Tags of every metric and event. `DATADOG_TAGS`, `DD_TAGS` and the three tags below follow them. */
   readonly constantTags?: Tags | undefined
@@ -107,50 +115,101 @@ export interface ThreadStatsOptions {
   readonly service?: string | undefined
   /** Value of the `version` tag. Environment: `DD_VERSION`. */
   readonly version?: string | undefined
-  /** Environment: `DD_THREADSTATS_ROLL_UP_INTERVAL`. See {@link ThreadStatsSettings.rollUpInterval}. */
+  /**
+   * Length of a roll-up bucket, in whole seconds from 1 to 1800. Environment: `DD_THREADSTATS_ROLL_UP_INTERVAL`. Default: 10 seconds.
+   */
   readonly rollUpInterval?: Duration.DurationInput | undefined
-  /** Environment: `DD_THREADSTATS_FLUSH_INTERVAL`. See {@link ThreadStatsSettings.flushInterval}. */
+  /**
+   * Time between periodic flushes of closed buckets, while the layer lives or, on Lambda, while an invocation runs.
+   * `Duration.infinity` (`off` in the environment) disables them. Environment: `DD_THREADSTATS_FLUSH_INTERVAL`. Default: 10 seconds.
+   */
   readonly flushInterval?: Duration.DurationInput | undefined
-  /** Environment: `DD_THREADSTATS_PERIODIC_FLUSH`. See {@link ThreadStatsSettings.periodicFlush}. */
+  /**
+   * Whether the layer flushes periodically. Environment: `DD_THREADSTATS_PERIODIC_FLUSH`. Default: `true`, but `false` inside AWS
+   * Lambda, where `lambdaProgram` flushes because a frozen environment runs no timers.
+   */
   readonly periodicFlush?: boolean | undefined
-  /** Environment: `DD_THREADSTATS_FLUSH_TIMEOUT`. See {@link ThreadStatsSettings.flushTimeout}. */
+  /**
+   * Time limit of one flush, all its requests included. Environment: `DD_THREADSTATS_FLUSH_TIMEOUT`. Default: 5 seconds.
+   */
   readonly flushTimeout?: Duration.DurationInput | undefined
-  /** Environment: `DD_THREADSTATS_REQUEST_TIMEOUT`. See {@link ThreadStatsSettings.requestTimeout}. */
+  /** Time limit of one request. Environment: `DD_THREADSTATS_REQUEST_TIMEOUT`. Default: 3 seconds. */
   readonly requestTimeout?: Duration.DurationInput | undefined
-  /** Environment: `DD_THREADSTATS_DISABLED`. See {@link ThreadStatsSettings.disabled}. */
+  /** Whether the client records and sends nothing. Environment: `DD_THREADSTATS_DISABLED`. Default: `false`. */
   readonly disabled?: boolean | undefined
-  /** Environment: `DD_THREADSTATS_COMPRESS`. See {@link ThreadStatsSettings.compress}. */
+  /**
+   * True to compress HTTP bodies of metrics in zlib format. Environment: `DD_THREADSTATS_COMPRESS`. Default: `true`.
+   */
   readonly compress?: boolean | undefined
-  /** Environment: `DD_THREADSTATS_SERIES_VERSION`. See {@link ThreadStatsSettings.seriesVersion}. */
+  /**
+   * Version of the endpoint for series. Environment: `DD_THREADSTATS_SERIES_VERSION`. Default: `"v1"`, like the reference client.
+   */
   readonly seriesVersion?: SeriesVersion | undefined
   /**
-   * Environment: `DD_THREADSTATS_UNITS`, a comma list of names and units, each pair joined by a colon. See
-   * {@link ThreadStatsSettings.units}.
+   * Units by metric name, namespace included, such as `{ "shop.latency": "second" }`. Datadog's documentation lists the units. The
+   * aggregates and percentiles of a histogram have its unit, its count has none. Units need `seriesVersion: "v2"`, and apply to series
+   * only. Environment: `DD_THREADSTATS_UNITS`, a comma list of names and units, each pair joined by a colon. Default: none.
    */
   readonly units?: Readonly<Record<string, string>> | undefined
-  /** Environment: `DD_THREADSTATS_PERCENTILES`, a comma list. See {@link ThreadStatsSettings.percentiles}. */
+  /**
+   * Percentiles of histograms and timings, each above 0 and below 1. Environment: `DD_THREADSTATS_PERCENTILES`, a comma list. Default:
+   * 0.75, 0.85, 0.95, 0.99.
+   */
   readonly percentiles?: ReadonlyArray<number> | undefined
-  /** Environment: `DD_THREADSTATS_AGGREGATES`, a comma list. See {@link ThreadStatsSettings.aggregates}. */
+  /**
+   * Aggregates of histograms and timings. Environment: `DD_THREADSTATS_AGGREGATES`, a comma list. Default: min, max, count, avg.
+   */
   readonly aggregates?: ReadonlyArray<Aggregate> | undefined
-  /** Environment: `DD_THREADSTATS_SUBMIT_AS`. See {@link ThreadStatsSettings.submitAs}. */
+  /**
+   * Form in which counters, histograms and timings are sent. Environment: `DD_THREADSTATS_SUBMIT_AS`. Default: `"series"`, but
+   * `"distributions"` inside AWS Lambda, where many environments have the same tags.
+   */
   readonly submitAs?: CounterTransport | undefined
-  /** Environment: `DD_THREADSTATS_SAMPLE_SIZE`. See {@link ThreadStatsSettings.sampleSize}. */
+  /**
+   * Number of values that a histogram samples per bucket for its percentiles. Environment: `DD_THREADSTATS_SAMPLE_SIZE`. Default:
+   * 1000, like the reference client.
+   */
   readonly sampleSize?: number | undefined
-  /** Environment: `DD_THREADSTATS_MAX_CONTEXTS`. See {@link ThreadStatsSettings.maxContexts}. */
+  /**
+   * Limit of pending series, each counted once per bucket. A flush starts early at 80 % of the limit. Beyond the limit the client
+   * drops the oldest series and counts their points. Environment: `DD_THREADSTATS_MAX_CONTEXTS`. Default: 100,000, which take about 40
+   * MB.
+   */
   readonly maxContexts?: number | undefined
-  /** Environment: `DD_THREADSTATS_MAX_VALUES`. See {@link ThreadStatsSettings.maxValues}. */
+  /**
+   * Limit of pending distribution values. Works like `maxContexts`. Environment: `DD_THREADSTATS_MAX_VALUES`. Default: 1,000,000,
+   * which take about 10 MB.
+   */
   readonly maxValues?: number | undefined
-  /** Environment: `DD_THREADSTATS_MAX_EVENTS`. See {@link ThreadStatsSettings.maxEvents}. */
+  /** Limit of pending events. Works like `maxContexts`. Environment: `DD_THREADSTATS_MAX_EVENTS`. Default: 1000. */
   readonly maxEvents?: number | undefined
-  /** Environment: `DD_THREADSTATS_MAX_BYTES`. See {@link ThreadStatsSettings.maxBytes}. */
+  /**
+   * Limit of the memory that pending data takes, in bytes and by estimate. Metrics and events have this limit each. Works like
+   * `maxContexts`. Environment: `DD_THREADSTATS_MAX_BYTES`. Default: 64 MiB.
+   */
   readonly maxBytes?: number | undefined
-  /** Environment: `DD_THREADSTATS_DELIVERY`. See {@link ThreadStatsSettings.delivery}. */
+  /**
+   * Treatment of distributions and events that may have arrived and would count twice if they were sent again. `"at-least-once"` sends
+   * them again. `"at-most-once"` drops them and counts them as `Ambiguous`. Series are always sent again, because Datadog overwrites
+   * the first value. Environment: `DD_THREADSTATS_DELIVERY`. Default: `"at-least-once"`.
+   */
   readonly delivery?: DeliverySemantics | undefined
-  /** Environment: `DD_THREADSTATS_SELF_METRICS`. See {@link ThreadStatsSettings.selfMetrics}. */
+  /**
+   * Whether the client reports its own `stats` as metrics named `threadstats.client.*`, with every flush that sends something else.
+   * Counters: `points.received`, `points.delivered`, `points.dropped` (tag `reason`), the same of `events`, and `flushes`, `payloads`,
+   * `bytes`, `retries`. Gauges: `points.pending`, `events.pending`, `series`, `breaker.open`. They count themselves too, and each
+   * flush reports the outcome of the one before. Environment: `DD_THREADSTATS_SELF_METRICS`. Default: `false`.
+   */
   readonly selfMetrics?: boolean | undefined
-  /** Environment: `DD_THREADSTATS_TIMER_UNIT`. See {@link ThreadStatsSettings.timerUnit}. */
+  /**
+   * Unit of `timer` and `timed`. Environment: `DD_THREADSTATS_TIMER_UNIT`. Default: `"seconds"`, like the reference client.
+   */
   readonly timerUnit?: TimerUnit | undefined
-  /** Environment: `DD_THREADSTATS_ACCEPTED_TIMESTAMPS`. See {@link ThreadStatsSettings.acceptedTimestamps}. */
+  /**
+   * Times that the client accepts. `"window"` accepts the times that Datadog accepts: for metrics from 1 hour ago to 10 minutes ahead,
+   * for events from 18 hours ago to 2 hours ahead. Points outside are dropped and counted. `"any"` accepts all times, for
+   * organizations that ingest historical metrics. Environment: `DD_THREADSTATS_ACCEPTED_TIMESTAMPS`. Default: `"window"`.
+   */
   readonly acceptedTimestamps?: "window" | "any" | undefined
   /** Datadog site, for instance `datadoghq.eu`. Environment: `DD_SITE`. Default: `datadoghq.com`. */
   readonly site?: string | undefined

@@ -51,9 +51,13 @@ import * as ThreadStatsConfig from "./ThreadStatsConfig.js"
  * @category models
  */
 export interface RecordedMetric {
+  /** Kind of the metric. */
   readonly kind: Kind
+  /** Name, namespace included. */
   readonly name: string
+  /** Host of the points. Default: none. */
   readonly host: string | undefined
+  /** Tags, with those of the client. */
   readonly tags: ReadonlyArray<string>
   /** Sum of a counter, last value of a gauge, members of a set, or all values of another kind in their order. */
   readonly values: ReadonlyArray<number | string>
@@ -68,7 +72,9 @@ export interface RecordedMetric {
  * @category models
  */
 export interface Recording {
+  /** Recorded metrics, one for each series. */
   readonly metrics: ReadonlyArray<RecordedMetric>
+  /** Recorded events, in their order. */
   readonly events: ReadonlyArray<Event>
   /** Number of dropped points and events, by reason. */
   readonly dropped: { readonly [reason: string]: number }

@@ -6,13 +6,12 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, syml
 import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
 import { dirname, join, relative, resolve } from "node:path"
-import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { publint } from "publint"
 import { formatMessage } from "publint/utils"
+import { compiles, manifest, packedTarball, root } from "./tarball.js"
 
 const run = promisify(execFile)
-const root = fileURLToPath(new URL("../..", import.meta.url))
 const read = (...path: ReadonlyArray<string>): string => readFileSync(join(...path), "utf8")
 const list = (folder: string): ReadonlyArray<string> =>
   readdirSync(folder, { recursive: true, withFileTypes: true })
@@ -20,7 +19,6 @@ const list = (folder: string): ReadonlyArray<string> =>
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
     .sort()
 
-const manifest = JSON.parse(read(root, "package.json"))
 const lock = JSON.parse(read(root, "package-lock.json"))
 const modules = readdirSync(join(root, "src"))
   .filter((file) => file.endsWith(".ts") && file !== "index.ts")
@@ -30,7 +28,8 @@ const entries = [manifest.name, ...modules.map((module) => `${manifest.name}/${m
 
 describe("package.json", () => {
   it("exports one entry per public module and no internal module", () => {
-    const entry = (file: string) => ({ types: `./dist/${file}.d.ts`, import: `./dist/${file}.js` })
+    const folder = "requires-effect-3-so-run-npm-install-effect@3"
+    const entry = (file: string) => ({ types: `./dist/${file}.d.ts`, default: `./dist/${folder}/${file}.js` })
     assert.deepStrictEqual(manifest.exports, {
       ".": entry("index"),
       ...Object.fromEntries(modules.map((module) => [`./${module}`, entry(module)])),
@@ -83,24 +82,15 @@ describe("package-lock.json", () => {
 })
 
 describe("npm pack", () => {
-  // The TypeScript compiler takes minutes on a busy machine.
-  const compiles = 900_000
   const temporary = mkdtempSync(join(tmpdir(), "effect-threadstats-"))
-  const tarball = join(temporary, `${manifest.name}-${manifest.version}.tgz`)
+  let tarball = ""
   const consumer = join(temporary, "consumer")
   const installed = join(consumer, "node_modules", manifest.name)
 
   const node = (source: string) => run(process.execPath, ["--input-type=module", "--eval", source], { cwd: consumer })
 
   beforeAll(async () => {
-    const stage = join(temporary, "stage")
-    for (const path of ["package.json", "tsconfig.json", "src", "README.md", "CHANGELOG.md", "LICENSE"]) {
-      cpSync(join(root, path), join(stage, path), { recursive: true })
-    }
-    symlinkSync(join(root, "node_modules"), join(stage, "node_modules"))
-    await run("npm", ["pack", "--pack-destination", temporary], { cwd: stage }).catch((error) => {
-      throw new Error(`npm pack failed\n${error.stdout}${error.stderr}`)
-    })
+    tarball = await packedTarball()
     mkdirSync(installed, { recursive: true })
     await run("tar", ["-xzf", tarball, "-C", installed, "--strip-components=1"])
     mkdirSync(join(consumer, "node_modules/@effect"))
@@ -112,14 +102,22 @@ describe("npm pack", () => {
   afterAll(() => rmSync(temporary, { recursive: true, force: true }))
 
   it("packs the build, the sources and the documents", () => {
+    const guides = list(join(root, "docs")).filter((path) => !path.startsWith("api/")).map((path) => `docs/${path}`)
+    const examples = list(join(root, "examples")).map((path) => `examples/${path}`)
     const sources = list(join(root, "src"))
       .filter((path) => path.endsWith(".ts") && !path.startsWith("intake/cli/") && !path.startsWith("intake/page/"))
       .map((path) => path.slice(0, -".ts".length))
     const expected = [
       "CHANGELOG.md",
+      "CONTRIBUTING.md",
       "LICENSE",
       "README.md",
+      "bench/README.md",
+      "test/README.md",
       "package.json",
+      ...guides,
+      ...examples,
+      ...["index", ...modules].map((module) => `dist/requires-effect-3-so-run-npm-install-effect@3/${module}.js`),
       ...sources.flatMap((path) => [
         `src/${path}.ts`,
         ...[".d.ts", ".d.ts.map", ".js", ".js.map"].map((extension) => `dist/${path}${extension}`)
@@ -130,6 +128,21 @@ describe("npm pack", () => {
       list(installed).filter((path) => !path.startsWith("dist/intake/cli/") && path !== page),
       expected.sort()
     )
+  })
+
+  it("packs the target of every relative link of its documents", () => {
+    const packed = list(installed)
+    const links = packed.filter((path) => path.endsWith(".md")).flatMap((path) =>
+      Array.from(
+        read(installed, path).matchAll(/\]\(([^)#\s]+)[^)]*\)/g),
+        ([, link = ""]) => ({ path, link, target: join(dirname(path), link) })
+      )
+    ).filter(({ link }) => !/^[a-z]+:/.test(link))
+    assert.isAbove(links.length, 20)
+    const dead = links.filter(({ target }) =>
+      !packed.some((path) => path === target || path.startsWith(`${target.replace(/\/$/, "")}/`))
+    )
+    assert.deepStrictEqual(dead.map(({ link, path }) => `${path} links to ${link}`), [])
   })
 
   it("packs a command that runs without installed packages", async () => {

@@ -12,11 +12,14 @@ export interface UnixDatagrams {
   }
 }
 
-/** Name with a declared type, so that bundlers do not follow the import of the optional native package. */
+/**
+ * Name with a declared type, so that bundlers leave the import of the optional native package to Node.js. webpack needs the comment in the
+ * import besides.
+ */
 const packageName: string = "unix-dgram"
 
 export const loadUnixDatagrams: Effect.Effect<UnixDatagrams, unknown> = /*#__PURE__*/ Effect.map(
-  /*#__PURE__*/ Effect.tryPromise(() => import(packageName)),
+  /*#__PURE__*/ Effect.tryPromise(() => import(/* webpackIgnore: true */ packageName)),
   (module) => module.default
 )
 

@@ -5,8 +5,11 @@ import { listen } from "../runtime/sharedListener.js"
 
 /** Destination of lines: the methods of a Node.js `Writable` that the reporter calls. */
 export interface LogOutput {
+  /** Writes a text, and calls back with the error if that failed. */
   readonly write: (text: string, callback: (error?: unknown) => void) => unknown
+  /** Adds a listener for errors. */
   readonly on: (event: "error", listener: (error: unknown) => void) => unknown
+  /** Removes a listener for errors. */
   readonly off: (event: "error", listener: (error: unknown) => void) => unknown
   /** Number of bytes that anybody wrote to it. Node.js streams over pipes and terminals have this property. */
   readonly bytesWritten?: number | undefined

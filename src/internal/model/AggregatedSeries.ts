@@ -26,21 +26,31 @@ export type SeriesType = "gauge" | "rate" | "count"
 export type Value = number | string
 
 export interface Point {
+  /** Suffix of the metric's name, such as `95percentile`. Empty for none. */
   readonly suffix: string
+  /** Type in Datadog. */
   readonly type: SeriesType
+  /** Value of the interval. */
   readonly value: number
 }
 
 export interface Samples {
+  /** Values, or the members of a set. */
   readonly values: ReadonlyArray<Value>
+  /** Number of recorded values that each value stands for. It may have a fraction. */
   readonly weight: number
 }
 
 export interface HistogramState {
+  /** Minimum of all recorded values. */
   readonly min: number
+  /** Maximum of all recorded values. */
   readonly max: number
+  /** Sum of all recorded values. */
   readonly sum: number
+  /** Number of recorded values. */
   readonly count: number
+  /** Sampled values, at most `sampleSize`. */
   readonly sample: ReadonlyArray<number>
 }
 
@@ -48,9 +58,13 @@ export type State = number | ReadonlyArray<Value> | HistogramState
 
 /** Identity of an aggregated series. */
 interface Identity {
+  /** Kind of the metric. */
   readonly kind: Kind
+  /** Name, without namespace and suffix. */
   readonly name: string
+  /** Host of the points. Null for none. */
   readonly host: string | null
+  /** Tags of the points, without those of the client. */
   readonly tags: ReadonlyArray<string>
 }
 
@@ -79,6 +93,7 @@ export interface SerializedSeries extends Identity {
   readonly start: number
   /** Number of recorded points that this series contains. */
   readonly recorded: number
+  /** Content of the roll-up. */
   readonly state: State
 }
 

@@ -22,9 +22,13 @@ export type Item = AggregatedSeries | Event
  * @category models
  */
 export interface Receipt {
+  /** Number of delivered series or events. */
   readonly items: number
+  /** Number of delivered payloads. */
   readonly payloads: number
+  /** Size of the delivered payloads, in bytes. */
   readonly bytes: number
+  /** Number of attempts after the first of each payload. */
   readonly retries: number
 }
 

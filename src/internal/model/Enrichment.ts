@@ -13,6 +13,7 @@ export interface Enrichment {
   readonly hostname: string | undefined
   /** True if the client's host is also attached to series without a host. */
   readonly attachHost: boolean
+  /** Device of the client. It is a part of every series. */
   readonly device: string | undefined
   /** Roll-up interval, in seconds. */
   readonly interval: number

@@ -10,12 +10,19 @@ import type { SeriesType } from "./AggregatedSeries.js"
  * @category models
  */
 export interface Series {
+  /** Name, with namespace and suffix. */
   readonly metric: string
+  /** Start of the interval in seconds since the epoch, and the value. */
   readonly points: ReadonlyArray<readonly [timestamp: number, value: number]>
+  /** Type in Datadog. */
   readonly type: SeriesType
+  /** Host name. Default: none. */
   readonly host?: string | null | undefined
+  /** Device. Default: none. */
   readonly device?: string | null | undefined
+  /** Tags, with those of the client. */
   readonly tags: ReadonlyArray<string>
+  /** Length of the roll-up interval, in seconds. */
   readonly interval: number
 }
 
@@ -28,12 +35,19 @@ export interface Series {
  * @category models
  */
 export interface DistributionSeries {
+  /** Name, with namespace and suffix. */
   readonly metric: string
+  /** Start of the interval in seconds since the epoch, and the values. */
   readonly points: ReadonlyArray<readonly [timestamp: number, values: ReadonlyArray<number>]>
+  /** Type in Datadog. */
   readonly type: "distribution"
+  /** Host name. Default: none. */
   readonly host?: string | null | undefined
+  /** Device. Default: none. */
   readonly device?: string | null | undefined
+  /** Tags, with those of the client. */
   readonly tags: ReadonlyArray<string>
+  /** Length of the roll-up interval, in seconds. */
   readonly interval: number
 }
 
@@ -49,12 +63,20 @@ export interface DistributionSeries {
  * @category models
  */
 export interface SampleSeries {
+  /** Name, with namespace and suffix. */
   readonly metric: string
+  /** Start of the interval in seconds since the epoch, and the values or members. */
   readonly points: ReadonlyArray<readonly [timestamp: number, values: ReadonlyArray<number | string>]>
+  /** Number of recorded values that each value stands for. It may have a fraction. */
   readonly weight: number
+  /** Kind of the metric. */
   readonly type: "counter" | "gauge" | "set" | "histogram" | "timing"
+  /** Host name. Default: none. */
   readonly host?: string | null | undefined
+  /** Device. Default: none. */
   readonly device?: string | null | undefined
+  /** Tags, with those of the client. */
   readonly tags: ReadonlyArray<string>
+  /** Length of the roll-up interval, in seconds. */
   readonly interval: number
 }
