@@ -1,7 +1,7 @@
 /** Requests to the routes of Datadog: each one is recorded, and answered like Datadog answers it or with a fault. */
 import type * as Headers from "@effect/platform/Headers"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
-import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -147,12 +147,13 @@ const answerAsDatadog = (
     )
   )
 
-/** Records and answers a request. A scripted answer comes first, then a fault, then the answer of Datadog. */
+/** Records and answers a request. The intake ends an incomplete request when it closes. A scripted answer comes first, then a fault, then the answer of Datadog. */
 export const handleRequest = (options: DatadogRouteOptions, route: DatadogRoute): RequestHandler =>
   Effect.gen(function*() {
     const { closing, faults, store, takeScripted } = options
     const request = yield* HttpServerRequest.HttpServerRequest
-    const received = yield* receive(options, route, request)
+    const received = yield* Effect.raceFirst(receive(options, route, request), Deferred.await(closing))
+    if (HttpServerResponse.isServerResponse(received)) return received
     const { arrival, now, path } = received
     const usual = answerAsDatadog(options, route, received)
     const scripted = takeScripted(path)

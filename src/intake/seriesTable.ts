@@ -20,7 +20,9 @@ export interface SeriesDescription {
 
 /** All series of one name. */
 interface MetricEntries {
-  readonly entries: Set<SeriesEntry>
+  readonly distributions: Set<SeriesEntry>
+  /** Gauges, rates and counts. */
+  readonly others: Set<SeriesEntry>
   /** Start of the window in which new series are counted, in milliseconds since the epoch. */
   windowStart: number
   /** Number of series that are new in the window. */
@@ -51,6 +53,9 @@ const countDatapoints = ({ histograms, points }: SeriesEntry): number => {
   for (const histogram of histograms.values()) count += LogHistogram.sizeOf(histogram)
   return count
 }
+
+const entriesOfKind = (siblings: MetricEntries, isDistribution: boolean): Set<SeriesEntry> =>
+  isDistribution ? siblings.distributions : siblings.others
 
 const keyOf = ({ device, host, kind, metric, tags }: SeriesDescription): string =>
   JSON.stringify([
@@ -145,11 +150,14 @@ export class SeriesTable {
     const name = normalizeName(metric)
     let siblings = this.metrics.get(name)
     if (siblings === undefined) {
-      this.metrics.set(name, siblings = { entries: new Set(), windowStart: now, recentSeries: 0 })
+      this.metrics.set(
+        name,
+        siblings = { distributions: new Set(), others: new Set(), windowStart: now, recentSeries: 0 }
+      )
     }
     const conflicts = this.findKindConflict(siblings, row)
     this.entries.set(key, entry)
-    siblings.entries.add(entry)
+    entriesOfKind(siblings, kind === "distribution").add(entry)
     const growth = this.trackCardinality(siblings, metric, now)
     entry.published = { ...row, verdicts: [...verdicts.filter(concernsSeries), ...conflicts].slice(0, maxVerdicts) }
     this.changes.addSeries(entry)
@@ -181,12 +189,8 @@ export class SeriesTable {
   }
 
   private findKindConflict(siblings: MetricEntries, { kind, metric }: SeriesRow): ReadonlyArray<Verdict> {
-    for (const { published: other } of siblings.entries) {
-      if ((other.kind === "distribution") !== (kind === "distribution")) {
-        return [reportKindConflict(metric, kind, other.kind)]
-      }
-    }
-    return []
+    const [other] = entriesOfKind(siblings, kind !== "distribution")
+    return other === undefined ? [] : [reportKindConflict(metric, kind, other.published.kind)]
   }
 
   private trackCardinality(siblings: MetricEntries, metric: string, now: number): ReadonlyArray<Verdict> {
@@ -196,7 +200,8 @@ export class SeriesTable {
     }
     siblings.recentSeries++
     if (siblings.recentSeries !== cardinalityThreshold) return []
-    const widest = findWidestTag(Array.from(siblings.entries, ({ published }) => published.tags))
+    const entries = [...siblings.distributions, ...siblings.others]
+    const widest = findWidestTag(entries.map(({ published }) => published.tags))
     return [reportCardinality(metric, siblings.recentSeries, widest)]
   }
 
@@ -210,8 +215,10 @@ export class SeriesTable {
     this.datapoints -= countDatapoints(entry)
     const name = normalizeName(entry.published.metric)
     const siblings = this.metrics.get(name)
-    siblings?.entries.delete(entry)
-    if (siblings?.entries.size === 0) this.metrics.delete(name)
+    if (siblings !== undefined) {
+      entriesOfKind(siblings, entry.published.kind === "distribution").delete(entry)
+      if (siblings.distributions.size + siblings.others.size === 0) this.metrics.delete(name)
+    }
     this.changes.evictSeries(entry)
     this.health.series = this.entries.size
     this.health.evicted++

@@ -16,9 +16,10 @@ import * as Endpoints from "./endpoints.js"
 import type { FeedServer } from "./feedServer.js"
 import { type Ingest, type IngestBody, reject } from "./ingest.js"
 import type { IntakeView } from "./model.js"
-import { socketOf } from "./nodeSocket.js"
+import { isUpgrade, socketOf } from "./nodeSocket.js"
 import * as PageAsset from "./pageAsset.js"
 import { Refusal, refusalResponse, refuse } from "./requestBody.js"
+import * as Upgrades from "./upgrades.js"
 
 export interface ServerOptions extends DatadogRouteOptions {
   readonly ingest: Ingest
@@ -90,6 +91,7 @@ const makeOtherRoutes = (options: ServerOptions) =>
 export const make = (options: ServerOptions): Effect.Effect<HttpApp.Default, never, Scope.Scope> =>
   Effect.gen(function*() {
     const page = yield* PageAsset.make
+    const refuseUpgrade = yield* Upgrades.make
     const context = yield* Layer.build(
       makeOtherRoutes(options).pipe(
         Layer.provideMerge(HttpApiBuilder.api(IntakeApi)),
@@ -102,6 +104,7 @@ export const make = (options: ServerOptions): Effect.Effect<HttpApp.Default, nev
     )
     const app = yield* Effect.provide(HttpApiBuilder.httpApp, context)
     return Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
+      if (isUpgrade(request)) return Effect.succeed(refuseUpgrade(request))
       const reason = findAccessViolation(request, options.hosts)
       return reason === undefined
         ? Effect.provide(app, context)

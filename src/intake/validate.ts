@@ -23,14 +23,25 @@ export const normalizeName = (name: string): string => name.replace(/[^\w.]/gu, 
 /** Matches tags that {@link normalizeTag} does not change. Nearly all tags match, and the test is cheap. */
 const plainTag = /^(?!.*__)[a-z][a-z0-9_\-:./]*(?<![_:])$/
 
+/** Removes `_` and `:` at the end. The pattern `/[_:]+$/` takes quadratic time for text with many of them elsewhere. */
+const removeTrailingMarks = (tag: string): string => {
+  let end = tag.length
+  while (tag[end - 1] === "_" || tag[end - 1] === ":") end--
+  return tag.slice(0, end)
+}
+
+/** Keys whose values keep their case: they name a host or a device. */
+const isNameTag = (tag: string): boolean => tag.startsWith("host:") || tag.startsWith("device:")
+
 /**
  * Returns the tag that Datadog keeps: in lower case, with `_` for invalid characters. Repeated `_` become one, and `_` and `:` at
- * the end are removed.
+ * the end are removed. A tag with the key `host` or `device` keeps its case.
  */
-export const normalizeTag = (tag: string): string =>
-  plainTag.test(tag)
-    ? tag
-    : tag.toLowerCase().replace(/[^\p{L}\p{M}\p{N}_\-:./]+/gu, "_").replace(/_{2,}/g, "_").replace(/[_:]+$/, "")
+export const normalizeTag = (tag: string): string => {
+  if (plainTag.test(tag)) return tag
+  const text = isNameTag(tag) ? tag : tag.toLowerCase()
+  return removeTrailingMarks(text.replace(/[^\p{L}\p{M}\p{N}_\-:./]+/gu, "_").replace(/_{2,}/g, "_"))
+}
 
 /** Validates the name of a metric. */
 export const validateName = (metric: string): ReadonlyArray<Verdict> => {

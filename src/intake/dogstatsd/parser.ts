@@ -82,7 +82,7 @@ const types: ReadonlySet<string> = new Set<MetricLine["type"]>(["c", "g", "ms", 
 
 const isType = (type: string): type is MetricLine["type"] => types.has(type)
 
-const decimalPattern = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i
+const decimalPattern = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i
 const notFinitePattern = /^[+-]?(?:nan|inf|infinity)$/i
 
 const parseMetric = (line: string): MetricLine | InvalidLine => {
