@@ -7,14 +7,14 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Redacted from "effect/Redacted"
-import { type BodyLimits, defaultBodyLimits, type IntakeEndpoint, keyHeader } from "./endpoints.js"
+import { type BodyLimits, defaultBodyLimits, type IntakeEndpoint, keyHeader, keyParameter } from "./endpoints.js"
 import type { Arrival } from "./entries.js"
 import { drawFault, injectFault } from "./faultInjection.js"
 import type { InjectedFault } from "./faults.js"
 import { type Accepted, type IngestBody, reject, type Rejected } from "./ingest.js"
 import * as Body from "./requestBody.js"
 import type { Store } from "./store.js"
-import { isAccepted } from "./verdict.js"
+import { isAccepted, makeVerdict, type Verdict } from "./verdict.js"
 
 type Response = HttpServerResponse.HttpServerResponse
 
@@ -42,12 +42,27 @@ export interface DatadogRouteOptions {
   readonly closing: Deferred.Deferred<Response>
 }
 
+/** API key of a request. */
+export interface PresentedApiKey {
+  /** Empty if the request has none. */
+  readonly key: Redacted.Redacted
+  readonly isInQuery: boolean
+}
+
+/** Finds the API key of a request: in the header, or else in the query. */
+export const findApiKey = (header: Redacted.Redacted, url: string): PresentedApiKey => {
+  const query = Redacted.value(header) === "" && url.includes("?")
+    ? new URLSearchParams(url.slice(url.indexOf("?"))).get(keyParameter) ?? ""
+    : ""
+  return query === "" ? { key: header, isInQuery: false } : { key: Redacted.make(query), isInQuery: true }
+}
+
 /** A route: how its requests are ingested. */
 export interface DatadogRoute {
   /** Endpoint whose body is parsed; the body is ignored without one. */
   readonly endpoint?: IntakeEndpoint | undefined
   /** Key of the request; it is not checked without one. */
-  readonly key?: Redacted.Redacted
+  readonly key?: PresentedApiKey
   readonly ingest: IngestBody
 }
 
@@ -67,7 +82,7 @@ const redactHeaders = (headers: Headers.Headers): Readonly<Record<string, string
   )
 
 const checkKey = (
-  presented: Redacted.Redacted,
+  { key: presented }: PresentedApiKey,
   valid: Redacted.Redacted | undefined
 ): Either.Either<void, Rejected> => {
   const key = Redacted.value(presented)
@@ -77,6 +92,16 @@ const checkKey = (
     ? Either.void
     : Either.mapLeft(Body.refuse(403, "WrongKey", "Forbidden"), reject)
 }
+
+const warnOfKeyInQuery = (key: PresentedApiKey | undefined): ReadonlyArray<Verdict> =>
+  key?.isInQuery === true
+    ? [makeVerdict(
+      "warning",
+      "KeyInQuery",
+      null,
+      `the API key is in the query, which proxies log. Send it in the header ${keyHeader}`
+    )]
+    : []
 
 /** Reads the body of a request, and adds the request to the log. */
 const receive = (
@@ -88,10 +113,11 @@ const receive = (
     const limits = limitsOf(endpoint?.limits ?? defaultBodyLimits)
     const raw = yield* Body.readBody(request, limits.bytes)
     const now = yield* Clock.currentTimeMillis
-    const encoding = (request.headers["content-encoding"] ?? "identity").trim().toLowerCase()
+    const headers = Body.readBodyHeaders(request)
+    const { encoding } = headers
     const body = yield* endpoint === undefined
-      ? Effect.succeed(Either.right<Body.ParsedBody>({ value: undefined, length: raw.length }))
-      : Effect.either(Body.parseBody(endpoint, limits, encoding, raw))
+      ? Effect.succeed(Either.right<Body.ParsedBody>({ value: undefined, length: raw.length, memory: 0 }))
+      : Effect.either(Body.parseBody(endpoint, limits, headers, raw))
     const path = request.url.split("?", 1)[0]!
     store.countRequest(raw.length)
     const unpackedBytes = Either.isRight(body) ? body.right.length : raw.length
@@ -118,7 +144,7 @@ const receive = (
       fault: undefined,
       reason: undefined,
       verdicts: []
-    })
+    }, Either.isRight(body) ? body.right.memory : 0)
     return { now, path, arrival, body }
   })
 
@@ -134,7 +160,7 @@ const answerAsDatadog = (
       Either.flatMap(({ value }) => ingest(value, now)),
       Either.match({
         onRight: ({ items, points, response, verdicts }: Accepted) => {
-          store.requests.update(arrival, { items, points }, verdicts)
+          store.requests.update(arrival, { items, points }, [...verdicts, ...warnOfKeyInQuery(key)])
           if (items > 0 && verdicts.some(isAccepted)) store.countOutcome("accepted")
           return response
         },
@@ -170,5 +196,6 @@ export const handleRequest = (options: DatadogRouteOptions, route: DatadogRoute)
       : Effect.raceFirst(scripted, Deferred.await(closing))
     const duration = (yield* Clock.currentTimeMillis) - now
     store.requests.update(arrival, { status: response.status, duration })
+    store.enforceBudget()
     return response
   })

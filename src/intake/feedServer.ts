@@ -16,8 +16,16 @@ const heartbeatIntervals = 60
 /** Maximum number of messages that a reader may be behind: ten seconds. Beyond it the reader is disconnected and starts over. */
 const maxBacklog = 40
 
+/** Maximum bytes that a reader may be behind, besides one message. */
+const maxBacklogBytes = 16 * 1024 * 1024
+
+/** Maximum number of readers. Each one costs a copy of every message in the buffers of the system. */
+export const maxReaders = 32
+
 interface Reader {
   readonly queue: Queue.Queue<Uint8Array>
+  /** Bytes in the queue. */
+  backlog: number
   /** Destroys the connection, which may be blocked in a write. */
   readonly disconnect: () => void
 }
@@ -34,11 +42,19 @@ const heartbeat = utf8.encode(":\n\n")
 const retry = utf8.encode("retry: 1000\n\n")
 
 export interface FeedServer {
+  /** Returns whether the feed has as many readers as it takes. */
+  readonly isFull: () => boolean
   /** Streams the feed to a new reader until the stream or the scope ends. */
   readonly open: (disconnect: () => void) => Stream.Stream<Uint8Array>
   /** Announces that the store was cleared. */
   readonly announceClear: Effect.Effect<void>
 }
+
+const readQueue = (reader: Reader): Stream.Stream<Uint8Array> =>
+  Stream.mapChunks(Stream.fromQueue(reader.queue), (messages) => {
+    for (const message of messages) reader.backlog -= message.byteLength
+    return messages
+  })
 
 /** Creates a feed server that runs until the scope closes. A fiber publishes updates while the feed has readers. */
 export const make = (
@@ -51,10 +67,17 @@ export const make = (
     let isPublishing = false
     let isClosed = false
     let quietIntervals = 0
+    /** Snapshot for readers that come before the next update, which contains what changes after it. */
+    let snapshot: Uint8Array | undefined
+
+    const takeSnapshot = (now: number) => snapshot ??= encodeMessage("snapshot", store.snapshot(now))
 
     const broadcast = (message: Uint8Array): void => {
       for (const reader of readers) {
-        if (reader.queue.unsafeOffer(message)) continue
+        if (reader.backlog <= maxBacklogBytes && reader.queue.unsafeOffer(message)) {
+          reader.backlog += message.byteLength
+          continue
+        }
         readers.delete(reader)
         reader.disconnect()
       }
@@ -63,6 +86,7 @@ export const make = (
     const publishNext = Effect.gen(function*() {
       yield* Effect.sleep(updateInterval)
       const update = store.drainChanges(yield* Clock.currentTimeMillis)
+      snapshot = undefined
       quietIntervals = update === undefined ? quietIntervals + 1 : 0
       if (update !== undefined) broadcast(encodeMessage("update", update))
       else if (quietIntervals % heartbeatIntervals === 0) broadcast(heartbeat)
@@ -70,14 +94,17 @@ export const make = (
 
     const hasReaders = () => {
       isPublishing = readers.size > 0
-      if (!isPublishing) store.changes.stop()
+      if (!isPublishing) {
+        store.changes.stop()
+        snapshot = undefined
+      }
       return isPublishing
     }
 
     const subscribe = (disconnect: () => void) =>
       Effect.gen(function*() {
         const queue = yield* Queue.dropping<Uint8Array>(maxBacklog)
-        const reader: Reader = { queue, disconnect }
+        const reader: Reader = { queue, disconnect, backlog: 0 }
         const now = yield* Clock.currentTimeMillis
         readers.add(reader)
         store.changes.start()
@@ -86,7 +113,7 @@ export const make = (
           // The acquisition of a resource is uninterruptible, and the fiber would inherit that.
           yield* Effect.forkIn(Effect.interruptible(Effect.repeat(publishNext, { while: hasReaders })), scope)
         }
-        const start = [retry, encodeMessage("hello", { ...hello, now }), encodeMessage("snapshot", store.snapshot(now))]
+        const start = [retry, encodeMessage("hello", { ...hello, now }), takeSnapshot(now)]
         return { reader, start }
       })
 
@@ -106,15 +133,19 @@ export const make = (
     )
 
     return {
+      isFull: () => readers.size >= maxReaders,
       open: (disconnect) =>
         Stream.unwrapScoped(Effect.suspend(() =>
           isClosed
             ? Effect.succeed(Stream.empty)
             : Effect.map(
               Effect.acquireRelease(subscribe(disconnect), unsubscribe),
-              ({ reader, start }) => Stream.concat(Stream.fromIterable(start), Stream.fromQueue(reader.queue))
+              ({ reader, start }) => Stream.concat(Stream.fromIterable(start), readQueue(reader))
             )
         )),
-      announceClear: Effect.map(Clock.currentTimeMillis, (now) => broadcast(encodeMessage("clear", { now })))
+      announceClear: Effect.map(Clock.currentTimeMillis, (now) => {
+        snapshot = undefined
+        broadcast(encodeMessage("clear", { now }))
+      })
     }
   })

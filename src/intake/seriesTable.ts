@@ -1,4 +1,5 @@
 /** Series by their identity at Datadog, with the points and distributions that the page plots. */
+import { type Budget, sizeOfText } from "./budget.js"
 import type { PendingChanges } from "./changes.js"
 import type { SeriesEntry } from "./entries.js"
 import type { Health, SeriesRow } from "./feedProtocol.js"
@@ -41,6 +42,15 @@ const maxVerdicts = 20
 /** Maximum number of datapoints in all series: each point and each bin of a distribution counts as one. */
 const maxDatapoints = 1_000_000
 
+/** Estimated memory of a datapoint, in bytes. */
+const datapointBytes = 48
+
+/** Estimated memory of an entry besides its texts, in bytes. */
+const baseBytes = 4096
+
+/** Estimates the memory of an entry without its datapoints. The key contains the name and all tags. */
+const memoryOf = ({ key }: SeriesEntry): number => baseBytes + 2 * sizeOfText(key)
+
 const isEqual = (a: Verdict, b: Verdict): boolean => a.code === b.code && a.message === b.message
 
 /** Returns whether a verdict concerns the series itself and not one of its points. */
@@ -75,12 +85,28 @@ export class SeriesTable {
   private readonly entries = new Map<string, SeriesEntry>()
   private readonly metrics = new Map<string, MetricEntries>()
   private datapoints = 0
+  /** Estimated memory of all entries without their datapoints, in bytes. */
+  private entryBytes = 0
 
-  constructor(limits: IntakeLimits, health: Writable<Health>, changes: PendingChanges, nextId: () => number) {
+  constructor(
+    limits: IntakeLimits,
+    health: Writable<Health>,
+    changes: PendingChanges,
+    budget: Budget,
+    nextId: () => number
+  ) {
     this.limits = limits
     this.health = health
     this.changes = changes
     this.nextId = nextId
+    budget.add({
+      bytes: () => this.entryBytes + datapointBytes * this.datapoints,
+      evictOldest: () => {
+        const [oldest] = this.entries.values()
+        if (oldest !== undefined) this.evict(oldest)
+        return oldest !== undefined
+      }
+    })
   }
 
   /** Returns all series, least recently used first. */
@@ -112,12 +138,12 @@ export class SeriesTable {
     return before
   }
 
-  /** Adds values of a distribution to those of their second. */
-  addValues(entry: SeriesEntry, second: number, values: ReadonlyArray<number>): void {
+  /** Adds values of a distribution to those of their second. Each one stands for `weight` values. */
+  addValues(entry: SeriesEntry, second: number, values: ReadonlyArray<number>, weight = 1): void {
     let histogram = entry.histograms.get(second)
     if (histogram === undefined) entry.histograms.set(second, histogram = LogHistogram.make())
     else this.datapoints -= LogHistogram.sizeOf(histogram)
-    for (const value of values) LogHistogram.add(histogram, value)
+    for (const value of values) LogHistogram.add(histogram, value, weight)
     this.datapoints += LogHistogram.sizeOf(histogram)
     this.changes.addPoint(entry, second)
     this.enforceLimits(entry)
@@ -127,6 +153,7 @@ export class SeriesTable {
     this.entries.clear()
     this.metrics.clear()
     this.datapoints = 0
+    this.entryBytes = 0
   }
 
   private create(
@@ -157,6 +184,7 @@ export class SeriesTable {
     }
     const conflicts = this.findKindConflict(siblings, row)
     this.entries.set(key, entry)
+    this.entryBytes += memoryOf(entry)
     entriesOfKind(siblings, kind === "distribution").add(entry)
     const growth = this.trackCardinality(siblings, metric, now)
     entry.published = { ...row, verdicts: [...verdicts.filter(concernsSeries), ...conflicts].slice(0, maxVerdicts) }
@@ -213,6 +241,7 @@ export class SeriesTable {
   private evict(entry: SeriesEntry): void {
     this.entries.delete(entry.key)
     this.datapoints -= countDatapoints(entry)
+    this.entryBytes -= memoryOf(entry)
     const name = normalizeName(entry.published.metric)
     const siblings = this.metrics.get(name)
     if (siblings !== undefined) {

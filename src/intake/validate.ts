@@ -5,7 +5,7 @@
  * "Metric types", "Getting started with tags", "Serverless custom metrics").
  */
 import { eventWindow, nameLength, pointWindow, tagLength } from "../internal/model/limits.js"
-import type { AcceptedDistribution, AcceptedEvent, AcceptedSeries } from "./model.js"
+import type { AcceptedDistribution, AcceptedEvent, AcceptedSeries, ServiceCheck } from "./model.js"
 import { makeVerdict, quoteText, type Verdict } from "./verdict.js"
 
 /** Number of tags above which Datadog's Lambda extension drops a metric. Datadog publishes no limit for the API. */
@@ -185,14 +185,32 @@ export const validateDistribution = (
   return withNameVerdicts(item.metric, { points, verdicts: [...verdicts, ...validateTags(item.metric, item.tags)] })
 }
 
-/** Validates time and tags of an event. An event that is too old never gets here: the intake refuses it as Datadog does. */
+/** Validates title, time and tags of an event. An event that is too old never gets here: the intake refuses it as Datadog does. */
 export const validateEvent = (event: AcceptedEvent, now: number): ReadonlyArray<Verdict> => {
-  const at = event.date_happened === undefined ? now : event.date_happened * 1000
-  const verdicts = validateTags(null, event.tags)
+  const at = typeof event.date_happened === "number" ? event.date_happened * 1000 : now
+  const verdicts = [...validateTitle(event.title), ...validateTags(null, event.tags)]
   if (at <= now + eventWindow.future) return verdicts
   const limit = `the next ${formatDuration(eventWindow.future)}`
   const message = `the event ${quoteText(event.title)} is not within ${limit}: ${formatRelativeTime(at, now)}`
   return [makeVerdict("dropped", "TooNew", null, message), ...verdicts]
+}
+
+const validateTitle = (title: string): ReadonlyArray<Verdict> =>
+  title === ""
+    ? [makeVerdict("warning", "NoTitle", null, "the event has no title, which Datadog requires by its documentation")]
+    : []
+
+/** Maximum age of a service check, in milliseconds. */
+const maxCheckAge = 600_000
+
+/** Validates time and tags of a service check. */
+export const validateServiceCheck = ({ name, tags, timestamp }: ServiceCheck, now: number): ReadonlyArray<Verdict> => {
+  const verdicts = validateTags(null, tags)
+  const at = timestamp * 1000
+  if (at >= now - maxCheckAge) return verdicts
+  const limit = `the last ${formatDuration(maxCheckAge)}`
+  const message = `the service check ${quoteText(name)} is not within ${limit}: ${formatRelativeTime(at, now)}`
+  return [makeVerdict("dropped", "TooOld", null, message), ...verdicts]
 }
 
 /** A value that replaces another one of its series and second. */

@@ -4,12 +4,12 @@ import * as Effect from "effect/Effect"
 import * as TestClock from "effect/TestClock"
 import * as Feed from "../support/feed.js"
 import { layerInProcess } from "../support/intake.js"
-import { gauge, postDistributions, postEvent, postSeries } from "../support/intakeClient.js"
+import { gauge, postDistributions, postEvent, postSeries, send } from "../support/intakeClient.js"
 
 const now = 1_700_000_020
 
 describe("the option limits", () => {
-  it.effect("keeps the newest series, points, payloads, events, requests and bodies, and counts the rest", () =>
+  it.effect("keeps the newest series, points, payloads, events and requests, and counts the rest", () =>
     Effect.gen(function*() {
       const intake = yield* LocalIntake.LocalIntake
       yield* TestClock.setTime(now * 1000)
@@ -24,8 +24,6 @@ describe("the option limits", () => {
       const requests = yield* intake.requests
       assert.lengthOf(requests, 5)
       assert.deepInclude(yield* intake.summary, { requests: 18, series: 12, distributions: 6, events: 6 })
-      // The limit of bytes has room for the last two bodies.
-      assert.deepStrictEqual(requests.map(({ body }) => body !== undefined), [false, false, false, true, true])
       const reader = yield* Feed.openInProcess
       const snapshot = yield* reader.next("snapshot")
       assert.deepStrictEqual(new Set(snapshot.series.map(({ metric }) => metric)), new Set(["same", "m5", "d5"]))
@@ -37,9 +35,69 @@ describe("the option limits", () => {
     }).pipe(
       Effect.scoped,
       Effect.provide(layerInProcess({
-        limits: { series: 3, pointsPerSeries: 2, accepted: 4, events: 2, requests: 5, bodyBytes: 100 }
+        limits: { series: 3, pointsPerSeries: 2, accepted: 4, events: 2, requests: 5 }
       }))
     ))
+})
+
+describe("the limit of bytes", () => {
+  const limits = { bytes: 1_000_000 }
+
+  /** Memory that the payloads and bodies take at least, in bytes: a character takes two. */
+  const keptBytes = (intake: typeof LocalIntake.LocalIntake.Service) =>
+    Effect.map(
+      Effect.all([intake.series, intake.distributions, intake.events, intake.serviceChecks, intake.requests]),
+      (lists) => 2 * JSON.stringify(lists).length
+    )
+
+  it.effect("bounds the memory of accepted and refused payloads of every kind, and counts all of them", () =>
+    Effect.gen(function*() {
+      const intake = yield* LocalIntake.LocalIntake
+      yield* TestClock.setTime(now * 1000)
+      const text = "x".repeat(100_000)
+      for (let i = 0; i < 30; i++) {
+        yield* postSeries(gauge(`m${i}`, now, i, { tags: [text] }))
+        yield* postDistributions({ metric: `d${i}`, points: [[now, Array.from({ length: 20_000 }, () => 0.1)]] })
+        yield* postEvent({ title: `e${i}`, text })
+        yield* postEvent({ title: text, text: "" })
+        yield* send("POST", "/api/v1/check_run", { body: { check: text, status: 0 } })
+        yield* send("POST", `/${text.slice(0, 8000)}`)
+        assert.isBelow(yield* keptBytes(intake), 1_500_000)
+      }
+      assert.deepInclude(yield* intake.summary, { requests: 180, accepted: 120, refused: 60, series: 30, events: 30 })
+      assert.isNotEmpty(yield* intake.requests)
+    }).pipe(Effect.provide(layerInProcess({ limits }))))
+
+  it.effect("evicts a payload that exceeds it alone", () =>
+    Effect.gen(function*() {
+      const intake = yield* LocalIntake.LocalIntake
+      yield* TestClock.setTime(now * 1000)
+      yield* postSeries({ metric: "m", points: Array.from({ length: 50_000 }, () => [now, 1]) })
+      assert.deepStrictEqual(yield* intake.series, [])
+      assert.deepInclude(yield* intake.summary, { accepted: 1, points: 50_000 })
+      yield* postSeries(gauge("small", now, 1))
+      assert.lengthOf(yield* intake.series, 1)
+    }).pipe(Effect.provide(layerInProcess({ limits }))))
+
+  it.effect("keeps reasons and verdicts to a line", () =>
+    Effect.gen(function*() {
+      const intake = yield* LocalIntake.LocalIntake
+      const text = "long\n".repeat(100_000)
+      const reply = yield* postEvent({ title: "t", text })
+      assert.strictEqual(reply.status, 400)
+      yield* postSeries(gauge(text, now, 1))
+      const [request] = yield* intake.requests
+      for (
+        const line of [
+          reply.text,
+          request!.reason!,
+          ...(yield* intake.findings).flatMap(({ message, metric }) => [message, metric ?? ""])
+        ]
+      ) {
+        assert.isBelow(line.length, 500)
+        assert.notInclude(line, "\n")
+      }
+    }).pipe(Effect.provide(layerInProcess())))
 })
 
 describe("store", () => {
