@@ -1,5 +1,5 @@
 /**
- * An embedded Datadog intake for development, demos and tests: an HTTP server that answers the five routes of a client like
+ * An embedded Datadog intake for development, demos and tests: an HTTP server that answers the routes of a client like
  * Datadog, refuses the payloads that Datadog refuses, and keeps the accepted ones.
  *
  * It runs on any `HttpServer`:

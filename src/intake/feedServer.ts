@@ -30,6 +30,58 @@ interface Reader {
   readonly disconnect: () => void
 }
 
+/** The readers of the feed. */
+class Readers {
+  private readonly all = new Set<Reader>()
+  private isClosed = false
+
+  get isEmpty(): boolean {
+    return this.all.size === 0
+  }
+
+  get isFull(): boolean {
+    return this.isClosed || this.all.size >= maxReaders
+  }
+
+  add(disconnect: () => void): Effect.Effect<Reader> {
+    return Effect.map(Queue.dropping<Uint8Array>(maxBacklog), (queue) => {
+      const reader: Reader = { queue, disconnect, backlog: 0 }
+      this.all.add(reader)
+      return reader
+    })
+  }
+
+  remove(reader: Reader): Effect.Effect<void> {
+    return Effect.zipRight(Effect.sync(() => this.all.delete(reader)), Queue.shutdown(reader.queue))
+  }
+
+  /** Sends a message to all readers, and disconnects those that are too far behind. */
+  broadcast(message: Uint8Array): void {
+    for (const reader of this.all) {
+      if (reader.backlog <= maxBacklogBytes && reader.queue.unsafeOffer(message)) {
+        reader.backlog += message.byteLength
+        continue
+      }
+      this.all.delete(reader)
+      reader.disconnect()
+    }
+  }
+
+  /** Disconnects all readers, and takes no more. */
+  close(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.isClosed = true
+      const all = Array.from(this.all)
+      this.all.clear()
+      return Effect.forEach(
+        all,
+        ({ disconnect, queue }) => Effect.zipRight(Queue.shutdown(queue), Effect.sync(disconnect)),
+        { discard: true }
+      )
+    })
+  }
+}
+
 const utf8 = /*#__PURE__*/ new TextEncoder()
 
 const encodeMessage = <Name extends keyof Messages>(name: Name, data: Messages[Name]): Uint8Array =>
@@ -63,37 +115,23 @@ export const make = (
 ): Effect.Effect<FeedServer, never, Scope.Scope> =>
   Effect.gen(function*() {
     const scope = yield* Effect.scope
-    const readers = new Set<Reader>()
+    const readers = new Readers()
     let isPublishing = false
-    let isClosed = false
     let quietIntervals = 0
-    /** Snapshot for readers that come before the next update, which contains what changes after it. */
+    /** Snapshot for readers that come before the next update, which contains the changes after it. */
     let snapshot: Uint8Array | undefined
-
-    const takeSnapshot = (now: number) => snapshot ??= encodeMessage("snapshot", store.snapshot(now))
-
-    const broadcast = (message: Uint8Array): void => {
-      for (const reader of readers) {
-        if (reader.backlog <= maxBacklogBytes && reader.queue.unsafeOffer(message)) {
-          reader.backlog += message.byteLength
-          continue
-        }
-        readers.delete(reader)
-        reader.disconnect()
-      }
-    }
 
     const publishNext = Effect.gen(function*() {
       yield* Effect.sleep(updateInterval)
       const update = store.drainChanges(yield* Clock.currentTimeMillis)
       snapshot = undefined
       quietIntervals = update === undefined ? quietIntervals + 1 : 0
-      if (update !== undefined) broadcast(encodeMessage("update", update))
-      else if (quietIntervals % heartbeatIntervals === 0) broadcast(heartbeat)
+      if (update !== undefined) readers.broadcast(encodeMessage("update", update))
+      else if (quietIntervals % heartbeatIntervals === 0) readers.broadcast(heartbeat)
     })
 
     const hasReaders = () => {
-      isPublishing = readers.size > 0
+      isPublishing = !readers.isEmpty
       if (!isPublishing) {
         store.changes.stop()
         snapshot = undefined
@@ -103,49 +141,34 @@ export const make = (
 
     const subscribe = (disconnect: () => void) =>
       Effect.gen(function*() {
-        const queue = yield* Queue.dropping<Uint8Array>(maxBacklog)
-        const reader: Reader = { queue, disconnect, backlog: 0 }
         const now = yield* Clock.currentTimeMillis
-        readers.add(reader)
+        const reader = yield* readers.add(disconnect)
         store.changes.start()
         if (!isPublishing) {
           isPublishing = true
           // The acquisition of a resource is uninterruptible, and the fiber would inherit that.
           yield* Effect.forkIn(Effect.interruptible(Effect.repeat(publishNext, { while: hasReaders })), scope)
         }
-        const start = [retry, encodeMessage("hello", { ...hello, now }), takeSnapshot(now)]
-        return { reader, start }
+        snapshot ??= encodeMessage("snapshot", store.snapshot(now))
+        return { reader, start: [retry, encodeMessage("hello", { ...hello, now }), snapshot] }
       })
 
-    const unsubscribe = ({ reader }: { readonly reader: Reader }) =>
-      Effect.zipRight(Effect.sync(() => readers.delete(reader)), Queue.shutdown(reader.queue))
-
-    yield* Effect.addFinalizer(() =>
-      Effect.suspend(() => {
-        isClosed = true
-        const all = Array.from(readers)
-        readers.clear()
-        return Effect.forEach(
-          all,
-          ({ disconnect, queue }) => Effect.zipRight(Queue.shutdown(queue), Effect.sync(disconnect))
-        )
-      })
-    )
+    yield* Effect.addFinalizer(() => readers.close())
 
     return {
-      isFull: () => readers.size >= maxReaders,
+      isFull: () => readers.isFull,
       open: (disconnect) =>
         Stream.unwrapScoped(Effect.suspend(() =>
-          isClosed
+          readers.isFull
             ? Effect.succeed(Stream.empty)
             : Effect.map(
-              Effect.acquireRelease(subscribe(disconnect), unsubscribe),
+              Effect.acquireRelease(subscribe(disconnect), ({ reader }) => readers.remove(reader)),
               ({ reader, start }) => Stream.concat(Stream.fromIterable(start), readQueue(reader))
             )
         )),
       announceClear: Effect.map(Clock.currentTimeMillis, (now) => {
         snapshot = undefined
-        broadcast(encodeMessage("clear", { now }))
+        readers.broadcast(encodeMessage("clear", { now }))
       })
     }
   })

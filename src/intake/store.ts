@@ -137,7 +137,7 @@ export class Store {
     this.counts.bytes += bytes
   }
 
-  /** Counts a request or datagram by what became of it. */
+  /** Counts a request or datagram by its outcome. */
   countOutcome(outcome: "accepted" | "refused" | "faulted"): void {
     this.counts[outcome]++
   }

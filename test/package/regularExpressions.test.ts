@@ -47,7 +47,7 @@ describe("regular expressions of src", () => {
       for (const pattern of patterns) {
         for (const pump of pumps) {
           const text = pump.repeat(Math.ceil(length / pump.length))
-          // A text that matches but for its end makes a pattern try every other way to match it.
+          // A text that does not match at its end makes a pattern try every other way to match it.
           for (const attack of [`${text}!`, `arn:aws:${text} `, `.${text}!`]) {
             assert.isBelow(cpuMillis(attack, parse(pattern)), 500, `${pattern} with ${JSON.stringify(pump)}`)
           }

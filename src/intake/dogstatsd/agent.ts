@@ -266,7 +266,7 @@ export class Agent {
     } else this.store.countEvicted(1)
   }
 
-  /** Adds a value that the Agent sends as often as its weight says. Returns `false` if there is no room for it. */
+  /** Adds a value that the Agent sends as often as its weight says. Returns `false` if a limit discards it. */
   private addDistributionValue(bucket: Bucket, rollUp: AgentRollUp, value: number, weight: number): boolean {
     if (rollUp.count + weight > maxValues || bucket.values + weight > maxBucketValues) {
       this.store.countEvicted(weight)

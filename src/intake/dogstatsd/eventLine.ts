@@ -38,8 +38,8 @@ const lastValid = <A>(
 }
 
 /**
- * Parses a line with an event. The lengths count bytes, and the Agent cuts where they say, without a look at the characters there:
- * a client that counts characters gets an event with other words.
+ * Parses a line with an event. The lengths count bytes, and the Agent cuts there without a check of the separators: a client
+ * that counts characters gets an event with other words.
  */
 export const parseEvent = (bytes: Uint8Array, line: string): EventLine | InvalidLine => {
   const colon = bytes.indexOf(0x3a)
