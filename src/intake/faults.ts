@@ -54,8 +54,8 @@ const limitRate = (seconds: number): FaultAction =>
 /** Part of a fault that one word sets. */
 type FaultPart = Partial<Omit<InjectedFault, "text">>
 
-/** Names a value in an error. */
-const describeValue = (value: string): string => value === "" ? "the absent value" : quoteText(value)
+/** Returns the end of an error that names the wrong value. */
+const butNot = (value: string): string => value === "" ? "" : `, not ${quoteText(value)}`
 
 /** Parses the value of one word. An error is the reason. */
 type WordParser = (value: string | undefined, text: string) => Either.Either<FaultPart, string>
@@ -69,7 +69,7 @@ const parsers: { readonly [word: string]: WordParser } = {
   status: (value = "", text) => {
     const status = parseNumber(value, 200, 599)
     return status === undefined || !Number.isInteger(status)
-      ? Either.left(`${describeValue(value)} is not a status: write a number from 200 to 599, such as status=503`)
+      ? Either.left(`a status is a number from 200 to 599, such as status=503${butNot(value)}`)
       : Either.right({ action: answerWith(status, `Fault: ${text}`) })
   },
   hang: parseFlag({ _tag: "Hang" }),
@@ -77,14 +77,14 @@ const parsers: { readonly [word: string]: WordParser } = {
   "rate-limit": (value = "10") => {
     const seconds = parseNumber(value, 1, 86_400)
     return seconds === undefined
-      ? Either.left(`${describeValue(value)} is not a number of seconds from 1 to 86400`)
+      ? Either.left(`rate-limit takes no value, or a number of seconds from 1 to 86400${butNot(value)}`)
       : Either.right({ action: limitRate(seconds) })
   },
   delay: (value = "") => {
     const [, number = "", unit = ""] = /^([\d.]*)([a-z]*)$/i.exec(value) ?? []
     const amount = parseNumber(number, 0, 1e9)
     if (amount === undefined) {
-      return Either.left(`${describeValue(value)} is not a time: write a number with ms, s or m, such as delay=2s`)
+      return Either.left(`a delay is a number with ms, s or m, such as delay=2s${butNot(value)}`)
     }
     if (unit === "") return Either.left(`${quoteText(value)} has no unit: write ${value}ms, ${value}s or ${value}m`)
     return Object.hasOwn(unitMillis, unit)
@@ -94,13 +94,13 @@ const parsers: { readonly [word: string]: WordParser } = {
   rate: (value = "") => {
     const rate = parseNumber(value, 0, 1)
     return rate === undefined
-      ? Either.left(`${describeValue(value)} is not a probability: write a number from 0 to 1, such as rate=0.2`)
+      ? Either.left(`a rate is a number from 0 to 1, such as rate=0.2${butNot(value)}`)
       : Either.right({ rate })
   },
   path: (path = "") =>
     path.startsWith("/")
       ? Either.right({ path })
-      : Either.left(`${describeValue(path)} is not a path: it begins with /`)
+      : Either.left(`a path begins with /${butNot(path)}`)
 }
 
 /** Parses a fault. An error is the reason. */
