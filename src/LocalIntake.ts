@@ -1,5 +1,5 @@
 /**
- * An embedded Datadog intake for development, demos and tests: an HTTP server that answers the five routes of a client like
+ * An embedded Datadog intake for development, demos and tests: an HTTP server that answers the routes of a client like
  * Datadog, refuses the payloads that Datadog refuses, and keeps the accepted ones.
  *
  * It runs on any `HttpServer`:
@@ -64,7 +64,7 @@ import {
 } from "./intake/model.js"
 import * as Server from "./intake/server.js"
 import { Store } from "./intake/store.js"
-import { summarize, totalOf } from "./intake/totals.js"
+import { addPayloads, totalOf } from "./intake/totals.js"
 import { bindUdp } from "./intake/udpServer.js"
 import { version } from "./internal/model/version.js"
 
@@ -135,7 +135,7 @@ export type {
    */
   IntakeRequest,
   /**
-   * Counts of everything that the intake received.
+   * Counts of everything that the intake received since it started or was cleared, including evicted data.
    *
    * @since 0.1.0
    * @category models
@@ -149,7 +149,7 @@ export type {
    */
   IntakeView,
   /**
-   * A service check that arrived over DogStatsD.
+   * A service check.
    *
    * @since 0.1.0
    * @category models
@@ -214,7 +214,9 @@ export class LocalIntake extends /*#__PURE__*/ Context.Tag("effect-threadstats/L
   readonly summary: Effect.Effect<IntakeSummary>
   /** Number of datagrams that arrived over DogStatsD. */
   readonly datagrams: Effect.Effect<number>
-  /** Service checks from DogStatsD. Its metrics and events are in `series`, `distributions` and `events`, as an Agent sends them. */
+  /**
+   * Service checks. Metrics and events from DogStatsD are in `series`, `distributions` and `events`, as an Agent sends them.
+   */
   readonly serviceChecks: Effect.Effect<ReadonlyArray<ServiceCheck>>
   /** Verdicts of all payloads and datagrams, except `accepted` ones. */
   readonly findings: Effect.Effect<ReadonlyArray<Finding>>
@@ -308,7 +310,7 @@ export const make: (
     const limits = { ...defaultLimits, ...options.limits }
     const script = makeScript()
     const store = new Store(limits)
-    const datagramIngest = new DatagramIngest(store, limits.events)
+    const datagramIngest = new DatagramIngest(store)
     const accepted = () => acceptedOf(store, datagramIngest)
     const requests = () => requestsOf(store)
     const view = (): IntakeView => ({ ...accepted(), requests: requests() })
@@ -362,9 +364,9 @@ export const make: (
       requests: Effect.sync(requests),
       stored: Effect.sync(stored),
       total: (metric) => Effect.sync(() => totalOf(stored(), metric)),
-      summary: Effect.sync(() => summarize(view())),
+      summary: Effect.sync(() => addPayloads(store.summary, datagramIngest.openPayloads())),
       datagrams: Effect.sync(() => store.health.datagrams),
-      serviceChecks: Effect.sync(() => datagramIngest.serviceChecks.slice()),
+      serviceChecks: Effect.sync(() => store.serviceChecks),
       findings: Effect.sync(() => store.findings.all()),
       clear,
       script: (answers, path) => Effect.sync(() => script.add(answers, path))
@@ -441,7 +443,7 @@ const acceptedOf = (store: Store, datagramIngest: DatagramIngest): Omit<IntakeVi
   return {
     series: [...store.series, ...open.series],
     distributions: [...store.distributions, ...open.distributions],
-    events: store.events.slice()
+    events: store.events
   }
 }
 

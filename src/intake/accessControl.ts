@@ -5,6 +5,7 @@
  */
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import { isIP } from "node:net"
+import { quoteText } from "./verdict.js"
 
 const parseUrl = (url: string): URL | undefined => URL.canParse(url) ? new URL(url) : undefined
 
@@ -20,12 +21,12 @@ export const findAccessViolation = (
   if (host !== undefined && host !== "") {
     const address = parseUrl(`http://${host}`)
     if (address === undefined || !isLocalName(address.hostname, names)) {
-      return `Host ${JSON.stringify(host)} is not a name of this intake. ` +
+      return `Host ${quoteText(host)} is not a name of this intake. ` +
         "Allow it with --allow-host or the option hosts"
     }
   }
   if (origin !== undefined && (host === undefined || parseUrl(origin)?.host !== parseUrl(`http://${host}`)?.host)) {
-    return `Origin ${JSON.stringify(origin)} is not the origin of this intake`
+    return `Origin ${quoteText(origin)} is not the origin of this intake`
   }
   // Images and scripts of another page are requested without an origin. A link to the page of the intake is allowed.
   const site = headers["sec-fetch-site"]

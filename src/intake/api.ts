@@ -13,7 +13,6 @@ import * as OpenApi from "@effect/platform/OpenApi"
 import * as Context from "effect/Context"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import { EventPayload } from "../Event.js"
 import { version } from "../internal/model/version.js"
 import {
   DistributionPayload,
@@ -23,6 +22,7 @@ import {
   SeriesV2Payload
 } from "../Series.js"
 import * as Endpoints from "./endpoints.js"
+import { EventFromWire, ServiceChecksFromWire } from "./eventPayload.js"
 
 /** API key of the request; empty if it has none. */
 export class PresentedKey extends /*#__PURE__*/ Context.Tag("effect-threadstats/LocalIntake/PresentedKey")<
@@ -65,7 +65,9 @@ const datadog = HttpApiGroup.make("datadog")
     postRoute(
       "seriesV2",
       Endpoints.seriesV2.path,
-      `Gauges, rates and counts in the form of version 2. ${describeEncodings(Endpoints.seriesV2.encodings)}`
+      `Gauges, rates and counts in the form of version 2, as JSON or protobuf. ${
+        describeEncodings(Endpoints.seriesV2.encodings)
+      }`
     )
       .setPayload(SeriesV2Payload)
       .addSuccess(Schema.Struct({ errors: Schema.Array(Schema.String) }), { status: 202 })
@@ -81,7 +83,7 @@ const datadog = HttpApiGroup.make("datadog")
   )
   .add(
     postRoute("event", Endpoints.events.path, `One event. ${describeEncodings(Endpoints.events.encodings)}`)
-      .setPayload(EventPayload)
+      .setPayload(EventFromWire)
       .addSuccess(
         Schema.Struct({
           status: Schema.Literal("ok"),
@@ -89,6 +91,15 @@ const datadog = HttpApiGroup.make("datadog")
         }),
         { status: 202 }
       )
+  )
+  .add(
+    postRoute(
+      "serviceChecks",
+      Endpoints.serviceChecks.path,
+      `Service checks, or one. ${describeEncodings(Endpoints.serviceChecks.encodings)}`
+    )
+      .setPayload(ServiceChecksFromWire)
+      .addSuccess(OkBody, { status: 202 })
   )
   .add(
     HttpApiEndpoint.get("validate", Endpoints.validatePath)
@@ -101,7 +112,7 @@ const datadog = HttpApiGroup.make("datadog")
 const ViewBody = Schema.Struct({
   series: Schema.Array(SeriesFromWire),
   distributions: Schema.Array(DistributionSeriesFromWire),
-  events: Schema.Array(EventPayload),
+  events: Schema.Array(EventFromWire),
   requests: Schema.Array(Schema.Struct({
     receivedAt: Schema.Number,
     method: Schema.String,

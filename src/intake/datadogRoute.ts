@@ -1,19 +1,20 @@
 /** Requests to the routes of Datadog: each one is recorded, and answered like Datadog answers it or with a fault. */
 import type * as Headers from "@effect/platform/Headers"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
-import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Redacted from "effect/Redacted"
-import { type BodyLimits, defaultBodyLimits, type IntakeEndpoint, keyHeader } from "./endpoints.js"
+import { type BodyLimits, defaultBodyLimits, type IntakeEndpoint, keyHeader, keyParameter } from "./endpoints.js"
 import type { Arrival } from "./entries.js"
 import { drawFault, injectFault } from "./faultInjection.js"
 import type { InjectedFault } from "./faults.js"
 import { type Accepted, type IngestBody, reject, type Rejected } from "./ingest.js"
 import * as Body from "./requestBody.js"
 import type { Store } from "./store.js"
+import { isAccepted, makeVerdict, type Verdict } from "./verdict.js"
 
 type Response = HttpServerResponse.HttpServerResponse
 
@@ -41,12 +42,27 @@ export interface DatadogRouteOptions {
   readonly closing: Deferred.Deferred<Response>
 }
 
+/** API key of a request. */
+export interface PresentedApiKey {
+  /** Empty if the request has none. */
+  readonly key: Redacted.Redacted
+  readonly isInQuery: boolean
+}
+
+/** Finds the API key of a request: in the header, or else in the query. */
+export const findApiKey = (header: Redacted.Redacted, url: string): PresentedApiKey => {
+  const query = Redacted.value(header) === "" && url.includes("?")
+    ? new URLSearchParams(url.slice(url.indexOf("?"))).get(keyParameter) ?? ""
+    : ""
+  return query === "" ? { key: header, isInQuery: false } : { key: Redacted.make(query), isInQuery: true }
+}
+
 /** A route: how its requests are ingested. */
 export interface DatadogRoute {
   /** Endpoint whose body is parsed; the body is ignored without one. */
   readonly endpoint?: IntakeEndpoint | undefined
   /** Key of the request; it is not checked without one. */
-  readonly key?: Redacted.Redacted
+  readonly key?: PresentedApiKey
   readonly ingest: IngestBody
 }
 
@@ -66,7 +82,7 @@ const redactHeaders = (headers: Headers.Headers): Readonly<Record<string, string
   )
 
 const checkKey = (
-  presented: Redacted.Redacted,
+  { key: presented }: PresentedApiKey,
   valid: Redacted.Redacted | undefined
 ): Either.Either<void, Rejected> => {
   const key = Redacted.value(presented)
@@ -76,6 +92,16 @@ const checkKey = (
     ? Either.void
     : Either.mapLeft(Body.refuse(403, "WrongKey", "Forbidden"), reject)
 }
+
+const warnOfKeyInQuery = (key: PresentedApiKey | undefined): ReadonlyArray<Verdict> =>
+  key?.isInQuery === true
+    ? [makeVerdict(
+      "warning",
+      "KeyInQuery",
+      null,
+      `the API key is in the query, which proxies log. Send it in the header ${keyHeader}`
+    )]
+    : []
 
 /** Reads the body of a request, and adds the request to the log. */
 const receive = (
@@ -87,11 +113,13 @@ const receive = (
     const limits = limitsOf(endpoint?.limits ?? defaultBodyLimits)
     const raw = yield* Body.readBody(request, limits.bytes)
     const now = yield* Clock.currentTimeMillis
-    const encoding = (request.headers["content-encoding"] ?? "identity").trim().toLowerCase()
+    const headers = Body.readBodyHeaders(request)
+    const { encoding } = headers
     const body = yield* endpoint === undefined
-      ? Effect.succeed(Either.right<Body.ParsedBody>({ value: undefined, length: raw.length }))
-      : Effect.either(Body.parseBody(endpoint, limits, encoding, raw))
+      ? Effect.succeed(Either.right<Body.ParsedBody>({ value: undefined, length: raw.length, memory: 0 }))
+      : Effect.either(Body.parseBody(endpoint, limits, headers, raw))
     const path = request.url.split("?", 1)[0]!
+    store.countRequest(raw.length)
     const unpackedBytes = Either.isRight(body) ? body.right.length : raw.length
     const arrival = store.requests.add({
       at: now,
@@ -116,7 +144,7 @@ const receive = (
       fault: undefined,
       reason: undefined,
       verdicts: []
-    })
+    }, Either.isRight(body) ? body.right.memory : 0)
     return { now, path, arrival, body }
   })
 
@@ -132,28 +160,35 @@ const answerAsDatadog = (
       Either.flatMap(({ value }) => ingest(value, now)),
       Either.match({
         onRight: ({ items, points, response, verdicts }: Accepted) => {
-          store.requests.update(arrival, { items, points }, verdicts)
+          store.requests.update(arrival, { items, points }, [...verdicts, ...warnOfKeyInQuery(key)])
+          if (items > 0 && verdicts.some(isAccepted)) store.countOutcome("accepted")
           return response
         },
         onLeft: ({ refusal, verdicts }: Rejected) => {
           store.requests.update(arrival, { reason: refusal.reason }, verdicts)
+          store.countOutcome("refused")
           return Body.refusalResponse(refusal)
         }
       })
     )
   )
 
-/** Records and answers a request. A scripted answer comes first, then a fault, then the answer of Datadog. */
+/** Records and answers a request. The intake ends an incomplete request when it closes. A scripted answer comes first, then a fault, then the answer of Datadog. */
 export const handleRequest = (options: DatadogRouteOptions, route: DatadogRoute): RequestHandler =>
   Effect.gen(function*() {
     const { closing, faults, store, takeScripted } = options
     const request = yield* HttpServerRequest.HttpServerRequest
-    const received = yield* receive(options, route, request)
+    const received = yield* Effect.raceFirst(receive(options, route, request), Deferred.await(closing))
+    if (HttpServerResponse.isServerResponse(received)) return received
     const { arrival, now, path } = received
     const usual = answerAsDatadog(options, route, received)
     const scripted = takeScripted(path)
     const fault = scripted === undefined ? yield* drawFault(faults, path) : undefined
     if (fault !== undefined) store.requests.update(arrival, { fault: fault.text })
+    const isFaulted = fault === undefined
+      ? scripted !== undefined && scripted !== "usual"
+      : fault.action._tag !== "Usual"
+    if (isFaulted) store.countOutcome("faulted")
     const response = yield* fault !== undefined
       ? injectFault(fault, request, usual, closing)
       : scripted === undefined || scripted === "usual"
@@ -161,5 +196,6 @@ export const handleRequest = (options: DatadogRouteOptions, route: DatadogRoute)
       : Effect.raceFirst(scripted, Deferred.await(closing))
     const duration = (yield* Clock.currentTimeMillis) - now
     store.requests.update(arrival, { status: response.status, duration })
+    store.enforceBudget()
     return response
   })

@@ -19,6 +19,10 @@ export interface Arrival {
   readonly row: Writable<RequestRow>
   /** `undefined` for a datagram. */
   readonly request: Writable<IntakeRequest> | undefined
+  /** Estimated memory of the row and of the request without its body, in bytes. */
+  readonly memory: number
+  /** Estimated memory of the body, in bytes. */
+  readonly bodyMemory: number
   /** Becomes `false` when the arrival is evicted. */
   isRetained: boolean
 }

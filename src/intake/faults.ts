@@ -2,6 +2,7 @@
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
+import { quoteText } from "./verdict.js"
 
 /** Effect of a fault on a request, after its delay. `Usual` answers like Datadog. */
 export type FaultAction =
@@ -27,12 +28,13 @@ export interface InjectedFault {
   readonly path: string | undefined
 }
 
-const forms = "status=503, delay=2s, hang, reset or rate-limit, optionally with rate=0.2 and path=/api/v1/series"
+const actions = "status=503, delay=2s, hang, reset or rate-limit"
+const forms = `${actions}, optionally with rate=0.2 and path=/api/v1/series`
 
 const unitMillis: { readonly [unit: string]: number } = { ms: 1, s: 1000, m: 60_000 }
 
 const parseNumber = (text: string, min: number, max: number): number | undefined =>
-  /^\d*\.?\d+$/.test(text) && Number(text) >= min && Number(text) <= max ? Number(text) : undefined
+  /^(?:\d+(?:\.\d+)?|\.\d+)$/.test(text) && Number(text) >= min && Number(text) <= max ? Number(text) : undefined
 
 const answerWith = (status: number, error: string, headers: Record<string, string> = {}): FaultAction => ({
   _tag: "Answer",
@@ -52,17 +54,22 @@ const limitRate = (seconds: number): FaultAction =>
 /** Part of a fault that one word sets. */
 type FaultPart = Partial<Omit<InjectedFault, "text">>
 
+/** Returns the end of an error that names the wrong value. */
+const butNot = (value: string): string => value === "" ? "" : `, not ${quoteText(value)}`
+
 /** Parses the value of one word. An error is the reason. */
 type WordParser = (value: string | undefined, text: string) => Either.Either<FaultPart, string>
 
 const parseFlag = (action: FaultAction): WordParser => (value) =>
-  value === undefined ? Either.right({ action }) : Either.left("this word takes no value")
+  value === undefined
+    ? Either.right({ action })
+    : Either.left(`${quoteText(value)} is not allowed: this word takes no value`)
 
 const parsers: { readonly [word: string]: WordParser } = {
   status: (value = "", text) => {
     const status = parseNumber(value, 200, 599)
     return status === undefined || !Number.isInteger(status)
-      ? Either.left("a status is a number from 200 to 599")
+      ? Either.left(`a status is a number from 200 to 599, such as status=503${butNot(value)}`)
       : Either.right({ action: answerWith(status, `Fault: ${text}`) })
   },
   hang: parseFlag({ _tag: "Hang" }),
@@ -70,21 +77,30 @@ const parsers: { readonly [word: string]: WordParser } = {
   "rate-limit": (value = "10") => {
     const seconds = parseNumber(value, 1, 86_400)
     return seconds === undefined
-      ? Either.left("rate-limit takes no value, or a number of seconds from 1 to 86400")
+      ? Either.left(`rate-limit takes no value, or a number of seconds from 1 to 86400${butNot(value)}`)
       : Either.right({ action: limitRate(seconds) })
   },
   delay: (value = "") => {
-    const [, amount = "", unit = "ms"] = /^([\d.]+)(ms|s|m)?$/.exec(value) ?? []
-    const millis = (parseNumber(amount, 0, 1e9) ?? Number.NaN) * unitMillis[unit]!
-    return Number.isNaN(millis)
-      ? Either.left("a delay is a number with ms, s or m")
-      : Either.right({ delay: Duration.millis(millis) })
+    const [, number = "", unit = ""] = /^([\d.]*)([a-z]*)$/i.exec(value) ?? []
+    const amount = parseNumber(number, 0, 1e9)
+    if (amount === undefined) {
+      return Either.left(`a delay is a number with ms, s or m, such as delay=2s${butNot(value)}`)
+    }
+    if (unit === "") return Either.left(`${quoteText(value)} has no unit: write ${value}ms, ${value}s or ${value}m`)
+    return Object.hasOwn(unitMillis, unit)
+      ? Either.right({ delay: Duration.millis(amount * unitMillis[unit]!) })
+      : Either.left(`the unit ${quoteText(unit)} is unknown: write ms, s or m`)
   },
   rate: (value = "") => {
     const rate = parseNumber(value, 0, 1)
-    return rate === undefined ? Either.left("a rate is a number from 0 to 1") : Either.right({ rate })
+    return rate === undefined
+      ? Either.left(`a rate is a number from 0 to 1, such as rate=0.2${butNot(value)}`)
+      : Either.right({ rate })
   },
-  path: (path = "") => path.startsWith("/") ? Either.right({ path }) : Either.left("a path begins with /")
+  path: (path = "") =>
+    path.startsWith("/")
+      ? Either.right({ path })
+      : Either.left(`a path begins with /${butNot(path)}`)
 }
 
 /** Parses a fault. An error is the reason. */
@@ -94,10 +110,15 @@ export const parseFault = (words: string): Either.Either<InjectedFault, string> 
   const seen = new Set<string>()
   for (const word of text.split(/\s+/)) {
     const [key = "", ...values] = word.split("=")
-    const fail = (reason: string) => Either.left(`${JSON.stringify(word)}: ${reason}`)
-    if (seen.has(key)) return fail(`${key} is given twice`)
+    const fail = (reason: string) => Either.left(`${quoteText(word)}: ${reason}`)
+    if (seen.has(key)) return fail(`${quoteText(key)} is given twice`)
     seen.add(key)
-    const parse = Object.hasOwn(parsers, key) ? parsers[key]! : () => Either.left(`a fault is ${forms}`)
+    const parse: WordParser = Object.hasOwn(parsers, key)
+      ? parsers[key]!
+      : () =>
+        Either.left(
+          text === "" ? `a fault is ${forms}` : `${quoteText(key)} is not a word of a fault, which is ${forms}`
+        )
     const part = parse(values.length === 0 ? undefined : values.join("="), text)
     if (Either.isLeft(part)) return fail(part.left)
     if (part.right.action !== undefined && parts.some(({ action }) => action !== undefined)) {
@@ -111,5 +132,5 @@ export const parseFault = (words: string): Either.Either<InjectedFault, string> 
   )
   return parts.some(({ action, delay }) => action !== undefined || delay !== undefined)
     ? Either.right({ text, ...fault })
-    : Either.left(`${JSON.stringify(words)} has no effect: a fault is ${forms}`)
+    : Either.left(`${quoteText(text)} has no effect: add ${actions}`)
 }

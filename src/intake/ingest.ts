@@ -1,8 +1,16 @@
 /** Ingest of payloads: decodes, validates and stores them, and returns the answer. */
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Either from "effect/Either"
-import type { AcceptedDistribution, AcceptedEvent, AcceptedSeries } from "./model.js"
-import { decodeDistributions, decodeEvent, decodeSeries, decodeSeriesV2, type Refusal, refuse } from "./requestBody.js"
+import type { AcceptedDistribution, AcceptedEvent, AcceptedSeries, ServiceCheck } from "./model.js"
+import {
+  decodeDistributions,
+  decodeEvent,
+  decodeSeries,
+  decodeSeriesV2,
+  decodeServiceChecks,
+  type Refusal,
+  refuse
+} from "./requestBody.js"
 import type { SeriesDescription } from "./seriesTable.js"
 import { toSeriesV1 } from "./seriesV2.js"
 import type { Store } from "./store.js"
@@ -40,6 +48,7 @@ export interface Ingest {
   readonly seriesV2: IngestBody
   readonly distributionPoints: IngestBody
   readonly event: IngestBody
+  readonly serviceChecks: IngestBody
 }
 
 /** Formats a count with its noun. */
@@ -161,6 +170,40 @@ const ingestDistributions = (
   })
 }
 
+/** Service checks of a payload, as {@link decodeServiceChecks} returns them. */
+type DecodedChecks = Either.Either.Right<ReturnType<typeof decodeServiceChecks>>
+
+const toServiceChecks = (payload: DecodedChecks, now: number): ReadonlyArray<ServiceCheck> =>
+  ("check" in payload ? [payload] : payload).map(({ check, host_name, message, status, tags, timestamp }) => ({
+    name: check,
+    status,
+    timestamp: timestamp ?? Math.floor(now / 1000),
+    host: host_name ?? "",
+    tags: tags ?? [],
+    message: message ?? ""
+  }))
+
+const ingestServiceChecks = (
+  store: Store,
+  isStrict: boolean,
+  checks: ReadonlyArray<ServiceCheck>,
+  now: number
+): Either.Either<Accepted, Rejected> => {
+  const results = checks.map((check) => Validate.validateServiceCheck(check, now))
+  const verdicts = results.flat()
+  return Either.map(rejectIfStrict(isStrict, verdicts), (): Accepted => {
+    for (const check of checks) store.acceptServiceCheck(check)
+    const kept = results.filter((verdicts) => !verdicts.some(isLoss)).length
+    const summary = formatCount(kept, "service check", "service checks")
+    return {
+      response: okResponse,
+      items: checks.length,
+      points: 0,
+      verdicts: [...(kept === 0 && checks.length > 0 ? [] : [acceptedVerdict(summary)]), ...verdicts]
+    }
+  })
+}
+
 /** First identifier of an event. Like those of Datadog it is too large for a JavaScript number, and `id_str` is exact. */
 const firstEventId = 7_000_000_000_000_000_001n
 
@@ -221,6 +264,10 @@ export const make = (store: Store, { isStrict, url }: IngestOptions): Ingest => 
       decodeDistributions,
       ({ series }, now) => ingestDistributions(store, isStrict, series, now)
     ),
-    event: decodeThen(decodeEvent, ingestEvent)
+    event: decodeThen(decodeEvent, ingestEvent),
+    serviceChecks: decodeThen(
+      decodeServiceChecks,
+      (payload, now) => ingestServiceChecks(store, isStrict, toServiceChecks(payload, now), now)
+    )
   }
 }

@@ -56,20 +56,20 @@ const collapseLowerBins = (bins: Map<number, number>): void => {
   bins.set(lower.at(-1)!, total)
 }
 
-const countValue = (bins: Map<number, number>, value: number): void => {
-  addToBin(bins, binOf(value), 1)
+const countValue = (bins: Map<number, number>, value: number, weight: number): void => {
+  addToBin(bins, binOf(value), weight)
   if (bins.size > maxBins) collapseLowerBins(bins)
 }
 
-/** Adds a value. */
-export const add = (histogram: LogHistogram, value: number): void => {
-  histogram.count++
-  histogram.sum += value
+/** Adds a value that stands for `weight` values. */
+export const add = (histogram: LogHistogram, value: number, weight = 1): void => {
+  histogram.count += weight
+  histogram.sum += value * weight
   if (value < histogram.min) histogram.min = value
   if (value > histogram.max) histogram.max = value
-  if (value === 0) histogram.zeros++
-  else if (value > 0) countValue(histogram.positive, value)
-  else countValue(histogram.negative, -value)
+  if (value === 0) histogram.zeros += weight
+  else if (value > 0) countValue(histogram.positive, value, weight)
+  else countValue(histogram.negative, -value, weight)
 }
 
 /** Adds the values of another histogram or of a point. It does not limit the number of bins. */

@@ -1,6 +1,6 @@
 /** Types that the parts of the intake share. `LocalIntake` re-exports the public ones. */
-import type { EventPayload } from "../Event.js"
 import type { DistributionPayload, SeriesPayload, SeriesType } from "../Series.js"
+import type { EventFromWire } from "./eventPayload.js"
 import type { Verdict } from "./verdict.js"
 
 /** The type with members that can be assigned, for state that the public type shows as read-only. */
@@ -29,7 +29,7 @@ export type AcceptedDistribution = typeof DistributionPayload.Type["series"][num
  * @since 0.1.0
  * @category models
  */
-export type AcceptedEvent = typeof EventPayload.Type
+export type AcceptedEvent = typeof EventFromWire.Type
 
 /**
  * One request and its answer. Requests for the JSON view, the page and the feed are not recorded.
@@ -77,7 +77,7 @@ export interface Finding extends Verdict {
 }
 
 /**
- * A service check that arrived over DogStatsD.
+ * A service check.
  *
  * @since 0.1.0
  * @category models
@@ -88,22 +88,26 @@ export interface ServiceCheck {
   readonly status: 0 | 1 | 2 | 3
   /** Seconds since the epoch. */
   readonly timestamp: number
-  /** Host name; empty if the line has none. */
+  /** Host name; empty if the check has none. */
   readonly host: string
   readonly tags: ReadonlyArray<string>
   readonly message: string
 }
 
 /**
- * Counts of everything that the intake received.
+ * Counts of everything that the intake received since it started or was cleared, including evicted data.
  *
  * @since 0.1.0
  * @category models
  */
 export interface IntakeSummary {
   readonly requests: number
-  /** Requests with a status other than 2xx. */
+  /** Requests and datagrams with data that Datadog keeps. It is 0 while nothing has arrived. */
+  readonly accepted: number
+  /** Requests that the intake refused. */
   readonly refused: number
+  /** Requests that a fault or a scripted answer kept from being accepted. Their data is lost unless the client sends it again. */
+  readonly faulted: number
   /** Bytes of all bodies on the wire. */
   readonly bytes: number
   readonly series: number
@@ -198,8 +202,12 @@ export interface IntakeLimits {
   readonly events: number
   /** Requests and datagrams. Default: unlimited. */
   readonly requests: number
-  /** Uncompressed bytes of all request bodies. A request stays when its body is evicted. Default: unlimited. */
-  readonly bodyBytes: number
+  /**
+   * Memory of everything that is kept, in bytes. The kind that takes most of it loses its oldest entry: bodies of requests, requests,
+   * accepted payloads, events, service checks, and series of the page. A request stays when its body is evicted. The intake
+   * estimates the sizes. Default: unlimited.
+   */
+  readonly bytes: number
 }
 
 /** Limits of an intake without the option `limits`. */
@@ -209,5 +217,5 @@ export const defaultLimits: IntakeLimits = {
   accepted: Number.POSITIVE_INFINITY,
   events: Number.POSITIVE_INFINITY,
   requests: Number.POSITIVE_INFINITY,
-  bodyBytes: Number.POSITIVE_INFINITY
+  bytes: Number.POSITIVE_INFINITY
 }

@@ -1,13 +1,18 @@
 /** Log of requests and datagrams, with their answers and verdicts. */
+import { type Budget, measureJson, sizeOfText } from "./budget.js"
 import type { PendingChanges } from "./changes.js"
 import type { Arrival } from "./entries.js"
+import { EvictingList } from "./evictingList.js"
 import type { Health, RequestRow } from "./feedProtocol.js"
 import type { Findings } from "./findings.js"
 import type { IntakeLimits, IntakeRequest, Writable } from "./model.js"
-import type { Verdict } from "./verdict.js"
+import { cutToLine, type Verdict } from "./verdict.js"
 
 /** Maximum number of verdicts of one request. */
 const maxVerdicts = 20
+
+/** Estimated memory of a row and its verdicts, in bytes. */
+const rowMemory = 2048
 
 /** Parts of a {@link RequestRow} that are known on arrival. */
 export type ReceivedRow = Pick<
@@ -24,14 +29,16 @@ export class RequestLog {
   private readonly changes: PendingChanges
   private readonly findings: Findings
   private readonly nextId: () => number
-  private readonly arrivals: Array<Arrival> = []
-  private bodyBytes = 0
+  private readonly arrivals = new EvictingList<Arrival>(({ memory }) => memory)
+  /** Arrivals whose body is kept. */
+  private readonly bodies = new EvictingList<Arrival>(({ bodyMemory }) => bodyMemory)
 
   constructor(
     limits: IntakeLimits,
     health: Writable<Health>,
     changes: PendingChanges,
     findings: Findings,
+    budget: Budget,
     nextId: () => number
   ) {
     this.limits = limits
@@ -39,18 +46,23 @@ export class RequestLog {
     this.changes = changes
     this.findings = findings
     this.nextId = nextId
+    budget.add({ bytes: () => this.arrivals.bytes, evictOldest: () => this.evictOldest() })
+    budget.add({ bytes: () => this.bodies.bytes, evictOldest: () => this.evictOldestBody() })
   }
 
   /** Returns all requests and datagrams, oldest first. */
   all(): ReadonlyArray<Arrival> {
-    return this.arrivals
+    return this.arrivals.all()
   }
 
-  /** Adds a request, or a datagram if the request is absent. */
-  add(received: ReceivedRow, request: Writable<IntakeRequest> | undefined): Arrival {
+  /** Adds a request with the memory of its body, or a datagram if the request is absent. */
+  add(received: ReceivedRow, request: Writable<IntakeRequest> | undefined, bodyMemory = 0): Arrival {
     const row: RequestRow = {
       id: this.nextId(),
       ...received,
+      target: cutToLine(received.target),
+      userAgent: cutToLine(received.userAgent),
+      encoding: cutToLine(received.encoding),
       points: 0,
       status: null,
       duration: null,
@@ -59,14 +71,15 @@ export class RequestLog {
       verdicts: [],
       more: 0
     }
-    const arrival: Arrival = { row, request, isRetained: true }
+    const headers = request === undefined ? 0 : measureJson(request.headers).bytes + sizeOfText(request.path)
+    const arrival: Arrival = { row, request, memory: rowMemory + headers, bodyMemory, isRetained: true }
     if (request === undefined) this.health.datagrams++
     else this.health.requests++
     this.health.bytes += row.bytes
     this.health.unpackedBytes += row.unpackedBytes
-    this.arrivals.push(arrival)
+    this.arrivals.add(arrival)
+    if (request?.body !== undefined) this.bodies.add(arrival)
     while (this.arrivals.length > this.limits.requests) this.evictOldest()
-    if (request?.body !== undefined) this.enforceBodyLimit(row.unpackedBytes)
     this.changes.addArrival(arrival)
     return arrival
   }
@@ -94,32 +107,27 @@ export class RequestLog {
   }
 
   clear(): void {
-    for (const arrival of this.arrivals) arrival.isRetained = false
-    this.arrivals.length = 0
-    this.bodyBytes = 0
+    for (const arrival of this.arrivals.all()) arrival.isRetained = false
+    this.arrivals.clear()
+    this.bodies.clear()
   }
 
-  private evictOldest(): void {
-    const evicted = this.arrivals.shift()!
+  private evictOldest(): boolean {
+    const evicted = this.arrivals.oldest
+    if (evicted === undefined) return false
+    if (this.bodies.oldest === evicted) this.evictOldestBody()
+    this.arrivals.evict()
     evicted.isRetained = false
     this.changes.evictArrival(evicted)
-    this.evictBody(evicted)
     this.health.evicted++
+    return true
   }
 
-  private evictBody({ request, row }: Arrival): void {
-    if (request?.body === undefined) return
-    this.bodyBytes -= row.unpackedBytes
-    request.body = undefined
-  }
-
-  private enforceBodyLimit(addedBytes: number): void {
-    this.bodyBytes += addedBytes
-    for (const arrival of this.arrivals) {
-      if (this.bodyBytes <= this.limits.bodyBytes) return
-      if (arrival.request?.body === undefined) continue
-      this.evictBody(arrival)
-      this.health.evicted++
-    }
+  private evictOldestBody(): boolean {
+    const evicted = this.bodies.evict()
+    if (evicted?.request === undefined) return false
+    evicted.request.body = undefined
+    this.health.evicted++
+    return true
   }
 }

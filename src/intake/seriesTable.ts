@@ -1,4 +1,5 @@
 /** Series by their identity at Datadog, with the points and distributions that the page plots. */
+import { type Budget, sizeOfText } from "./budget.js"
 import type { PendingChanges } from "./changes.js"
 import type { SeriesEntry } from "./entries.js"
 import type { Health, SeriesRow } from "./feedProtocol.js"
@@ -20,7 +21,9 @@ export interface SeriesDescription {
 
 /** All series of one name. */
 interface MetricEntries {
-  readonly entries: Set<SeriesEntry>
+  readonly distributions: Set<SeriesEntry>
+  /** Gauges, rates and counts. */
+  readonly others: Set<SeriesEntry>
   /** Start of the window in which new series are counted, in milliseconds since the epoch. */
   windowStart: number
   /** Number of series that are new in the window. */
@@ -39,6 +42,15 @@ const maxVerdicts = 20
 /** Maximum number of datapoints in all series: each point and each bin of a distribution counts as one. */
 const maxDatapoints = 1_000_000
 
+/** Estimated memory of a datapoint, in bytes. */
+const datapointBytes = 48
+
+/** Estimated memory of an entry besides its texts, in bytes. */
+const baseBytes = 4096
+
+/** Estimates the memory of an entry without its datapoints. The key contains the name and all tags. */
+const memoryOf = ({ key }: SeriesEntry): number => baseBytes + 2 * sizeOfText(key)
+
 const isEqual = (a: Verdict, b: Verdict): boolean => a.code === b.code && a.message === b.message
 
 /** Returns whether a verdict concerns the series itself and not one of its points. */
@@ -51,6 +63,9 @@ const countDatapoints = ({ histograms, points }: SeriesEntry): number => {
   for (const histogram of histograms.values()) count += LogHistogram.sizeOf(histogram)
   return count
 }
+
+const entriesOfKind = (siblings: MetricEntries, isDistribution: boolean): Set<SeriesEntry> =>
+  isDistribution ? siblings.distributions : siblings.others
 
 const keyOf = ({ device, host, kind, metric, tags }: SeriesDescription): string =>
   JSON.stringify([
@@ -70,12 +85,28 @@ export class SeriesTable {
   private readonly entries = new Map<string, SeriesEntry>()
   private readonly metrics = new Map<string, MetricEntries>()
   private datapoints = 0
+  /** Estimated memory of all entries without their datapoints, in bytes. */
+  private entryBytes = 0
 
-  constructor(limits: IntakeLimits, health: Writable<Health>, changes: PendingChanges, nextId: () => number) {
+  constructor(
+    limits: IntakeLimits,
+    health: Writable<Health>,
+    changes: PendingChanges,
+    budget: Budget,
+    nextId: () => number
+  ) {
     this.limits = limits
     this.health = health
     this.changes = changes
     this.nextId = nextId
+    budget.add({
+      bytes: () => this.entryBytes + datapointBytes * this.datapoints,
+      evictOldest: () => {
+        const [oldest] = this.entries.values()
+        if (oldest !== undefined) this.evict(oldest)
+        return oldest !== undefined
+      }
+    })
   }
 
   /** Returns all series, least recently used first. */
@@ -107,12 +138,12 @@ export class SeriesTable {
     return before
   }
 
-  /** Adds values of a distribution to those of their second. */
-  addValues(entry: SeriesEntry, second: number, values: ReadonlyArray<number>): void {
+  /** Adds values of a distribution to those of their second. Each one stands for `weight` values. */
+  addValues(entry: SeriesEntry, second: number, values: ReadonlyArray<number>, weight = 1): void {
     let histogram = entry.histograms.get(second)
     if (histogram === undefined) entry.histograms.set(second, histogram = LogHistogram.make())
     else this.datapoints -= LogHistogram.sizeOf(histogram)
-    for (const value of values) LogHistogram.add(histogram, value)
+    for (const value of values) LogHistogram.add(histogram, value, weight)
     this.datapoints += LogHistogram.sizeOf(histogram)
     this.changes.addPoint(entry, second)
     this.enforceLimits(entry)
@@ -122,6 +153,7 @@ export class SeriesTable {
     this.entries.clear()
     this.metrics.clear()
     this.datapoints = 0
+    this.entryBytes = 0
   }
 
   private create(
@@ -145,11 +177,15 @@ export class SeriesTable {
     const name = normalizeName(metric)
     let siblings = this.metrics.get(name)
     if (siblings === undefined) {
-      this.metrics.set(name, siblings = { entries: new Set(), windowStart: now, recentSeries: 0 })
+      this.metrics.set(
+        name,
+        siblings = { distributions: new Set(), others: new Set(), windowStart: now, recentSeries: 0 }
+      )
     }
     const conflicts = this.findKindConflict(siblings, row)
     this.entries.set(key, entry)
-    siblings.entries.add(entry)
+    this.entryBytes += memoryOf(entry)
+    entriesOfKind(siblings, kind === "distribution").add(entry)
     const growth = this.trackCardinality(siblings, metric, now)
     entry.published = { ...row, verdicts: [...verdicts.filter(concernsSeries), ...conflicts].slice(0, maxVerdicts) }
     this.changes.addSeries(entry)
@@ -181,12 +217,8 @@ export class SeriesTable {
   }
 
   private findKindConflict(siblings: MetricEntries, { kind, metric }: SeriesRow): ReadonlyArray<Verdict> {
-    for (const { published: other } of siblings.entries) {
-      if ((other.kind === "distribution") !== (kind === "distribution")) {
-        return [reportKindConflict(metric, kind, other.kind)]
-      }
-    }
-    return []
+    const [other] = entriesOfKind(siblings, kind !== "distribution")
+    return other === undefined ? [] : [reportKindConflict(metric, kind, other.published.kind)]
   }
 
   private trackCardinality(siblings: MetricEntries, metric: string, now: number): ReadonlyArray<Verdict> {
@@ -196,7 +228,8 @@ export class SeriesTable {
     }
     siblings.recentSeries++
     if (siblings.recentSeries !== cardinalityThreshold) return []
-    const widest = findWidestTag(Array.from(siblings.entries, ({ published }) => published.tags))
+    const entries = [...siblings.distributions, ...siblings.others]
+    const widest = findWidestTag(entries.map(({ published }) => published.tags))
     return [reportCardinality(metric, siblings.recentSeries, widest)]
   }
 
@@ -208,10 +241,13 @@ export class SeriesTable {
   private evict(entry: SeriesEntry): void {
     this.entries.delete(entry.key)
     this.datapoints -= countDatapoints(entry)
+    this.entryBytes -= memoryOf(entry)
     const name = normalizeName(entry.published.metric)
     const siblings = this.metrics.get(name)
-    siblings?.entries.delete(entry)
-    if (siblings?.entries.size === 0) this.metrics.delete(name)
+    if (siblings !== undefined) {
+      entriesOfKind(siblings, entry.published.kind === "distribution").delete(entry)
+      if (siblings.distributions.size + siblings.others.size === 0) this.metrics.delete(name)
+    }
     this.changes.evictSeries(entry)
     this.health.series = this.entries.size
     this.health.evicted++

@@ -10,15 +10,17 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { findAccessViolation, prefersHtml, securityHeaders } from "./accessControl.js"
 import { IntakeApi, KeyHeader, PresentedKey } from "./api.js"
-import { type DatadogRouteOptions, handleRequest } from "./datadogRoute.js"
-import { openApiDocument, swaggerPage } from "./documentation.js"
+import { type DatadogRouteOptions, findApiKey, handleRequest } from "./datadogRoute.js"
+import { documentationPage, openApiDocument } from "./documentation.js"
 import * as Endpoints from "./endpoints.js"
-import type { FeedServer } from "./feedServer.js"
+import { type FeedServer, maxReaders } from "./feedServer.js"
 import { type Ingest, type IngestBody, reject } from "./ingest.js"
 import type { IntakeView } from "./model.js"
-import { socketOf } from "./nodeSocket.js"
+import { isUpgrade, socketOf } from "./nodeSocket.js"
 import * as PageAsset from "./pageAsset.js"
 import { Refusal, refusalResponse, refuse } from "./requestBody.js"
+import * as Upgrades from "./upgrades.js"
+import * as ViewJson from "./viewJson.js"
 
 export interface ServerOptions extends DatadogRouteOptions {
   readonly ingest: Ingest
@@ -38,15 +40,25 @@ const refuseUnknownPath: IngestBody = () => Either.mapLeft(refuse(404, "NotFound
 const makeDatadogHandlers = (options: ServerOptions) => {
   const { ingest } = options
   const handle = (endpoint: Endpoints.IntakeEndpoint | undefined, ingestBody: IngestBody) => () =>
-    Effect.flatMap(PresentedKey, (key) => handleRequest(options, { endpoint, key, ingest: ingestBody }))
+    Effect.flatMap(
+      Effect.zip(PresentedKey, HttpServerRequest.HttpServerRequest),
+      ([header, { url }]) => handleRequest(options, { endpoint, key: findApiKey(header, url), ingest: ingestBody })
+    )
   return HttpApiBuilder.group(IntakeApi, "datadog", (handlers) =>
     handlers
       .handleRaw("series", handle(Endpoints.series, ingest.series))
       .handleRaw("seriesV2", handle(Endpoints.seriesV2, ingest.seriesV2))
       .handleRaw("distributionPoints", handle(Endpoints.distributionPoints, ingest.distributionPoints))
       .handleRaw("event", handle(Endpoints.events, ingest.event))
+      .handleRaw("serviceChecks", handle(Endpoints.serviceChecks, ingest.serviceChecks))
       .handleRaw("validate", handle(undefined, confirmKey)))
 }
+
+const tooManyReaders = new Refusal({
+  status: 503,
+  code: "TooManyReaders",
+  reason: `The feed has ${maxReaders} readers already. Close a page of the intake`
+})
 
 /** Handlers of the routes of the intake itself. */
 const makeIntakeHandlers = (
@@ -58,15 +70,15 @@ const makeIntakeHandlers = (
       .handle("view", ({ request }) =>
         prefersHtml(request.headers["accept"])
           ? page
-          : Effect.sync(() =>
-            HttpServerResponse.unsafeJson(view(), { headers: { ...securityHeaders, vary: "accept" } })
-          ))
+          : Effect.sync(() => ViewJson.toResponse(view(), { ...securityHeaders, vary: "accept" })))
       .handle("feed", ({ request }) =>
-        Effect.succeed(
-          HttpServerResponse.stream(feed.open(() => socketOf(request)?.destroy()), {
-            contentType: "text/event-stream",
-            headers: { ...securityHeaders, "cache-control": "no-store" }
-          })
+        Effect.sync(() =>
+          feed.isFull()
+            ? refusalResponse(tooManyReaders)
+            : HttpServerResponse.stream(feed.open(() => socketOf(request)?.destroy()), {
+              contentType: "text/event-stream",
+              headers: { ...securityHeaders, "cache-control": "no-store" }
+            })
         ))
       .handle("clear", () => clear))
 
@@ -74,7 +86,7 @@ const makeIntakeHandlers = (
 const makeOtherRoutes = (options: ServerOptions) =>
   HttpApiBuilder.Router.use((router) =>
     Effect.zipRight(
-      Effect.zipRight(router.get("/docs", swaggerPage), router.get("/openapi.json", openApiDocument)),
+      Effect.zipRight(router.get("/docs", documentationPage), router.get("/openapi.json", openApiDocument)),
       router.all(
         "*",
         Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
@@ -90,6 +102,7 @@ const makeOtherRoutes = (options: ServerOptions) =>
 export const make = (options: ServerOptions): Effect.Effect<HttpApp.Default, never, Scope.Scope> =>
   Effect.gen(function*() {
     const page = yield* PageAsset.make
+    const refuseUpgrade = yield* Upgrades.make
     const context = yield* Layer.build(
       makeOtherRoutes(options).pipe(
         Layer.provideMerge(HttpApiBuilder.api(IntakeApi)),
@@ -102,6 +115,7 @@ export const make = (options: ServerOptions): Effect.Effect<HttpApp.Default, nev
     )
     const app = yield* Effect.provide(HttpApiBuilder.httpApp, context)
     return Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
+      if (isUpgrade(request)) return Effect.succeed(refuseUpgrade(request))
       const reason = findAccessViolation(request, options.hosts)
       return reason === undefined
         ? Effect.provide(app, context)

@@ -2,65 +2,113 @@
  * Memory of the intake. It keeps the accepted payloads as they arrived, and a second view for the page: series as Datadog
  * identifies them, with one value per second. The oldest data beyond the limits is evicted and counted.
  */
+import { Budget, measureJson } from "./budget.js"
 import { makeUpdate, PendingChanges } from "./changes.js"
+import { EvictingList } from "./evictingList.js"
 import { emptyHealth, type EventRow, type Health, type Update } from "./feedProtocol.js"
 import { Findings } from "./findings.js"
-import type { AcceptedDistribution, AcceptedEvent, AcceptedSeries, IntakeLimits, Writable } from "./model.js"
+import type {
+  AcceptedDistribution,
+  AcceptedEvent,
+  AcceptedSeries,
+  IntakeLimits,
+  IntakeSummary,
+  ServiceCheck,
+  Writable
+} from "./model.js"
 import { RequestLog } from "./requestLog.js"
 import { SeriesTable } from "./seriesTable.js"
+import { countValues, emptySummary } from "./totals.js"
 import type { Verdict } from "./verdict.js"
 
+/** An accepted item with its estimated memory, in bytes. */
+interface Kept<A> {
+  readonly item: A
+  readonly bytes: number
+}
+
+type OldestFirst = Pick<EvictingList<unknown>, "bytes" | "evict">
+
+/** Maximum number of verdicts of one event. */
+const maxVerdicts = 20
+
 export class Store {
+  readonly budget: Budget
   readonly changes: PendingChanges
   readonly findings: Findings
   readonly requests: RequestLog
   readonly table: SeriesTable
   private readonly limits: IntakeLimits
   private readonly totals: Writable<Health> = { ...emptyHealth }
-  private readonly acceptedSeries: Array<AcceptedSeries> = []
-  private readonly acceptedDistributions: Array<AcceptedDistribution> = []
-  private readonly acceptedEvents: Array<AcceptedEvent> = []
-  private readonly eventRows: Array<EventRow> = []
+  private readonly counts: Writable<IntakeSummary> = { ...emptySummary }
+  private readonly acceptedSeries = this.makeList<AcceptedSeries>()
+  private readonly acceptedDistributions = this.makeList<AcceptedDistribution>()
+  private readonly acceptedChecks = this.makeList<ServiceCheck>()
+  private readonly acceptedEvents = this.makeList<{ readonly event: AcceptedEvent; readonly row: EventRow }>()
   private lastId = 0
 
   constructor(limits: IntakeLimits) {
     const nextId = () => ++this.lastId
     this.limits = limits
+    this.budget = new Budget(limits.bytes)
     this.changes = new PendingChanges()
     this.findings = new Findings(this.totals)
-    this.requests = new RequestLog(limits, this.totals, this.changes, this.findings, nextId)
-    this.table = new SeriesTable(limits, this.totals, this.changes, nextId)
+    this.requests = new RequestLog(limits, this.totals, this.changes, this.findings, this.budget, nextId)
+    this.table = new SeriesTable(limits, this.totals, this.changes, this.budget, nextId)
+    const lists: ReadonlyArray<OldestFirst> = [this.acceptedSeries, this.acceptedDistributions, this.acceptedChecks]
+    for (const list of lists) {
+      this.budget.add({ bytes: () => list.bytes, evictOldest: () => this.evictOldest(list) })
+    }
+    this.budget.add({ bytes: () => this.acceptedEvents.bytes, evictOldest: () => this.evictOldestEvent() })
   }
 
   get health(): Health {
     return this.totals
   }
 
+  /** Counts since the start or the last clear, without open DogStatsD buckets. */
+  get summary(): IntakeSummary {
+    return this.counts
+  }
+
   get series(): ReadonlyArray<AcceptedSeries> {
-    return this.acceptedSeries
+    return this.acceptedSeries.all().map(({ item }) => item)
   }
 
   get distributions(): ReadonlyArray<AcceptedDistribution> {
-    return this.acceptedDistributions
+    return this.acceptedDistributions.all().map(({ item }) => item)
   }
 
   get events(): ReadonlyArray<AcceptedEvent> {
-    return this.acceptedEvents
+    return this.acceptedEvents.all().map(({ item }) => item.event)
+  }
+
+  get serviceChecks(): ReadonlyArray<ServiceCheck> {
+    return this.acceptedChecks.all().map(({ item }) => item)
   }
 
   acceptSeries(item: AcceptedSeries): void {
     this.totals.points += item.points.length
+    this.counts.series++
+    this.counts.points += item.points.length
     this.append(this.acceptedSeries, item, this.limits.accepted)
   }
 
   acceptDistribution(item: AcceptedDistribution): void {
-    for (const [, values] of item.points) this.totals.values += values.length
+    const values = countValues(item)
+    this.totals.values += values
+    this.counts.distributions++
+    this.counts.values += values
     this.append(this.acceptedDistributions, item, this.limits.accepted)
+  }
+
+  acceptServiceCheck(check: ServiceCheck): void {
+    this.append(this.acceptedChecks, check, this.limits.events)
   }
 
   acceptEvent(event: AcceptedEvent, verdicts: ReadonlyArray<Verdict>, now: number): void {
     this.totals.events++
-    this.append(this.acceptedEvents, event, this.limits.events)
+    this.counts.events++
     const row: EventRow = {
       id: ++this.lastId,
       timestamp: event.date_happened ?? Math.floor(now / 1000),
@@ -70,11 +118,28 @@ export class Store {
       priority: event.priority ?? "normal",
       tags: event.tags ?? [],
       host: event.host ?? "",
-      verdicts
+      verdicts: verdicts.slice(0, maxVerdicts)
     }
-    this.eventRows.push(row)
+    // The row shares its text with the event.
+    this.acceptedEvents.add({ item: { event, row }, bytes: measureJson(event).bytes + measureJson(row.verdicts).bytes })
     this.changes.addEvent(row)
-    if (this.eventRows.length > this.limits.events) this.changes.evictEvent(this.eventRows.shift()!)
+    while (this.acceptedEvents.length > this.limits.events) this.evictOldestEvent()
+  }
+
+  /** Evicts what exceeds the budget. A caller calls it after each request or datagram. */
+  enforceBudget(): void {
+    this.budget.enforce()
+  }
+
+  /** Counts a request, with the length of its body on the wire. */
+  countRequest(bytes: number): void {
+    this.counts.requests++
+    this.counts.bytes += bytes
+  }
+
+  /** Counts a request or datagram by its outcome. */
+  countOutcome(outcome: "accepted" | "refused" | "faulted"): void {
+    this.counts[outcome]++
   }
 
   /** Counts data that a limit discards. */
@@ -94,7 +159,7 @@ export class Store {
       {
         series,
         seconds: series.map((entry) => [entry, [...entry.points.keys(), ...entry.histograms.keys()]] as const),
-        events: this.eventRows,
+        events: this.acceptedEvents.all().map(({ item }) => item.row),
         arrivals: this.requests.all(),
         evicted: []
       },
@@ -108,17 +173,33 @@ export class Store {
     this.table.clear()
     this.findings.clear()
     this.changes.clear()
-    for (const list of [this.acceptedSeries, this.acceptedDistributions, this.acceptedEvents, this.eventRows]) {
-      list.length = 0
+    for (const list of [this.acceptedSeries, this.acceptedDistributions, this.acceptedChecks, this.acceptedEvents]) {
+      list.clear()
     }
     Object.assign(this.totals, emptyHealth)
+    Object.assign(this.counts, emptySummary)
   }
 
-  private append<A>(list: Array<A>, item: A, limit: number): void {
-    list.push(item)
-    while (list.length > limit) {
-      list.shift()
-      this.countEvicted(1)
-    }
+  private makeList<A>(): EvictingList<Kept<A>> {
+    return new EvictingList(({ bytes }) => bytes)
+  }
+
+  private append<A>(list: EvictingList<Kept<A>>, item: A, limit: number): void {
+    list.add({ item, bytes: measureJson(item).bytes })
+    while (list.length > limit) this.evictOldest(list)
+  }
+
+  private evictOldest(list: OldestFirst): boolean {
+    if (list.evict() === undefined) return false
+    this.countEvicted(1)
+    return true
+  }
+
+  private evictOldestEvent(): boolean {
+    const evicted = this.acceptedEvents.evict()
+    if (evicted === undefined) return false
+    this.changes.evictEvent(evicted.item.row)
+    this.countEvicted(1)
+    return true
   }
 }

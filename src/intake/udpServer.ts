@@ -5,8 +5,9 @@ import * as Stream from "effect/Stream"
 import { createSocket } from "node:dgram"
 import { isIPv6 } from "node:net"
 
-/** Maximum number of datagrams that wait for their ingest. More are lost, as they are in a full socket buffer. */
+/** Maximum number and bytes of datagrams that wait for their ingest. More are lost, as they are in a full socket buffer. */
 const maxBacklog = 10_000
+const maxBacklogBytes = 16 * 1024 * 1024
 
 /** A socket that receives datagrams. */
 export interface UdpServer {
@@ -18,9 +19,14 @@ export interface UdpServer {
 export const bindUdp = (host: string, port: number): Effect.Effect<UdpServer, Error, Scope.Scope> =>
   Effect.gen(function*() {
     const queue = yield* Effect.acquireRelease(Queue.dropping<Uint8Array>(maxBacklog), Queue.shutdown)
+    let backlogBytes = 0
     const enqueue = (packet: Uint8Array) => {
-      queue.unsafeOffer(packet)
+      if (backlogBytes <= maxBacklogBytes && queue.unsafeOffer(packet)) backlogBytes += packet.byteLength
     }
+    const packets = Stream.mapChunks(Stream.fromQueue(queue), (packets) => {
+      for (const { byteLength } of packets) backlogBytes -= byteLength
+      return packets
+    })
     const socket = yield* Effect.acquireRelease(
       Effect.sync(() => createSocket(isIPv6(host) ? "udp6" : "udp4")),
       (socket) =>
@@ -47,5 +53,5 @@ export const bindUdp = (host: string, port: number): Effect.Effect<UdpServer, Er
       : isIPv6(address)
       ? `[${address}]`
       : address
-    return { url: `udp://${hostname}:${boundPort}`, packets: Stream.fromQueue(queue) }
+    return { url: `udp://${hostname}:${boundPort}`, packets }
   })

@@ -5,7 +5,7 @@
  * "Metric types", "Getting started with tags", "Serverless custom metrics").
  */
 import { eventWindow, nameLength, pointWindow, tagLength } from "../internal/model/limits.js"
-import type { AcceptedDistribution, AcceptedEvent, AcceptedSeries } from "./model.js"
+import type { AcceptedDistribution, AcceptedEvent, AcceptedSeries, ServiceCheck } from "./model.js"
 import { makeVerdict, quoteText, type Verdict } from "./verdict.js"
 
 /** Number of tags above which Datadog's Lambda extension drops a metric. Datadog publishes no limit for the API. */
@@ -23,14 +23,25 @@ export const normalizeName = (name: string): string => name.replace(/[^\w.]/gu, 
 /** Matches tags that {@link normalizeTag} does not change. Nearly all tags match, and the test is cheap. */
 const plainTag = /^(?!.*__)[a-z][a-z0-9_\-:./]*(?<![_:])$/
 
+/** Removes `_` and `:` at the end. The pattern `/[_:]+$/` takes quadratic time for text with many of them elsewhere. */
+const removeTrailingMarks = (tag: string): string => {
+  let end = tag.length
+  while (tag[end - 1] === "_" || tag[end - 1] === ":") end--
+  return tag.slice(0, end)
+}
+
+/** Keys whose values keep their case: they name a host or a device. */
+const isNameTag = (tag: string): boolean => tag.startsWith("host:") || tag.startsWith("device:")
+
 /**
  * Returns the tag that Datadog keeps: in lower case, with `_` for invalid characters. Repeated `_` become one, and `_` and `:` at
- * the end are removed.
+ * the end are removed. A tag with the key `host` or `device` keeps its case.
  */
-export const normalizeTag = (tag: string): string =>
-  plainTag.test(tag)
-    ? tag
-    : tag.toLowerCase().replace(/[^\p{L}\p{M}\p{N}_\-:./]+/gu, "_").replace(/_{2,}/g, "_").replace(/[_:]+$/, "")
+export const normalizeTag = (tag: string): string => {
+  if (plainTag.test(tag)) return tag
+  const text = isNameTag(tag) ? tag : tag.toLowerCase()
+  return removeTrailingMarks(text.replace(/[^\p{L}\p{M}\p{N}_\-:./]+/gu, "_").replace(/_{2,}/g, "_"))
+}
 
 /** Validates the name of a metric. */
 export const validateName = (metric: string): ReadonlyArray<Verdict> => {
@@ -174,14 +185,32 @@ export const validateDistribution = (
   return withNameVerdicts(item.metric, { points, verdicts: [...verdicts, ...validateTags(item.metric, item.tags)] })
 }
 
-/** Validates time and tags of an event. An event that is too old never gets here: the intake refuses it as Datadog does. */
+/** Validates title, time and tags of an event. An event that is too old never gets here: the intake refuses it as Datadog does. */
 export const validateEvent = (event: AcceptedEvent, now: number): ReadonlyArray<Verdict> => {
-  const at = event.date_happened === undefined ? now : event.date_happened * 1000
-  const verdicts = validateTags(null, event.tags)
+  const at = typeof event.date_happened === "number" ? event.date_happened * 1000 : now
+  const verdicts = [...validateTitle(event.title), ...validateTags(null, event.tags)]
   if (at <= now + eventWindow.future) return verdicts
   const limit = `the next ${formatDuration(eventWindow.future)}`
   const message = `the event ${quoteText(event.title)} is not within ${limit}: ${formatRelativeTime(at, now)}`
   return [makeVerdict("dropped", "TooNew", null, message), ...verdicts]
+}
+
+const validateTitle = (title: string): ReadonlyArray<Verdict> =>
+  title === ""
+    ? [makeVerdict("warning", "NoTitle", null, "the event has no title, which Datadog requires by its documentation")]
+    : []
+
+/** Maximum age of a service check, in milliseconds. */
+const maxCheckAge = 600_000
+
+/** Validates time and tags of a service check. */
+export const validateServiceCheck = ({ name, tags, timestamp }: ServiceCheck, now: number): ReadonlyArray<Verdict> => {
+  const verdicts = validateTags(null, tags)
+  const at = timestamp * 1000
+  if (at >= now - maxCheckAge) return verdicts
+  const limit = `the last ${formatDuration(maxCheckAge)}`
+  const message = `the service check ${quoteText(name)} is not within ${limit}: ${formatRelativeTime(at, now)}`
+  return [makeVerdict("dropped", "TooOld", null, message), ...verdicts]
 }
 
 /** A value that replaces another one of its series and second. */

@@ -17,13 +17,26 @@ export interface Verdict {
   readonly metric: string | null
 }
 
+/** Maximum length of a message or a name in a verdict, in characters. */
+const maxTextLength = 400
+
+/** Cuts text to one line of limited length. Names and messages of clients can have megabytes. */
+export const cutToLine = (text: string): string => {
+  const end = text.search(/[\r\n]/)
+  const length = Math.min(end < 0 ? text.length : end, maxTextLength)
+  return length === text.length ? text : `${text.slice(0, length)}…`
+}
+
 /** Creates a verdict. */
 export const makeVerdict = (
   outcome: Verdict["outcome"],
   code: string,
   metric: string | null,
   message: string
-): Verdict => ({ outcome, code, message, metric })
+): Verdict => ({ outcome, code, message: cutToLine(message), metric: metric === null ? null : cutToLine(metric) })
+
+/** Returns whether Datadog keeps the data of the verdict. */
+export const isAccepted = ({ outcome }: Verdict): boolean => outcome === "accepted"
 
 /** Returns whether Datadog drops or refuses the data of the verdict. */
 export const isLoss = ({ outcome }: Verdict): boolean => outcome === "dropped" || outcome === "refused"

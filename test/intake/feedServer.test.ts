@@ -167,6 +167,32 @@ describe("GET /feed", () => {
     }).pipe(Effect.scoped, Effect.provide(layerInProcess())))
 })
 
+describe("GET /feed with many readers", () => {
+  it.effect("gives readers between two updates the same snapshot, and no change is lost to them", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(now * 1000)
+      yield* postSeries(gauge("first", now, 1))
+      const early = yield* Feed.openInProcess
+      const snapshot = yield* early.next("snapshot")
+      yield* postSeries(gauge("second", now, 1))
+      const late = yield* Feed.openInProcess
+      assert.deepStrictEqual(yield* late.next("snapshot"), snapshot)
+      yield* tick
+      const update = yield* late.next("update")
+      assert.deepStrictEqual(update.series.map(({ metric }) => metric), ["second"])
+      const latest = yield* Feed.openInProcess
+      assert.lengthOf((yield* latest.next("snapshot")).series, 2)
+    }).pipe(Effect.scoped, Effect.provide(layerInProcess())))
+
+  it.effect("answers 503 beyond 32 readers", () =>
+    Effect.gen(function*() {
+      for (let i = 0; i < 32; i++) yield* Effect.flatMap(Feed.openInProcess, ({ next }) => next("snapshot"))
+      const reply = yield* send("GET", "/feed")
+      assert.strictEqual(reply.status, 503)
+      assert.include(reply.text, "32 readers")
+    }).pipe(Effect.scoped, Effect.provide(layerInProcess())))
+})
+
 describe("FeedServer.open", () => {
   const hello: Omit<Hello, "now"> = {
     instance: "1",
@@ -183,7 +209,7 @@ describe("FeedServer.open", () => {
     accepted: 10,
     events: 10,
     requests: 10,
-    bodyBytes: 10
+    bytes: Number.POSITIVE_INFINITY
   }
 
   it.effect("disconnects a reader that is more than 40 messages behind, and no other", () =>

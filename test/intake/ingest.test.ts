@@ -166,6 +166,130 @@ describe("ingest of events", () => {
     }).pipe(Effect.provide(layerInProcess())))
 })
 
+describe("payloads that Datadog takes though its documentation does not", () => {
+  it.effect("are events with null fields, and with an empty title, which causes a warning", () =>
+    Effect.gen(function*() {
+      const intake = yield* LocalIntake.LocalIntake
+      yield* TestClock.setTime(now * 1000)
+      const empty = {
+        alert_type: null,
+        aggregation_key: null,
+        source_type_name: null,
+        date_happened: null,
+        priority: null,
+        host: null,
+        device_name: null,
+        related_event_id: null,
+        tags: null
+      }
+      assert.strictEqual((yield* postEvent({ title: "t", text: "", ...empty })).status, 202)
+      assert.deepStrictEqual(yield* intake.findings, [])
+      assert.strictEqual((yield* postEvent({ title: "", text: "x" })).status, 202)
+      assert.deepStrictEqual(codesOf(yield* intake.findings), ["warning NoTitle"])
+      assert.lengthOf(yield* intake.events, 2)
+    }).pipe(Effect.provide(layerInProcess())))
+})
+
+describe("ingest of service checks", () => {
+  const post = (body: unknown) => send("POST", "/api/v1/check_run", { body })
+
+  it.effect("takes a list or one, and drops one that is older than ten minutes", () =>
+    Effect.gen(function*() {
+      const intake = yield* LocalIntake.LocalIntake
+      yield* TestClock.setTime(now * 1000)
+      const check = {
+        check: "app.ok",
+        host_name: "web-1",
+        status: 1,
+        tags: ["a:b"],
+        message: "slow",
+        timestamp: now - 9
+      }
+      const reply = yield* post(check)
+      assert.strictEqual(reply.status, 202)
+      assert.deepStrictEqual(JSON.parse(reply.text), { status: "ok" })
+      yield* post([{ check: "b", status: 0 }, { check: "old", status: 3, timestamp: now - 601 }])
+      assert.deepStrictEqual(yield* intake.serviceChecks, [
+        { name: "app.ok", host: "web-1", status: 1, tags: ["a:b"], message: "slow", timestamp: now - 9 },
+        { name: "b", host: "", status: 0, tags: [], message: "", timestamp: now },
+        { name: "old", host: "", status: 3, tags: [], message: "", timestamp: now - 601 }
+      ])
+      assert.deepStrictEqual(codesOf(yield* intake.findings), ["dropped TooOld"])
+      assert.strictEqual((yield* post({ check: "a", status: 4 })).status, 400)
+      assert.strictEqual((yield* post([{ status: 0 }])).status, 400)
+    }).pipe(Effect.provide(layerInProcess())))
+})
+
+describe("ingest of series of version 2 in protobuf", () => {
+  const varint = (value: number): Array<number> =>
+    value < 128 ? [value] : [value % 128 + 128, ...varint(Math.floor(value / 128))]
+  const field = (number: number, bytes: ReadonlyArray<number> | string): Array<number> => {
+    const content = typeof bytes === "string" ? [...Buffer.from(bytes)] : bytes
+    return [number * 8 + 2, ...varint(content.length), ...content]
+  }
+  const double = (number: number, value: number) => {
+    const bytes = Buffer.alloc(8)
+    bytes.writeDoubleLE(value)
+    return [number * 8 + 1, ...bytes]
+  }
+  const whole = (number: number, value: number) => [number * 8, ...varint(value)]
+  const post = (bytes: Uint8Array) =>
+    send("POST", "/api/v2/series", {
+      bytes,
+      encoding: "deflate",
+      headers: { "content-type": "application/x-protobuf" }
+    })
+
+  it.effect("stores the same series as JSON", () =>
+    Effect.gen(function*() {
+      const intake = yield* LocalIntake.LocalIntake
+      yield* TestClock.setTime(now * 1000)
+      const series = [
+        ...field(1, [...field(1, "host"), ...field(2, "web-1")]),
+        ...field(2, "shop.größe"),
+        ...field(3, "a:b"),
+        ...field(3, "c"),
+        ...field(4, [...double(1, -1.5), ...whole(2, now)]),
+        ...whole(5, 3),
+        ...field(6, "byte"),
+        ...whole(8, 10),
+        ...field(9, [1, 2])
+      ]
+      const reply = yield* post(deflateSync(Uint8Array.from([...field(1, series), ...field(1, field(2, "m"))])))
+      assert.strictEqual(reply.status, 202, reply.text)
+      assert.deepStrictEqual(JSON.parse(reply.text), { errors: [] })
+      assert.deepStrictEqual<unknown>(yield* intake.series, [
+        {
+          metric: "shop.größe",
+          type: "gauge",
+          points: [[now, -1.5]],
+          host: "web-1",
+          tags: ["a:b", "c"],
+          unit: "byte",
+          interval: 10
+        },
+        { metric: "m", type: "", points: [], tags: [] }
+      ])
+    }).pipe(Effect.provide(layerInProcess())))
+
+  it.effect("refuses bytes that are not a payload", () =>
+    Effect.gen(function*() {
+      for (
+        const bytes of [
+          [0x0a],
+          [0x0a, 0x7f, 0],
+          [0xff, 0xff, 0xff],
+          field(1, field(2, [0xff])),
+          field(1, whole(2, 1)),
+          Buffer.from("{}")
+        ]
+      ) {
+        const reply = yield* post(deflateSync(Uint8Array.from(bytes)))
+        assertRefused(reply, 400, /not valid protobuf/)
+      }
+    }).pipe(Effect.provide(layerInProcess())))
+})
+
 describe("verdicts of an ingested payload", () => {
   it.effect("name each part that Datadog would refuse, drop, rewrite or warn of", () =>
     Effect.gen(function*() {

@@ -5,8 +5,53 @@ import * as LocalIntake from "effect-threadstats/LocalIntake"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import { connect, type Socket } from "node:net"
 import { layerIntake } from "../support/intake.js"
 import { metrics } from "../support/reporterContract.js"
+
+interface RawConnection {
+  readonly socket: Socket
+  readonly received: () => string
+  /** Waits until this text has arrived. */
+  readonly receives: (text: string) => Effect.Effect<void>
+  readonly closed: Effect.Effect<void>
+}
+
+/** Opens a connection, and sends text on it. It stays half open until the intake destroys it or the scope closes. */
+const openRaw = (url: string, text: string) =>
+  Effect.acquireRelease(
+    Effect.async<RawConnection>(
+      (resume) => {
+        const { hostname, port } = new URL(url)
+        const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true })
+        const closed = new Promise<void>((resolve) => socket.once("end", resolve).once("close", () => resolve()))
+        const receives = (text: string) =>
+          Effect.async<void>((resume) => {
+            const check = () => received.includes(text) ? resume(Effect.void) : undefined
+            socket.on("data", check)
+            check()
+          })
+        let received = ""
+        socket.on("error", () => {})
+        socket.on("data", (data) => {
+          received += data.toString()
+        })
+        socket.once("connect", () => {
+          socket.write(text, () =>
+            resume(Effect.succeed({
+              socket,
+              receives,
+              received: () => received,
+              closed: Effect.promise(() => closed)
+            })))
+        })
+      }
+    ),
+    ({ socket }) => Effect.sync(() => socket.destroy())
+  )
+
+const upgradeTo = (protocol: string, method: string, path: string) =>
+  `${method} ${path} HTTP/1.1\r\nhost: localhost\r\ndd-api-key: k\r\nconnection: Upgrade\r\nupgrade: ${protocol}\r\n\r\n`
 
 const post = (url: string, body: unknown) =>
   Effect.promise((signal) =>
@@ -64,4 +109,55 @@ describe("LocalIntake on a port", () => {
       }).pipe(Effect.provide(layerIntake()))
       assert.strictEqual((yield* Fiber.join(pending)).status, 503)
     }))
+})
+
+describe("a request with the header Upgrade", () => {
+  it.effect("is refused with a reason, and its connection is closed", () =>
+    Effect.gen(function*() {
+      const { url } = yield* LocalIntake.LocalIntake
+      for (
+        const [protocol, method, path] of [["websocket", "GET", "/feed"], ["h2c", "POST", "/api/v1/series"]] as const
+      ) {
+        const { closed, received } = yield* openRaw(url, upgradeTo(protocol, method, path))
+        yield* closed
+        assert.match(received(), /^HTTP\/1\.1 400 Bad Request\r\n[^]*Send the request without the header Upgrade/)
+      }
+    }).pipe(Effect.scoped, Effect.provide(layerIntake())))
+
+  it.effect("does not end the process when its connection breaks", () =>
+    Effect.gen(function*() {
+      const intake = yield* LocalIntake.LocalIntake
+      for (let i = 0; i < 20; i++) {
+        const { socket } = yield* openRaw(intake.url, upgradeTo("websocket", "GET", "/feed").repeat(1 + i % 2))
+        socket.resetAndDestroy()
+        yield* post(intake.url, { series: metrics })
+      }
+      assert.strictEqual((yield* intake.summary).requests, 20)
+    }).pipe(Effect.scoped, Effect.provide(layerIntake())))
+
+  it.effect("does not keep the intake open when the client does not close its side", () =>
+    Effect.gen(function*() {
+      const { received } = yield* Effect.gen(function*() {
+        const { url } = yield* LocalIntake.LocalIntake
+        const connection = yield* openRaw(url, upgradeTo("websocket", "GET", "/"))
+        yield* connection.receives("Send the request")
+        return connection
+      }).pipe(Effect.provide(layerIntake()))
+      assert.include(received(), "400 Bad Request")
+    }).pipe(Effect.scoped))
+})
+
+describe("a request whose body is incomplete", () => {
+  it.effect("does not keep the intake open", () =>
+    Effect.gen(function*() {
+      const { closed } = yield* Effect.gen(function*() {
+        const { url } = yield* LocalIntake.LocalIntake
+        const head =
+          "POST /api/v1/series HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n"
+        const connection = yield* openRaw(url, head)
+        yield* connection.receives("100 Continue")
+        return connection
+      }).pipe(Effect.provide(layerIntake()))
+      yield* closed
+    }).pipe(Effect.scoped))
 })

@@ -46,13 +46,18 @@ describe("API key check", () => {
       assert.strictEqual((yield* send("POST", "/api/v2/series", { body, key: apiKey })).status, 202)
     }).pipe(Effect.provide(layerWithKey)))
 
-  it.effect("ignores a key in the query, and records the path without the query", () =>
+  it.effect("accepts a key in the query with a warning, and records the path without the query", () =>
     Effect.gen(function*() {
       const intake = yield* LocalIntake.LocalIntake
-      const reply = yield* send("GET", `/api/v1/validate?api_key=${apiKey}`, { key: null })
-      assertRefused(reply, 403, /API key required/)
-      assert.strictEqual((yield* intake.requests)[0]?.path, "/api/v1/validate")
-    }).pipe(Effect.provide(layerInProcess())))
+      const [path, body] = payloads[0]!
+      assert.strictEqual((yield* send("POST", `${path}?api_key=${apiKey}`, { body, key: null })).status, 202)
+      assertRefused(yield* send("POST", `${path}?api_key=another`, { body, key: null }), 403, /Forbidden/)
+      assertRefused(yield* send("POST", `${path}?api_key=`, { body, key: null }), 403, /API key required/)
+      assertRefused(yield* send("POST", `${path}?api_key=${apiKey}`, { body, key: "another" }), 403, /Forbidden/)
+      const [request] = yield* intake.requests
+      assert.strictEqual(request?.path, path)
+      assert.include(codesOf(request?.verdicts ?? []), "warning KeyInQuery")
+    }).pipe(Effect.provide(layerWithKey)))
 
   it.effect("accepts any key that is not empty by default", () =>
     Effect.gen(function*() {
@@ -111,6 +116,20 @@ describe("GET /", () => {
       assert.deepStrictEqual<unknown>(view.events, [events[0]])
       assert.deepStrictEqual(view.requests.map(({ status }) => status), [202, 202, 202, 403])
       assert.strictEqual((yield* intake.requests).length, 4)
+    }).pipe(Effect.provide(layerWithKey)))
+
+  it.effect("answers after a payload that is nested too deep, which is refused", () =>
+    Effect.gen(function*() {
+      const deep = (levels: number) => new TextEncoder().encode(`{"series":${"[".repeat(levels)}${"]".repeat(levels)}}`)
+      const reply = yield* send("POST", "/api/v1/series", { bytes: deep(20_000), key: apiKey })
+      assertRefused(reply, 400, /nested deeper than 64 levels/)
+      assertRefused(yield* send("POST", "/api/v1/series", { bytes: deep(40), key: apiKey }), 400, /expected format/)
+      const view = yield* send("GET", "/")
+      assert.strictEqual(view.status, 200)
+      assert.deepStrictEqual(JSON.parse(view.text).requests.map(({ status }: { readonly status: number }) => status), [
+        400,
+        400
+      ])
     }).pipe(Effect.provide(layerWithKey)))
 
   it.effect("shows no key in the JSON view, the feed or the findings", () =>
@@ -215,6 +234,7 @@ describe("GET /openapi.json and GET /docs", () => {
       const document = JSON.parse((yield* send("GET", "/openapi.json")).text)
       assert.deepStrictEqual(Object.keys(document.paths).sort(), [
         "/",
+        "/api/v1/check_run",
         "/api/v1/distribution_points",
         "/api/v1/events",
         "/api/v1/series",
@@ -231,7 +251,8 @@ describe("GET /openapi.json and GET /docs", () => {
       const docs = yield* send("GET", "/docs")
       assert.include(docs.headers["content-type"], "text/html")
       assert.include(docs.text, "/api/v1/distribution_points")
-      assert.notMatch(docs.text, /<(?:script|link|img|iframe)[^>]*\s(?:src|href)=/)
+      assert.notMatch(docs.text, /<script|<(?:link|img|iframe)[^>]*\s(?:src|href)=/)
+      assert.isBelow(docs.text.length, 200_000)
     }).pipe(Effect.provide(layerInProcess())))
 })
 

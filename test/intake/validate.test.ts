@@ -23,6 +23,22 @@ const text = FastCheck.oneof(
   FastCheck.string({ unit: FastCheck.constantFrom(..."aZ9_:-./ é名🚀·"), maxLength: 30 })
 )
 
+describe("normalizeTag", () => {
+  it("takes linear time for 100,000 marks that are not at the end", () => {
+    for (const mark of [":", "_", "_:", " ", "é_"]) {
+      const marks = mark.repeat(100_000)
+      assert.strictEqual(Validate.normalizeTag(`a${marks}b`).at(-1), "b")
+    }
+  })
+
+  it("keeps the case of the tags host and device", () => {
+    assert.strictEqual(Validate.normalizeTag("host:Web-1"), "host:Web-1")
+    assert.strictEqual(Validate.normalizeTag("device:Eth0"), "device:Eth0")
+    assert.strictEqual(Validate.normalizeTag("Host:Web-1"), "host:web-1")
+    assert.deepStrictEqual(Validate.validateTags("m", ["host:Web-1"]), [])
+  })
+})
+
 describe("validation of names", () => {
   it("leaves a name unchanged when Datadog accepts it", () => {
     for (const name of ["a", "shop.orders", "A_b.9", "a".repeat(200)]) {

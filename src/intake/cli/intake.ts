@@ -30,7 +30,7 @@ const limits: LocalIntake.IntakeLimits = {
   accepted: 20_000,
   events: 1000,
   requests: 1000,
-  bodyBytes: 64 * 1024 * 1024
+  bytes: 128 * 1024 * 1024
 }
 
 /** Time for connections to receive their last answer when the command stops. */

@@ -1,14 +1,14 @@
 /** Ingest of DogStatsD datagrams: parses, validates and stores their lines like an Agent that forwards them to Datadog. */
 import { acceptedVerdict, formatCount, plotSeries } from "../ingest.js"
-import type { AcceptedDistribution, AcceptedEvent, AcceptedSeries, ServiceCheck } from "../model.js"
+import type { AcceptedDistribution, AcceptedEvent, AcceptedSeries } from "../model.js"
 import type { Store } from "../store.js"
 import * as Validate from "../validate.js"
-import { isLoss, makeVerdict, type Verdict } from "../verdict.js"
-import { Agent, bucketLength } from "./agent.js"
+import { isLoss, makeVerdict, quoteText, type Verdict } from "../verdict.js"
+import { Agent, bucketLength, splitSeriesTags } from "./agent.js"
 import * as Parser from "./parser.js"
 
 const toEvent = (line: Parser.EventLine): AcceptedEvent => {
-  const { aggregationKey, alertType, device, host, priority, sourceTypeName, tags, text, timestamp, title } = line
+  const { aggregationKey, alertType, host, priority, sourceTypeName, tags, text, timestamp, title } = line
   return {
     title,
     text,
@@ -18,36 +18,46 @@ const toEvent = (line: Parser.EventLine): AcceptedEvent => {
     ...(timestamp === undefined ? undefined : { date_happened: timestamp }),
     ...(aggregationKey === undefined ? undefined : { aggregation_key: aggregationKey }),
     ...(sourceTypeName === undefined ? undefined : { source_type_name: sourceTypeName }),
-    ...(host === undefined ? undefined : { host }),
-    ...(device === undefined ? undefined : { device_name: device })
+    ...(host === undefined ? undefined : { host })
   }
 }
 
-/** Returns the series of a metric with a timestamp. The Agent forwards it without rolling it up. */
-const toSeries = ({ device, host, name, rate, tags, type, values }: Parser.MetricLine, at: number): AcceptedSeries => ({
-  metric: name,
-  type: type === "c" ? "count" : "gauge",
-  points: values.flatMap((value) => typeof value === "number" ? [[at, value / rate] as const] : []),
-  tags,
-  interval: bucketLength,
-  ...(host === undefined ? undefined : { host }),
-  ...(device === undefined ? undefined : { device })
-})
+/** Returns the series of a metric with a timestamp. The Agent forwards each value, without its sample rate, as a rate of ten seconds. */
+const toSeries = ({ host, name, tags, type, values }: Parser.MetricLine, at: number): AcceptedSeries => {
+  const isCount = type === "c"
+  const { device, tags: seriesTags } = splitSeriesTags(tags)
+  return {
+    metric: name,
+    type: isCount ? "rate" : "gauge",
+    points: values.flatMap((value) =>
+      typeof value === "number" ? [[at, isCount ? value / bucketLength : value] as const] : []
+    ),
+    tags: seriesTags,
+    interval: bucketLength,
+    ...(host === undefined ? undefined : { host }),
+    ...(device === undefined ? undefined : { device })
+  }
+}
+
+/** Drops counts that a sample rate of 0 makes infinite. */
+const dropInfiniteCounts = (metric: Parser.MetricLine): Parser.MetricLine => {
+  const isFinite = (value: number | string) => typeof value === "string" || Number.isFinite(value / metric.rate)
+  if (metric.type !== "c" || metric.values.every(isFinite)) return metric
+  const message = `a value of ${quoteText(metric.name)} is not finite with the sample rate ${metric.rate}`
+  return {
+    ...metric,
+    values: [],
+    verdicts: [...metric.verdicts, makeVerdict("dropped", "NotFinite", metric.name, message)]
+  }
+}
 
 export class DatagramIngest {
   private readonly store: Store
-  private readonly maxServiceChecks: number
   private readonly agent: Agent
-  private readonly receivedChecks: Array<ServiceCheck> = []
 
-  constructor(store: Store, maxServiceChecks: number) {
+  constructor(store: Store) {
     this.store = store
-    this.maxServiceChecks = maxServiceChecks
     this.agent = new Agent(store)
-  }
-
-  get serviceChecks(): ReadonlyArray<ServiceCheck> {
-    return this.receivedChecks
   }
 
   /** Ingests a datagram that arrived at `now`, in milliseconds since the epoch. */
@@ -65,7 +75,10 @@ export class DatagramIngest {
       verdicts.push(...lineVerdicts)
       if (!lineVerdicts.some(isLoss)) accepted++
     }
-    if (accepted > 0) verdicts.unshift(acceptedVerdict(formatCount(accepted, "line", "lines")))
+    if (accepted > 0) {
+      verdicts.unshift(acceptedVerdict(formatCount(accepted, "line", "lines")))
+      this.store.countOutcome("accepted")
+    }
     const arrival = this.store.requests.add({
       at: now,
       protocol: "dogstatsd",
@@ -77,6 +90,7 @@ export class DatagramIngest {
       items: lines.length
     }, undefined)
     this.store.requests.update(arrival, {}, verdicts)
+    this.store.enforceBudget()
   }
 
   /** Returns the payloads of open buckets, which the Agent would send when they close. */
@@ -89,10 +103,9 @@ export class DatagramIngest {
 
   clear(): void {
     this.agent.clear()
-    this.receivedChecks.length = 0
   }
 
-  private ingestLine(line: string, now: number): ReadonlyArray<Verdict> {
+  private ingestLine(line: Uint8Array, now: number): ReadonlyArray<Verdict> {
     const parsed = Parser.parseLine(line)
     switch (parsed._tag) {
       case "Invalid":
@@ -101,7 +114,7 @@ export class DatagramIngest {
         return this.ingestMetric(parsed, now)
       case "Event": {
         const event = toEvent(parsed)
-        const verdicts = Validate.validateEvent(event, now)
+        const verdicts = [...parsed.verdicts, ...Validate.validateEvent(event, now)]
         this.store.acceptEvent(event, verdicts, now)
         return verdicts
       }
@@ -117,23 +130,24 @@ export class DatagramIngest {
       this.store.acceptSeries(item)
       return [...metric.verdicts, ...result.verdicts, ...plotSeries(this.store, item, result, now)]
     }
-    const { name, tags, values } = metric
-    const verdicts = [...metric.verdicts, ...Validate.validateName(name), ...Validate.validateTags(name, tags)]
+    const counted = dropInfiniteCounts(metric)
+    const { name, tags, values } = counted
+    const verdicts = [...counted.verdicts, ...Validate.validateName(name), ...Validate.validateTags(name, tags)]
     const isDropped = verdicts.some(({ code, outcome }) => outcome === "dropped" && code !== "NotFinite")
     if (isDropped || values.length === 0) return verdicts
     const { table } = this.store
-    this.agent.rollUp(metric, Math.floor(now / 1000), (description, second, value) => {
+    this.agent.rollUp(counted, Math.floor(now / 1000), (description, second, value) => {
       const { entry, warnings } = table.resolve(description, verdicts, now)
       verdicts.push(...warnings)
       if (typeof value === "number") table.setPoint(entry, second, value)
-      else table.addValues(entry, second, value)
+      else table.addValues(entry, second, value.values, value.weight)
     })
     return verdicts
   }
 
   private ingestServiceCheck(check: Parser.ServiceCheckLine, now: number): ReadonlyArray<Verdict> {
     const { host, message, name, status, tags, timestamp } = check
-    this.receivedChecks.push({
+    this.store.acceptServiceCheck({
       name,
       status,
       timestamp: timestamp ?? Math.floor(now / 1000),
@@ -141,10 +155,6 @@ export class DatagramIngest {
       tags,
       message: message ?? ""
     })
-    if (this.receivedChecks.length > this.maxServiceChecks) {
-      this.receivedChecks.shift()
-      this.store.countEvicted(1)
-    }
     return Validate.validateTags(null, tags)
   }
 }

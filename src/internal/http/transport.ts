@@ -153,7 +153,7 @@ const resets: ReadonlySet<string> = /*#__PURE__*/ new Set(["ECONNRESET", "EPIPE"
 
 /** What they call it when there was no connection: no address, nobody there, or a certificate that is not to be trusted. */
 const unsent =
-  /^(ECONNREFUSED|ENOTFOUND|EAI_\w+|EHOSTUNREACH|ENETUNREACH|ENETDOWN|ENOENT|EADDRNOTAVAIL|UND_ERR_CONNECT_TIMEOUT|ERR_TLS_CERT_\w+|ERR_SSL_\w+|CERT_\w+|\w*SELF_SIGNED\w*|UNABLE_TO_\w+)$/
+  /^(ECONNREFUSED|ENOTFOUND|EAI_\w+|EHOSTUNREACH|ENETUNREACH|ENETDOWN|ENOENT|EADDRNOTAVAIL|UND_ERR_CONNECT_TIMEOUT|ERR_TLS_CERT_\w+|ERR_SSL_\w+|CERT_\w+|(?:DEPTH_ZERO_)?SELF_SIGNED_CERT\w*|UNABLE_TO_\w+)$/
 
 /**
  * How long the answer asks to wait, in milliseconds: `Retry-After` in seconds or as a date, `X-RateLimit-Reset` in

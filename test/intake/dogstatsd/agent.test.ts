@@ -73,7 +73,7 @@ describe("DogStatsD agent of the intake", () => {
           { ...gauge("fuel.level", 0.5), points: [[1_700_000_003, 0.5]] },
           { ...gauge("page.views", 0.1, "rate"), tags: ["page:home", "team:x"] },
           gauge("page.views", -0.2, "rate"),
-          { ...gauge("page.views", 3, "count"), points: [[1_700_000_003, 3]] },
+          { ...gauge("page.views", 0.3, "rate"), points: [[1_700_000_003, 0.3]] },
           ...["query.time", "song.length"].flatMap((name) => {
             const value = name === "query.time" ? 12.5 : 20
             return [
@@ -188,6 +188,57 @@ describe("DogStatsD agent of the intake", () => {
         ["rewritten", "NameRewritten", "\ufffd\ufffd"]
       ])
       assert.deepStrictEqual(series.map(({ metric }) => metric), ["old", "fine", "A b", "long"])
+    }))
+
+  it.effect("forwards a value with a timestamp without its sample rate, and a count as a rate", () =>
+    Effect.gen(function*() {
+      const { series } = yield* ingest(
+        [`c:20|c|@0.5|T${now}\ng:4|g|@0.5|T${now}`],
+        ({ series }) => Effect.all({ series })
+      )
+      assert.deepStrictEqual(series.map(({ metric, points, type }) => [metric, type, points]), [
+        ["c", "rate", [[now, 2]]],
+        ["g", "gauge", [[now, 4]]]
+      ])
+    }))
+
+  it.effect("turns the tag of a device into a field, except for distributions", () =>
+    Effect.gen(function*() {
+      const { distributions, series } = yield* ingest(
+        ["a:1|g|#device:d,x,dd.internal.resource:pod:p\nb:1|d|#device:d"],
+        ({ distributions, series }) => Effect.all({ distributions, series })
+      )
+      assert.deepInclude(series[0], { device: "d", tags: ["x"] })
+      assert.deepInclude(distributions[0], { tags: ["device:d"] })
+    }))
+
+  it.effect("drops a count that a sample rate of 0 makes infinite, and reads a distribution's rate of 0 as 1", () =>
+    Effect.gen(function*() {
+      const { distributions, findings, series } = yield* ingest(
+        ["a:1|c|@0\nb:1|d|@0"],
+        ({ distributions, findings, series }) => Effect.all({ distributions, findings, series })
+      )
+      assert.deepStrictEqual(series, [])
+      assert.deepStrictEqual(distributions[0]?.points[0]?.[1], [1])
+      assert.sameMembers(findings.map(({ code, metric }) => `${code} ${metric}`), [
+        "RateOutOfRange a",
+        "NotFinite a",
+        "RateOutOfRange b"
+      ])
+    }))
+
+  it.effect("keeps a value with a small sample rate once, and at most a million values of all distributions of a bucket", () =>
+    Effect.gen(function*() {
+      const packets = Array.from({ length: 150 }, (_, i) => `d${i}:1|d|@0.0001`)
+      yield* ingest(packets, (intake) =>
+        Effect.gen(function*() {
+          const { values } = yield* intake.summary
+          assert.strictEqual(values, 1_000_000)
+          const reader = yield* Feed.openInProcess
+          const snapshot = yield* reader.next("snapshot")
+          assert.strictEqual(snapshot.health.evicted, 500_000)
+          assert.deepInclude(snapshot.distributions[0], { count: 10_000, sum: 10_000 })
+        }).pipe(Effect.scoped))
     }))
 
   it.effect("keeps as many datagrams as the limit of requests, counts all, and discards open buckets on clear", () =>
