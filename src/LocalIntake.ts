@@ -64,7 +64,7 @@ import {
 } from "./intake/model.js"
 import * as Server from "./intake/server.js"
 import { Store } from "./intake/store.js"
-import { summarize, totalOf } from "./intake/totals.js"
+import { addPayloads, totalOf } from "./intake/totals.js"
 import { bindUdp } from "./intake/udpServer.js"
 import { version } from "./internal/model/version.js"
 
@@ -135,7 +135,7 @@ export type {
    */
   IntakeRequest,
   /**
-   * Counts of everything that the intake received.
+   * Counts of everything that the intake received since it started or was cleared, including evicted data.
    *
    * @since 0.1.0
    * @category models
@@ -362,7 +362,7 @@ export const make: (
       requests: Effect.sync(requests),
       stored: Effect.sync(stored),
       total: (metric) => Effect.sync(() => totalOf(stored(), metric)),
-      summary: Effect.sync(() => summarize(view())),
+      summary: Effect.sync(() => addPayloads(store.summary, datagramIngest.openPayloads())),
       datagrams: Effect.sync(() => store.health.datagrams),
       serviceChecks: Effect.sync(() => datagramIngest.serviceChecks.slice()),
       findings: Effect.sync(() => store.findings.all()),

@@ -4,9 +4,12 @@ import * as LocalIntake from "effect-threadstats/LocalIntake"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import { layerInProcess } from "./support/intake.js"
-import { assertNothingAccepted, payloads, send } from "./support/intakeClient.js"
+import * as TestClock from "effect/TestClock"
+import { type Handler, layerInProcess } from "./support/intake.js"
+import { assertNothingAccepted, fault, gauge, payloads, postEvent, postSeries, send } from "./support/intakeClient.js"
 import { distributions, metrics } from "./support/reporterContract.js"
+
+const now = 1_700_000_020_000
 
 const validate = send("GET", "/api/v1/validate")
 const postMetrics = send("POST", "/api/v1/series", { body: { series: metrics } })
@@ -62,12 +65,15 @@ describe("LocalIntake.summary", () => {
   it.effect("counts requests, refusals, bytes, series, points, values and events until they are cleared", () =>
     Effect.gen(function*() {
       const intake = yield* LocalIntake.LocalIntake
+      yield* TestClock.setTime(now)
       for (const [path, body] of payloads) yield* send("POST", path, { body })
       yield* send("POST", "/api/v1/series", { body: {} })
       const { bytes, ...summary } = yield* intake.summary
       assert.deepStrictEqual(summary, {
         requests: 4,
+        accepted: 3,
         refused: 1,
+        faulted: 0,
         series: metrics.length,
         points: 4,
         distributions: distributions.length,
@@ -83,6 +89,27 @@ describe("LocalIntake.summary", () => {
       assert.deepStrictEqual(yield* intake.requests, [])
       yield* assertNothingAccepted(intake)
     }).pipe(Effect.provide(layerInProcess())))
+
+  it.effect("counts a request as accepted, refused or faulted, and an empty payload or a key check as neither", () =>
+    Effect.gen(function*() {
+      const intake = yield* LocalIntake.LocalIntake
+      const countAfter = (reply: Effect.Effect<unknown, never, Handler>) =>
+        Effect.zipRight(
+          reply,
+          Effect.map(intake.summary, ({ accepted, faulted, refused }) => [accepted, refused, faulted])
+        )
+      assert.deepStrictEqual(yield* countAfter(validate), [0, 0, 0])
+      assert.deepStrictEqual(yield* countAfter(postSeries()), [0, 0, 0])
+      assert.deepStrictEqual(yield* countAfter(postSeries(gauge("9", 0, 1))), [0, 0, 0])
+      yield* TestClock.setTime(now)
+      assert.deepStrictEqual(yield* countAfter(postSeries(gauge("a", 0, 1))), [0, 0, 0])
+      assert.deepStrictEqual(yield* countAfter(postSeries(gauge("a", now / 1000, 1))), [1, 0, 0])
+      assert.deepStrictEqual(yield* countAfter(send("GET", "/api/v1/validate", { key: null })), [1, 1, 0])
+      yield* intake.script(["usual", HttpServerResponse.empty({ status: 503 })])
+      assert.deepStrictEqual(yield* countAfter(validate), [1, 1, 0])
+      assert.deepStrictEqual(yield* countAfter(postMetrics), [1, 1, 1])
+      assert.deepStrictEqual(yield* countAfter(postEvent({ title: "t", text: "" })), [1, 1, 2])
+    }).pipe(Effect.provide(layerInProcess({ faults: [fault("status=503 path=/api/v1/events")] }))))
 })
 
 describe("LocalIntake.series and requests", () => {

@@ -14,6 +14,7 @@ import type { InjectedFault } from "./faults.js"
 import { type Accepted, type IngestBody, reject, type Rejected } from "./ingest.js"
 import * as Body from "./requestBody.js"
 import type { Store } from "./store.js"
+import { isAccepted } from "./verdict.js"
 
 type Response = HttpServerResponse.HttpServerResponse
 
@@ -92,6 +93,7 @@ const receive = (
       ? Effect.succeed(Either.right<Body.ParsedBody>({ value: undefined, length: raw.length }))
       : Effect.either(Body.parseBody(endpoint, limits, encoding, raw))
     const path = request.url.split("?", 1)[0]!
+    store.countRequest(raw.length)
     const unpackedBytes = Either.isRight(body) ? body.right.length : raw.length
     const arrival = store.requests.add({
       at: now,
@@ -133,10 +135,12 @@ const answerAsDatadog = (
       Either.match({
         onRight: ({ items, points, response, verdicts }: Accepted) => {
           store.requests.update(arrival, { items, points }, verdicts)
+          if (items > 0 && verdicts.some(isAccepted)) store.countOutcome("accepted")
           return response
         },
         onLeft: ({ refusal, verdicts }: Rejected) => {
           store.requests.update(arrival, { reason: refusal.reason }, verdicts)
+          store.countOutcome("refused")
           return Body.refusalResponse(refusal)
         }
       })
@@ -154,6 +158,10 @@ export const handleRequest = (options: DatadogRouteOptions, route: DatadogRoute)
     const scripted = takeScripted(path)
     const fault = scripted === undefined ? yield* drawFault(faults, path) : undefined
     if (fault !== undefined) store.requests.update(arrival, { fault: fault.text })
+    const isFaulted = fault === undefined
+      ? scripted !== undefined && scripted !== "usual"
+      : fault.action._tag !== "Usual"
+    if (isFaulted) store.countOutcome("faulted")
     const response = yield* fault !== undefined
       ? injectFault(fault, request, usual, closing)
       : scripted === undefined || scripted === "usual"

@@ -95,15 +95,19 @@ export interface ServiceCheck {
 }
 
 /**
- * Counts of everything that the intake received.
+ * Counts of everything that the intake received since it started or was cleared, including evicted data.
  *
  * @since 0.1.0
  * @category models
  */
 export interface IntakeSummary {
   readonly requests: number
-  /** Requests with a status other than 2xx. */
+  /** Requests and datagrams with data that Datadog keeps. It is 0 while nothing has arrived. */
+  readonly accepted: number
+  /** Requests that the intake refused. */
   readonly refused: number
+  /** Requests that a fault or a scripted answer kept from being accepted. Their data is lost unless the client sends it again. */
+  readonly faulted: number
   /** Bytes of all bodies on the wire. */
   readonly bytes: number
   readonly series: number

@@ -5,9 +5,17 @@
 import { makeUpdate, PendingChanges } from "./changes.js"
 import { emptyHealth, type EventRow, type Health, type Update } from "./feedProtocol.js"
 import { Findings } from "./findings.js"
-import type { AcceptedDistribution, AcceptedEvent, AcceptedSeries, IntakeLimits, Writable } from "./model.js"
+import type {
+  AcceptedDistribution,
+  AcceptedEvent,
+  AcceptedSeries,
+  IntakeLimits,
+  IntakeSummary,
+  Writable
+} from "./model.js"
 import { RequestLog } from "./requestLog.js"
 import { SeriesTable } from "./seriesTable.js"
+import { countValues, emptySummary } from "./totals.js"
 import type { Verdict } from "./verdict.js"
 
 export class Store {
@@ -17,6 +25,7 @@ export class Store {
   readonly table: SeriesTable
   private readonly limits: IntakeLimits
   private readonly totals: Writable<Health> = { ...emptyHealth }
+  private readonly counts: Writable<IntakeSummary> = { ...emptySummary }
   private readonly acceptedSeries: Array<AcceptedSeries> = []
   private readonly acceptedDistributions: Array<AcceptedDistribution> = []
   private readonly acceptedEvents: Array<AcceptedEvent> = []
@@ -36,6 +45,11 @@ export class Store {
     return this.totals
   }
 
+  /** Counts since the start or the last clear, without open DogStatsD buckets. */
+  get summary(): IntakeSummary {
+    return this.counts
+  }
+
   get series(): ReadonlyArray<AcceptedSeries> {
     return this.acceptedSeries
   }
@@ -50,16 +64,22 @@ export class Store {
 
   acceptSeries(item: AcceptedSeries): void {
     this.totals.points += item.points.length
+    this.counts.series++
+    this.counts.points += item.points.length
     this.append(this.acceptedSeries, item, this.limits.accepted)
   }
 
   acceptDistribution(item: AcceptedDistribution): void {
-    for (const [, values] of item.points) this.totals.values += values.length
+    const values = countValues(item)
+    this.totals.values += values
+    this.counts.distributions++
+    this.counts.values += values
     this.append(this.acceptedDistributions, item, this.limits.accepted)
   }
 
   acceptEvent(event: AcceptedEvent, verdicts: ReadonlyArray<Verdict>, now: number): void {
     this.totals.events++
+    this.counts.events++
     this.append(this.acceptedEvents, event, this.limits.events)
     const row: EventRow = {
       id: ++this.lastId,
@@ -75,6 +95,17 @@ export class Store {
     this.eventRows.push(row)
     this.changes.addEvent(row)
     if (this.eventRows.length > this.limits.events) this.changes.evictEvent(this.eventRows.shift()!)
+  }
+
+  /** Counts a request, with the length of its body on the wire. */
+  countRequest(bytes: number): void {
+    this.counts.requests++
+    this.counts.bytes += bytes
+  }
+
+  /** Counts a request or datagram by what became of it. */
+  countOutcome(outcome: "accepted" | "refused" | "faulted"): void {
+    this.counts[outcome]++
   }
 
   /** Counts data that a limit discards. */
@@ -112,6 +143,7 @@ export class Store {
       list.length = 0
     }
     Object.assign(this.totals, emptyHealth)
+    Object.assign(this.counts, emptySummary)
   }
 
   private append<A>(list: Array<A>, item: A, limit: number): void {

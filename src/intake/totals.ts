@@ -1,5 +1,5 @@
 /** Totals over accepted payloads. */
-import type { IntakeSummary, IntakeView, StoredMetrics } from "./model.js"
+import type { AcceptedDistribution, AcceptedSeries, IntakeSummary, StoredMetrics } from "./model.js"
 
 /** Sums the sizes of the items. */
 export const sumOf = <A>(items: ReadonlyArray<A>, size: (item: A) => number): number =>
@@ -16,14 +16,34 @@ export const totalOf = ({ distributions, series }: StoredMetrics, metric: string
     ({ points }) => sumOf(points, ([, values]) => sumOf(values, (value) => value))
   )
 
-/** Counts requests, refusals, bytes, series, points, values and events. */
-export const summarize = ({ distributions, events, requests, series }: IntakeView): IntakeSummary => ({
-  requests: requests.length,
-  refused: requests.filter(({ status }) => status !== undefined && (status < 200 || status > 299)).length,
-  bytes: sumOf(requests, ({ bytes }) => bytes),
-  series: series.length,
-  points: sumOf(series, ({ points }) => points.length),
-  distributions: distributions.length,
-  values: sumOf(distributions, ({ points }) => sumOf(points, ([, values]) => values.length)),
-  events: events.length
+/** Returns the number of values of a distribution. */
+export const countValues = ({ points }: AcceptedDistribution): number => sumOf(points, ([, values]) => values.length)
+
+/** Summary of an intake that has received nothing. */
+export const emptySummary: IntakeSummary = {
+  requests: 0,
+  accepted: 0,
+  refused: 0,
+  faulted: 0,
+  bytes: 0,
+  series: 0,
+  points: 0,
+  distributions: 0,
+  values: 0,
+  events: 0
+}
+
+/** Adds payloads to a summary. */
+export const addPayloads = (
+  summary: IntakeSummary,
+  { distributions, series }: {
+    readonly series: ReadonlyArray<AcceptedSeries>
+    readonly distributions: ReadonlyArray<AcceptedDistribution>
+  }
+): IntakeSummary => ({
+  ...summary,
+  series: summary.series + series.length,
+  points: summary.points + sumOf(series, ({ points }) => points.length),
+  distributions: summary.distributions + distributions.length,
+  values: summary.values + sumOf(distributions, countValues)
 })

@@ -65,7 +65,10 @@ export class DatagramIngest {
       verdicts.push(...lineVerdicts)
       if (!lineVerdicts.some(isLoss)) accepted++
     }
-    if (accepted > 0) verdicts.unshift(acceptedVerdict(formatCount(accepted, "line", "lines")))
+    if (accepted > 0) {
+      verdicts.unshift(acceptedVerdict(formatCount(accepted, "line", "lines")))
+      this.store.countOutcome("accepted")
+    }
     const arrival = this.store.requests.add({
       at: now,
       protocol: "dogstatsd",
