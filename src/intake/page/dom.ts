@@ -1,5 +1,5 @@
 /** Elements of the page. They are created without an HTML parser: text from outside always stays text. */
-import { visible } from "./format.js"
+import { divideName, visible } from "./format.js"
 
 type ElementChild = Node | string | undefined | false
 
@@ -39,6 +39,33 @@ export const icon = (name: string): SVGElement => {
 /** Creates an element for text from outside. Its writing direction does not affect the text around it. */
 export const outsideText = (text: string, className = "name"): HTMLElement =>
   h("bdi", { class: className }, visible(text))
+
+/** Length of names that always have enough space. */
+const shortName = 20
+
+/** Shows a text from outside in an element with little space, which cuts the text in its middle. */
+export const setName = (element: HTMLElement, text: string): void => {
+  const name = visible(text)
+  if (element.textContent === name) return
+  const [head, tail] = divideName(name)
+  element.title = name
+  element.classList.toggle("cut", name.length > shortName)
+  if (name.length <= shortName) {
+    element.removeAttribute("aria-label")
+    element.textContent = name
+    return
+  }
+  // A screen reader would read two parts as two words.
+  element.setAttribute("aria-label", name)
+  element.replaceChildren(h("span", { class: "cut-head" }, head), h("span", { class: "cut-tail" }, tail))
+}
+
+/** Creates an element for {@link setName}. */
+export const nameText = (text: string, className = "name"): HTMLElement => {
+  const element = h("bdi", { class: className })
+  setName(element, text)
+  return element
+}
 
 /** Finds an element of a type by its id. */
 export const byId = <Type extends HTMLElement>(id: string, type: new() => Type): Type => {

@@ -14,7 +14,7 @@ const digits = (value: number): string => {
   if (size >= 1000) return value.toLocaleString("en-US", { maximumFractionDigits: 0 })
   if (size >= 100) return value.toFixed(1)
   if (size >= 1) return value.toFixed(2)
-  if (size >= 0.001) return value.toPrecision(3)
+  if (size >= 0.001) return String(Number(value.toPrecision(3)))
   return value.toExponential(2)
 }
 
@@ -59,8 +59,23 @@ const inBytes: { readonly [unit: string]: number } = {
   gibibyte: 1024 ** 3
 }
 
+/** End of the unit of a rate. */
+const perSecond = "/s"
+
+/** Returns the unit of the values of a metric. Datadog stores a rate per second, whatever its interval. */
+export const unitOf = ({ kind, unit }: { readonly kind: string; readonly unit: string | null }): string | null =>
+  kind === "rate" ? `${unit ?? ""}${perSecond}` : unit
+
 /** Formats a value of a metric. The units of times and bytes depend on the value. */
 export const value = (value: number | null | undefined, unit: string | null): FormattedValue => {
+  if (value !== null && value !== undefined && unit !== null && unit.endsWith(perSecond)) {
+    const counted = formatValue(value, unit === perSecond ? null : unit.slice(0, -perSecond.length))
+    return { text: counted.text, unit: `${counted.unit === "" ? " " : counted.unit}${perSecond}` }
+  }
+  return formatValue(value, unit)
+}
+
+const formatValue = (value: number | null | undefined, unit: string | null): FormattedValue => {
   if (value === null || value === undefined) return { text: "–", unit: "" }
   if (!Number.isFinite(value)) return { text: String(value), unit: "" }
   if (unit !== null && Object.hasOwn(inSeconds, unit)) return seconds(value * inSeconds[unit]!)
@@ -149,3 +164,33 @@ export const visible = (text: string): string => text.replace(invisible, escapeC
 
 /** Escapes invisible characters like {@link visible}, except tabs and ends of lines. */
 export const visibleLines = (text: string): string => text.replace(invisibleExceptLines, escapeCharacter)
+
+/** Number of characters at the end of a name that are shown in any case. Names of one program begin alike and end differently. */
+const tailLength = 14
+
+/** Divides a text so that its second part is its end, without dividing a surrogate pair. */
+export const divideName = (text: string): readonly [head: string, tail: string] => {
+  const at = Math.max(0, text.length - tailLength)
+  const isInPair = at > 0 && /[\uDC00-\uDFFF]/.test(text[at]!)
+  return isInPair ? [text.slice(0, at - 1), text.slice(at - 1)] : [text.slice(0, at), text.slice(at)]
+}
+
+/** Maximum length of an array that {@link json} writes in one line. */
+const lineLength = 100
+
+const isLeaf = (value: unknown): boolean => typeof value !== "object" || value === null
+
+/** Formats parsed JSON. An array of texts and numbers, such as a point or tags, takes one line if it is short. */
+export const json = (value: unknown, indent = ""): string => {
+  if (isLeaf(value)) return JSON.stringify(value)
+  const inner = `${indent}  `
+  if (Array.isArray(value)) {
+    const line = value.every(isLeaf) ? `[${value.map((element) => JSON.stringify(element)).join(", ")}]` : undefined
+    if (value.length === 0 || (line !== undefined && line.length <= lineLength)) return line ?? "[]"
+    return `[\n${value.map((element) => inner + json(element, inner)).join(",\n")}\n${indent}]`
+  }
+  const entries = Object.entries(value as object)
+  if (entries.length === 0) return "{}"
+  const lines = entries.map(([key, element]) => `${inner}${JSON.stringify(key)}: ${json(element, inner)}`)
+  return `{\n${lines.join(",\n")}\n${indent}}`
+}

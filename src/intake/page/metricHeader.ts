@@ -31,7 +31,7 @@ export class MetricHeader {
       h("span", { class: `kind ${kind}` }, kind),
       ...unit === null ? [] : [h("span", {}, "unit ", outsideText(unit, ""))],
       h("span", {}, `${Format.count(series.size)} series`),
-      h("span", {}, `every ${Format.span(estimateInterval(metric))}`)
+      h("span", {}, `a point every ${Format.span(estimateInterval(metric))}`)
     )
     const items = new Map<string, HTMLElement>()
     let more = 0
@@ -39,7 +39,7 @@ export class MetricHeader {
       const key = `${verdict.code} ${verdict.message}`
       if (items.has(key)) continue
       if (items.size === maxVerdicts) more++
-      else items.set(key, makeVerdictItem(verdict))
+      else items.set(key, makeVerdictItem({ ...verdict, metric: null }))
     }
     this.verdicts.replaceChildren(...items.values())
     if (more > 0) this.verdicts.append(h("li", { class: "dim" }, `and ${Format.count(more)} more`))

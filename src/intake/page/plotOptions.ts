@@ -3,7 +3,7 @@ import uPlot from "uplot"
 import type { EventRow } from "../feedProtocol.js"
 import type { Palette } from "./dom.js"
 import * as Format from "./format.js"
-import type { Frame, LineValue } from "./lines.js"
+import { findIsolatedValues, type Frame, type LineValue } from "./lines.js"
 
 export interface PlotLine {
   /** Identity of the line. A plot is reused while the identities of its lines stay the same. */
@@ -98,7 +98,7 @@ export const makePlotOptions = (drawing: () => Drawing, width: number, handlers:
   return {
     width,
     height: plotHeight,
-    padding: [10, 16, 0, 0],
+    padding: [10, 30, 0, 0],
     legend: { show: false },
     scales: {
       x: {
@@ -117,7 +117,11 @@ export const makePlotOptions = (drawing: () => Drawing, width: number, handlers:
         stroke: color,
         width,
         show: !drawing().hidden.has(key),
-        points: { size: 5, fill: color }
+        points: {
+          size: 5,
+          fill: color,
+          filter: (_, index, areShown) => areShown ? null : findIsolatedValues(drawing().lines[index - 1]?.values ?? [])
+        }
       }))
     ],
     bands: hasBands
