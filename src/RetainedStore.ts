@@ -97,7 +97,7 @@ interface Service {
    * Returns the store of another pipeline of the same client, counted from 1; it shares nothing with this one. With a
    * combined reporter the first pipeline uses this store itself, and so finds the data of a client with one reporter.
    */
-  readonly branch: (index: number) => Service
+  readonly pipeline: (index: number) => Service
 }
 
 /** How many contexts, or events, are put into one entry. */
@@ -310,7 +310,7 @@ const unsafeMake = (store: KeyValueStore.KeyValueStore): RetainedStore["Type"] =
     load: mapError(semaphore.withPermits(1)(Effect.uninterruptible(load))),
     save: (take) => mapError(semaphore.withPermits(1)(Effect.uninterruptible(saveOnce(take)))),
     isEmpty: () => sure && !saving && pages.length === 0,
-    branch: (index) => unsafeMake(KeyValueStore.prefix(store, `threadstats-branch-${index}-`))
+    pipeline: (index) => unsafeMake(KeyValueStore.prefix(store, `threadstats-pipeline-${index}-`))
   })
 }
 

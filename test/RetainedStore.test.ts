@@ -373,7 +373,7 @@ describe("RetainedStore.of", () => {
             kept = all
           }),
         isEmpty: () => false,
-        branch: () => own
+        pipeline: () => own
       })
       const layer = Layer.succeed(RetainedStore.RetainedStore, own)
       const begin = (reporter: Scripted.Scripted) =>

@@ -60,7 +60,7 @@ export interface Stats {
    * Numbers of each reporter of a combined reporter, in order. The numbers above are their sums, `breaker` is the worst of their
    * states, and `lastError` is the first of their errors.
    */
-  readonly branches?: ReadonlyArray<Stats> | undefined
+  readonly pipelines?: ReadonlyArray<Stats> | undefined
 }
 
 /** Numbers of points or events in one flush. */
@@ -90,7 +90,7 @@ export interface FlushReceipt {
   /** Whether the flush sent nothing because the circuit breaker is open. See {@link Stats.breaker}. */
   readonly skipped: boolean
   /** Receipt of each reporter of a combined reporter, in order. The numbers above are their sums. */
-  readonly branches?: ReadonlyArray<FlushReceipt> | undefined
+  readonly pipelines?: ReadonlyArray<FlushReceipt> | undefined
 }
 
 /** Options of one flush. */

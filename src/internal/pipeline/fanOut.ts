@@ -62,7 +62,7 @@ const readOnce = (context: PointContext | undefined): PointContext | undefined =
  * points that another has delivered. A flush of all ends when the last one ends. On the interval each flushes by itself.
  */
 const merge = (pipelines: ReadonlyArray<Pipeline.Pipeline>, onFlushStart: Effect.Effect<void>): Pipeline.Pipeline => {
-  const late = { ...emptyFlush, branches: pipelines.map(() => emptyFlush) }
+  const late = { ...emptyFlush, pipelines: pipelines.map(() => emptyFlush) }
   const coordinator = FlushCoordinator.make<FlushReceipt>({
     late,
     run: (request) =>
@@ -70,7 +70,7 @@ const merge = (pipelines: ReadonlyArray<Pipeline.Pipeline>, onFlushStart: Effect
         onFlushStart,
         Effect.map(
           Effect.forEach(pipelines, (pipeline) => pipeline.flush(request), { concurrency: "unbounded" }),
-          (receipts): FlushReceipt => ({ ...receipts.reduce(addReceipts), branches: receipts })
+          (receipts): FlushReceipt => ({ ...receipts.reduce(addReceipts), pipelines: receipts })
         )
       )
   })
@@ -99,7 +99,7 @@ const merge = (pipelines: ReadonlyArray<Pipeline.Pipeline>, onFlushStart: Effect
     load: Effect.forEach(pipelines, ({ load }) => load, { concurrency: "unbounded", discard: true }),
     stats: Effect.map(
       Effect.forEach(pipelines, ({ stats }) => stats),
-      (all): Stats => ({ ...all.reduce(addStats), branches: all })
+      (all): Stats => ({ ...all.reduce(addStats), pipelines: all })
     ),
     warm: Effect.forEach(pipelines, ({ warm }) => warm, { concurrency: "unbounded", discard: true })
   }
@@ -121,7 +121,7 @@ const makeAll = (
             ...own,
             aggregator,
             eventsAggregator,
-            store: Option.map(services.store, (store) => store.branch(index))
+            store: Option.map(services.store, (store) => store.pipeline(index))
           })
       )
     }),

@@ -45,7 +45,7 @@ export const make = (options: {
   let isKeyRefused = false
 
   const annotate = (log: Effect.Effect<void>): Effect.Effect<void> =>
-    logFrom("ThreadStats")(index === undefined ? log : Effect.annotateLogs(log, "branch", index))
+    logFrom("ThreadStats")(index === undefined ? log : Effect.annotateLogs(log, "pipeline", index))
 
   const takeWarnings = Effect.zipWith(
     aggregator.drainWarnings,
