@@ -3,5 +3,5 @@ import type { ThreadStatsSettings } from "../model/settings.js"
 export interface HttpReporterSettings
   extends
     Pick<ThreadStatsSettings, "apiKey" | "apiUrl" | "compress" | "delivery" | "disabled" | "requestTimeout">,
-    Partial<Pick<ThreadStatsSettings, "series" | "timestamps" | "units">>
+    Partial<Pick<ThreadStatsSettings, "host" | "series" | "timestamps" | "units">>
 {}
