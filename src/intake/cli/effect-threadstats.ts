@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import * as CliConfig from "@effect/cli/CliConfig"
 import * as Command from "@effect/cli/Command"
 import * as ValidationError from "@effect/cli/ValidationError"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
@@ -11,10 +12,14 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import { version } from "../../internal/model/version.js"
-import { CommandError, make } from "./intake.js"
+import { CommandError } from "./commandError.js"
+import { make } from "./intake.js"
+import { programName, withCommandConsole } from "./output.js"
 
 const main = (): void => {
   let exitCode = 0
+  // A closed terminal ends the command as SIGTERM does: with its summary and its file.
+  process.once("SIGHUP", () => process.emit("SIGTERM", "SIGTERM"))
 
   /** Prints a failure in one line. A defect is printed with its stack. */
   const report = <A, R>(effect: Effect.Effect<A, CommandError | ValidationError.ValidationError, R>) =>
@@ -25,17 +30,24 @@ const main = (): void => {
       // @effect/cli has printed the validation error.
       return ValidationError.isValidationError(error)
         ? Effect.void
-        : Console.error(`effect-threadstats: ${error instanceof CommandError ? error.message : Cause.pretty(cause)}`)
+        : Console.error(error instanceof CommandError ? error.message : Cause.pretty(cause))
     })
 
-  const command = Command.make("effect-threadstats").pipe(
+  const command = Command.make(programName).pipe(
     Command.withDescription("Tools for programs that send metrics to Datadog."),
     Command.withSubcommands([make(report)])
   )
 
-  Command.run(command, { name: "effect-threadstats", version })(process.argv).pipe(
+  Command.run(command, { name: programName, version })(process.argv).pipe(
     report,
-    Effect.provide(Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer)),
+    withCommandConsole,
+    Effect.provide(Layer.mergeAll(
+      NodeFileSystem.layer,
+      NodePath.layer,
+      NodeTerminal.layer,
+      // Hides wizards, completions and log levels, which would be a third of the help.
+      CliConfig.layer({ showBuiltIns: false })
+    )),
     (program) =>
       NodeRuntime.runMain(program, {
         disableErrorReporting: true,

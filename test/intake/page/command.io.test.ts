@@ -41,6 +41,7 @@ const start = (...args: ReadonlyArray<string>) =>
   Effect.gen(function*() {
     const child = yield* node([yield* Command, "intake", "--dogstatsd-port", "0", ...args], {})
     const [, url = ""] = (yield* child.line).split("=")
+    assert.strictEqual(yield* child.line, "DD_API_KEY=local")
     const [, dogstatsd = ""] = (yield* child.line).split("=")
     return { child, url, dogstatsd } satisfies Started
   })
