@@ -453,7 +453,7 @@ const makeHello = (
   url: string,
   datagrams: Option.Option<typeof Datagrams.Service>,
   limits: IntakeLimits,
-  { faults = [], strict = false }: IntakeOptions
+  { apiKey, faults = [], strict = false }: IntakeOptions
 ): Omit<Hello, "now"> => {
   // JSON has no infinity.
   const toJson = (limit: number): number => Math.min(limit, Number.MAX_SAFE_INTEGER)
@@ -462,6 +462,7 @@ const makeHello = (
     version,
     url,
     dogstatsd: Option.match(datagrams, { onNone: () => null, onSome: ({ url }) => url }),
+    isAnyKeyValid: apiKey === undefined,
     strict,
     faults: faults.map(({ text }) => text),
     limits: {

@@ -114,12 +114,24 @@ const ViewBody = Schema.Struct({
   }))
 })
 
+/** The intake has no such request, or no longer. */
+export class NoRequest extends HttpApiSchema.EmptyError<NoRequest>()({ tag: "NoRequest", status: 404 }) {}
+
 const intake = HttpApiGroup.make("intake", { topLevel: true })
   .annotate(OpenApi.Description, "Routes of the intake itself.")
   .add(
     HttpApiEndpoint.get("view", "/")
       .annotate(OpenApi.Description, "All accepted payloads and all requests as JSON. A browser gets the page.")
       .addSuccess(ViewBody)
+  )
+  .add(
+    HttpApiEndpoint.get("request")`/requests/${HttpApiSchema.param("id", Schema.NumberFromString)}`
+      .annotate(OpenApi.Description, "Headers and parsed body of one request, by its identifier in the feed.")
+      .addSuccess(Schema.Struct({
+        headers: Schema.Record({ key: Schema.String, value: Schema.String }),
+        body: Schema.optional(Schema.Unknown)
+      }))
+      .addError(NoRequest)
   )
   .add(
     HttpApiEndpoint.get("feed", "/feed")

@@ -24,6 +24,8 @@ export interface Hello {
   readonly url: string
   /** Value for `DD_DOGSTATSD_URL`; `null` if the intake takes no datagrams. */
   readonly dogstatsd: string | null
+  /** Whether every API key is valid. */
+  readonly isAnyKeyValid: boolean
   readonly strict: boolean
   /** Words of each fault, such as `status=503 rate=0.2`. */
   readonly faults: ReadonlyArray<string>

@@ -86,7 +86,9 @@ export const plotSeries = (
     const before = store.table.setPoint(entry, second, after)
     if (before !== undefined && before !== after) overwrites.push({ second, before, after })
   }
-  return [...warnings, ...Validate.reportOverwrites(item.metric, overwrites)]
+  const overwritten = Validate.reportOverwrites(item.metric, overwrites)
+  for (const verdict of overwritten) store.table.publishVerdict(entry, verdict)
+  return [...warnings, ...overwritten]
 }
 
 const plotDistribution = (

@@ -118,6 +118,13 @@ export class SeriesTable {
     this.enforceLimits(entry)
   }
 
+  /** Publishes a verdict about points of a series, in place of the previous one with its code. */
+  publishVerdict(entry: SeriesEntry, verdict: Verdict): void {
+    const others = entry.published.verdicts.filter(({ code }) => code !== verdict.code)
+    entry.published = { ...entry.published, verdicts: [verdict, ...others].slice(0, maxVerdicts) }
+    this.changes.addSeries(entry)
+  }
+
   clear(): void {
     this.entries.clear()
     this.metrics.clear()

@@ -9,7 +9,7 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { findAccessViolation, prefersHtml, securityHeaders } from "./accessControl.js"
-import { IntakeApi, KeyHeader, PresentedKey } from "./api.js"
+import { IntakeApi, KeyHeader, NoRequest, PresentedKey } from "./api.js"
 import { type DatadogRouteOptions, handleRequest } from "./datadogRoute.js"
 import { openApiDocument, swaggerPage } from "./documentation.js"
 import * as Endpoints from "./endpoints.js"
@@ -48,13 +48,30 @@ const makeDatadogHandlers = (options: ServerOptions) => {
       .handleRaw("validate", handle(undefined, confirmKey)))
 }
 
+/** Answers with headers and body of a request. A body that cannot be serialized is left out. */
+const answerRequest = (
+  { store }: ServerOptions,
+  id: number
+): Effect.Effect<HttpServerResponse.HttpServerResponse, NoRequest> => {
+  for (const { request, row } of store.requests.all()) {
+    if (row.id !== id || request === undefined) continue
+    const { body, headers } = request
+    return Either.try(() => HttpServerResponse.unsafeJson({ headers, body }, { headers: securityHeaders })).pipe(
+      Either.orElse(() => Either.right(HttpServerResponse.unsafeJson({ headers }, { headers: securityHeaders })))
+    )
+  }
+  return Effect.fail(new NoRequest())
+}
+
 /** Handlers of the routes of the intake itself. */
 const makeIntakeHandlers = (
-  { clear, feed, view }: ServerOptions,
+  options: ServerOptions,
   page: Effect.Effect<HttpServerResponse.HttpServerResponse>
-) =>
-  HttpApiBuilder.group(IntakeApi, "intake", (handlers) =>
+) => {
+  const { clear, feed, view } = options
+  return HttpApiBuilder.group(IntakeApi, "intake", (handlers) =>
     handlers
+      .handle("request", ({ path }) => answerRequest(options, path.id))
       .handle("view", ({ request }) =>
         prefersHtml(request.headers["accept"])
           ? page
@@ -69,6 +86,7 @@ const makeIntakeHandlers = (
           })
         ))
       .handle("clear", () => clear))
+}
 
 /** Routes outside the API: its documentation, and 404 for other paths. */
 const makeOtherRoutes = (options: ServerOptions) =>

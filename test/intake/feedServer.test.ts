@@ -173,6 +173,7 @@ describe("FeedServer.open", () => {
     version: "0.1.0",
     url: "",
     dogstatsd: null,
+    isAnyKeyValid: true,
     strict: false,
     faults: [],
     limits: { series: 1, pointsPerSeries: 1, events: 1, requests: 1 }

@@ -244,6 +244,9 @@ const bodyOf = async (request: IncomingMessage): Promise<string> => {
 export const serve = (
   options: {
     readonly limits?: Hello["limits"]
+    readonly isAnyKeyValid?: boolean
+    /** Headers and body of every request in the log. */
+    readonly request?: { readonly headers: Readonly<Record<string, string>>; readonly body?: unknown }
     /** Sends nothing on the feed. */
     readonly isFeedSilent?: boolean
   } = {}
@@ -364,6 +367,7 @@ export const serve = (
           now: now(),
           url: `http://127.0.0.1:${port}`,
           dogstatsd: "udp://127.0.0.1:8125",
+          isAnyKeyValid: options.isAnyKeyValid ?? true,
           strict: false,
           faults: [],
           limits: options.limits ?? { series: 5000, pointsPerSeries: 3600, events: 1000, requests: 1000 }
@@ -372,6 +376,8 @@ export const serve = (
         write(response, "snapshot", { ...contents, now: now() })
         feeds.add(response)
         response.on("close", () => feeds.delete(response))
+      } else if (path.startsWith("/requests/") && options.request !== undefined) {
+        response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(options.request))
       } else if (path === "/clear" && request.method === "POST") {
         forget()
         for (const feed of feeds) write(feed, "clear", { now: now() })

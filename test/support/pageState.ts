@@ -49,6 +49,7 @@ const hello: Hello = {
   now: 0,
   url: "http://127.0.0.1:8126",
   dogstatsd: null,
+  isAnyKeyValid: true,
   strict: false,
   faults: [],
   limits: { series: 1e6, pointsPerSeries: 1e6, events: 1e6, requests: 1e6 }

@@ -2,11 +2,20 @@
 import * as LogHistogram from "../logHistogram.js"
 import { DetailControls } from "./detailControls.js"
 import { DistributionSteps, statistics } from "./distributionSteps.js"
-import { h, lineColors, outsideText, type Palette, setAttribute, setText } from "./dom.js"
+import { h, lineColors, nameText, type Palette, setAttribute, setText } from "./dom.js"
 import * as Format from "./format.js"
 import { groupSeries, selectLargest, type SeriesGroup, tagKeysOf } from "./grouping.js"
 import { Legend, type LegendLine } from "./legend.js"
-import { aggregations, chooseStep, earliestTime, estimateInterval, type Frame, latestTime, makeLine } from "./lines.js"
+import {
+  aggregations,
+  chooseStep,
+  earliestTime,
+  estimateInterval,
+  type Frame,
+  latestTime,
+  makeLine,
+  spanOfData
+} from "./lines.js"
 import { MetricHeader } from "./metricHeader.js"
 import { Plot } from "./plot.js"
 import { SeriesList } from "./seriesList.js"
@@ -166,7 +175,7 @@ export class Detail {
   private frameOf(metric: Metric): Frame {
     const { windowLength, zoom } = this.controls
     const now = this.options.now()
-    let [from, to] = [now - windowLength, now]
+    let [from, to] = windowLength === undefined ? spanOfData(metric, now) : [now - windowLength, now]
     if (zoom !== undefined) [from, to] = [zoom.from, zoom.to]
     else if (windowLength === Infinity) from = Math.min(earliestTime(metric) ?? now, now - 60)
     // The clock of a client can be ahead of that of the intake.
@@ -212,7 +221,7 @@ export class Detail {
     const labels = new Set(shown.map(({ label }) => label ?? ""))
     return shown.map(({ label, series }, i) => ({
       key: label ?? "",
-      label: label === undefined ? aggregations[metric.kind].space : outsideText(label, ""),
+      label: label === undefined ? aggregations[metric.kind].space : nameText(label, ""),
       color: label === undefined ? palette.accent : palette.lines[this.colorOf(label, labels)]!,
       width: label === undefined ? 1.75 : 1.5,
       values: metric.kind === "distribution"
@@ -239,16 +248,20 @@ export class Detail {
   private captionOf({ kind, series }: Metric, shown: number): string {
     const { split, statistic } = this.controls
     const { space, time } = aggregations[kind]
-    const steps = `in steps of ${Format.span(this.frame.step)}`
-    const within = kind === "distribution" ? steps : `${steps} (within a step: ${time})`
+    const every = `every ${Format.span(this.frame.step)}`
+    const values = kind === "distribution" ? every : `${time} of ${every}`
+    if (split === undefined && kind !== "distribution") {
+      return series.size === 1
+        ? Format.capital(values)
+        : `${Format.capital(space)} of ${Format.plural(series.size, "series", "series")}: ${values}`
+    }
     if (split === undefined) {
-      const subject = kind === "distribution" ? "Percentiles of all values" : Format.capital(space)
-      return `${subject} of ${Format.plural(series.size, "series", "series")}, ${within}`
+      return `Percentiles of all values of ${Format.plural(series.size, "series", "series")}, ${every}`
     }
     const subject = kind === "distribution" ? `${statistic} of all values` : Format.capital(space)
     const total = this.groups.length
     const part = shown < total ? `, the ${shown} largest of ${Format.count(total)}` : ""
-    return `${subject} of the series by ${Format.visible(split)}${part}, ${within}`
+    return `${subject} of the series by ${Format.visible(split)}${part}${kind === "distribution" ? "," : ":"} ${values}`
   }
 
   private drawPlot(metric: Metric, palette: Palette): void {
@@ -282,7 +295,7 @@ export class Detail {
       this.plotNote,
       latest === undefined
         ? "This metric has no points."
-        : `Nothing in this window. The latest point is of ${new Date(latest * 1000).toLocaleString("en-GB")}.`
+        : `No points in this time range. The latest point is from ${new Date(latest * 1000).toLocaleString("en-GB")}.`
     )
   }
 
@@ -301,6 +314,8 @@ export class Detail {
 
   private unitOf({ kind, unit }: Metric): string | null {
     const { split, statistic } = this.controls
-    return kind === "distribution" && split !== undefined && statistic === "count" ? null : unit
+    return kind === "distribution" && split !== undefined && statistic === "count"
+      ? null
+      : Format.unitOf({ kind, unit })
   }
 }

@@ -3,8 +3,12 @@ import { type Statistic, statistics } from "./distributionSteps.js"
 import { h, setAttribute } from "./dom.js"
 import * as Format from "./format.js"
 
-/** Time windows: identifier, label and length in seconds. `Infinity` shows all points. */
-const windows = [["5m", "5 min", 300], ["15m", "15 min", 900], ["1h", "1 h", 3600], ["all", "All", Infinity]] as const
+/** Time ranges: identifier, label and length in seconds. `undefined` follows the points, `Infinity` shows all of them. */
+const windows = [["auto", "Auto", undefined], ["5m", "5 min", 300], ["15m", "15 min", 900], ["1h", "1 h", 3600], [
+  "all",
+  "All",
+  Infinity
+]] as const
 
 export interface DetailControlsOptions {
   readonly onChange: () => void
@@ -22,8 +26,8 @@ export class DetailControls {
   /** Tag key to split by; `undefined` for one line. */
   split: string | undefined
   statistic: Statistic = "p95"
-  /** Length of the time window, in seconds. */
-  windowLength: number = windows[1][2]
+  /** Length of the time range, in seconds; `undefined` to follow the points of the metric. */
+  windowLength: number | undefined
   isLog = false
   zoom: Zoom | undefined
   readonly root: HTMLElement
@@ -37,6 +41,7 @@ export class DetailControls {
       h("button", {
         type: "button",
         "data-window": id,
+        title: id === "auto" ? "From the first point to the last, at most one hour" : undefined,
         click: () => {
           this.windowLength = length
           this.zoom = undefined
@@ -65,7 +70,7 @@ export class DetailControls {
     this.root = h(
       "div",
       { class: "controls" },
-      h("div", { class: "segmented", role: "group", "aria-label": "Time window" }, ...this.windowButtons),
+      h("div", { class: "segmented", role: "group", "aria-label": "Time range" }, ...this.windowButtons),
       h("label", { class: "control" }, "Split by", this.splitSelect),
       this.statisticLabel,
       h("label", { class: "control check" }, this.makeLogBox(onChange), "Log scale"),

@@ -40,6 +40,43 @@ export const icon = (name: string): SVGElement => {
 export const outsideText = (text: string, className = "name"): HTMLElement =>
   h("bdi", { class: className }, visible(text))
 
+/** Number of characters at the end of a name that are shown in any case. Names of one program begin alike and end differently. */
+const tailLength = 14
+
+/** Length of names that always have enough space. */
+const shortName = 20
+
+/** Divides a text so that its second part is its end, without dividing a surrogate pair. */
+export const divideName = (text: string): readonly [head: string, tail: string] => {
+  const at = Math.max(0, text.length - tailLength)
+  const isInPair = at > 0 && /[\uDC00-\uDFFF]/.test(text[at]!)
+  return isInPair ? [text.slice(0, at - 1), text.slice(at - 1)] : [text.slice(0, at), text.slice(at)]
+}
+
+/** Shows a text from outside in an element with little space, which cuts the text in its middle. */
+export const setName = (element: HTMLElement, text: string): void => {
+  const name = visible(text)
+  if (element.textContent === name) return
+  const [head, tail] = divideName(name)
+  element.title = name
+  element.classList.toggle("cut", name.length > shortName)
+  if (name.length <= shortName) {
+    element.removeAttribute("aria-label")
+    element.textContent = name
+    return
+  }
+  // A screen reader would read two parts as two words.
+  element.setAttribute("aria-label", name)
+  element.replaceChildren(h("span", { class: "cut-head" }, head), h("span", { class: "cut-tail" }, tail))
+}
+
+/** Creates an element for {@link setName}. */
+export const nameText = (text: string, className = "name"): HTMLElement => {
+  const element = h("bdi", { class: className })
+  setName(element, text)
+  return element
+}
+
 /** Finds an element of a type by its id. */
 export const byId = <Type extends HTMLElement>(id: string, type: new() => Type): Type => {
   const element = document.getElementById(id)

@@ -14,7 +14,7 @@ const digits = (value: number): string => {
   if (size >= 1000) return value.toLocaleString("en-US", { maximumFractionDigits: 0 })
   if (size >= 100) return value.toFixed(1)
   if (size >= 1) return value.toFixed(2)
-  if (size >= 0.001) return value.toPrecision(3)
+  if (size >= 0.001) return String(Number(value.toPrecision(3)))
   return value.toExponential(2)
 }
 
@@ -59,8 +59,23 @@ const inBytes: { readonly [unit: string]: number } = {
   gibibyte: 1024 ** 3
 }
 
+/** End of the unit of a rate. */
+const perSecond = "/s"
+
+/** Returns the unit of the values of a metric. Datadog stores a rate per second, whatever its interval. */
+export const unitOf = ({ kind, unit }: { readonly kind: string; readonly unit: string | null }): string | null =>
+  kind === "rate" ? `${unit ?? ""}${perSecond}` : unit
+
 /** Formats a value of a metric. The units of times and bytes depend on the value. */
 export const value = (value: number | null | undefined, unit: string | null): FormattedValue => {
+  if (value !== null && value !== undefined && unit !== null && unit.endsWith(perSecond)) {
+    const counted = formatValue(value, unit === perSecond ? null : unit.slice(0, -perSecond.length))
+    return { text: counted.text, unit: `${counted.unit === "" ? " " : counted.unit}${perSecond}` }
+  }
+  return formatValue(value, unit)
+}
+
+const formatValue = (value: number | null | undefined, unit: string | null): FormattedValue => {
   if (value === null || value === undefined) return { text: "–", unit: "" }
   if (!Number.isFinite(value)) return { text: String(value), unit: "" }
   if (unit !== null && Object.hasOwn(inSeconds, unit)) return seconds(value * inSeconds[unit]!)

@@ -29,8 +29,8 @@ export const tagKeysOf = (metric: Metric): ReadonlyArray<readonly [key: string, 
     if (values === undefined) valuesByKey.set(key, new Set([value]))
     else values.add(value)
   }
-  for (const { row } of metric.series) {
-    for (const tag of row.tags) add(keyOf(tag), tag)
+  for (const { row, tags } of metric.series) {
+    for (const { kept } of tags) add(keyOf(kept), kept)
     if (row.host !== "") add("host", row.host)
     if (row.device !== "") add("device", row.device)
   }
@@ -38,9 +38,9 @@ export const tagKeysOf = (metric: Metric): ReadonlyArray<readonly [key: string, 
 }
 
 /** Returns all values of a tag key as one label. Datadog groups by them in the same way. */
-const labelOf = ({ row }: Series, key: string): string => {
-  const values = row.tags.filter((tag) => keyOf(tag) === key).map((tag) =>
-    tag === key ? key : tag.slice(key.length + 1)
+const labelOf = ({ row, tags }: Series, key: string): string => {
+  const values = tags.filter(({ kept }) => keyOf(kept) === key).map(({ kept }) =>
+    kept === key ? key : kept.slice(key.length + 1)
   )
   if (values.length === 0 && key === "host" && row.host !== "") return row.host
   if (values.length === 0 && key === "device" && row.device !== "") return row.device

@@ -7,14 +7,14 @@ const tiles: ReadonlyArray<readonly [label: string, format: (health: Health) => 
   ["Requests", ({ requests }) => Format.count(requests)],
   ["Refused", ({ refused }) => Format.count(refused)],
   ["Datagrams", ({ datagrams }) => Format.count(datagrams)],
-  ["On the wire", ({ bytes }) => Format.joined(Format.bytes(bytes))],
-  ["Unpacked", ({ unpackedBytes }) => Format.joined(Format.bytes(unpackedBytes))],
-  ["Ratio", ({ bytes, unpackedBytes }) => Format.ratio(bytes, unpackedBytes) || "–"],
+  ["Sent bytes", ({ bytes }) => Format.joined(Format.bytes(bytes))],
+  ["Uncompressed", ({ unpackedBytes }) => Format.joined(Format.bytes(unpackedBytes))],
+  ["Compression", ({ bytes, unpackedBytes }) => Format.ratio(bytes, unpackedBytes) || "–"],
   ["Series", ({ series }) => Format.count(series)],
   ["Points", ({ points }) => Format.count(points)],
-  ["Values", ({ values }) => Format.count(values)],
+  ["Distribution values", ({ values }) => Format.count(values)],
   ["Events", ({ events }) => Format.count(events)],
-  ["Evicted", ({ evicted }) => Format.count(evicted)]
+  ["Oldest, removed", ({ evicted }) => Format.count(evicted)]
 ]
 
 /** Creates the tiles. The returned function shows the totals in them. */

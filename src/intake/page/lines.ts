@@ -11,13 +11,13 @@ export interface Frame {
 /** Value of a line in one step. `null` interrupts the line; `undefined` has no value, and the line continues. */
 export type LineValue = number | null | undefined
 
-/** Aggregation of each kind: over series (`space`), and over the points of a step (`time`). */
+/** Aggregation of each kind in words of the reader: over series (`space`), and over the points of a step (`time`). */
 export const aggregations: {
   readonly [Kind in Metric["kind"]]: { readonly space: string; readonly time: string }
 } = {
-  count: { space: "sum", time: "sum" },
-  rate: { space: "sum", time: "mean" },
-  gauge: { space: "mean", time: "last" },
+  count: { space: "sum", time: "total" },
+  rate: { space: "sum", time: "average" },
+  gauge: { space: "mean", time: "last value" },
   distribution: { space: "all values", time: "all values" }
 }
 
@@ -121,4 +121,22 @@ export const earliestTime = (metric: Metric): number | undefined => {
     if (time !== undefined && (earliest === undefined || time < earliest)) earliest = time
   }
   return earliest
+}
+
+/** Maximum and minimum length of {@link spanOfData}, in seconds. */
+const [maxSpan, minSpan] = [3600, 60]
+
+/**
+ * Returns the span of the points of a metric, at most one hour. It extends to `now` while points arrive. All times are in seconds.
+ */
+export const spanOfData = (metric: Metric, now: number): [from: number, to: number] => {
+  const latest = latestTime(metric)
+  const earliest = earliestTime(metric)
+  if (latest === undefined || earliest === undefined) return [now - minSpan, now]
+  const interval = estimateInterval(metric)
+  const isLive = now - latest <= Math.max(minSpan, maxGap * interval)
+  const end = isLive ? Math.max(now, latest) : latest
+  const start = Math.max(earliest, end - maxSpan)
+  const margin = Math.max(interval, (minSpan - (end - start)) / 2)
+  return [start - margin, isLive ? end : end + margin]
 }

@@ -1,5 +1,5 @@
 /** List of metrics. Only the rows in view have elements. */
-import { h, icon, type Palette, setAttribute, setText } from "./dom.js"
+import { h, icon, type Palette, setAttribute, setName, setText } from "./dom.js"
 import * as Format from "./format.js"
 import { collate } from "./grouping.js"
 import { lastNumber, makeSparkline } from "./sparkline.js"
@@ -128,8 +128,11 @@ export class MetricList {
   private matches({ name, series }: Metric): boolean {
     return this.words.every((word) => {
       if (name.toLowerCase().includes(word)) return true
-      for (const { row } of series) {
-        if (row.host.toLowerCase().includes(word) || row.tags.some((tag) => tag.toLowerCase().includes(word))) {
+      for (const { row, tags } of series) {
+        if (
+          row.host.toLowerCase().includes(word) || row.tags.some((tag) => tag.toLowerCase().includes(word)) ||
+          tags.some(({ kept }) => kept.includes(word))
+        ) {
           return true
         }
       }
@@ -211,15 +214,13 @@ export class MetricList {
     const rendered = `${metric.key} ${metric.revision} ${this.themeRevision}`
     if (row.rendered === rendered) return
     row.rendered = rendered
-    const name = Format.visible(metric.name)
-    setText(row.name, name)
-    setAttribute(row.name, "title", name)
+    setName(row.name, metric.name)
     setText(row.detail, `${metric.kind} · ${Format.plural(metric.series.size, "series", "series")}`)
     const isWarned = [...metric.series].some(({ row }) => row.verdicts.length > 0)
     setAttribute(row.root, "data-warned", isWarned ? "" : undefined)
     if (isWarned && row.detail.childElementCount === 0) row.detail.prepend(icon("warning"))
     const values = makeSparkline(metric, sparklineSteps, this.options.now())
-    const { text, unit } = Format.value(lastNumber(values), metric.unit)
+    const { text, unit } = Format.value(lastNumber(values), Format.unitOf(metric))
     setText(row.value, text)
     setText(row.unit, metric.kind === "distribution" ? `${unit} p50` : unit)
     drawSparkline(row.canvas, values, this.options.palette())

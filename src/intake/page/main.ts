@@ -254,10 +254,11 @@ document.addEventListener("visibilitychange", () => requestRender(true))
 
 const showHello = (hello: Hello): void => {
   const previous = state.hello
-  const { dogstatsd, faults, instance, strict, url, version } = hello
-  setText(element("host-value"), `DATADOG_HOST=${Format.visible(url)}`)
+  const { dogstatsd, faults, instance, isAnyKeyValid, strict, url, version } = hello
+  const key = isAnyKeyValid ? "local" : "(the key of --api-key)"
+  setText(element("host-value"), `DATADOG_HOST=${Format.visible(url)}\nDD_API_KEY=${key}`)
   setText(element("dogstatsd-value"), dogstatsd === null ? "" : `DD_DOGSTATSD_URL=${Format.visible(dogstatsd)}`)
-  element("dogstatsd-line").hidden = dogstatsd === null
+  element("dogstatsd-line").hidden = element("dogstatsd-intro").hidden = dogstatsd === null
   setText(element("address"), Format.visible(url))
   setText(element("version"), Format.visible(version))
   element("strict").hidden = !strict

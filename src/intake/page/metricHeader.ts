@@ -31,7 +31,7 @@ export class MetricHeader {
       h("span", { class: `kind ${kind}` }, kind),
       ...unit === null ? [] : [h("span", {}, "unit ", outsideText(unit, ""))],
       h("span", {}, `${Format.count(series.size)} series`),
-      h("span", {}, `every ${Format.span(estimateInterval(metric))}`)
+      h("span", {}, `a point every ${Format.span(estimateInterval(metric))}`)
     )
     const items = new Map<string, HTMLElement>()
     let more = 0

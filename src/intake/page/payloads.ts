@@ -14,7 +14,7 @@ type RequestFilter = "all" | "flagged" | "fault" | Exclude<Outcome, "accepted">
 
 const filters: ReadonlyArray<readonly [filter: RequestFilter, label: string]> = [
   ["all", "All"],
-  ["flagged", "Any verdict"],
+  ["flagged", "With remarks"],
   ...outcomes.filter((outcome) => outcome !== "accepted").map((outcome) => [outcome, Format.capital(outcome)] as const),
   ["fault", "Fault injected"]
 ]

@@ -3,6 +3,7 @@ import uPlot from "uplot"
 import { h } from "./dom.js"
 import { drawEventMarks, updateTooltip } from "./eventLayer.js"
 import type { LineValue } from "./lines.js"
+import { drawLoneValues } from "./loneValues.js"
 import { type Drawing, makePlotOptions, plotHeight } from "./plotOptions.js"
 
 export interface PlotOptions {
@@ -64,7 +65,10 @@ export class Plot {
   private create(): uPlot {
     this.plot?.destroy()
     const plot = new uPlot(makePlotOptions(() => this.drawing!, this.width(), {
-      onDraw: (self) => drawEventMarks(self, this.drawing!.events, this.drawing!.palette),
+      onDraw: (self) => {
+        drawEventMarks(self, this.drawing!.events, this.drawing!.palette)
+        drawLoneValues(self, this.drawing!)
+      },
       onCursor: (self) => {
         this.options.onCursor(self.cursor.idx ?? undefined)
         updateTooltip(this.tooltip, self, this.drawing!.events, this.parent.clientWidth)

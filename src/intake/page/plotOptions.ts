@@ -85,6 +85,25 @@ const makeAxes = (drawing: () => Drawing, { dim, grid }: Palette): Array<uPlot.A
   ]
 }
 
+/** Returns the indices of values without neighbors. No line reaches them: they need a dot to be visible. */
+export const findIsolatedValues = (values: ReadonlyArray<LineValue>): Array<number> => {
+  const isolated: Array<number> = []
+  let last = -1
+  let connected = 0
+  for (let i = 0; i <= values.length; i++) {
+    const value = i === values.length ? null : values[i]
+    if (value === undefined) continue
+    if (value === null) {
+      if (connected === 1) isolated.push(last)
+      connected = 0
+    } else {
+      last = i
+      connected++
+    }
+  }
+  return isolated
+}
+
 export interface PlotHandlers {
   readonly onDraw: (plot: uPlot) => void
   readonly onCursor: (plot: uPlot) => void
@@ -117,7 +136,11 @@ export const makePlotOptions = (drawing: () => Drawing, width: number, handlers:
         stroke: color,
         width,
         show: !drawing().hidden.has(key),
-        points: { size: 5, fill: color }
+        points: {
+          size: 5,
+          fill: color,
+          filter: (_, index, areShown) => areShown ? null : findIsolatedValues(drawing().lines[index - 1]?.values ?? [])
+        }
       }))
     ],
     bands: hasBands

@@ -2,6 +2,7 @@
 import type { RequestRow } from "../feedProtocol.js"
 import { h, icon, outsideText, setAttribute } from "./dom.js"
 import * as Format from "./format.js"
+import { makeRequestContent } from "./requestContent.js"
 import { makeBadge, makeVerdictItem, type Outcome, outcomesOf } from "./verdicts.js"
 
 const formatStatus = ({ protocol, status }: RequestRow): string =>
@@ -37,7 +38,7 @@ const makeSummary = (row: RequestRow, isOpen: boolean, onClick: () => void): HTM
     makeCell(`status ${isRefused ? "bad" : row.status === null ? "" : "good"}`, formatStatus(row)),
     h("span", { class: "cell target" }, outsideText(row.target)),
     makeCell("number", Format.joined(Format.bytes(row.bytes)), `${row.bytes} bytes on the wire`),
-    makeCell("number wide", Format.joined(Format.bytes(row.unpackedBytes)), `${row.unpackedBytes} bytes unpacked`),
+    makeCell("number wide", Format.joined(Format.bytes(row.unpackedBytes)), `${row.unpackedBytes} bytes uncompressed`),
     makeCell("number wide", Format.ratio(row.bytes, row.unpackedBytes)),
     h("span", { class: "cell wide" }, outsideText(row.encoding, "")),
     makeCell("number wide", Format.count(row.items)),
@@ -47,9 +48,9 @@ const makeSummary = (row: RequestRow, isOpen: boolean, onClick: () => void): HTM
   )
 }
 
-const makeDetails = (row: RequestRow): HTMLElement => {
+const makeDetails = (row: RequestRow, content: HTMLElement | undefined): HTMLElement => {
   const isUnremarkable = row.verdicts.length === 0 && row.reason === null
-  const size = `${row.bytes.toLocaleString("en-US")} B, unpacked ${row.unpackedBytes.toLocaleString("en-US")} B`
+  const size = `${row.bytes.toLocaleString("en-US")} B, uncompressed ${row.unpackedBytes.toLocaleString("en-US")} B`
   return h(
     "div",
     { class: "entry-body" },
@@ -70,7 +71,8 @@ const makeDetails = (row: RequestRow): HTMLElement => {
       makeFact("Items", `${Format.count(row.items)}, with ${Format.plural(row.points, "point")}`),
       makeFact("User agent", outsideText(row.userAgent === "" ? "–" : row.userAgent, "")),
       makeFact("Fault", row.fault === null ? "none" : outsideText(row.fault, "code"))
-    )
+    ),
+    content
   )
 }
 
@@ -78,6 +80,8 @@ export class RequestEntry {
   readonly root = h("li", { class: "entry" })
   private row: RequestRow
   private isExpanded = false
+  /** Headers and body; `undefined` until the entry is opened, and for datagrams. */
+  private content: HTMLElement | undefined
 
   constructor(row: RequestRow) {
     this.row = row
@@ -98,10 +102,12 @@ export class RequestEntry {
   private render(): void {
     const summary = makeSummary(this.row, this.isExpanded, () => {
       this.isExpanded = !this.isExpanded
+      // Opening an entry again requests its content again.
+      this.content = this.isExpanded && this.row.protocol === "http" ? makeRequestContent(this.row.id) : undefined
       this.render()
       this.root.querySelector("button")?.focus()
     })
-    this.root.replaceChildren(summary, ...this.isExpanded ? [makeDetails(this.row)] : [])
+    this.root.replaceChildren(summary, ...this.isExpanded ? [makeDetails(this.row, this.content)] : [])
     setAttribute(this.root, "data-open", this.isExpanded ? "" : undefined)
   }
 }

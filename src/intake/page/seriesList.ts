@@ -2,19 +2,28 @@
 import { h, outsideText, setText } from "./dom.js"
 import * as Format from "./format.js"
 import { collate } from "./grouping.js"
-import type { Metric, Series } from "./state.js"
+import type { Metric, Series, Tag } from "./state.js"
 import { makeBadge } from "./verdicts.js"
 
 /** Maximum number of series. */
 const maxSeries = 100
 
-const makeTags = ({ device, host, tags, verdicts }: Series["row"]): HTMLElement =>
+/** Creates a tag as Datadog keeps it, with the sent form beside it if they differ. */
+const makeTag = ({ kept, sent }: Tag): HTMLElement =>
+  h(
+    "span",
+    { class: "tag" },
+    outsideText(kept === "" ? "(nothing)" : kept, ""),
+    kept !== sent && h("span", { class: "sent" }, "sent as ", outsideText(sent, ""))
+  )
+
+const makeTags = ({ row: { device, host, verdicts }, tags }: Series): HTMLElement =>
   h(
     "span",
     { class: "series-tags" },
     ...host === "" ? [] : [h("span", { class: "tag host" }, "host:", outsideText(host, ""))],
     ...device === "" ? [] : [h("span", { class: "tag" }, "device:", outsideText(device, ""))],
-    ...tags.map((tag) => h("span", { class: "tag" }, outsideText(tag, ""))),
+    ...tags.map(makeTag),
     tags.length === 0 && host === "" && h("span", { class: "dim" }, "no tags"),
     verdicts[0] !== undefined && makeBadge(verdicts[0].outcome)
   )
@@ -33,15 +42,16 @@ export class SeriesList {
   showSeries(metric: Metric): void {
     const sorted = [...metric.series].sort((a, b) => collate(a.row.tags.join(), b.row.tags.join()))
     this.cells = sorted.slice(0, maxSeries).map((series) => [series, h("span", { class: "series-value" })])
-    this.list.replaceChildren(...this.cells.map(([{ row }, cell]) => h("li", {}, makeTags(row), cell)))
+    this.list.replaceChildren(...this.cells.map(([series, cell]) => h("li", {}, makeTags(series), cell)))
     const total = Format.count(sorted.length)
     setText(this.note, sorted.length > maxSeries ? `the first ${maxSeries} of ${total}` : total)
   }
 
   /** Shows the latest values. */
-  showValues({ kind, unit }: Metric): void {
+  showValues(metric: Metric): void {
+    const unit = Format.unitOf(metric)
     for (const [{ distributions, values }, cell] of this.cells) {
-      const text = kind === "distribution"
+      const text = metric.kind === "distribution"
         ? Format.plural(distributions.at(-1)?.count ?? 0, "value")
         : Format.joined(Format.value(values.at(-1), unit))
       setText(cell, text)

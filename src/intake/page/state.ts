@@ -13,9 +13,18 @@ import {
   type SeriesRow,
   type Update
 } from "../feedProtocol.js"
+import { normalizeTag } from "../validate.js"
+
+/** A tag of a series. */
+export interface Tag {
+  /** The tag that Datadog keeps. */
+  readonly kept: string
+  readonly sent: string
+}
 
 export interface Series {
   row: SeriesRow
+  tags: ReadonlyArray<Tag>
   readonly metric: Metric
   /** Seconds since the epoch, ascending, without duplicates. */
   readonly times: Array<number>
@@ -127,11 +136,14 @@ const applyUpdate = (state: State, update: Update): void => {
   state.health = update.health
 }
 
+const tagsOf = ({ tags }: SeriesRow): ReadonlyArray<Tag> => tags.map((sent) => ({ kept: normalizeTag(sent), sent }))
+
 const setSeriesRow = (state: State, row: SeriesRow): void => {
   const key = `${row.kind} ${row.metric}`
   const known = state.series.get(row.id)
   if (known !== undefined && known.metric.key === key) {
     known.row = row
+    known.tags = tagsOf(row)
     markChanged(state, known.metric, row)
     return
   }
@@ -154,7 +166,7 @@ const setSeriesRow = (state: State, row: SeriesRow): void => {
     state.metrics.set(key, metric)
     state.metricsRevision = state.revision
   }
-  const series: Series = { row, metric, times: [], values: [], distributions: [] }
+  const series: Series = { row, tags: tagsOf(row), metric, times: [], values: [], distributions: [] }
   metric.series.add(series)
   state.series.set(row.id, series)
   markChanged(state, metric, row)

@@ -14,7 +14,12 @@ export class ValueHistogram {
   private readonly note = h("span", { class: "dim" })
 
   constructor() {
-    this.root = h("section", { class: "histogram-box" }, h("h3", {}, "Values in the window ", this.note), this.canvas)
+    this.root = h(
+      "section",
+      { class: "histogram-box" },
+      h("h3", {}, "Values in this time range ", this.note),
+      this.canvas
+    )
   }
 
   hide(): void {
