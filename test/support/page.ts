@@ -376,8 +376,10 @@ export const serve = (
         write(response, "snapshot", { ...contents, now: now() })
         feeds.add(response)
         response.on("close", () => feeds.delete(response))
-      } else if (path.startsWith("/requests/") && options.request !== undefined) {
-        response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(options.request))
+      } else if (path.startsWith("/requests/")) {
+        response.writeHead(200, { "content-type": "application/json" }).end(
+          JSON.stringify(options.request ?? { headers: {} })
+        )
       } else if (path === "/clear" && request.method === "POST") {
         forget()
         for (const feed of feeds) write(feed, "clear", { now: now() })

@@ -102,7 +102,7 @@ const program = Effect.gen(function*() {
       series: [{ metric: "shop.checkout.orders.value", points: [[first.now() - 20, [12.5]]] }]
     })
     yield* takeFirst("first", { colorScheme: "light" }, (page) => page.getByRole("option").first().click())
-    yield* takeFirst("first-distribution", {}, (page) => page.getByRole("option").last().click())
+    yield* takeFirst("first-distribution", {}, (page) => page.locator(".row").nth(1).click())
     yield* send(0.7, 20)
     yield* takeFirst(
       "overwritten",

@@ -1,5 +1,5 @@
 /** Elements of the page. They are created without an HTML parser: text from outside always stays text. */
-import { visible } from "./format.js"
+import { divideName, visible } from "./format.js"
 
 type ElementChild = Node | string | undefined | false
 
@@ -40,18 +40,8 @@ export const icon = (name: string): SVGElement => {
 export const outsideText = (text: string, className = "name"): HTMLElement =>
   h("bdi", { class: className }, visible(text))
 
-/** Number of characters at the end of a name that are shown in any case. Names of one program begin alike and end differently. */
-const tailLength = 14
-
 /** Length of names that always have enough space. */
 const shortName = 20
-
-/** Divides a text so that its second part is its end, without dividing a surrogate pair. */
-export const divideName = (text: string): readonly [head: string, tail: string] => {
-  const at = Math.max(0, text.length - tailLength)
-  const isInPair = at > 0 && /[\uDC00-\uDFFF]/.test(text[at]!)
-  return isInPair ? [text.slice(0, at - 1), text.slice(at - 1)] : [text.slice(0, at), text.slice(at)]
-}
 
 /** Shows a text from outside in an element with little space, which cuts the text in its middle. */
 export const setName = (element: HTMLElement, text: string): void => {

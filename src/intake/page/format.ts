@@ -164,3 +164,33 @@ export const visible = (text: string): string => text.replace(invisible, escapeC
 
 /** Escapes invisible characters like {@link visible}, except tabs and ends of lines. */
 export const visibleLines = (text: string): string => text.replace(invisibleExceptLines, escapeCharacter)
+
+/** Number of characters at the end of a name that are shown in any case. Names of one program begin alike and end differently. */
+const tailLength = 14
+
+/** Divides a text so that its second part is its end, without dividing a surrogate pair. */
+export const divideName = (text: string): readonly [head: string, tail: string] => {
+  const at = Math.max(0, text.length - tailLength)
+  const isInPair = at > 0 && /[\uDC00-\uDFFF]/.test(text[at]!)
+  return isInPair ? [text.slice(0, at - 1), text.slice(at - 1)] : [text.slice(0, at), text.slice(at)]
+}
+
+/** Maximum length of an array that {@link json} writes in one line. */
+const lineLength = 100
+
+const isLeaf = (value: unknown): boolean => typeof value !== "object" || value === null
+
+/** Formats parsed JSON. An array of texts and numbers, such as a point or tags, takes one line if it is short. */
+export const json = (value: unknown, indent = ""): string => {
+  if (isLeaf(value)) return JSON.stringify(value)
+  const inner = `${indent}  `
+  if (Array.isArray(value)) {
+    const line = value.every(isLeaf) ? `[${value.map((element) => JSON.stringify(element)).join(", ")}]` : undefined
+    if (value.length === 0 || (line !== undefined && line.length <= lineLength)) return line ?? "[]"
+    return `[\n${value.map((element) => inner + json(element, inner)).join(",\n")}\n${indent}]`
+  }
+  const entries = Object.entries(value as object)
+  if (entries.length === 0) return "{}"
+  const lines = entries.map(([key, element]) => `${inner}${JSON.stringify(key)}: ${json(element, inner)}`)
+  return `{\n${lines.join(",\n")}\n${indent}}`
+}

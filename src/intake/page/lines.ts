@@ -140,3 +140,33 @@ export const spanOfData = (metric: Metric, now: number): [from: number, to: numb
   const margin = Math.max(interval, (minSpan - (end - start)) / 2)
   return [start - margin, isLive ? end : end + margin]
 }
+
+/** Returns the indices of values without neighbors. No line reaches them: they need a dot to be visible. */
+export const findIsolatedValues = (values: ReadonlyArray<LineValue>): Array<number> => {
+  const isolated: Array<number> = []
+  let last = -1
+  let connected = 0
+  for (let i = 0; i <= values.length; i++) {
+    const value = i === values.length ? null : values[i]
+    if (value === undefined) continue
+    if (value === null) {
+      if (connected === 1) isolated.push(last)
+      connected = 0
+    } else {
+      last = i
+      connected++
+    }
+  }
+  return isolated
+}
+
+/** Returns the index of the only value; `undefined` if there is none or another one. */
+export const findLoneValue = (values: ReadonlyArray<LineValue>): number | undefined => {
+  let found: number | undefined
+  for (let i = 0; i < values.length; i++) {
+    if (typeof values[i] !== "number") continue
+    if (found !== undefined) return undefined
+    found = i
+  }
+  return found
+}

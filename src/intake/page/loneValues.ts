@@ -1,22 +1,11 @@
 /** Values of lines with a single point, written beside the point: such a line has no shape that an axis could explain. */
 import uPlot from "uplot"
 import * as Format from "./format.js"
-import type { LineValue } from "./lines.js"
+import { findLoneValue } from "./lines.js"
 import type { Drawing } from "./plotOptions.js"
 
 /** Maximum number of lines whose values are written. */
 const maxLines = 3
-
-/** Returns the index of the only value; `undefined` if there is none or another one. */
-export const findLoneValue = (values: ReadonlyArray<LineValue>): number | undefined => {
-  let found: number | undefined
-  for (let i = 0; i < values.length; i++) {
-    if (typeof values[i] !== "number") continue
-    if (found !== undefined) return undefined
-    found = i
-  }
-  return found
-}
 
 /** Writes the values with their units. Lines of percentiles have one value in common, which is written once. */
 export const drawLoneValues = (plot: uPlot, { frame, hidden, lines, palette, unit }: Drawing): void => {
@@ -37,6 +26,7 @@ export const drawLoneValues = (plot: uPlot, { frame, hidden, lines, palette, uni
   ctx.save()
   ctx.font = `600 ${12 * density}px system-ui, sans-serif`
   ctx.fillStyle = palette.text
+  ctx.textAlign = "left"
   ctx.textBaseline = "middle"
   for (const [text, [x, y]] of texts) {
     const width = ctx.measureText(text).width

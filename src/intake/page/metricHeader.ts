@@ -39,7 +39,7 @@ export class MetricHeader {
       const key = `${verdict.code} ${verdict.message}`
       if (items.has(key)) continue
       if (items.size === maxVerdicts) more++
-      else items.set(key, makeVerdictItem(verdict))
+      else items.set(key, makeVerdictItem({ ...verdict, metric: null }))
     }
     this.verdicts.replaceChildren(...items.values())
     if (more > 0) this.verdicts.append(h("li", { class: "dim" }, `and ${Format.count(more)} more`))

@@ -3,7 +3,7 @@ import uPlot from "uplot"
 import type { EventRow } from "../feedProtocol.js"
 import type { Palette } from "./dom.js"
 import * as Format from "./format.js"
-import type { Frame, LineValue } from "./lines.js"
+import { findIsolatedValues, type Frame, type LineValue } from "./lines.js"
 
 export interface PlotLine {
   /** Identity of the line. A plot is reused while the identities of its lines stay the same. */
@@ -85,25 +85,6 @@ const makeAxes = (drawing: () => Drawing, { dim, grid }: Palette): Array<uPlot.A
   ]
 }
 
-/** Returns the indices of values without neighbors. No line reaches them: they need a dot to be visible. */
-export const findIsolatedValues = (values: ReadonlyArray<LineValue>): Array<number> => {
-  const isolated: Array<number> = []
-  let last = -1
-  let connected = 0
-  for (let i = 0; i <= values.length; i++) {
-    const value = i === values.length ? null : values[i]
-    if (value === undefined) continue
-    if (value === null) {
-      if (connected === 1) isolated.push(last)
-      connected = 0
-    } else {
-      last = i
-      connected++
-    }
-  }
-  return isolated
-}
-
 export interface PlotHandlers {
   readonly onDraw: (plot: uPlot) => void
   readonly onCursor: (plot: uPlot) => void
@@ -117,7 +98,7 @@ export const makePlotOptions = (drawing: () => Drawing, width: number, handlers:
   return {
     width,
     height: plotHeight,
-    padding: [10, 16, 0, 0],
+    padding: [10, 30, 0, 0],
     legend: { show: false },
     scales: {
       x: {

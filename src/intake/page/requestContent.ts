@@ -19,7 +19,7 @@ const makeBody = (body: unknown): HTMLElement => {
   if (body === undefined) {
     return h("p", { class: "dim" }, "The request has no body that the intake could read or still keeps.")
   }
-  const text = JSON.stringify(body, undefined, 2)
+  const text = Format.json(body)
   const shown = Format.visibleLines(text.slice(0, maxCharacters))
   const rest = text.length - maxCharacters
   return h(

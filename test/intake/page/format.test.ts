@@ -13,12 +13,13 @@ describe("page format", () => {
       [1234, "1,234"],
       [99_999, "99,999"],
       [123_456, "123.5k"],
-      [999_999, "1.00M"],
+      [999_999, "1M"],
       [1e6, "1M"],
       [12_345_678, "12.35M"],
       [1.5, "1.50"],
-      [0.25, "0.250"],
-      [0.1 + 0.2, "0.300"],
+      [0.25, "0.25"],
+      [0.1, "0.1"],
+      [0.1 + 0.2, "0.3"],
       [123.456, "123.5"],
       [1e-9, "1.00e-9"],
       [1e22, "1.00e+22"],
@@ -42,6 +43,48 @@ describe("page format", () => {
     assert.strictEqual(value(200_000, "request"), "200k request")
     assert.strictEqual(value(1, "__proto__"), "1 __proto__")
     assert.strictEqual(value(1, "a\u202eb"), "1 a\\u{202e}b")
+  })
+
+  it("formats a rate per second, with the unit of the metric", () => {
+    const rate = (n: number, unit: string | null) => value(n, Format.unitOf({ kind: "rate", unit }))
+    assert.strictEqual(rate(0.1, null), "0.1 /s")
+    assert.strictEqual(rate(200_000, null), "200k/s")
+    assert.strictEqual(rate(2, "request"), "2 request/s")
+    assert.strictEqual(rate(2000, "byte"), "2.0 kB/s")
+    assert.strictEqual(Format.unitOf({ kind: "count", unit: null }), null)
+    assert.strictEqual(Format.unitOf({ kind: "gauge", unit: "byte" }), "byte")
+    assert.strictEqual(Format.tick(0.1, Format.unitOf({ kind: "rate", unit: null })), "0.1 /s")
+  })
+
+  it("divides a long name before its end, and not within a surrogate pair", () => {
+    assert.deepStrictEqual(Format.divideName("short"), ["", "short"])
+    assert.deepStrictEqual(Format.divideName("shop.orders.placed.count"), ["shop.order", "s.placed.count"])
+    const [head, tail] = Format.divideName(`abc🙂${"x".repeat(13)}`)
+    assert.deepStrictEqual([head, tail], ["abc", `🙂${"x".repeat(13)}`])
+  })
+
+  it("formats JSON with short arrays of texts and numbers in one line", () => {
+    const body = { series: [{ metric: "a", tags: ["b:c", "d"], points: [[1, 2], [3, 4]], empty: {}, none: [] }] }
+    assert.strictEqual(
+      Format.json(body),
+      `{
+  "series": [
+    {
+      "metric": "a",
+      "tags": ["b:c", "d"],
+      "points": [
+        [1, 2],
+        [3, 4]
+      ],
+      "empty": {},
+      "none": []
+    }
+  ]
+}`
+    )
+    fc.assert(fc.property(fc.jsonValue(), (json) => {
+      assert.deepStrictEqual(JSON.parse(Format.json(json)), JSON.parse(JSON.stringify(json)))
+    }))
   })
 
   it("rounds by at most 2 %, to at most 12 characters", () => {

@@ -24,6 +24,8 @@ describePage("page layout", (it) => {
       yield* act(() => page.getByLabel("Split by").waitFor())
       yield* assertFitsWidth(page)
       yield* act(() => page.getByRole("tab", { name: "Payloads" }).tap())
+      const log = (yield* act(() => page.locator(".summary").first().boundingBox()))!
+      assert.isBelow(log.y, 844 / 2, "the log begins below the first half of the screen")
       yield* act(() => page.locator(".summary").first().tap())
       yield* assertFitsWidth(page)
       yield* act(() => page.getByRole("tab", { name: "Events" }).tap())

@@ -79,6 +79,30 @@ describe("page lines", () => {
     assert.deepStrictEqual(Lines.interruptLine([u, u, u, 1, u]), [null, null, null, 1, u])
   })
 
+  it("finds values without neighbors, and the only value of a line", () => {
+    const u = undefined
+    assert.deepStrictEqual(Lines.findIsolatedValues([u, 1, null, 2, u, 3, null, null, 4]), [1, 8])
+    assert.deepStrictEqual(Lines.findIsolatedValues([]), [])
+    assert.deepStrictEqual(Lines.findIsolatedValues([null, u, 7, u]), [2])
+    assert.strictEqual(Lines.findLoneValue([null, u, 7, u]), 2)
+    assert.isUndefined(Lines.findLoneValue([1, 2]))
+    assert.isUndefined(Lines.findLoneValue([null, u]))
+  })
+
+  it("follows the points of a metric, for an hour at most, and up to now while points arrive", () => {
+    const spanAt = (times: ReadonlyArray<number>, now: number) => {
+      const series = [seriesRow(1, { interval: 10 })]
+      const points = times.map((time) => [1, time, 0] as const)
+      return Lines.spanOfData(metricOf(stateWith({ series, points }), "gauge a"), now)
+    }
+    assert.deepStrictEqual(spanAt([], 5000), [4940, 5000])
+    assert.deepStrictEqual(spanAt([4990], 5000), [4965, 5000])
+    assert.deepStrictEqual(spanAt([4000, 4990], 5000), [3990, 5000])
+    assert.deepStrictEqual(spanAt([1000, 2000], 9000), [990, 2010])
+    assert.deepStrictEqual(spanAt([1000], 9000), [970, 1030])
+    assert.deepStrictEqual(spanAt([1000, 8990], 9000), [5390, 9000])
+  })
+
   it("chooses a step length of at least the interval, within the limit of steps", () => {
     assert.strictEqual(Lines.chooseStep(300, 1, 600), 1)
     assert.strictEqual(Lines.chooseStep(300, 10, 600), 10)

@@ -1,6 +1,6 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { act, names, option, until } from "../../support/page.js"
+import { act, evaluate, names, option, until } from "../../support/page.js"
 import { describePage, open, postSeries } from "../../support/pageTests.js"
 
 describePage("list of metrics", (it) => {
@@ -38,6 +38,24 @@ describePage("list of metrics", (it) => {
       yield* act(() => page.getByText("No name or tag matches the search").waitFor())
       yield* act(() => page.keyboard.press("Escape"))
       assert.deepStrictEqual(yield* names(page), ["orders.failed", "orders.placed", "queue.depth"])
+      assert.deepStrictEqual(errors, [])
+    }))
+
+  it.scoped("cuts long names in the middle, so that names with the same beginning differ", () =>
+    Effect.gen(function*() {
+      const { page, server, errors } = yield* open()
+      const long = ["count", "amount"].map((end) => `shop.checkout.service.orders.placed.by.country.${end}`)
+      for (const name of long) yield* postSeries(server, name, "gauge", [[10, 1]])
+      yield* until(page, `document.querySelectorAll(".row:not([hidden])").length === 2`)
+      const parts = yield* evaluate<ReadonlyArray<readonly [string, boolean, boolean]>>(
+        page,
+        `[...document.querySelectorAll(".row:not([hidden]) .name")].map((name) => {
+          const [head, tail] = name.children
+          return [name.textContent, head.scrollWidth > head.clientWidth, tail.scrollWidth > tail.clientWidth]
+        })`
+      )
+      assert.deepStrictEqual(parts, [[long[1]!, true, false], [long[0]!, true, false]])
+      yield* act(() => option(page, long[0]!).click())
       assert.deepStrictEqual(errors, [])
     }))
 })

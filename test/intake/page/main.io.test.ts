@@ -9,11 +9,17 @@ describePage("page", (it) => {
       const { context, page, server, errors } = yield* open()
       yield* act(() => context.grantPermissions(["clipboard-read", "clipboard-write"]))
       yield* act(() => page.getByText("Nothing was sent yet").first().waitFor())
-      assert.strictEqual(yield* act(() => page.locator("#host-value").innerText()), `DATADOG_HOST=${server.url}`)
+      assert.strictEqual(
+        yield* act(() => page.locator("#host-value").innerText()),
+        `DATADOG_HOST=${server.url}\nDD_API_KEY=local`
+      )
       yield* act(() => page.locator("[data-copy=dogstatsd-value]").click())
       yield* act(() => page.getByRole("button", { name: "Copied" }).waitFor())
       const copied = yield* evaluate<string>(page, "navigator.clipboard.readText()")
       assert.strictEqual(copied, `DD_DOGSTATSD_URL=${server.dogstatsd}`)
+      const example = yield* act(() => page.locator("#example").innerText())
+      assert.match(example, /^import .* from "effect\/Effect"\nimport .* from "effect-threadstats\/ThreadStats"\n/)
+      assert.include(example, "Effect.provide(ThreadStats.layer)")
       yield* postSeries(server, "first", "count", [[5, 1]])
       yield* act(() => option(page, "first").waitFor())
       assert.isFalse(yield* act(() => page.locator("#empty").isVisible()))

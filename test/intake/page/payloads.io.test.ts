@@ -2,7 +2,7 @@ import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { emptyHealth } from "../../../src/intake/feedProtocol.js"
 import { act, evaluate, until } from "../../support/page.js"
-import { describePage, openScripted, requestOf, verdict } from "../../support/pageTests.js"
+import { describePage, open, openScripted, postSeries, requestOf, verdict } from "../../support/pageTests.js"
 
 describePage("payload log", (it) => {
   it.scoped("shows totals and verdicts of requests, and filters by verdict, fault and code", () =>
@@ -42,9 +42,9 @@ describePage("payload log", (it) => {
         "Requests 5",
         "Refused 2",
         "Datagrams 1",
-        "On the wire 600 B",
-        "Unpacked 2.5 kB",
-        "Ratio 4.2×"
+        "Sent bytes 600 B",
+        "Uncompressed 2.5 kB",
+        "Compression 4.2×"
       ])
       const marks = () =>
         evaluate<ReadonlyArray<string>>(
@@ -77,6 +77,28 @@ describePage("payload log", (it) => {
       yield* filter(/^All/)
       yield* act(() => page.locator("#codes").getByRole("button", { name: /TooOld/ }).click())
       assert.lengthOf(yield* marks(), 1)
+      assert.deepStrictEqual(errors, [])
+    }))
+
+  it.scoped("shows headers and body of an opened request, without the key", () =>
+    Effect.gen(function*() {
+      const { page, server, errors } = yield* open()
+      yield* postSeries(server, "orders.placed", "count", [[20, 3]], ["shop:eu"])
+      yield* act(() => page.getByRole("tab", { name: "Payloads" }).click())
+      yield* act(() => page.locator(".summary").click())
+      const body = yield* act(() => page.locator(".body").innerText())
+      assert.deepStrictEqual(JSON.parse(body), {
+        series: [{
+          metric: "orders.placed",
+          type: "count",
+          tags: ["shop:eu"],
+          interval: 10,
+          points: [[server.now() - 20, 3]]
+        }]
+      })
+      assert.match(yield* act(() => page.locator(".headers").innerText()), /dd-api-key\s+<redacted>/)
+      const missing = yield* act(() => fetch(`${server.url}/requests/999`).then(({ status }) => status))
+      assert.strictEqual(missing, 404)
       assert.deepStrictEqual(errors, [])
     }))
 })

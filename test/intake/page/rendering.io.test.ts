@@ -216,6 +216,7 @@ describePage("page rendering", (it) => {
     Effect.gen(function*() {
       const { server } = yield* serveMany(40, "distribution")
       const { page } = yield* openInstrumented(server)
+      yield* evaluate(page, `document.querySelector("[data-window='15m']").click()`)
       // The page reads the clock before each step of the plot. With a millisecond per reading, 8 steps fit into a frame.
       yield* evaluate(page, "frames_.millisPerClockRead = 1")
       let frames = 0
