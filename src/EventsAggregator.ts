@@ -6,7 +6,9 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
 import type { Event } from "./Event.js"
+import { makeAttach } from "./internal/aggregation/attach.js"
 import { highWaterMark } from "./internal/aggregation/highWaterMark.js"
 import type { EventDropReason as DropReason } from "./internal/model/AggregatorStats.js"
 import * as DropCounters from "./internal/model/DropCounters.js"
@@ -19,6 +21,7 @@ export type {
    *
    * - `TooManyEvents`, `TooManyBytes`: pending events exceed `maxEvents` or `maxBytes`. The aggregator drops the oldest first.
    * - `Expired`: the event is more than 18 hours old. Datadog refuses older events.
+   * - `Closed`: the scope of the client had closed.
    *
    * @since 0.1.0
    * @category models
@@ -65,6 +68,11 @@ interface Service {
   readonly snapshot: Effect.Effect<ReadonlyArray<Event>>
   /** Loads the events of another aggregator, before all events here. */
   readonly load: (events: ReadonlyArray<Event>) => Effect.Effect<void>
+  /**
+   * Attaches a client until the scope closes. Returns false if another client is attached: the two would split the events. After
+   * the last one, the aggregator drops every event as `Closed`.
+   */
+  readonly attach: Effect.Effect<boolean, never, Scope.Scope>
   /** Creates an empty aggregator with the same settings. */
   readonly clone: Effect.Effect<Service>
   /** Returns true if pending events are near a limit, so that a flush should start. */
@@ -101,6 +109,8 @@ class EventBuffer {
   events: Array<Event> = []
   /** Memory of the events, in bytes. */
   bytes = 0
+  /** True if the client has closed: every event is dropped. */
+  isClosed = false
   readonly drops = DropCounters.make<DropReason>()
   private readonly config: EventsAggregatorSettings
 
@@ -109,6 +119,10 @@ class EventBuffer {
   }
 
   push(event: Event): void {
+    if (this.isClosed) {
+      this.drops.count("Closed", event.title)
+      return
+    }
     this.events.push(event)
     this.bytes += bytesOf(event)
     this.enforceLimits()
@@ -137,7 +151,7 @@ class EventBuffer {
 
   isAboveHighWaterMark(): boolean {
     const { maxBytes, maxEvents } = this.config
-    return this.events.length >= maxEvents * highWaterMark || this.bytes >= maxBytes * highWaterMark
+    return this.isClosed || this.events.length >= maxEvents * highWaterMark || this.bytes >= maxBytes * highWaterMark
   }
 
   /** Drops the oldest events until the limits hold. */
@@ -174,6 +188,9 @@ const unsafeMake = (config: EventsAggregatorSettings): EventsAggregator["Type"] 
         received += events.length
         buffer.prepend(events)
       }),
+    attach: makeAttach((isClosed) => {
+      buffer.isClosed = isClosed
+    }),
     clone: make(config),
     isAboveHighWaterMark: () => buffer.isAboveHighWaterMark(),
     isIdle: () => buffer.events.length === 0 && !buffer.drops.hasUnreported(),

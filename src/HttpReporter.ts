@@ -14,6 +14,7 @@ import * as HttpExporter from "./internal/http/HttpExporter.js"
 import * as NodeTransport from "./internal/http/nodeTransport.js"
 import type { HttpReporterSettings } from "./internal/http/settings.js"
 import type * as Transport from "./internal/http/transport.js"
+import { withMachineHost } from "./internal/reporters/machineHost.js"
 import * as noop from "./internal/reporters/noop.js"
 import { Reporter } from "./Reporter.js"
 import { ThreadStatsConfig } from "./ThreadStatsConfig.js"
@@ -32,7 +33,10 @@ const makeWithTransport = <R>(
   makeTransport: (settings: HttpReporterSettings) => Effect.Effect<Transport.Transport, never, R>
 ) =>
 (settings: HttpReporterSettings): Effect.Effect<typeof Reporter.Service, ConfigError.ConfigError, R> =>
-  settings.disabled ? Effect.sync(noop.make) : HttpExporter.make(settings, makeTransport)
+  settings.disabled ? Effect.sync(noop.make) : Effect.flatMap(
+    HttpExporter.make(settings, makeTransport),
+    (reporter) => withMachineHost(reporter, settings)
+  )
 
 /**
  * A reporter that posts series and distributions in as few requests as Datadog's limits allow, and every event in a

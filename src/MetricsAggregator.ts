@@ -11,6 +11,8 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
+import type * as Scope from "effect/Scope"
+import { makeAttach } from "./internal/aggregation/attach.js"
 import { type BindOptions, bindSeries, type RecordValue } from "./internal/aggregation/boundSeries.js"
 import { hasExcessReported } from "./internal/aggregation/capacity.js"
 import { drainAll, drainIterator, type DrainOptions } from "./internal/aggregation/drain.js"
@@ -89,6 +91,7 @@ export type {
    * - `TooManyContexts`, `TooManyValues`, `TooManyBytes`: pending points exceed `maxContexts`, `maxValues` or `maxBytes`. The
    *   aggregator drops the longest pending series first.
    * - `Expired`: the bucket started more than one hour ago. Datadog refuses older points.
+   * - `Closed`: the scope of the client had closed.
    *
    * Source of the limits: Datadog documentation, "Custom metrics" and "Getting started with tags".
    *
@@ -179,6 +182,11 @@ interface Service {
   readonly snapshot: (known: ReadonlyMap<number, number>) => Effect.Effect<ReadonlyArray<BucketSnapshot>>
   /** Loads the series of another aggregator, as older than all points here. */
   readonly load: (items: ReadonlyArray<SerializedSeries>) => Effect.Effect<void>
+  /**
+   * Attaches a client until the scope closes. Returns false if another client is attached: the two would split the points. After
+   * the last one, the aggregator drops every point as `Closed`.
+   */
+  readonly attach: Effect.Effect<boolean, never, Scope.Scope>
   /** Creates an empty aggregator with the same settings. */
   readonly clone: Effect.Effect<Service>
   /** Returns true if pending points are near a limit, so that a flush should start. */
@@ -229,6 +237,7 @@ const unsafeMake = (config: AggregatorConfig, seed: number): MetricsAggregator["
     restore: (items) => Effect.sync(() => restoreSeries(state, items)),
     snapshot: (known) => Effect.sync(() => takeSnapshot(state, known)),
     load: (items) => Effect.sync(() => loadSeries(state, items)),
+    attach: makeAttach((isClosed) => state.setClosed(isClosed)),
     clone: make(config),
     isAboveHighWaterMark: () => state.isAboveHighWaterMark,
     isIdle: () =>

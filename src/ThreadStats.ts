@@ -20,6 +20,7 @@ import * as DogStatsDReporter from "./DogStatsDReporter.js"
 import * as EventsAggregator from "./EventsAggregator.js"
 import * as HttpReporter from "./HttpReporter.js"
 import type { Client } from "./internal/client/Client.js"
+import { makeAfterFailure } from "./internal/client/makeClient.js"
 import { makeOverReporter } from "./internal/client/makeOverReporter.js"
 import type { EventOptions } from "./internal/model/eventBuilder.js"
 import type {
@@ -156,6 +157,7 @@ export type {
    * - `InvalidTags`, `TagTooLong`, `InvalidTimestamp`: like points
    * - `TooManyEvents`, `TooManyBytes`: pending events exceeded `maxEvents` or `maxBytes`; the oldest goes first
    * - `Expired`: pending until Datadog would no longer accept it
+   * - `Closed`: recorded after the scope of the client had closed
    * - `Refused`: the receiver refused it for good
    * - `Ambiguous`: it may have been delivered, and `delivery: "at-most-once"` forbids a resend
    * - `Corrupt`: the `RetainedStore` returned an unreadable entry of an earlier process
@@ -354,6 +356,23 @@ export const layerAutoWith = (options?: ThreadStatsConfig.ThreadStatsOptions): L
  * @category layers
  */
 export const layerAuto: Layer.Layer<ThreadStats, ConfigError> = /*#__PURE__*/ layerAutoWith()
+
+/**
+ * Builds a disabled client, which records and sends nothing, if the given layer fails, and logs the error once. Use it where a
+ * mistake in the settings of metrics must not stop the program, for example in a Lambda handler. Without it a layer fails early.
+ *
+ * @example
+ * ```ts
+ * import { ThreadStats } from "effect-threadstats"
+ *
+ * const client = ThreadStats.layer.pipe(ThreadStats.orDisabled)
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const orDisabled = <E, R>(self: Layer.Layer<ThreadStats, E, R>): Layer.Layer<ThreadStats, never, R> =>
+  Layer.catchAll(self, (error) => Layer.effect(ThreadStats, makeAfterFailure(error)))
 
 /**
  * Creates a client over a reporter and aggregators of your own. All of them share the settings of the `ThreadStatsConfig`

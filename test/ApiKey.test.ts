@@ -6,6 +6,7 @@ import { layerHttpReporterWith } from "./support/layers.js"
 import { logsTo } from "./support/scripted.js"
 import type { Line } from "./support/scripted.js"
 import { reply, reporter as scripted } from "./support/scriptedHttp.js"
+import { makeSettableClock } from "./support/settableClock.js"
 import type { WireReporter } from "./support/wireReporter.js"
 
 const key = Redacted.make
@@ -142,6 +143,21 @@ describe("ApiKey.make", () => {
       assert.strictEqual(Redacted.value(yield* keys.refresh(key("two"))), "three")
       assert.strictEqual(Redacted.value(yield* keys.get), "three")
       assert.strictEqual(vault.reads, 3)
+    }))
+
+  it.effect("refreshes a key a minute after the last time when the clock of the machine was set back", () =>
+    Effect.gen(function*() {
+      const settable = yield* makeSettableClock
+      const vault = makeVault("one")
+      const keys = yield* ApiKey.make(vault.read)
+      const one = yield* keys.get
+      const refresh = Effect.map(Effect.withClock(keys.refresh(one), settable.clock), Redacted.value)
+      yield* refresh
+      vault.key = "two"
+      settable.offset = -6 * 3_600_000
+      assert.strictEqual(yield* refresh, "one")
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(yield* refresh, "two")
     }))
 })
 

@@ -2,7 +2,7 @@ import { NodeContext } from "@effect/platform-node"
 import { assert, describe } from "@effect/vitest"
 import { Context, Effect, Layer, Redacted, Scope } from "effect"
 import { LocalIntake, RetainedStore, ThreadStats } from "effect-threadstats"
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { createServer, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
@@ -33,18 +33,32 @@ const startIn = (directory: string, reporter: Scripted.Scripted) =>
     return Context.get(yield* Layer.buildWithScope(layer, yield* Scope.make()), ThreadStats.ThreadStats)
   })
 
+const modeOf = (path: string) => statSync(path).mode & 0o777
+
+/** Rewrites the lock of a directory. */
+const rewriteLock = (directory: string, change: object) => {
+  const path = join(directory, "threadstats.lock")
+  writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, "utf8")), ...change }))
+}
+
+/** Makes the lock look as if its process had been killed. No process has a number above 4,194,304 (`pid_max`). */
+const abandonLock = (directory: string) => rewriteLock(directory, { token: "dead", pid: 4_194_305 })
+
 describe("RetainedStore.layerFileSystem", () => {
   it.scopedLive("creates a missing directory and delivers its data after a restart", () =>
     Effect.gen(function*() {
       const directory = join(yield* temporaryDirectory, "not", "yet there")
       const client = yield* startIn(directory, failingReporter())
-      assert.deepStrictEqual(readdirSync(directory), [])
+      assert.deepStrictEqual(readdirSync(directory), ["threadstats.lock"])
       client.unsafeSet("s", "\ud800ü\u{1f600}")
       client.unsafeIncrement("c", 1)
       client.unsafeEvent("ü\u{1f600}", "\udc00")
       const reporter = Scripted.make()
       yield* client.flush()
-      assert.strictEqual(readdirSync(directory).length, 3)
+      assert.strictEqual(readdirSync(directory).length, 4)
+      for (const name of readdirSync(directory)) assert.strictEqual(modeOf(join(directory, name)), 0o600)
+      assert.strictEqual(modeOf(directory), 0o700)
+      abandonLock(directory)
       const next = yield* startIn(directory, reporter)
       yield* next.flush()
       assert.deepStrictEqual(yield* checkedCounts(next), allDelivered(2, 1))
@@ -70,6 +84,7 @@ describe("RetainedStore.layerFileSystem", () => {
       client.unsafeIncrement("c", 1)
       client.unsafeEvent("e", "")
       yield* client.flush()
+      abandonLock(directory)
       for (const name of ["threadstats-page-0", "threadstats-index-0"]) {
         rmSync(join(directory, name), { force: true })
         mkdirSync(join(directory, name))
@@ -83,6 +98,40 @@ describe("RetainedStore.layerFileSystem", () => {
       yield* Effect.provide(next.flush(), logsTo(lines))
       assert.deepStrictEqual(titlesOf(reporter), ["e"])
       assert.deepStrictEqual((yield* checkedCounts(next)).metrics.dropped, { Corrupt: 1 })
+    }))
+})
+
+describe("lock of a directory", () => {
+  /** Field 22 of `/proc/<pid>/stat`. */
+  const startTicksOf = (pid: number) =>
+    existsSync(`/proc/${pid}/stat`) ? readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ")[19]! : null
+
+  it.scopedLive("belongs to a process while it runs, and not to a later process with its number", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporaryDirectory
+      const lines: Array<Line> = []
+      const flushIn = Effect.gen(function*() {
+        const scope = yield* Scope.make()
+        const layer = Layer.provide(Scripted.client(failingReporter()), layerStore(directory))
+        const client = Context.get(yield* Layer.buildWithScope(layer, scope), ThreadStats.ThreadStats)
+        yield* client.increment("c")
+        yield* client.flush()
+      }).pipe(Effect.provide(logsTo(lines)))
+      yield* flushIn
+      const pages = () => readdirSync(directory).filter((name) => name.includes("page"))
+      const before = pages()
+
+      rewriteLock(directory, { token: "other", pid: process.ppid, startTicks: startTicksOf(process.ppid) })
+      lines.length = 0
+      yield* flushIn
+      assert.include(lines[0]!.message, `process ${process.ppid} on `)
+      assert.deepStrictEqual(pages(), before)
+
+      if (startTicksOf(process.ppid) === null) return
+      rewriteLock(directory, { startTicks: "1" })
+      lines.length = 0
+      yield* flushIn
+      assert.notInclude(lines.map(({ message }) => message).join(), "Busy")
     }))
 })
 

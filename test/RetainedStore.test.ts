@@ -2,7 +2,7 @@ import { SystemError } from "@effect/platform/Error"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Layer, Scope } from "effect"
+import { Context, Effect, Exit, Layer, Scope, TestClock } from "effect"
 import { RetainedStore, ThreadStats } from "effect-threadstats"
 import type { Event, MetricsAggregator } from "effect-threadstats"
 import {
@@ -236,16 +236,19 @@ describe("RetainedStore.load", () => {
         let attempts = 0
         for (const [key, text] of whole.entries) {
           const isIndex = key.includes("index")
-          const lost = isIndex || text.includes("\"a0\"")
+          const lost = isIndex
+            ? { metrics: 0, events: 0 }
+            : text.includes("\"a0\"")
             ? { metrics: 3, events: 0 }
             : text.includes("\"e1\"")
             ? { metrics: 0, events: 2 }
             : { metrics: 2, events: 0 }
           const left = {
-            metrics: metrics.filter(({ name }) => !isIndex && !text.includes(`"${name}"`)),
-            events: events.filter(({ title }) => !isIndex && !text.includes(`"${title}"`)),
+            // The pages are found without the index.
+            metrics: metrics.filter(({ name }) => isIndex || !text.includes(`"${name}"`)),
+            events: events.filter(({ title }) => isIndex || !text.includes(`"${title}"`)),
             skipped: 1,
-            lost: isIndex ? { points: 0, events: 0 } : { points: lost.metrics, events: lost.events }
+            lost: { points: lost.metrics, events: lost.events }
           }
           const damagedTexts = damage(text).filter((damaged) => damaged !== text)
           for (const damaged of damagedTexts) {
@@ -262,9 +265,9 @@ describe("RetainedStore.load", () => {
             const note = `${key}: ${damaged.slice(0, 80)}`
             assert.strictEqual(warnings, 1, note)
             if (isIndex) {
-              // Without the index the number of lost points is unknown.
-              assert.deepStrictEqual(stats, allDelivered(1, 0), note)
+              assert.deepStrictEqual(stats, allDelivered(6, 2), note)
               assert.strictEqual(lines.length, 1, note)
+              assert.deepStrictEqual(pagesOf(disk), [])
             } else {
               assert.deepStrictEqual(
                 stats,
@@ -332,7 +335,30 @@ describe("RetainedStore.load", () => {
       assert.deepStrictEqual([contents(none), none.skipped], [contentsOf(both), 0])
       assert.deepStrictEqual([contents(older), older.skipped], [contentsOf(both), 1])
       assert.deepStrictEqual([contents(newer), newer.skipped], [contentsOf(first), 1])
-      assert.deepStrictEqual([contents(neither), neither.skipped], ["", 2])
+      assert.deepStrictEqual([contents(neither), neither.skipped], [contentsOf(both), 2])
+    }))
+
+  it.effect("finds whole pages when every index is damaged, and counts damaged ones", () =>
+    Effect.gen(function*() {
+      const disk = yield* prepare
+      for (const place of [0, 1]) disk.entries.set(`threadstats-index-${place}`, "broken")
+      const { stats, successor, warnings } = yield* restarted(makeDisk(disk.entries))
+      assert.deepStrictEqual(stats, allDelivered(6, 2))
+      assert.sameMembers(titlesOf(successor), ["e1", "e2"])
+      assert.strictEqual(warnings, 1)
+      disk.entries.set("threadstats-page-1", "broken")
+      const damaged = yield* Effect.flatMap(openStore(makeDisk(disk.entries)), (store) => store.load)
+      assert.strictEqual(damaged.skipped, 3)
+      assert.lengthOf(damaged.metrics, 3)
+    }))
+
+  it.effect("loads a series once when pages without a valid index hold an older state of it, too", () =>
+    Effect.gen(function*() {
+      const pages = [[{ ...storedPoint("a"), recorded: 2, state: 2 }], [storedPoint("a"), storedPoint("b")]]
+      const disk = makeDisk(new Map(pages.map((page, slot) => [`threadstats-page-${slot}`, sealed(page)])))
+      disk.entries.set("threadstats-index-1", "broken")
+      const { metrics } = yield* Effect.flatMap(openStore(disk), (store) => store.load)
+      assert.deepStrictEqual(metrics.map(({ name, state }) => [name, state]), [["a", 2], ["b", 1]])
     }))
 
   it.effect("reads the other index when one cannot be read", () =>
@@ -373,7 +399,7 @@ describe("RetainedStore.of", () => {
             kept = all
           }),
         isEmpty: () => false,
-        branch: () => own
+        pipeline: () => own
       })
       const layer = Layer.succeed(RetainedStore.RetainedStore, own)
       const begin = (reporter: Scripted.Scripted) =>
@@ -398,8 +424,13 @@ describe("RetainedStore.layerFileSystem", () => {
   const makeFileSystem = ({ isReadOnly = false } = {}) => {
     const directories = new Set<string>()
     const files = new Map<string, string>()
+    const modes = new Set<number | undefined>()
     const layer = FileSystem.layerNoop({
-      makeDirectory: (path) => Effect.sync(() => isReadOnly || directories.add(path)),
+      makeDirectory: (path, options) =>
+        Effect.sync(() => {
+          modes.add(options?.mode)
+          if (!isReadOnly) directories.add(path)
+        }),
       access: (path) => directories.has(path) ? Effect.void : Effect.fail(notFound("access", path)),
       exists: (path) => Effect.sync(() => directories.has(path) || files.has(path)),
       readFileString: (path) =>
@@ -407,36 +438,58 @@ describe("RetainedStore.layerFileSystem", () => {
           const text = files.get(path)
           return text === undefined ? Effect.fail(notFound("readFileString", path)) : Effect.succeed(text)
         }),
-      writeFileString: (path, text) => Effect.sync(() => void files.set(path, text)),
+      writeFileString: (path, text, options) =>
+        Effect.suspend(() => {
+          if (options?.flag === "wx" && files.has(path)) return Effect.fail(systemError("AlreadyExists", "open", path))
+          modes.add(options?.mode)
+          return Effect.sync(() => void files.set(path, text))
+        }),
       remove: (path) => Effect.sync(() => void files.delete(path))
     })
-    return { directories, files, layer }
+    return { directories, files, layer, modes }
   }
-  const notFound = (method: string, pathOrDescriptor: string) =>
-    new SystemError({ reason: "NotFound", module: "FileSystem", method, pathOrDescriptor })
+  const systemError = (reason: "NotFound" | "AlreadyExists", method: string, pathOrDescriptor: string) =>
+    new SystemError({ reason, module: "FileSystem", method, pathOrDescriptor })
+  const notFound = (method: string, path: string) => systemError("NotFound", method, path)
 
-  const startIn = (directory: string, fileSystem: Layer.Layer<FileSystem.FileSystem>, reporter: Scripted.Scripted) =>
+  const lockPath = "/data/store/threadstats.lock"
+
+  const startIn = (
+    directory: string,
+    fileSystem: Layer.Layer<FileSystem.FileSystem>,
+    reporter: Scripted.Scripted,
+    scope?: Scope.Scope
+  ) =>
     Effect.gen(function*() {
       const store = RetainedStore.layerFileSystem(directory).pipe(
         Layer.provide(Layer.merge(fileSystem, Path.layer))
       )
       const layer = Layer.provide(Scripted.client(reporter), store)
-      return Context.get(yield* Layer.buildWithScope(layer, yield* Scope.make()), ThreadStats.ThreadStats)
+      return Context.get(yield* Layer.buildWithScope(layer, scope ?? (yield* Scope.make())), ThreadStats.ThreadStats)
     })
+
+  /** Makes the lock look as if its process had been killed. No process has a number above 4,194,304 (`pid_max`). */
+  const abandonLock = (files: Map<string, string>) => {
+    const holder = JSON.parse(files.get(lockPath)!) as object
+    files.set(lockPath, JSON.stringify({ ...holder, token: "dead", pid: 4_194_305 }))
+  }
 
   it.effect("creates the directory and keeps pending data in its files across a restart", () =>
     Effect.gen(function*() {
-      const { directories, files, layer } = makeFileSystem()
+      const { directories, files, layer, modes } = makeFileSystem()
       const client = yield* startIn("/data/store", layer, failingReporter())
-      assert.deepStrictEqual([Array.from(directories), files.size], [["/data/store"], 0])
+      assert.deepStrictEqual([Array.from(directories), Array.from(files.keys())], [["/data/store"], [lockPath]])
       client.unsafeIncrement("c", 1)
       client.unsafeEvent("e", "")
       yield* client.flush()
       assert.sameMembers(Array.from(files.keys()), [
         "/data/store/threadstats-page-0",
         "/data/store/threadstats-page-1",
-        "/data/store/threadstats-index-1"
+        "/data/store/threadstats-index-1",
+        lockPath
       ])
+      assert.sameMembers(Array.from(modes), [0o700, 0o600])
+      abandonLock(files)
       const reporter = Scripted.make()
       const next = yield* startIn("/data/store", layer, reporter)
       yield* next.flush()
@@ -452,5 +505,67 @@ describe("RetainedStore.layerFileSystem", () => {
       )))
       assert.strictEqual(error._tag, "SystemError")
       assert.include(error.message, "/data")
+    }))
+
+  it.effect("admits one client, names it to the others, and admits the next one when its scope closes", () =>
+    Effect.gen(function*() {
+      const { files, layer } = makeFileSystem()
+      const lines: Array<Line> = []
+      const scope = yield* Scope.make()
+      const first = yield* startIn("/data/store", layer, failingReporter(), scope)
+      yield* first.distribution("first", 1)
+      yield* first.flush()
+
+      const reporter = Scripted.make()
+      const second = yield* Effect.provide(startIn("/data/store", layer, reporter), logsTo(lines))
+      const stored = Array.from(files)
+      yield* second.distribution("second", 2)
+      yield* Effect.provide(second.flush(), logsTo(lines))
+      assert.deepStrictEqual(valuesOf(reporter), [2])
+      assert.deepStrictEqual(Array.from(files), stored)
+      assert.include(lines[0]!.message, "The retained store failed: Busy")
+      assert.include(lines[0]!.message, `another client of this process (${process.pid} on `)
+      assert.include(lines[0]!.message, "Give each client a directory of its own")
+
+      yield* Scope.close(scope, Exit.void)
+      assert.isFalse(files.has(lockPath))
+      yield* second.flush()
+      yield* second.flush()
+      assert.deepStrictEqual(valuesOf(reporter), [2, 1])
+      assert.isTrue(files.has(lockPath))
+    }))
+
+  it.effect("writes no more when another process has taken the lock over", () =>
+    Effect.gen(function*() {
+      const { files, layer } = makeFileSystem()
+      const lines: Array<Line> = []
+      const client = yield* startIn("/data/store", layer, failingReporter())
+      const holder = JSON.parse(files.get(lockPath)!) as object
+      files.set(lockPath, JSON.stringify({ ...holder, host: "elsewhere", pid: 77, token: "other" }))
+      yield* client.increment("c")
+      yield* Effect.provide(client.flush(), logsTo(lines))
+      assert.deepStrictEqual(Array.from(files.keys()), [lockPath])
+      assert.include(lines[0]!.message, "process 77 on elsewhere uses this directory")
+    }))
+
+  it.effect("takes over the lock of another machine, or an unreadable one, when nobody touched it for a minute", () =>
+    Effect.gen(function*() {
+      const locks = [
+        JSON.stringify({ token: "t", pid: 1, host: "gone", namespace: null, startTicks: null }),
+        "not a lock"
+      ]
+      for (const lock of locks) {
+        const { files, layer } = makeFileSystem()
+        files.set(lockPath, lock)
+        const client = yield* startIn("/data/store", layer, failingReporter())
+        yield* TestClock.adjust("59 seconds")
+        yield* client.increment("c")
+        yield* client.flush()
+        assert.strictEqual(files.get(lockPath), lock)
+        yield* TestClock.adjust("1 second")
+        yield* client.flush()
+        assert.notStrictEqual(files.get(lockPath), lock)
+        assert.isAbove(files.size, 1)
+      }
     }))
 })

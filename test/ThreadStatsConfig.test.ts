@@ -81,7 +81,7 @@ const cases: ReadonlyArray<{
     field: "flushInterval",
     fromEnv: Duration.infinity,
     fromCode: Duration.seconds(30),
-    invalid: ["0", "-5", "sometimes"]
+    invalid: ["0", "-5", "sometimes", "0.0009"]
   },
   {
     option: "periodicFlush",
@@ -101,7 +101,7 @@ const cases: ReadonlyArray<{
     field: "flushTimeout",
     fromEnv: Duration.millis(2500),
     fromCode: Duration.seconds(1),
-    invalid: ["0", "off", "x"]
+    invalid: ["0", "off", "x", "0.9 millis", "500 micros"]
   },
   {
     option: "requestTimeout",
@@ -111,7 +111,7 @@ const cases: ReadonlyArray<{
     field: "requestTimeout",
     fromEnv: Duration.millis(500),
     fromCode: Duration.seconds(1),
-    invalid: ["0", "off", "x"]
+    invalid: ["0", "off", "x", "0.9 millis", "500 micros"]
   },
   {
     option: "disabled",

@@ -220,8 +220,8 @@ const outcome = (
             })
             yield* client.flush({ upTo: step.upTo === undefined ? undefined : now + step.upTo })
         }
-        const { branches, lastError, ...stats } = yield* client.stats
-        snapshots.push(stats, branches?.map(({ metrics }) => metrics))
+        const { lastError, pipelines, ...stats } = yield* client.stats
+        snapshots.push(stats, pipelines?.map(({ metrics }) => metrics))
       }
       scripts.forEach((script) => {
         script.answer = ({ batch }) => scripted.accept(batch)

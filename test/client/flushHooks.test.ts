@@ -24,7 +24,10 @@ const hooks: { readonly [kind: string]: () => void } = {
   "throws a value that cannot be printed": throwing(unprintable)
 }
 
-const throwingLogger = Logger.replace(Logger.defaultLogger, Logger.make(throwing(new Error("broken logger"))))
+const throwingLoggers: { readonly [kind: string]: Layer.Layer<never> } = {
+  "throws an error": Logger.replace(Logger.defaultLogger, Logger.make(throwing(new Error("broken logger")))),
+  "throws a value that cannot be printed": Logger.replace(Logger.defaultLogger, Logger.make(throwing(unprintable)))
+}
 
 /** Flushes with a failing hook and a working one, and closes the scope of both. */
 const flushWith = (hook: () => void) =>
@@ -53,7 +56,9 @@ describe("onFlush", () => {
       }).pipe(Effect.provide(Layer.merge(ThreadStats.layerTest, scripted.logsTo(lines))))
     })
 
-    it.effect(`delivers everything else when a hook ${kind} and the logger throws`, () =>
-      flushWith(hook).pipe(Effect.provide(Layer.merge(ThreadStats.layerTest, throwingLogger))))
+    for (const [loggerKind, layerLogger] of Object.entries(throwingLoggers)) {
+      it.effect(`delivers everything else when a hook ${kind} and the logger ${loggerKind}`, () =>
+        flushWith(hook).pipe(Effect.provide(Layer.merge(ThreadStats.layerTest, layerLogger))))
+    }
   }
 })

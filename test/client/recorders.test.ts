@@ -95,7 +95,7 @@ describe("recorders", () => {
       })
     ))
 
-  it.effect("read the client's clock for every point", () =>
+  it.scoped("read the client's clock for every point", () =>
     Effect.gen(function*() {
       let reads = 0
       const testClock = yield* Effect.clock
@@ -105,13 +105,11 @@ describe("recorders", () => {
         unsafeCurrentTimeMillis: () => {
           reads++
           return 0
-        }
+        },
+        unsafeCurrentTimeNanos: () => 0n
       }
-      const client = yield* ThreadStats.ThreadStats.pipe(
-        Effect.provide(ThreadStats.layerTest),
-        Effect.withClock(clock),
-        Effect.scoped
-      )
+      const layer = Layer.build(Layer.fresh(ThreadStats.layerTest))
+      const client = Context.get(yield* Effect.withClock(layer, clock), ThreadStats.ThreadStats)
       const orders = client.bindCounter("orders")
       const before = reads
       for (let i = 0; i < 100; i++) {

@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, TestClock } from "effect"
+import { Context, Effect, Layer, TestClock } from "effect"
 import { ThreadStats } from "effect-threadstats"
 import { assertAllAccounted, seconds } from "../support/clientAssertions.js"
 import * as scripted from "../support/scripted.js"
+import { makeSettableClock } from "../support/settableClock.js"
 
 describe("circuit breaker", () => {
   /** Starts a flush, and returns its receipt when the clock has gone on for this time. */
@@ -105,4 +106,30 @@ describe("circuit breaker", () => {
       assert.strictEqual(reporter.calls.length, 4)
     })
   })
+
+  for (const [change, offset] of Object.entries({ "set back": -6 * 3_600_000, "put forward": 6 * 3_600_000 })) {
+    it.scoped(`ends its pause after 30 seconds or earlier when the clock of the machine is ${change} by six hours`, () => {
+      const reporter = scripted.make()
+      return Effect.gen(function*() {
+        const settable = yield* makeSettableClock
+        const client = Context.get(
+          yield* Effect.withClock(Layer.build(scripted.client(reporter, { timestamps: "any" })), settable.clock),
+          ThreadStats.ThreadStats
+        )
+        reporter.answer = () => Effect.never
+        yield* client.increment("c")
+        for (let i = 0; i < 3; i++) {
+          const fiber = yield* Effect.fork(client.flush())
+          yield* TestClock.adjust("5 seconds")
+          assert.isFalse((yield* fiber).skipped)
+        }
+        assert.strictEqual((yield* client.stats).breaker, "open")
+        settable.offset = offset
+        yield* TestClock.adjust("30 seconds")
+        assert.strictEqual((yield* client.stats).breaker, "half-open")
+        reporter.answer = ({ batch }) => scripted.accept(batch)
+        assert.strictEqual((yield* client.flush()).metrics.delivered, 1)
+      })
+    })
+  }
 })

@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Fiber, Option, TestClock } from "effect"
+import { Context, Deferred, Duration, Effect, Fiber, Layer, Option, TestClock } from "effect"
 import { ThreadStats } from "effect-threadstats"
 import { assertAllAccounted, metricValues, untyped } from "../support/clientAssertions.js"
 import * as scripted from "../support/scripted.js"
+import { makeSettableClock } from "../support/settableClock.js"
 
 describe("flush", () => {
   /** A reporter that accepts every batch after a second. */
@@ -203,5 +204,90 @@ describe("flush", () => {
       assert.strictEqual((yield* second).errors[0]?.reason, "Timeout")
       reporter.answer = ({ batch }) => scripted.accept(batch)
     }).pipe(Effect.provide(scripted.client(reporter)))
+  })
+
+  /** Reason and endpoint of each error of a receipt. */
+  const faultsOf = ({ errors }: ThreadStats.FlushReceipt) =>
+    errors.map(({ endpoint, reason }) => `${reason} at ${endpoint}`)
+
+  it.effect("explains in its receipt that an earlier flush left it no time", () => {
+    const reporter = scripted.make()
+    return Effect.gen(function*() {
+      reporter.answer = () => Effect.never
+      yield* ThreadStats.gauge("a", 1)
+      const first = yield* startFlush(ThreadStats.flush())
+      const urgent = yield* startFlush(ThreadStats.flush({ timeout: "1 second" }))
+      const closed = yield* startFlush(ThreadStats.flush({ timeout: "1 second", upTo: 0 }))
+      yield* TestClock.adjust("1 second")
+      for (const fiber of [urgent, closed]) {
+        const receipt = yield* fiber
+        assert.deepStrictEqual(faultsOf(receipt), ["Timeout at flush"])
+        assert.include(receipt.errors[0]!.message, "Raise flushTimeout")
+      }
+      yield* TestClock.adjust("4 seconds")
+      assert.deepStrictEqual(faultsOf(yield* first), ["Timeout at series"])
+      reporter.answer = ({ batch }) => scripted.accept(batch)
+      assert.deepStrictEqual(faultsOf(yield* ThreadStats.flush({ timeout: 0 })), ["Timeout at flush"])
+      assert.deepStrictEqual(faultsOf(yield* ThreadStats.flush()), [])
+      assert.deepStrictEqual(faultsOf(yield* ThreadStats.flush()), [])
+    }).pipe(Effect.provide(scripted.client(reporter)))
+  })
+
+  it.effect("answers a reporter that flushes in its own flush at once, with the cause", () => {
+    const reporter = scripted.make()
+    return Effect.gen(function*() {
+      const client = yield* ThreadStats.ThreadStats
+      const nested: Array<string> = []
+      reporter.answer = ({ batch }) =>
+        Effect.gen(function*() {
+          const receipt = yield* Effect.flatten(Effect.fork(client.flush()))
+          nested.push(...faultsOf(receipt))
+          assert.include(receipt.errors[0]!.message, "Do not flush in a reporter")
+          return yield* scripted.accept(batch)
+        })
+      yield* client.gauge("a", 1)
+      assert.strictEqual((yield* client.flush()).metrics.delivered, 1)
+      assert.deepStrictEqual(nested, ["Defect at flush"])
+    }).pipe(Effect.provide(scripted.client(reporter)))
+  })
+
+  it.effect("lets a reporter flush another client in its own flush", () => {
+    const outer = scripted.make()
+    const inner = scripted.make()
+    return Effect.gen(function*() {
+      const client = yield* ThreadStats.ThreadStats
+      outer.answer = ({ batch }) =>
+        Effect.gen(function*() {
+          yield* client.gauge("reported", 1)
+          assert.strictEqual((yield* client.flush()).metrics.delivered, 1)
+          return yield* scripted.accept(batch)
+        })
+      yield* Effect.gen(function*() {
+        yield* ThreadStats.gauge("a", 1)
+        assert.strictEqual((yield* ThreadStats.flush()).metrics.delivered, 1)
+      }).pipe(Effect.provide(scripted.client(outer)))
+    }).pipe(Effect.provide(scripted.client(inner)))
+  })
+
+  it.scoped("keeps its time budget when the clock of the machine is set back", () => {
+    const reporter = scripted.make()
+    return Effect.gen(function*() {
+      const settable = yield* makeSettableClock
+      const client = Context.get(
+        yield* Effect.withClock(Layer.build(scripted.client(reporter)), settable.clock),
+        ThreadStats.ThreadStats
+      )
+      reporter.answer = () => Effect.never
+      yield* client.gauge("a", 1)
+      const first = yield* Effect.fork(client.flush())
+      yield* TestClock.adjust("1 second")
+      settable.offset = -6 * 3_600_000
+      const second = yield* Effect.fork(client.flush())
+      yield* TestClock.adjust("4 seconds")
+      assert.strictEqual((yield* first).metrics.pending, 1)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* second).metrics.pending, 1)
+      reporter.answer = ({ batch }) => scripted.accept(batch)
+    })
   })
 })

@@ -35,12 +35,12 @@ const failDelivery = ({ batch }: scripted.Call) => scripted.fail("Transport", { 
 
 /** Checks promise 6 for the client and for each pipeline, and that the client's numbers are the sums. Returns the statistics. */
 const assertAllAccounted = Effect.map(ThreadStats.stats, (stats) => {
-  for (const { events, metrics } of [stats, ...stats.branches!]) {
+  for (const { events, metrics } of [stats, ...stats.pipelines!]) {
     assertBalanced({ events, metrics })
   }
   for (const part of ["received", "delivered", "pending"] as const) {
-    assert.strictEqual(stats.metrics[part], stats.branches!.reduce((sum, { metrics }) => sum + metrics[part], 0))
-    assert.strictEqual(stats.events[part], stats.branches!.reduce((sum, { events }) => sum + events[part], 0))
+    assert.strictEqual(stats.metrics[part], stats.pipelines!.reduce((sum, { metrics }) => sum + metrics[part], 0))
+    assert.strictEqual(stats.events[part], stats.pipelines!.reduce((sum, { events }) => sum + events[part], 0))
   }
   return stats
 })
@@ -86,7 +86,7 @@ describe("Reporter.combine", () => {
     return Effect.gen(function*() {
       const client = yield* ThreadStats.ThreadStats
       const empty = Effect.runSync(client.flush())
-      assert.deepStrictEqual(empty.branches?.map(({ metrics }) => metrics.delivered), [0, 0])
+      assert.deepStrictEqual(empty.pipelines?.map(({ metrics }) => metrics.delivered), [0, 0])
       yield* ThreadStats.gauge("x", 1)
       yield* Effect.fork(ThreadStats.flush())
       yield* TestClock.adjust("1 millis")
@@ -216,8 +216,8 @@ describe("flush over several reporters", () => {
         yield* ThreadStats.increment("orders", 10)
         yield* ThreadStats.distribution("latency", n)
         yield* ThreadStats.event(`event ${n}`, "")
-        const { branches, errors, metrics } = yield* ThreadStats.flush()
-        assert.deepStrictEqual(branches?.map(({ metrics }) => metrics), [
+        const { pipelines, errors, metrics } = yield* ThreadStats.flush()
+        assert.deepStrictEqual(pipelines?.map(({ metrics }) => metrics), [
           { delivered: 0, pending: 2 * n, dropped: 0 },
           { delivered: 2, pending: 0, dropped: 0 }
         ])
@@ -225,7 +225,7 @@ describe("flush over several reporters", () => {
         assert.lengthOf(errors, 3)
         assert.deepStrictEqual(distributedValues(second), Array.from({ length: n }, (_, i) => i + 1))
         assert.lengthOf(eventTitles(second), n)
-        const [down, up] = (yield* assertAllAccounted).branches!
+        const [down, up] = (yield* assertAllAccounted).pipelines!
         assert.strictEqual(down!.metrics.pending, 2 * n)
         assert.strictEqual(down!.lastError?.reason, "Transport")
         assert.strictEqual(up!.metrics.pending, 0)
@@ -234,8 +234,8 @@ describe("flush over several reporters", () => {
       }
       first.calls.length = 0
       first.answer = ({ batch }) => scripted.accept(batch)
-      const { branches } = yield* ThreadStats.flush()
-      assert.deepStrictEqual(branches?.map(({ metrics }) => metrics.delivered), [6, 0])
+      const { pipelines } = yield* ThreadStats.flush()
+      assert.deepStrictEqual(pipelines?.map(({ metrics }) => metrics.delivered), [6, 0])
       assert.strictEqual(lastValues(first.series(), "orders"), 3)
       assert.deepStrictEqual(distributedValues(first), [1, 2, 3])
       assert.deepStrictEqual(eventTitles(first), ["event 1", "event 2", "event 3"])
@@ -256,17 +256,17 @@ describe("flush over several reporters", () => {
         assert.lengthOf(second.calls, n)
         assert.isNull(fiber.unsafePoll())
         yield* TestClock.adjust("5 seconds")
-        const { branches } = yield* fiber
-        assert.deepStrictEqual(branches?.map(({ metrics }) => metrics.delivered), [0, 1])
+        const { pipelines } = yield* fiber
+        assert.deepStrictEqual(pipelines?.map(({ metrics }) => metrics.delivered), [0, 1])
       }
       yield* ThreadStats.increment("orders", 10)
       // The breaker is open, so this flush ends without any time passing.
-      const { branches, skipped } = yield* ThreadStats.flush()
+      const { pipelines, skipped } = yield* ThreadStats.flush()
       assert.isFalse(skipped)
-      assert.deepStrictEqual(branches?.map(({ skipped }) => skipped), [true, false])
+      assert.deepStrictEqual(pipelines?.map(({ skipped }) => skipped), [true, false])
       const stats = yield* assertAllAccounted
       assert.strictEqual(stats.breaker, "open")
-      assert.deepStrictEqual(stats.branches!.map(({ breaker }) => breaker), ["open", "closed"])
+      assert.deepStrictEqual(stats.pipelines!.map(({ breaker }) => breaker), ["open", "closed"])
       first.answer = ({ batch }) => scripted.accept(batch)
     }).pipe(
       Effect.provide(layer),
@@ -316,10 +316,10 @@ describe("flush over several reporters", () => {
     return Effect.gen(function*() {
       second.answer = () => Effect.die(new Error("broken reporter"))
       yield* ThreadStats.increment("orders", 10)
-      const { branches } = yield* ThreadStats.flush()
-      assert.deepStrictEqual(branches?.map(({ errors }) => errors.map(({ reason }) => reason)), [[], ["Defect"]])
+      const { pipelines } = yield* ThreadStats.flush()
+      assert.deepStrictEqual(pipelines?.map(({ errors }) => errors.map(({ reason }) => reason)), [[], ["Defect"]])
       assert.lengthOf(first.series(), 1)
-      assert.deepStrictEqual((yield* assertAllAccounted).branches!.map(({ metrics }) => metrics.pending), [0, 1])
+      assert.deepStrictEqual((yield* assertAllAccounted).pipelines!.map(({ metrics }) => metrics.pending), [0, 1])
     }).pipe(Effect.provide(layer))
   })
 
@@ -331,8 +331,8 @@ describe("flush over several reporters", () => {
       yield* ThreadStats.event("title", "text")
       const { events } = yield* ThreadStats.flush()
       assert.deepStrictEqual(events, { delivered: 1, pending: 0, dropped: 1 })
-      const { branches } = yield* assertAllAccounted
-      assert.deepStrictEqual(branches!.map(({ events }) => events.dropped), [{}, { Refused: 1 }])
+      const { pipelines } = yield* assertAllAccounted
+      assert.deepStrictEqual(pipelines!.map(({ events }) => events.dropped), [{}, { Refused: 1 }])
     }).pipe(Effect.provide(layer))
   })
 
@@ -347,9 +347,9 @@ describe("flush over several reporters", () => {
       yield* ThreadStats.gauge("queue", 1)
       yield* ThreadStats.distribution("latency", 1)
       yield* ThreadStats.flush()
-      const { branches } = yield* assertAllAccounted
+      const { pipelines } = yield* assertAllAccounted
       // A total that arrives twice counts once. A delta counts twice.
-      assert.deepStrictEqual(branches!.map(({ metrics }) => [metrics.pending, metrics.dropped]), [
+      assert.deepStrictEqual(pipelines!.map(({ metrics }) => [metrics.pending, metrics.dropped]), [
         [2, { Ambiguous: 1 }],
         [1, { Ambiguous: 2 }]
       ])
@@ -368,8 +368,8 @@ describe("flush over several reporters", () => {
       const fiber = yield* Effect.fork(ThreadStats.flush())
       yield* Deferred.await(entered)
       yield* Fiber.interrupt(fiber)
-      const { branches } = yield* assertAllAccounted
-      assert.deepStrictEqual(branches!.map(({ events, metrics }) => [metrics.pending, events.pending]), [[1, 1], [
+      const { pipelines } = yield* assertAllAccounted
+      assert.deepStrictEqual(pipelines!.map(({ events, metrics }) => [metrics.pending, events.pending]), [[1, 1], [
         1,
         1
       ]])
@@ -394,7 +394,7 @@ describe("flush over several reporters", () => {
         Effect.all([ThreadStats.flush(), ThreadStats.flush()], { concurrency: "unbounded" })
       )
       yield* TestClock.adjust("1 second")
-      assert.deepStrictEqual((yield* fiber).branches?.map(({ metrics }) => metrics.delivered), [1, 0])
+      assert.deepStrictEqual((yield* fiber).pipelines?.map(({ metrics }) => metrics.delivered), [1, 0])
       second.answer = ({ batch }) => scripted.accept(batch)
       yield* TestClock.adjust("5 seconds")
       const [firstReceipt, secondReceipt] = yield* waiting
@@ -413,7 +413,7 @@ describe("flush over several reporters", () => {
       yield* ThreadStats.increment("orders", 20)
       yield* ThreadStats.flush({ upTo: 10_000 })
       for (const reporter of [first, second]) assert.strictEqual(addedValues(reporter.series(), "orders"), 1)
-      assert.deepStrictEqual((yield* assertAllAccounted).branches!.map(({ metrics }) => metrics.pending), [1, 1])
+      assert.deepStrictEqual((yield* assertAllAccounted).pipelines!.map(({ metrics }) => metrics.pending), [1, 1])
     }).pipe(Effect.provide(layer))
   })
 
@@ -435,8 +435,8 @@ describe("flush over several reporters", () => {
         }
       })
       yield* ThreadStats.flush()
-      const { branches } = yield* assertAllAccounted
-      for (const { events, metrics } of branches!) {
+      const { pipelines } = yield* assertAllAccounted
+      for (const { events, metrics } of pipelines!) {
         assert.deepStrictEqual(metrics.dropped, { InvalidValue: 1, NameTooLong: 1, TooOld: 1, InvalidTags: 1 })
         assert.deepStrictEqual(events.dropped, { InvalidEvent: 1 })
         assert.strictEqual(metrics.received, 6)
@@ -528,7 +528,7 @@ describe("flush over several reporters", () => {
       yield* TestClock.adjust("1 millis")
       assert.lengthOf(first.calls, 1)
       assert.lengthOf(second.calls, 0)
-      assert.deepStrictEqual((yield* assertAllAccounted).branches!.map(({ events }) => events.pending), [0, 3])
+      assert.deepStrictEqual((yield* assertAllAccounted).pipelines!.map(({ events }) => events.pending), [0, 3])
     }).pipe(Effect.provide(layer))
   })
 
@@ -658,7 +658,7 @@ describe("flush over several reporters after random histories", () => {
     { weight: 5, arbitrary: FastCheck.record({ count: FastCheck.integer({ min: 1, max: 9 }) }) },
     { weight: 2, arbitrary: FastCheck.record({ flush: FastCheck.boolean() }) },
     { weight: 2, arbitrary: FastCheck.record({ pass: FastCheck.integer({ min: 1, max: 15 }) }) },
-    { weight: 2, arbitrary: FastCheck.record({ branch: FastCheck.nat(2), down: FastCheck.boolean() }) }
+    { weight: 2, arbitrary: FastCheck.record({ index: FastCheck.nat(2), down: FastCheck.boolean() }) }
   )
 
   it.effect.prop(
@@ -682,7 +682,7 @@ describe("flush over several reporters after random histories", () => {
               yield* ThreadStats.flush(step.flush ? {} : { upTo: now })
             } else if ("pass" in step) yield* TestClock.adjust(Duration.seconds(step.pass))
             else {
-              const reporter = reporters[step.branch]!
+              const reporter = reporters[step.index]!
               reporter.answer = (call) => {
                 if (!step.down) return scripted.accept(call.batch)
                 // The assertions below compare delivered batches only.

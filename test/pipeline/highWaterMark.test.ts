@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, TestClock } from "effect"
+import { Context, Effect, Layer, TestClock } from "effect"
 import { ThreadStats } from "effect-threadstats"
 import { assertAllAccounted } from "../support/clientAssertions.js"
 import * as scripted from "../support/scripted.js"
+import { makeSettableClock } from "../support/settableClock.js"
 
 describe("high-water mark", () => {
   it.effect("starts a flush at 80 % of a limit, before anything is dropped", () => {
@@ -51,5 +52,25 @@ describe("high-water mark", () => {
       yield* assertAllAccounted
       reporter.answer = ({ batch }) => scripted.accept(batch)
     }).pipe(Effect.provide(scripted.client(reporter, { maxEvents: 10, maxContexts: 10 })))
+  })
+
+  it.scoped("starts a flush after the time budget of the previous one when the clock of the machine was set back", () => {
+    const reporter = scripted.make()
+    return Effect.gen(function*() {
+      const settable = yield* makeSettableClock
+      const layer = scripted.client(reporter, { maxEvents: 10 })
+      const client = Context.get(yield* Effect.withClock(Layer.build(layer), settable.clock), ThreadStats.ThreadStats)
+      const fill = Effect.suspend(() => {
+        for (let i = 0; i < 8; i++) client.unsafeEvent(`e${i}`, "")
+        return TestClock.adjust("1 millis")
+      })
+      yield* TestClock.adjust("12 hours")
+      yield* fill
+      assert.lengthOf(reporter.events(), 8)
+      yield* TestClock.adjust("5 seconds")
+      settable.offset = -6 * 3_600_000
+      yield* fill
+      assert.lengthOf(reporter.events(), 16)
+    })
   })
 })

@@ -35,7 +35,7 @@ let isStored = true
 /** Prints warnings about the store to standard error, where the test expects nothing. */
 const logger = Logger.make(({ message }) => {
   const text = String(message)
-  if (!text.startsWith("the store")) return
+  if (!text.startsWith("The retained store")) return
   isStored = false
   process.stderr.write(`${text}\n`)
 })

@@ -38,6 +38,7 @@ const findEntry = (state: AggregatorState, series: Series, time: number): Entry 
 
 /** Makes room for a valid value and adds it, or returns the drop reason. */
 const addSlow = (state: AggregatorState, series: Series, value: Value, time: number): DropReason | undefined => {
+  if (state.isClosed) return "Closed"
   const { group: { accumulation }, kind } = series
   let entry = findEntry(state, series, time)
   if (entry === undefined || entry.pending === 0 || !canGrow(state, accumulation)) {

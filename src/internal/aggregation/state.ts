@@ -75,6 +75,8 @@ export class AggregatorState {
   lastVersion = 0
   /** True if pending points are near a limit. */
   isAboveHighWaterMark = false
+  /** True if the client has closed: every point is dropped. */
+  isClosed = false
   /** True if one more value fits into `maxValues` and `maxBytes`. */
   hasRoom = true
 
@@ -105,6 +107,15 @@ export class AggregatorState {
     return isAdditive(kind, this.config.submitAs)
   }
 
+  /** Opens or closes the aggregator. A closed one reports to be above its high-water mark, so that the client notices a point. */
+  setClosed(isClosed: boolean): void {
+    this.isClosed = isClosed
+    // A point whose bucket is not the current one takes the slow path, the only one that checks the flag.
+    this.currentBucket = this.noBucket
+    this.currentTime = Number.NaN
+    this.updateLimitFlags()
+  }
+
   startOf(time: number): number {
     return Math.floor(time / this.interval) * this.interval
   }
@@ -112,7 +123,8 @@ export class AggregatorState {
   /** Updates the flags after a change of pending series, values or bytes. */
   updateLimitFlags(): void {
     const { pendingBytes, pendingValues } = this
-    this.isAboveHighWaterMark = this.pendingSeries >= this.seriesMark || pendingValues >= this.valuesMark ||
+    this.isAboveHighWaterMark = this.isClosed || this.pendingSeries >= this.seriesMark ||
+      pendingValues >= this.valuesMark ||
       pendingBytes >= this.bytesMark
     this.hasRoom = pendingValues < this.maxValues && pendingBytes < this.maxBytes
   }

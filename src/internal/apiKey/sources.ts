@@ -1,6 +1,5 @@
 /** The service, apart from the sources at AWS, so that a client without those loads no code for the AWS SDK. */
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
@@ -9,6 +8,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { isUsable } from "../config/decoders.js"
 import { variable } from "../config/environment.js"
+import { currentMoment, millisSince, type Moment } from "../model/time.js"
 
 /**
  * The source returned no key. Data stays pending, and the next flush reads the source again. No field contains a key.
@@ -67,7 +67,7 @@ export const make = <R>(
     Effect.map(Effect.context<R>(), (context) => {
       const semaphore = Effect.unsafeMakeSemaphore(1)
       let cached: Redacted.Redacted | undefined
-      let nextRefresh = -Infinity
+      let lastRefresh: Moment | undefined
       let failures = 0
       let lastFailure: Effect.Effect<never, ApiKeyError>
       const readSource = source.pipe(
@@ -98,11 +98,12 @@ export const make = <R>(
           ))
         }),
         refresh: (refused) =>
-          semaphore.withPermits(1)(Effect.flatMap(Clock.currentTimeMillis, (now) => {
-            if (cached !== undefined && (now < nextRefresh || Redacted.value(cached) !== Redacted.value(refused))) {
+          semaphore.withPermits(1)(Effect.flatMap(Effect.clock, (clock) => {
+            const isPaused = lastRefresh !== undefined && millisSince(clock, lastRefresh) < refreshPause
+            if (cached !== undefined && (isPaused || Redacted.value(cached) !== Redacted.value(refused))) {
               return Effect.succeed(cached)
             }
-            nextRefresh = now + refreshPause
+            lastRefresh = currentMoment(clock)
             return readSource
           }))
       })

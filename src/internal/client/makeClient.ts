@@ -1,3 +1,4 @@
+import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -6,13 +7,16 @@ import type * as Scope from "effect/Scope"
 import { EventsAggregator } from "../../EventsAggregator.js"
 import { MetricsAggregator } from "../../MetricsAggregator.js"
 import { RetainedStore } from "../../RetainedStore.js"
+import { disabledSettings } from "../config/settings.js"
 import type { ThreadStatsSettings } from "../model/settings.js"
 import type { FlushOptions } from "../model/Stats.js"
 import { toMillis } from "../model/time.js"
-import { request } from "../pipeline/FlushCoordinator.js"
+import { emptyFlush } from "../pipeline/flushReceipt.js"
+import * as FlushRequest from "../pipeline/FlushRequest.js"
 import type { Pipeline } from "../pipeline/Pipeline.js"
 import type { PipelineServices } from "../pipeline/PipelineOptions.js"
-import { emptyFlush, noStats } from "../pipeline/PipelineState.js"
+import { noStats } from "../pipeline/PipelineState.js"
+import { logFrom } from "../runtime/log.js"
 import type { Client } from "./Client.js"
 import { type FlushHooks, makeFlushHooks } from "./flushHooks.js"
 import { makeInstruments } from "./instruments.js"
@@ -33,20 +37,51 @@ const makeDisabled = (config: ThreadStatsSettings, clock: Clock.Clock): Client =
   warm: Effect.void
 })
 
-/** Reads the options of a flush. Ignores an invalid one, so that a flush sends everything in case of doubt. */
+/** Creates a disabled client in place of one that could not be built, and logs the error. */
+export const makeAfterFailure = (error: unknown): Effect.Effect<Client> =>
+  Effect.zipRight(
+    logFrom("ThreadStats")(Effect.suspend(() =>
+      Effect.logError(
+        `The client is disabled, because it could not be built: ${
+          Cause.pretty(Cause.fail(error))
+        }. It records and sends nothing`
+      )
+    )),
+    Effect.map(Effect.clock, (clock) => makeDisabled(disabledSettings, clock))
+  )
+
+/** Reads the options of a flush. Leaves out an invalid one, and names it, so that a flush sends everything in case of doubt. */
 const readFlushOptions = (options: FlushOptions | undefined) => {
-  let upTo: number | undefined
-  let timeout: Duration.Duration | undefined
-  try {
-    upTo = options?.upTo === undefined ? undefined : toMillis(options.upTo)
-    timeout = options?.timeout === undefined
-      ? undefined
-      : Option.getOrUndefined(Duration.decodeUnknown(options.timeout))
-  } catch {
-    // A getter or a proxy among the options threw.
+  const invalid: Array<string> = []
+  const read = <A, B>(name: string, get: () => A | undefined, decode: (value: A) => B | undefined): B | undefined => {
+    try {
+      const value = get()
+      if (value === undefined) return undefined
+      const decoded = decode(value)
+      if (decoded === undefined) invalid.push(name)
+      return decoded
+    } catch {
+      // A getter or a proxy among the options threw.
+      invalid.push(name)
+      return undefined
+    }
   }
-  return { upTo: Number.isNaN(upTo) ? undefined : upTo, timeout }
+  const upTo = read("upTo", () => options?.upTo, (time) => {
+    const millis = toMillis(time)
+    return Number.isNaN(millis) ? undefined : millis
+  })
+  const timeout = read(
+    "timeout",
+    () => options?.timeout,
+    (duration) => Option.getOrUndefined(Duration.decodeUnknown(duration))
+  )
+  return { upTo, timeout, invalid }
 }
+
+const warnOfOptions = (names: ReadonlyArray<string>): Effect.Effect<void> =>
+  logFrom("ThreadStats")(Effect.logWarning(
+    `Ignored an invalid option of a flush: ${names.join(", ")}. Pass a valid time as upTo and a duration as timeout`
+  ))
 
 const makeFlush = (
   config: ThreadStatsSettings,
@@ -56,12 +91,12 @@ const makeFlush = (
 ): Client["flush"] =>
 (options) =>
   Effect.suspend(() => {
-    const now = clock.unsafeCurrentTimeMillis()
     // A hook may have something to record when nothing else is pending.
-    const idleReceipt = hooks.isEmpty() ? pipeline.idle(now) : undefined
-    return idleReceipt === undefined
-      ? pipeline.flush(request(config, now, readFlushOptions(options)))
-      : Effect.succeed(idleReceipt)
+    const idleReceipt = hooks.isEmpty() ? pipeline.idle() : undefined
+    if (idleReceipt !== undefined) return Effect.succeed(idleReceipt)
+    const { invalid, ...requested } = readFlushOptions(options)
+    const flush = pipeline.flush(FlushRequest.make(config, clock, requested))
+    return invalid.length === 0 ? flush : Effect.zipRight(warnOfOptions(invalid), flush)
   })
 
 /** Options of the constructor that no setting of the client has. */

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { ThreadStatsSettings } from "../model/settings.js"
-import { request } from "../pipeline/FlushCoordinator.js"
+import * as FlushRequest from "../pipeline/FlushRequest.js"
 import type { Pipeline } from "../pipeline/Pipeline.js"
 import * as unrefClock from "../runtime/unrefClock.js"
 import { flushBeforeExit } from "./beforeExit.js"
@@ -16,14 +16,12 @@ import { flushBeforeExit } from "./beforeExit.js"
 export const scheduleFlushes = ({ clock, config, flushesBeforeExit, pipeline }: {
   readonly config: ThreadStatsSettings
   readonly clock: Clock.Clock
-  readonly pipeline: Pick<Pipeline, "flush" | "periodic">
+  readonly pipeline: Pick<Pipeline, "flush" | "logRemaining" | "periodic">
   readonly flushesBeforeExit: boolean
 }): Effect.Effect<void, never, Scope.Scope> =>
   Effect.gen(function*() {
     /** No later flush could deliver the rest, so this one tries in any case. */
-    const lastFlush = Effect.suspend(() =>
-      pipeline.flush(request(config, clock.unsafeCurrentTimeMillis(), { isFinal: true }))
-    )
+    const lastFlush = Effect.suspend(() => pipeline.flush(FlushRequest.make(config, clock, { isFinal: true })))
     // Finalizers run in reverse order: the scope interrupts the periodic fibers first.
     yield* Effect.addFinalizer(() => lastFlush)
     if (config.periodicFlush && Duration.isFinite(config.flushInterval)) {
@@ -42,5 +40,7 @@ export const scheduleFlushes = ({ clock, config, flushesBeforeExit, pipeline }: 
         { discard: true }
       )
     }
-    if (flushesBeforeExit && unrefClock.isLive(clock)) yield* flushBeforeExit(lastFlush)
+    if (flushesBeforeExit && unrefClock.isLive(clock)) {
+      yield* flushBeforeExit(Effect.zipRight(lastFlush, pipeline.logRemaining))
+    }
   })

@@ -75,11 +75,12 @@ export const parseDuration: Decoder<string, Duration.Duration> = (text) =>
       () => `expected seconds, or a duration such as "10 seconds"${received(text)}`
     )
 
+/** Rejects less than a millisecond, the resolution of timers: no request could end in such a time limit. */
 export const decodeDuration: Decoder<unknown, Duration.Duration> = (value) =>
   Either.filterOrLeft(
     Either.fromOption(Duration.decodeUnknown(value), () => "expected a duration"),
-    (duration) => Duration.toMillis(duration) > 0,
-    () => "expected more than zero"
+    (duration) => Duration.toMillis(duration) >= 1,
+    () => "expected at least 1 millisecond"
   )
 
 export const decodeFiniteDuration: Decoder<unknown, Duration.Duration> = (value) =>

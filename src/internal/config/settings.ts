@@ -51,6 +51,7 @@ const duration = (variable: string, decode: Decoders.Decoder<unknown, Duration.D
 
 /** Settings by the name of their option, in the order in which they are resolved. */
 const makeSettings = () => ({
+  disabled: boolean("DD_THREADSTATS_DISABLED"),
   env: text("DD_ENV", Decoders.decodeTag("env")),
   service: text("DD_SERVICE", Decoders.decodeTag("service")),
   version: text("DD_VERSION", Decoders.decodeTag("version")),
@@ -67,7 +68,6 @@ const makeSettings = () => ({
   periodicFlush: boolean("DD_THREADSTATS_PERIODIC_FLUSH"),
   flushTimeout: duration("DD_THREADSTATS_FLUSH_TIMEOUT", Decoders.decodeFiniteDuration),
   requestTimeout: duration("DD_THREADSTATS_REQUEST_TIMEOUT", Decoders.decodeFiniteDuration),
-  disabled: boolean("DD_THREADSTATS_DISABLED"),
   compress: Setting.make("DD_THREADSTATS_COMPRESS", Decoders.parseBoolean, Decoders.decodeBoolean),
   seriesVersion: word("DD_THREADSTATS_SERIES_VERSION", "v1", "v2"),
   units: Setting.make("DD_THREADSTATS_UNITS", Decoders.parseUnits, Decoders.decodeUnits),
@@ -108,7 +108,7 @@ const resolveVariableTags: Effect.Effect<ReadonlyArray<string>, ConfigError.Conf
 )
 
 /**
- * Resolves all settings. The loop takes half the operations of `Config.all`, which counts in a cold start on Lambda.
+ * Resolves all settings. Reads nothing else if the client is disabled, so that no other mistake can fail it. The loop takes half the operations of `Config.all`, which counts in a cold start on Lambda.
  */
 export const resolve = (options: object | undefined): Effect.Effect<ThreadStatsSettings, ConfigError.ConfigError> =>
   Effect.gen(function*() {
@@ -116,6 +116,7 @@ export const resolve = (options: object | undefined): Effect.Effect<ThreadStatsS
     for (const [name, setting] of Object.entries<Setting.Setting<unknown>>(settings)) {
       const value = yield* Setting.resolve(options, name, setting)
       if (Option.isSome(value)) resolved[name] = value.value
+      if (resolved.disabled === true) return disabledSettings
     }
     const variableTags = yield* resolveVariableTags
     return withDefaults(resolved, variableTags, Option.isSome(yield* functionName))
@@ -136,3 +137,6 @@ const withDefaults = (
   apiUrl: apiUrl ?? site ?? defaults.apiUrl,
   apiKey: Option.fromNullable(apiKey)
 })
+
+/** Settings of a disabled client: the defaults. */
+export const disabledSettings: ThreadStatsSettings = /*#__PURE__*/ withDefaults({ disabled: true }, [], false)

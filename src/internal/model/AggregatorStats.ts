@@ -11,6 +11,7 @@ export type DropReason =
   | "TooManyValues"
   | "TooManyBytes"
   | "Expired"
+  | "Closed"
   | TagFault
 
 export interface AggregatorStats {
@@ -33,4 +34,4 @@ export interface AggregatorWarnings {
   readonly conflicts: ReadonlyArray<string>
 }
 
-export type EventDropReason = "TooManyEvents" | "TooManyBytes" | "Expired"
+export type EventDropReason = "TooManyEvents" | "TooManyBytes" | "Expired" | "Closed"

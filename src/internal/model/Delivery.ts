@@ -64,7 +64,7 @@ export const addReceipts = (self: Receipt, that: Receipt): Receipt => ({
  * - `Timeout`: no answer in time
  * - `Transport`: no connection, or it broke
  * - `Encoding`: the batch could not be encoded
- * - `Defect`: the reporter died
+ * - `Defect`: the reporter or the flush died, or the reporter requested a flush in its own
  *
  * @since 0.1.0
  * @category errors

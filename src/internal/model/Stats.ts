@@ -60,7 +60,7 @@ export interface Stats {
    * Numbers of each reporter of a combined reporter, in order. The numbers above are their sums, `breaker` is the worst of their
    * states, and `lastError` is the first of their errors.
    */
-  readonly branches?: ReadonlyArray<Stats> | undefined
+  readonly pipelines?: ReadonlyArray<Stats> | undefined
 }
 
 /** Numbers of points or events in one flush. */
@@ -85,18 +85,27 @@ export interface FlushReceipt {
   readonly bytes: number
   /** Number of times that the flush resent a payload. */
   readonly retries: number
-  /** Errors of the reporter, at most one for each of its endpoints. */
+  /**
+   * Errors of the reporter, at most one for each of its endpoints. If the flush did not run, one error with the endpoint `flush`
+   * explains why: an earlier flush left it no time, or a reporter requested it in its own flush.
+   */
   readonly errors: ReadonlyArray<ReporterError>
   /** Whether the flush sent nothing because the circuit breaker is open. See {@link Stats.breaker}. */
   readonly skipped: boolean
   /** Receipt of each reporter of a combined reporter, in order. The numbers above are their sums. */
-  readonly branches?: ReadonlyArray<FlushReceipt> | undefined
+  readonly pipelines?: ReadonlyArray<FlushReceipt> | undefined
 }
 
 /** Options of one flush. */
 export interface FlushOptions {
-  /** Limits the flush to buckets that were closed at this time. Default: no limit, so that it sends the open bucket too. */
+  /**
+   * Limits the flush to buckets that were closed at this time. Default: no limit, so that it sends the open bucket too. The client
+   * ignores an invalid time, and logs a warning.
+   */
   readonly upTo?: TimeInput | undefined
-  /** Time limit of this flush. Default and maximum: the setting `flushTimeout`. An invalid duration is ignored. */
+  /**
+   * Time limit of this flush. Default and maximum: the setting `flushTimeout`. The client ignores an invalid duration, and logs a
+   * warning.
+   */
   readonly timeout?: DurationInput | undefined
 }

@@ -22,7 +22,10 @@ export type SeriesVersion = "v1" | "v2"
 export interface ThreadStatsSettings {
   /** Prefix of every metric name, joined with a dot. Event titles have no prefix. Default: none. */
   readonly namespace: string
-  /** Host name of the client. Events carry it, and so do points recorded with `host: ""`. Default: none. */
+  /**
+   * Host name of the client. Events carry it, and so do points recorded with `host: ""`. Default: the name of the machine over HTTP
+   * outside of AWS Lambda, like the reference client; otherwise none. An empty string means none.
+   */
   readonly hostname: string | undefined
   /** Whether points recorded without a host carry {@link hostname} too. Default: `false`, like the reference client. */
   readonly attachHost: boolean
@@ -42,11 +45,14 @@ export interface ThreadStatsSettings {
    * frozen environment runs no timers.
    */
   readonly periodicFlush: boolean
-  /** Time limit of one flush, all its requests included. Default: 5 seconds. */
+  /** Time limit of one flush, all its requests included, of at least 1 millisecond. Default: 5 seconds. */
   readonly flushTimeout: Duration
-  /** Time limit of one request. Default: 3 seconds. */
+  /** Time limit of one request, of at least 1 millisecond. Default: 3 seconds. */
   readonly requestTimeout: Duration
-  /** Whether the client records and sends nothing. Default: `false`. */
+  /**
+   * Whether the client records and sends nothing. A disabled client reads no other setting, so that none can fail it. Default:
+   * `false`.
+   */
   readonly disabled: boolean
   /** True to compress HTTP bodies of metrics in zlib format. Default: `true`. */
   readonly compress: boolean

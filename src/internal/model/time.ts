@@ -1,3 +1,4 @@
+import type * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 
 /** Point in time: a `Date`, a `DateTime`, or milliseconds since the epoch. (The reference client takes seconds.) */
@@ -31,3 +32,26 @@ export const windowFault = (
     : time > now + window.future
     ? "TooNew"
     : undefined
+
+/** Returns a time in milliseconds from the monotonic clock, which nobody sets. Only the difference of two times has a meaning. */
+export const monotonicMillis = (clock: Clock.Clock): number =>
+  // Whole milliseconds: a bigint divided as a floating-point number is off by fractions of a microsecond.
+  Math.round(Number(clock.unsafeCurrentTimeNanos() / 1000n) / 1000)
+
+/** One moment on the wall clock and on the monotonic clock, in milliseconds. */
+export interface Moment {
+  readonly wall: number
+  readonly monotonic: number
+}
+
+export const currentMoment = (clock: Clock.Clock): Moment => ({
+  wall: clock.unsafeCurrentTimeMillis(),
+  monotonic: monotonicMillis(clock)
+})
+
+/**
+ * Returns the milliseconds since a moment by the clock that advanced most. The wall clock can be set back, and the monotonic
+ * clock may stop while the machine sleeps, so a pause measured by one of them may never end.
+ */
+export const millisSince = (clock: Clock.Clock, { monotonic, wall }: Moment): number =>
+  Math.max(clock.unsafeCurrentTimeMillis() - wall, monotonicMillis(clock) - monotonic)

@@ -1,3 +1,6 @@
+import type * as Clock from "effect/Clock"
+import { currentMoment, millisSince, type Moment } from "../model/time.js"
+
 /** `"half-open"`: the pause is over, and the next flush shows whether the receiver is back. */
 export type BreakerState = "closed" | "open" | "half-open"
 
@@ -6,9 +9,9 @@ export type BreakerState = "closed" | "open" | "half-open"
  * opens, for a pause that doubles with every probe that fails as well.
  */
 export interface Breaker {
-  readonly state: (now: number) => BreakerState
+  readonly state: () => BreakerState
   readonly succeeded: () => void
-  readonly wasted: (now: number) => void
+  readonly wasted: () => void
 }
 
 const threshold = 3
@@ -17,17 +20,22 @@ const threshold = 3
 const firstPause = 30_000
 const longestPause = 300_000
 
-export const make = (): Breaker => {
+export const make = (clock: Clock.Clock): Breaker => {
   let wasted = 0
-  let openUntil = -Infinity
+  let pause: { readonly millis: number; readonly begin: Moment } | undefined
   return {
-    state: (now) => wasted < threshold ? "closed" : now < openUntil ? "open" : "half-open",
+    state: () => pause === undefined ? "closed" : millisSince(clock, pause.begin) < pause.millis ? "open" : "half-open",
     succeeded() {
       wasted = 0
+      pause = undefined
     },
-    wasted(now) {
+    wasted() {
       wasted++
-      if (wasted >= threshold) openUntil = now + Math.min(longestPause, firstPause * 2 ** (wasted - threshold))
+      if (wasted < threshold) return
+      pause = {
+        millis: Math.min(longestPause, firstPause * 2 ** (wasted - threshold)),
+        begin: currentMoment(clock)
+      }
     }
   }
 }

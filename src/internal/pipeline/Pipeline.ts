@@ -2,49 +2,36 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
-import type { PointContext, Value } from "../model/AggregatedSeries.js"
+import type * as Scope from "effect/Scope"
 import * as Enrichment from "../model/Enrichment.js"
-import type { Event } from "../model/Event.js"
-import type { Kind } from "../model/metricKinds.js"
 import type { FlushReceipt, Stats } from "../model/Stats.js"
+import { monotonicMillis } from "../model/time.js"
 import * as CircuitBreaker from "./CircuitBreaker.js"
-import * as FlushCoordinator from "./FlushCoordinator.js"
+import { close } from "./closing.js"
+import { FlushCoordinator } from "./FlushCoordinator.js"
 import { makeFlushCycle } from "./flushCycle.js"
+import { emptyFlush, failedFlush } from "./flushReceipt.js"
+import * as FlushRequest from "./FlushRequest.js"
 import type { PipelineOptions } from "./PipelineOptions.js"
-import { emptyFlush, noStats, PipelineState } from "./PipelineState.js"
+import { noStats, PipelineState } from "./PipelineState.js"
+import { makeFlushEarly, makeRecording, type Recording } from "./recording.js"
 import * as RetentionManager from "./RetentionManager.js"
 import * as selfMetrics from "./selfMetrics.js"
 import * as Warnings from "./warnings.js"
 
 /** The path from recording to one reporter, or to several. None of its effects fails. */
-export interface Pipeline {
-  /** Adds a point, and starts a flush above the high-water mark. All times are in milliseconds since the epoch. */
-  readonly unsafeAdd: (
-    kind: Kind,
-    name: string,
-    value: Value,
-    time: number,
-    now: number,
-    context: PointContext | undefined
-  ) => void
-  /** Returns a function that adds points of one series at the time of `now`. Default of a counter's value: 1. */
-  readonly bind: (
-    kind: Kind,
-    name: string,
-    context: PointContext | undefined,
-    now: () => number
-  ) => (value?: Value) => void
-  /** Adds an event, and starts a flush above the high-water mark. */
-  readonly unsafeAddEvent: (event: Event, now: number) => void
-  readonly flush: (request: FlushCoordinator.FlushRequest) => Effect.Effect<FlushReceipt>
+export interface Pipeline extends Recording {
+  readonly flush: (request: FlushRequest.FlushRequest) => Effect.Effect<FlushReceipt>
   /** Returns an empty receipt if nothing is pending and no flush is running, else undefined. */
-  readonly idle: (now: number) => FlushReceipt | undefined
+  readonly idle: () => FlushReceipt | undefined
   /** Flushes of closed buckets, each to be repeated on an interval of its own. */
   readonly periodic: ReadonlyArray<Effect.Effect<unknown>>
   /** Loads the data that an earlier process left in the retained store. */
   readonly load: Effect.Effect<void>
   readonly stats: Effect.Effect<Stats>
   readonly warm: Effect.Effect<void>
+  /** Logs how many points and events no flush will deliver any more. */
+  readonly logRemaining: Effect.Effect<void>
 }
 
 /** Records the client's own metrics, if anything but these was recorded since the previous flush. */
@@ -65,33 +52,38 @@ const makeRecordSelf = (
     })
 }
 
+/** Makes the retention of the store, if the client has one. */
+const makeRetention = (
+  { aggregator, clock, config, eventsAggregator, reporter, store }: PipelineOptions,
+  state: PipelineState
+): RetentionManager.Retention | undefined =>
+  Option.isNone(store) ? undefined : RetentionManager.make({
+    store: store.value,
+    aggregator,
+    eventsAggregator,
+    clock,
+    config,
+    temporality: reporter.temporality,
+    recordCorrupt: (points, events) => state.recordCorrupt(points, events)
+  })
+
 /** Makes the pipeline from two aggregators to one reporter. */
-export const make = Effect.fnUntraced(function*(options: PipelineOptions): Effect.fn.Return<Pipeline> {
+export const make = Effect.fnUntraced(function*(
+  options: PipelineOptions
+): Effect.fn.Return<Pipeline, never, Scope.Scope> {
   const { aggregator, clock, config, eventsAggregator, preAggregation, reporter } = options
   const runtime = yield* Effect.runtime()
   const state = new PipelineState(preAggregation)
-  const breaker = CircuitBreaker.make()
-  const retention = Option.getOrUndefined(
-    Option.map(options.store, (store) =>
-      RetentionManager.make({
-        store,
-        aggregator,
-        eventsAggregator,
-        config,
-        temporality: reporter.temporality,
-        recordCorrupt: (points, events) => state.recordCorrupt(points, events)
-      }))
-  )
+  const breaker = CircuitBreaker.make(clock)
+  const retention = makeRetention(options, state)
   const warnings = Warnings.make({
     ...options,
     index: options.index,
     state,
     takeStoreFailure: () => retention?.takeFailure()
   })
-  const stats = Effect.suspend(() =>
-    state.stats(aggregator, eventsAggregator, breaker.state(clock.unsafeCurrentTimeMillis()))
-  )
-  const coordinator = FlushCoordinator.make({
+  const stats = Effect.suspend(() => state.stats(aggregator, eventsAggregator, breaker.state()))
+  const coordinator = new FlushCoordinator<FlushReceipt>({
     run: makeFlushCycle({
       ...options,
       enrichment: Enrichment.make(config, Duration.toSeconds(aggregator.rollUpInterval)),
@@ -101,48 +93,37 @@ export const make = Effect.fnUntraced(function*(options: PipelineOptions): Effec
       warnings,
       recordSelf: makeRecordSelf(options, stats)
     }),
-    late: emptyFlush
+    answerFault: failedFlush
+  })
+  const { isClosed, logRemaining, warnOfClosed } = yield* close(options, { stats, retention, warnings })
+  const flushEarly = makeFlushEarly(config.flushTimeout, () => {
+    Runtime.runFork(runtime)(coordinator.run(FlushRequest.make(config, clock)))
   })
 
-  let nextEarlyFlush = -Infinity
-  /** Flushes above a high-water mark, at most once per flush timeout: if it does not help, the limit itself has to. */
-  const flushEarly = (now: number) => {
-    if (now < nextEarlyFlush) return
-    nextEarlyFlush = now + Duration.toMillis(config.flushTimeout)
-    Runtime.runFork(runtime)(coordinator.run(FlushCoordinator.request(config, now)))
-  }
-
   return {
-    unsafeAdd(kind, name, value, time, now, context) {
-      if (aggregator.unsafeAdd(kind, name, value, time, context)) flushEarly(now)
-    },
-    bind: (kind, name, context, now) => aggregator.bind(kind, name, context, { now, onHighWaterMark: flushEarly }),
-    unsafeAddEvent(event, now) {
-      eventsAggregator.unsafeAdd(event)
-      if (eventsAggregator.isAboveHighWaterMark()) flushEarly(now)
-    },
-    flush: coordinator.run,
-    idle: (now) =>
-      coordinator.isIdle() && aggregator.isIdle() && eventsAggregator.isIdle() && !state.hasUnreportedDrops() &&
-        !config.selfMetrics && retention === undefined && breaker.state(now) !== "open"
+    ...makeRecording(options, (now) => isClosed() ? warnOfClosed() : flushEarly(now)),
+    flush: (request) => coordinator.run(request),
+    idle: () =>
+      coordinator.isIdle && aggregator.isIdle() && eventsAggregator.isIdle() && !state.hasUnreportedDrops() &&
+        !config.selfMetrics && retention === undefined && breaker.state() !== "open"
         ? emptyFlush
         : undefined,
     periodic: [
       // Goes on if the periodic fiber is interrupted: the last flush waits for it.
-      Effect.suspend(() => {
-        const now = clock.unsafeCurrentTimeMillis()
-        return coordinator.runDetached(FlushCoordinator.request(config, now, { upTo: now }))
-      })
+      Effect.suspend(() =>
+        coordinator.runDetached(FlushRequest.make(config, clock, { upTo: clock.unsafeCurrentTimeMillis() }))
+      )
     ],
     load: Effect.suspend(() =>
       retention === undefined
         ? Effect.void
-        : warnings.annotate(retention.load(clock.unsafeCurrentTimeMillis() + Duration.toMillis(config.flushTimeout)))
+        : warnings.annotate(retention.load(monotonicMillis(clock) + Duration.toMillis(config.flushTimeout)))
     ),
     stats,
     warm: Effect.catchAllCause(
       Effect.withTracerEnabled(reporter.warm, false),
       (cause) => warnings.annotate(Effect.logDebug("The reporter could not be warmed up", cause))
-    )
+    ),
+    logRemaining
   }
 })

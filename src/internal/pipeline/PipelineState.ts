@@ -5,21 +5,8 @@ import type { AggregatedSeries } from "../model/AggregatedSeries.js"
 import { addReceipts, emptyReceipt, type Receipt, type ReporterError } from "../model/Delivery.js"
 import * as DropCounters from "../model/DropCounters.js"
 import type { Event } from "../model/Event.js"
-import type { EventDropReason, FlushCounts, FlushReceipt, MetricDropReason, Stats } from "../model/Stats.js"
+import type { EventDropReason, MetricDropReason, Stats } from "../model/Stats.js"
 import type * as CircuitBreaker from "./CircuitBreaker.js"
-
-const noCounts: FlushCounts = { delivered: 0, pending: 0, dropped: 0 }
-
-/** Receipt of a flush that had nothing to do. */
-export const emptyFlush: FlushReceipt = {
-  metrics: noCounts,
-  events: noCounts,
-  payloads: 0,
-  bytes: 0,
-  retries: 0,
-  errors: [],
-  skipped: false
-}
 
 const none = { received: 0, delivered: 0, pending: 0, dropped: {} }
 

@@ -1,13 +1,14 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import type { PointContext } from "../model/AggregatedSeries.js"
 import * as DropCounters from "../model/DropCounters.js"
 import type { Reporter } from "../model/Reporter.js"
-import type { Counts, FlushCounts, FlushReceipt, Stats } from "../model/Stats.js"
-import * as FlushCoordinator from "./FlushCoordinator.js"
+import type { Counts, FlushReceipt, Stats } from "../model/Stats.js"
+import { FlushCoordinator } from "./FlushCoordinator.js"
+import { addFlushReceipts, emptyFlush, failedFlush } from "./flushReceipt.js"
 import * as Pipeline from "./Pipeline.js"
 import type { PipelineServices } from "./PipelineOptions.js"
-import { emptyFlush } from "./PipelineState.js"
 
 const addCounts = <Reason extends string>(a: Counts<Reason>, b: Counts<Reason>): Counts<Reason> => ({
   received: a.received + b.received,
@@ -30,22 +31,6 @@ const addStats = (a: Stats, b: Stats): Stats => ({
   lastError: a.lastError ?? b.lastError
 })
 
-const addFlushCounts = (a: FlushCounts, b: FlushCounts): FlushCounts => ({
-  delivered: a.delivered + b.delivered,
-  pending: a.pending + b.pending,
-  dropped: a.dropped + b.dropped
-})
-
-const addReceipts = (a: FlushReceipt, b: FlushReceipt): FlushReceipt => ({
-  metrics: addFlushCounts(a.metrics, b.metrics),
-  events: addFlushCounts(a.events, b.events),
-  payloads: a.payloads + b.payloads,
-  bytes: a.bytes + b.bytes,
-  retries: a.retries + b.retries,
-  errors: [...a.errors, ...b.errors],
-  skipped: a.skipped && b.skipped
-})
-
 /** Copies tags and host: a getter may have effects, or return another value the next time. */
 const readOnce = (context: PointContext | undefined): PointContext | undefined => {
   if (context === undefined) return undefined
@@ -62,15 +47,16 @@ const readOnce = (context: PointContext | undefined): PointContext | undefined =
  * points that another has delivered. A flush of all ends when the last one ends. On the interval each flushes by itself.
  */
 const merge = (pipelines: ReadonlyArray<Pipeline.Pipeline>, onFlushStart: Effect.Effect<void>): Pipeline.Pipeline => {
-  const late = { ...emptyFlush, branches: pipelines.map(() => emptyFlush) }
-  const coordinator = FlushCoordinator.make<FlushReceipt>({
-    late,
+  /** Makes the receipt of a flush for which each pipeline has the same one. */
+  const forEach = (receipt: FlushReceipt): FlushReceipt => ({ ...receipt, pipelines: pipelines.map(() => receipt) })
+  const coordinator = new FlushCoordinator<FlushReceipt>({
+    answerFault: (fault) => forEach(failedFlush(fault)),
     run: (request) =>
       Effect.zipRight(
         onFlushStart,
         Effect.map(
           Effect.forEach(pipelines, (pipeline) => pipeline.flush(request), { concurrency: "unbounded" }),
-          (receipts): FlushReceipt => ({ ...receipts.reduce(addReceipts), branches: receipts })
+          (receipts): FlushReceipt => ({ ...receipts.reduce(addFlushReceipts), pipelines: receipts })
         )
       )
   })
@@ -92,16 +78,19 @@ const merge = (pipelines: ReadonlyArray<Pipeline.Pipeline>, onFlushStart: Effect
     unsafeAddEvent(event, now) {
       for (const pipeline of pipelines) pipeline.unsafeAddEvent(event, now)
     },
-    flush: coordinator.run,
-    idle: (now) =>
-      coordinator.isIdle() && pipelines.every((pipeline) => pipeline.idle(now) !== undefined) ? late : undefined,
+    flush: (request) => coordinator.run(request),
+    idle: () =>
+      coordinator.isIdle && pipelines.every((pipeline) => pipeline.idle() !== undefined)
+        ? forEach(emptyFlush)
+        : undefined,
     periodic: [onFlushStart, ...pipelines.flatMap(({ periodic }) => periodic)],
     load: Effect.forEach(pipelines, ({ load }) => load, { concurrency: "unbounded", discard: true }),
     stats: Effect.map(
       Effect.forEach(pipelines, ({ stats }) => stats),
-      (all): Stats => ({ ...all.reduce(addStats), branches: all })
+      (all): Stats => ({ ...all.reduce(addStats), pipelines: all })
     ),
-    warm: Effect.forEach(pipelines, ({ warm }) => warm, { concurrency: "unbounded", discard: true })
+    warm: Effect.forEach(pipelines, ({ warm }) => warm, { concurrency: "unbounded", discard: true }),
+    logRemaining: Effect.forEach(pipelines, ({ logRemaining }) => logRemaining, { discard: true })
   }
 }
 
@@ -109,7 +98,7 @@ const merge = (pipelines: ReadonlyArray<Pipeline.Pipeline>, onFlushStart: Effect
 const makeAll = (
   { onFlushStart, ...services }: PipelineServices,
   reporters: ReadonlyArray<Reporter["Type"]>
-): Effect.Effect<Pipeline.Pipeline> =>
+): Effect.Effect<Pipeline.Pipeline, never, Scope.Scope> =>
   Effect.map(
     Effect.forEach(reporters, (reporter, index) => {
       const own = { ...services, reporter, onFlushStart: Effect.void, index }
@@ -121,7 +110,7 @@ const makeAll = (
             ...own,
             aggregator,
             eventsAggregator,
-            store: Option.map(services.store, (store) => store.branch(index))
+            store: Option.map(services.store, (store) => store.pipeline(index))
           })
       )
     }),
@@ -132,7 +121,7 @@ const makeAll = (
 export const make = (
   services: PipelineServices,
   reporter: Reporter["Type"]
-): Effect.Effect<Pipeline.Pipeline> =>
+): Effect.Effect<Pipeline.Pipeline, never, Scope.Scope> =>
   reporter.reporters === undefined
     ? Pipeline.make({ ...services, reporter })
     : makeAll(services, reporter.reporters)

@@ -7,12 +7,14 @@ import { addReceipts, emptyReceipt } from "../model/Delivery.js"
 import type { Enrichment } from "../model/Enrichment.js"
 import type { Event } from "../model/Event.js"
 import { isAdditive } from "../model/metricKinds.js"
-import type { FlushCounts, FlushReceipt } from "../model/Stats.js"
+import type { FlushReceipt } from "../model/Stats.js"
+import { monotonicMillis } from "../model/time.js"
 import type * as CircuitBreaker from "./CircuitBreaker.js"
 import { FlushBatch, type SettledBatch } from "./FlushBatch.js"
-import type { FlushRequest } from "./FlushCoordinator.js"
+import { addFlushCounts, emptyFlush, failedFlush } from "./flushReceipt.js"
+import type { FlushRequest } from "./FlushRequest.js"
 import type { PipelineOptions } from "./PipelineOptions.js"
-import { emptyFlush, type PipelineState } from "./PipelineState.js"
+import type { PipelineState } from "./PipelineState.js"
 import type { Retention } from "./RetentionManager.js"
 import { settleEvents, settleSeries } from "./settle.js"
 import { type DrainedPart, SplitDrain } from "./splitDrain.js"
@@ -31,12 +33,6 @@ export interface FlushCycleOptions extends PipelineOptions {
   /** Records the client's own metrics, if the settings ask for them. */
   readonly recordSelf: (now: number) => Effect.Effect<void>
 }
-
-const addCounts = (self: FlushCounts, that: FlushCounts): FlushCounts => ({
-  delivered: self.delivered + that.delivered,
-  pending: self.pending + that.pending,
-  dropped: self.dropped + that.dropped
-})
 
 /** Iterates over series that were drained before. */
 const iterate = (all: ReadonlyArray<AggregatedSeries>): () => ReadonlyArray<AggregatedSeries> | undefined => {
@@ -58,7 +54,7 @@ const mustNotResend = (options: FlushCycleOptions, series: AggregatedSeries): bo
 
 /** Drains both aggregators at the same moment as the retained store takes its snapshot. */
 const drain = (options: FlushCycleOptions, now: number, { deadline, upTo }: FlushRequest) => {
-  const { aggregator, eventsAggregator, reporter, retention, state } = options
+  const { aggregator, clock, eventsAggregator, reporter, retention, state } = options
   const drainOptions = { temporality: reporter.temporality, samples: reporter.samples === true, now, upTo }
   const addInFlight = (drained: ReadonlyArray<AggregatedSeries>) => {
     for (const series of drained) state.addSeriesInFlight(series)
@@ -77,9 +73,10 @@ const drain = (options: FlushCycleOptions, now: number, { deadline, upTo }: Flus
     addInFlight(all)
     return iterate(all)
   })
+  const startedAt = monotonicMillis(clock)
   return retention.beforeSending(
     Effect.zipWith(drainSeries, drainEvents, (next, events) => ({ next, events })),
-    now + (deadline - now) * storeShare
+    startedAt + (deadline - startedAt) * storeShare
   )
 }
 
@@ -129,7 +126,7 @@ const eventBatch = ({ config, eventsAggregator, reporter, state }: FlushCycleOpt
       })
   })
 
-/** Counts the flush, and tells the circuit breaker of a delivery, or of a flush that used half of its time for nothing. */
+/** Counts the flush, and notes in the circuit breaker a delivery, or a flush that used half of its time for nothing. */
 const recordOutcome = (
   { breaker, clock, config, state, warnings }: FlushCycleOptions,
   settled: ReadonlyArray<SettledBatch>,
@@ -143,8 +140,7 @@ const recordOutcome = (
     warnings.keyAccepted()
     breaker.succeeded()
   } else if (failed.length > 0 && !isInterrupted) {
-    const now = clock.unsafeCurrentTimeMillis()
-    if (now - startedAt >= Duration.toMillis(config.flushTimeout) / 2) breaker.wasted(now)
+    if (monotonicMillis(clock) - startedAt >= Duration.toMillis(config.flushTimeout) / 2) breaker.wasted()
   }
   return { receipt, failed }
 }
@@ -167,8 +163,9 @@ export const makeFlushCycle = (options: FlushCycleOptions): (request: FlushReque
     Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
       const { deadline, isFinal } = request
       const now = clock.unsafeCurrentTimeMillis()
-      if (deadline <= now) return emptyFlush
-      if (!isFinal && breaker.state(now) === "open") {
+      const startedAt = monotonicMillis(clock)
+      if (deadline <= startedAt) return failedFlush("NoTimeLeft")
+      if (!isFinal && breaker.state() === "open") {
         yield* finish(false, deadline)
         return { ...emptyFlush, skipped: true }
       }
@@ -180,7 +177,7 @@ export const makeFlushCycle = (options: FlushCycleOptions): (request: FlushReque
         next,
         enrichment,
         isDistribution: (series) => isDistribution(options, series),
-        isInTime: () => clock.unsafeCurrentTimeMillis() < deadline
+        isInTime: () => monotonicMillis(clock) < deadline
       })
       if (drained.isEmpty && events.length === 0) {
         yield* finish(true, deadline)
@@ -190,7 +187,7 @@ export const makeFlushCycle = (options: FlushCycleOptions): (request: FlushReque
       const series = seriesBatch(options, drained, drained.series, "series")
       const distributions = seriesBatch(options, drained, drained.distributions, "distributions")
       const eventsOfFlush = eventBatch(options, events)
-      const left = deadline - clock.unsafeCurrentTimeMillis()
+      const left = deadline - monotonicMillis(clock)
       const limit = Duration.millis(left * (retention === undefined ? 1 : 1 - storeShare))
       const reports = [
         ...drained.isEmptyPart(drained.series) ? [] : [series.run(limit)],
@@ -200,11 +197,11 @@ export const makeFlushCycle = (options: FlushCycleOptions): (request: FlushReque
       const exit = yield* Effect.exit(restore(Effect.all(reports, { concurrency: reports.length, discard: true })))
 
       const settled = [yield* series.settle, yield* distributions.settle, yield* eventsOfFlush.settle] as const
-      const { failed, receipt } = recordOutcome(options, settled, now, Exit.isFailure(exit))
+      const { failed, receipt } = recordOutcome(options, settled, startedAt, Exit.isFailure(exit))
       yield* finish(settled.every(({ counts }) => counts.pending === 0), deadline, failed)
       if (Exit.isFailure(exit)) return yield* Effect.failCause(exit.cause)
       return {
-        metrics: addCounts(settled[0].counts, settled[1].counts),
+        metrics: addFlushCounts(settled[0].counts, settled[1].counts),
         events: settled[2].counts,
         payloads: receipt.payloads,
         bytes: receipt.bytes,

@@ -8,6 +8,23 @@ import type { FlushCounts } from "../model/Stats.js"
 import { logFrom } from "../runtime/log.js"
 import type { PipelineState, PreAggregationDrops } from "./PipelineState.js"
 
+/** Numbers of points and events. */
+export interface Amount {
+  readonly points: number
+  readonly events: number
+}
+
+const describeCount = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`
+
+/** Describes points and events, or returns undefined for none. */
+const describeAmount = ({ events, points }: Amount): string | undefined =>
+  points === 0 && events === 0
+    ? undefined
+    : [
+      ...points === 0 ? [] : [describeCount(points, "point")],
+      ...events === 0 ? [] : [describeCount(events, "event")]
+    ].join(" and ")
+
 /** Drop reasons that all pipelines of a client share. Only the first pipeline logs them. */
 const sharedDropReasons: ReadonlySet<DropReason> = new Set<DropReason>([
   "InvalidValue",
@@ -26,6 +43,8 @@ export interface Warnings {
   readonly log: (errors: ReadonlyArray<readonly [ReporterError, FlushCounts]>) => Effect.Effect<void>
   /** Annotates an effect that logs with the pipeline's index. */
   readonly annotate: (log: Effect.Effect<void>) => Effect.Effect<void>
+  /** Logs how much is lost at the end of the client, and how much the retained store keeps. Never fails. */
+  readonly logRemaining: (remaining: { readonly lost: Amount; readonly kept: Amount }) => Effect.Effect<void>
   /** A payload was accepted: logs the next refusal of the key as an error again. */
   readonly keyAccepted: () => void
 }
@@ -45,7 +64,7 @@ export const make = (options: {
   let isKeyRefused = false
 
   const annotate = (log: Effect.Effect<void>): Effect.Effect<void> =>
-    logFrom("ThreadStats")(index === undefined ? log : Effect.annotateLogs(log, "branch", index))
+    logFrom("ThreadStats")(index === undefined ? log : Effect.annotateLogs(log, "pipeline", index))
 
   const takeWarnings = Effect.zipWith(
     aggregator.drainWarnings,
@@ -82,6 +101,19 @@ export const make = (options: {
         if (storeFailure !== undefined) yield* Effect.logWarning(storeFailure.message)
         for (const warning of warnings) yield* Effect.logWarning(warning)
         for (const failed of errors) yield* logError(failed)
+      })),
+    logRemaining: ({ kept, lost }) =>
+      annotate(Effect.gen(function*() {
+        const [keptText, lostText] = [describeAmount(kept), describeAmount(lost)]
+        if (keptText !== undefined) {
+          yield* Effect.logInfo(`Not delivered: ${keptText}. The retained store keeps them for the next process`)
+        }
+        if (lostText !== undefined) {
+          yield* Effect.logWarning(
+            `Not delivered, and lost with the end of the process: ${lostText}. Provide a RetainedStore, which keeps them ` +
+              "across restarts"
+          )
+        }
       })),
     keyAccepted() {
       isKeyRefused = false

@@ -7,29 +7,40 @@ import { toPrintable, toPrintableLines } from "../model/printableText.js"
 
 /**
  * Annotates the logs of an effect with the module that writes them, and escapes control characters in their texts. A logger that throws
- * does not fail the effect.
+ * does not fail the effect, whatever it throws. Stands for `Effect.annotateLogs`.
  */
 export const logFrom = (module: string) => <R>(log: Effect.Effect<void, never, R>): Effect.Effect<void, never, R> =>
-  Effect.catchAllCause(
-    Effect.locallyWith(
+  Effect.locallyWith(
+    Effect.catchAllCause(
       Effect.annotateLogs(log, { package: "effect-threadstats", module }),
-      FiberRef.currentLoggers,
-      withPrintableText
+      () => Effect.void
     ),
-    () => Effect.void
+    FiberRef.currentLoggers,
+    withPrintableText
   )
 
 /**
  * Passes messages and causes on to the loggers as printable text. It stands for `Logger.mapInputOptions` on each logger, of which it needs
- * one only.
+ * one only. It never throws: Effect's runtime inspects a thrown value, and a value whose inspection throws as well would end the fiber
+ * without an exit.
  */
 const withPrintableText = (
   loggers: HashSet.HashSet<Logger.Logger<unknown, unknown>>
 ): HashSet.HashSet<Logger.Logger<unknown, unknown>> =>
-  HashSet.make(Logger.make<unknown, void>((options) => {
-    const printable = { ...options, message: printableMessage(options.message), cause: printableCause(options.cause) }
-    for (const logger of loggers) logger.log(printable)
-  }))
+  HashSet.make(Logger.make<unknown, void>((options) =>
+    ignoreThrown(() => {
+      const printable = { ...options, message: printableMessage(options.message), cause: printableCause(options.cause) }
+      for (const logger of loggers) ignoreThrown(() => logger.log(printable))
+    })
+  ))
+
+const ignoreThrown = (log: () => unknown): void => {
+  try {
+    log()
+  } catch {
+    // The program goes on without this line.
+  }
+}
 
 const printableMessage = (message: unknown): unknown =>
   Array.isArray(message)
