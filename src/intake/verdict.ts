@@ -38,9 +38,6 @@ export const makeVerdict = (
 /** Returns whether Datadog keeps the data of the verdict. */
 export const isAccepted = ({ outcome }: Verdict): boolean => outcome === "accepted"
 
-/** Returns whether Datadog keeps the data of the verdict. */
-export const isAccepted = ({ outcome }: Verdict): boolean => outcome === "accepted"
-
 /** Returns whether Datadog drops or refuses the data of the verdict. */
 export const isLoss = ({ outcome }: Verdict): boolean => outcome === "dropped" || outcome === "refused"
 

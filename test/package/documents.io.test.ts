@@ -84,15 +84,19 @@ describe.skipIf(!isRegistryReachable)("programs of the documents", () => {
     })
   }, compiles)
 
-  it("deliver the metrics of the command-line program and of the cron job", async () => {
-    const programs = snippets.filter(({ code, name }) =>
-      name.startsWith("recipes") && code.includes("NodeRuntime.runMain")
-    )
-    assert.lengthOf(programs, 2)
-    for (const { name } of programs) {
-      await withReceiver((env) => succeeds(folder, [process.execPath, `out/${name}.js`, "a.txt", "b.txt"], env))
-    }
-  }, compiles)
+  it(
+    "deliver the metrics of the command-line program, the cron job and the client that an error disables",
+    async () => {
+      const programs = snippets.filter(({ code, name }) =>
+        name.startsWith("recipes") && code.includes("NodeRuntime.runMain")
+      )
+      assert.lengthOf(programs, 3)
+      for (const { name } of programs) {
+        await withReceiver((env) => succeeds(folder, [process.execPath, `out/${name}.js`, "a.txt", "b.txt"], env))
+      }
+    },
+    compiles
+  )
 })
 
 describe("documentation of the public API", () => {
