@@ -267,6 +267,7 @@ export interface IntakeOptions {
    * draws the turns. Default: none.
    */
   readonly faults?: ReadonlyArray<Faults.InjectedFault> | undefined
+  /** Limits of the stored data. Default: the defaults of `IntakeLimits`. */
   readonly limits?: Partial<IntakeLimits> | undefined
   /**
    * Host names (header `Host`) under which clients reach the server, besides `localhost` and addresses. Other names are refused,
@@ -392,7 +393,12 @@ export const layer = (options?: IntakeOptions): Layer.Layer<LocalIntake, never, 
  * @category layers
  */
 export const layerDatagrams = (
-  options: { readonly port?: number | undefined; readonly host?: string | undefined } = {}
+  options: {
+    /** UDP port. 0 chooses a free port. Default: 8125. */
+    readonly port?: number | undefined
+    /** Address or name to listen on. Default: 127.0.0.1. */
+    readonly host?: string | undefined
+  } = {}
 ): Layer.Layer<Datagrams, DatagramsError> =>
   Layer.scoped(
     Datagrams,

@@ -97,7 +97,8 @@ export interface ThreadStatsOptions {
    */
   readonly namespace?: string | undefined
   /**
-   * Host name of the client. Events carry it, and so do points recorded with `host: ""`. Environment: `DD_HOSTNAME`. Default: none.
+   * Host name of the client. Events carry it, and so do points recorded with `host: ""`. Environment: `DD_HOSTNAME`. Default: the name
+   * of the machine over HTTP outside of AWS Lambda, like the reference client; otherwise none. An empty string means none.
    */
   readonly hostname?: string | undefined
   /**
@@ -130,12 +131,18 @@ export interface ThreadStatsOptions {
    */
   readonly periodicFlush?: boolean | undefined
   /**
-   * Time limit of one flush, all its requests included. Environment: `DD_THREADSTATS_FLUSH_TIMEOUT`. Default: 5 seconds.
+   * Time limit of one flush, all its requests included, of at least 1 millisecond. Environment: `DD_THREADSTATS_FLUSH_TIMEOUT`.
+   * Default: 5 seconds.
    */
   readonly flushTimeout?: Duration.DurationInput | undefined
-  /** Time limit of one request. Environment: `DD_THREADSTATS_REQUEST_TIMEOUT`. Default: 3 seconds. */
+  /**
+   * Time limit of one request, of at least 1 millisecond. Environment: `DD_THREADSTATS_REQUEST_TIMEOUT`. Default: 3 seconds.
+   */
   readonly requestTimeout?: Duration.DurationInput | undefined
-  /** Whether the client records and sends nothing. Environment: `DD_THREADSTATS_DISABLED`. Default: `false`. */
+  /**
+   * Whether the client records and sends nothing. A disabled client reads no other setting, so that none can fail it. Environment:
+   * `DD_THREADSTATS_DISABLED`. Default: `false`.
+   */
   readonly disabled?: boolean | undefined
   /**
    * True to compress HTTP bodies of metrics in zlib format. Environment: `DD_THREADSTATS_COMPRESS`. Default: `true`.

@@ -20,7 +20,9 @@ export type FaultAction =
 export interface InjectedFault {
   /** Words that the fault was parsed from. */
   readonly text: string
+  /** Answer or failure in place of the regular answer. */
   readonly action: FaultAction
+  /** Time before the answer. */
   readonly delay: Duration.Duration
   /** Probability, from 0 to 1. */
   readonly rate: number

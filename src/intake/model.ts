@@ -13,7 +13,10 @@ export type Writable<A> = { -readonly [K in keyof A]: A[K] }
  * @since 0.1.0
  * @category models
  */
-export type AcceptedSeries = typeof SeriesPayload.Type["series"][number] & { readonly unit?: string | undefined }
+export type AcceptedSeries = typeof SeriesPayload.Type["series"][number] & {
+  /** Unit of an element of version 2. Default: none. */
+  readonly unit?: string | undefined
+}
 
 /**
  * One element of an accepted `distribution_points` payload.
@@ -40,6 +43,7 @@ export type AcceptedEvent = typeof EventFromWire.Type
 export interface IntakeRequest {
   /** Milliseconds since the epoch. */
   readonly receivedAt: number
+  /** HTTP method. */
   readonly method: string
   /** Path without the query. */
   readonly path: string
@@ -73,6 +77,7 @@ export interface IntakeRequest {
  * @category models
  */
 export interface Finding extends Verdict {
+  /** Number of payloads with this verdict. */
   readonly count: number
 }
 
@@ -83,6 +88,7 @@ export interface Finding extends Verdict {
  * @category models
  */
 export interface ServiceCheck {
+  /** Name. */
   readonly name: string
   /** 0 is OK, 1 is a warning, 2 is critical, 3 is unknown. */
   readonly status: 0 | 1 | 2 | 3
@@ -90,7 +96,9 @@ export interface ServiceCheck {
   readonly timestamp: number
   /** Host name; empty if the check has none. */
   readonly host: string
+  /** Tags. */
   readonly tags: ReadonlyArray<string>
+  /** Message; empty if the check has none. */
   readonly message: string
 }
 
@@ -101,6 +109,7 @@ export interface ServiceCheck {
  * @category models
  */
 export interface IntakeSummary {
+  /** Number of requests over HTTP. */
   readonly requests: number
   /** Requests and datagrams with data that Datadog keeps. It is 0 while nothing has arrived. */
   readonly accepted: number
@@ -110,12 +119,15 @@ export interface IntakeSummary {
   readonly faulted: number
   /** Bytes of all bodies on the wire. */
   readonly bytes: number
+  /** Number of accepted series. */
   readonly series: number
   /** Points of all series. */
   readonly points: number
+  /** Number of accepted distributions. */
   readonly distributions: number
   /** Values of all distributions. */
   readonly values: number
+  /** Number of accepted events. */
   readonly events: number
 }
 
@@ -126,9 +138,13 @@ export interface IntakeSummary {
  * @category models
  */
 export interface IntakeView {
+  /** Accepted series, oldest first. */
   readonly series: ReadonlyArray<AcceptedSeries>
+  /** Accepted distributions, oldest first. */
   readonly distributions: ReadonlyArray<AcceptedDistribution>
+  /** Accepted events, oldest first. */
   readonly events: ReadonlyArray<AcceptedEvent>
+  /** Requests, oldest first. */
   readonly requests: ReadonlyArray<IntakeRequest>
 }
 
@@ -139,6 +155,7 @@ export interface IntakeView {
  * @category models
  */
 export interface StoredSeries {
+  /** Name. */
   readonly metric: string
   /** Type in the last payload. */
   readonly type: SeriesType
@@ -161,6 +178,7 @@ export interface StoredSeries {
  * @category models
  */
 export interface StoredDistribution {
+  /** Name. */
   readonly metric: string
   /** Host name; empty if the payload has none. */
   readonly host: string
@@ -181,7 +199,9 @@ export interface StoredDistribution {
  * @category models
  */
 export interface StoredMetrics {
+  /** Series by name, host and tags. */
   readonly series: ReadonlyArray<StoredSeries>
+  /** Distributions by name, host and tags. */
   readonly distributions: ReadonlyArray<StoredDistribution>
 }
 

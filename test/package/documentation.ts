@@ -1,4 +1,7 @@
-/** Finds public declarations without documentation, as an editor shows it on hover. */
+/**
+ * Prints the names of public declarations without documentation, as an editor shows it on hover. A process of its own, because the compiler
+ * blocks its thread for a minute on a busy machine.
+ */
 import { readdirSync } from "node:fs"
 import { join, relative } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -15,7 +18,7 @@ const hasText = (parts: ReadonlyArray<ts.SymbolDisplayPart>): boolean => {
 }
 
 /** Returns `Module.declaration.member` for everything public without documentation. */
-export const findMissing = (): ReadonlyArray<string> => {
+const findMissing = (): ReadonlyArray<string> => {
   const src = join(root, "src")
   const modules = readdirSync(src).filter((file) => file.endsWith(".ts") && file !== "index.ts")
   const { config } = ts.readConfigFile(join(root, "tsconfig.json"), ts.sys.readFile)
@@ -95,3 +98,5 @@ export const findMissing = (): ReadonlyArray<string> => {
   }
   return missing.sort()
 }
+
+console.log(JSON.stringify(findMissing()))

@@ -105,7 +105,7 @@ describe("npm pack", () => {
     const guides = list(join(root, "docs")).filter((path) => !path.startsWith("api/")).map((path) => `docs/${path}`)
     const examples = list(join(root, "examples")).map((path) => `examples/${path}`)
     const sources = list(join(root, "src"))
-      .filter((path) => path.endsWith(".ts") && !path.startsWith("intake/cli/") && !path.startsWith("intake/page/"))
+      .filter((path) => path.endsWith(".ts") && !/^(?:build|intake\/cli|intake\/page)\//.test(path))
       .map((path) => path.slice(0, -".ts".length))
     const expected = [
       "CHANGELOG.md",

@@ -1,6 +1,5 @@
 import { execFile } from "node:child_process"
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
@@ -13,12 +12,12 @@ export const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf
 export const compiles = 900_000
 
 /** Everything that `npm pack` needs, apart from the installed packages. */
-const sources = ["package.json", "tsconfig.json", "src", "scripts", "docs", "examples"]
+const sources = ["package.json", "tsconfig.json", "src", "docs", "examples"]
   .concat("bench/README.md", "test/README.md", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE")
 
 const pack = async (): Promise<string> => {
-  const folder = mkdtempSync(join(tmpdir(), "effect-threadstats-tarball-"))
-  process.once("exit", () => rmSync(folder, { recursive: true, force: true }))
+  mkdirSync(join(root, "build"), { recursive: true })
+  const folder = mkdtempSync(join(root, "build/tarball-"))
   // The build replaces `dist`, which other tests may be reading.
   const stage = join(folder, "stage")
   for (const path of sources) {
@@ -28,6 +27,7 @@ const pack = async (): Promise<string> => {
   await promisify(execFile)("npm", ["pack", "--pack-destination", folder], { cwd: stage }).catch((error) => {
     throw new Error(`npm pack failed\n${error.stdout}${error.stderr}`)
   })
+  rmSync(stage, { recursive: true })
   return join(folder, `${manifest.name}-${manifest.version}.tgz`)
 }
 

@@ -8,10 +8,15 @@ import * as LambdaStream from "../../LambdaStream.js"
 
 /** The part of Node.js's `Writable` that a response needs. */
 export interface ResponseStream {
+  /** Writes a chunk. Returns false if the caller should wait for `drain`. */
   readonly write: (chunk: LambdaStream.Chunk) => boolean
+  /** Ends the response. */
   readonly end: () => unknown
+  /** Adds a listener. */
   readonly on: (event: "error" | "close" | "drain", listener: (error?: unknown) => void) => unknown
+  /** Removes a listener. */
   readonly off: (event: "error" | "close" | "drain", listener: (error?: unknown) => void) => unknown
+  /** Sets the content type of the response, before the first chunk. */
   readonly setContentType?: ((contentType: string) => void) | undefined
 }
 
