@@ -189,7 +189,7 @@ describe("deliver with series v2", () => {
       yield* reporter.flushEvents([{ title: "e", text: "", tags: [] }])
       yield* reporter.warm
       assert.deepStrictEqual((yield* intake.requests).map(({ encoding, path }) => [path, encoding]), [
-        ["/api/v1/distribution_points", "deflate"],
+        ["/api/v1/distribution_points", "identity"],
         ["/api/v1/events", "identity"],
         ["/api/v1/validate", "identity"]
       ])

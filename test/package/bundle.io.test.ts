@@ -78,7 +78,7 @@ const others = ["DogStatsDReporter", "LogReporter", "AutoReporter", "internal/re
 const reporters = {
   http: [
     "internal/http/HttpExporter",
-    "internal/http/encoder",
+    "internal/http/bodyWriter",
     "internal/http/transport",
     "internal/http/nodeTransport"
   ],

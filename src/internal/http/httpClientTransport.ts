@@ -8,9 +8,11 @@ import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { keyHeader } from "./endpoints.js"
+import { type DeliveryFailure, timedOut } from "./httpFailure.js"
+import { type HttpResponse, maxResponseBytes } from "./httpResponse.js"
 import * as Transport from "./transport.js"
 
-export const make = (client: HttpClient.HttpClient, options: Transport.Options): Transport.Transport =>
+export const make = (client: HttpClient.HttpClient, options: Transport.TransportOptions): Transport.Transport =>
   Transport.make(
     (request, limit, failed) =>
       Effect.suspend(() => {
@@ -23,7 +25,7 @@ export const make = (client: HttpClient.HttpClient, options: Transport.Options):
             headers = response.headers
             return Effect.map(
               textOf(response),
-              (body): Transport.Answer => ({ status: response.status, headers: response.headers, body })
+              (body): HttpResponse => ({ status: response.status, headers: response.headers, body })
             )
           }),
           Effect.catchAllDefect(Effect.fail),
@@ -33,10 +35,10 @@ export const make = (client: HttpClient.HttpClient, options: Transport.Options):
           Effect.interruptible,
           Effect.timeoutTo({
             duration: limit,
-            onSuccess: (answer): Effect.Effect<Transport.Answer, Transport.DeliveryFailure> => Effect.succeed(answer),
+            onSuccess: (answer): Effect.Effect<HttpResponse, DeliveryFailure> => Effect.succeed(answer),
             onTimeout: () =>
               status === undefined
-                ? Effect.fail(Transport.timedOut(limit))
+                ? Effect.fail(timedOut(limit))
                 : Effect.succeed({ status, headers, body: "" })
           }),
           Effect.flatten
@@ -48,7 +50,7 @@ export const make = (client: HttpClient.HttpClient, options: Transport.Options):
     options
   )
 
-const requestOf = ({ body, headers, method, url }: Transport.Request): HttpClientRequest.HttpClientRequest =>
+const requestOf = ({ body, headers, method, url }: Transport.HttpRequest): HttpClientRequest.HttpClientRequest =>
   HttpClientRequest.make(method)(url, {
     headers: Headers.unsafeFromRecord(headers),
     ...(body === undefined ? undefined : { body: HttpBody.uint8Array(body, headers["content-type"]) })
@@ -64,7 +66,7 @@ const textOf = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<
       Effect.sync(() => {
         bytes += chunk.byteLength
         text += decoder.decode(chunk, { stream: true })
-        return bytes < Transport.maxAnswer
+        return bytes < maxResponseBytes
       })
     // a stream runs on a fiber of its own, whose failure would be logged, request and all
     const readable = Stream.catchAllCause(Stream.suspend(() => response.stream), () => Stream.empty)

@@ -11,6 +11,8 @@ import type * as Http from "node:http"
 import { oneTurn } from "../runtime/eventLoop.js"
 import { builtin } from "../runtime/nodeBuiltin.js"
 import * as alarm from "../runtime/timer.js"
+import { type DeliveryFailure, timedOut } from "./httpFailure.js"
+import { type HttpResponse, maxResponseBytes } from "./httpResponse.js"
 import * as Transport from "./transport.js"
 
 /** What the two modules have in common. */
@@ -31,7 +33,7 @@ interface Pool {
 const longestIdle = 30_000
 
 /** The pool is closed with the scope. Its idle connections hold no process. */
-export const make = (options: Transport.Options): Effect.Effect<Transport.Transport, never, Scope.Scope> =>
+export const make = (options: Transport.TransportOptions): Effect.Effect<Transport.Transport, never, Scope.Scope> =>
   Effect.suspend(() => {
     let pool: Pool | undefined
     let usedAt = 0
@@ -73,11 +75,11 @@ const closeIdle = (agent: Http.Agent): void => {
 
 const exchange = (
   pool: Pool,
-  request: Transport.Request,
+  request: Transport.HttpRequest,
   limit: Duration.Duration,
-  failed: (error: unknown) => Transport.DeliveryFailure,
+  failed: (error: unknown) => DeliveryFailure,
   clock: Clock.Clock
-): Effect.Effect<Transport.Answer, Transport.DeliveryFailure> =>
+): Effect.Effect<HttpResponse, DeliveryFailure> =>
   Effect.async((resume) => {
     let outgoing: Http.ClientRequest
     try {
@@ -98,7 +100,7 @@ const exchange = (
     let body = ""
 
     // The limit is the clock's, and holds in a region that cannot be interrupted, too.
-    const late = () => end(() => Transport.timedOut(limit))
+    const late = () => end(() => timedOut(limit))
     const off = alarm.set(clock, Runtime.defaultRuntime, Duration.toMillis(limit), late, { unref: false })
     const stop = () => {
       off()
@@ -106,13 +108,13 @@ const exchange = (
       if (incoming?.complete !== true || !outgoing.writableFinished) outgoing.destroy()
     }
     /** Only the first end counts. An answer is one from its status on, whatever becomes of its body. */
-    const end = (failure: () => Transport.DeliveryFailure) => {
+    const end = (failure: () => DeliveryFailure) => {
       resume(
         incoming === undefined
           ? Effect.fail(failure())
           : Effect.succeed({
             status: incoming.statusCode ?? 0,
-            headers: incoming.headers as Transport.Answer["headers"],
+            headers: incoming.headers as HttpResponse["headers"],
             body
           })
       )
@@ -133,7 +135,7 @@ const exchange = (
       message.on("data", (chunk: Uint8Array) => {
         bytes += chunk.byteLength
         body += decoder.decode(chunk, { stream: true })
-        if (bytes >= Transport.maxAnswer) ended()
+        if (bytes >= maxResponseBytes) ended()
       })
       message.on("error", ended)
       message.on("end", ended)

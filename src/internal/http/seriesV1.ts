@@ -2,7 +2,8 @@ import type { AggregatedSeries } from "../model/AggregatedSeries.js"
 import type { SeriesType } from "../model/AggregatedSeries.js"
 import { enrichHost, type Enrichment, enrichName } from "../model/Enrichment.js"
 import { appendConstantTags } from "../model/tags.js"
-import { stringify, type Writer } from "./encoder.js"
+import type { BodyWriter } from "./bodyWriter.js"
+import { stringify } from "./json.js"
 
 /** From so many values on sorting saves more, in packing, than it takes. */
 const worthSorting = 50
@@ -62,7 +63,7 @@ const numberText = (value: number): string => Number.isFinite(value) ? `${value}
 export const lineWriter = (
   self: Enrichment,
   { after, before, context, end }: Syntax,
-  writer: Writer<AggregatedSeries>
+  writer: BodyWriter<AggregatedSeries>
 ) => {
   /** By the place of a point among those of its item. */
   const byName = new Map<string, Array<Head>>()

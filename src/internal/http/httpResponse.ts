@@ -1,0 +1,89 @@
+/** Decides by its response whether a payload was delivered. */
+import * as Predicate from "effect/Predicate"
+import type { Reason } from "../model/Delivery.js"
+import { DeliveryFailure, toLine } from "./httpFailure.js"
+
+export interface HttpResponse {
+  readonly status: number
+  /** Headers by name in lower case. */
+  readonly headers: Readonly<Record<string, string | undefined>>
+  /** Body, or its first {@link maxResponseBytes}. A body that breaks off is what arrived of it. */
+  readonly body: string
+}
+
+/** Limit of the bytes that a transport reads of a response. Datadog's responses have a few hundred. */
+export const maxResponseBytes = 1024 * 1024
+
+const checkKey =
+  "check DATADOG_API_KEY or DD_API_KEY, or the secret the key is read from, and that DD_SITE is the site the key belongs to"
+
+const checkAddress = "check DD_SITE and DATADOG_HOST"
+
+/** Returns undefined if the response accepts the payload, else the failure. `now` is in milliseconds since the epoch. */
+export const failureOf = (
+  response: HttpResponse,
+  now: number,
+  redact: (text: string) => string
+): DeliveryFailure | undefined => {
+  const { headers, status } = response
+  const isAccepted = status >= 200 && status < 300
+  if (isAccepted) return undefined
+  const failure = (reason: Reason, transient: boolean, hint?: string) => {
+    const parts = [toLine(redact(errorDetail(response.body))), hint]
+    return new DeliveryFailure({
+      reason,
+      transient,
+      ambiguous: status >= 500,
+      status,
+      retryAfter: retryAfterMillis(headers, now),
+      description: parts.filter((part) => part !== undefined && part !== "").join("; ") || "no description"
+    })
+  }
+  if (status >= 500 && status < 600) return failure("ServerError", true)
+  // The server switched protocols, and answered nothing.
+  if (status < 200) return failure("Transport", true)
+  switch (status) {
+    case 401:
+    case 403:
+      return failure("Unauthorized", true, checkKey)
+    case 408:
+      return failure("ServerError", true)
+    case 413:
+      return failure("PayloadTooLarge", false)
+    case 429:
+      return failure("RateLimited", true)
+    default:
+      return failure("Rejected", false, status === 404 || status < 400 ? checkAddress : undefined)
+  }
+}
+
+/**
+ * Returns the pause that the response requests, in milliseconds: `Retry-After` in seconds or as a date, or `X-RateLimit-Reset` in
+ * seconds, whichever is longer. Datadog documents `X-RateLimit-Reset`, in seconds from now; proxies send `Retry-After`.
+ */
+const retryAfterMillis = (headers: HttpResponse["headers"], now: number): number | undefined => {
+  const parseSeconds = (text: string | undefined) =>
+    text !== undefined && /^\d+(\.\d+)?$/.test(text.trim()) ? Number(text) * 1000 : Number.NaN
+  const after = headers["retry-after"]
+  const pauses = [
+    parseSeconds(headers["x-ratelimit-reset"]),
+    after?.endsWith("GMT") === true ? Date.parse(after) - now : parseSeconds(after)
+  ].filter((pause) => Number.isFinite(pause))
+  return pauses.length === 0 ? undefined : Math.max(0, ...pauses)
+}
+
+/** Returns the receiver's description of an error: the `errors` of a JSON body, else the body. */
+const errorDetail = (body: string): string => {
+  const parsed = parseJson(body)
+  return Predicate.hasProperty(parsed, "errors") && Array.isArray(parsed.errors)
+    ? parsed.errors.map((error) => typeof error === "string" ? error : JSON.stringify(error)).join(", ")
+    : body
+}
+
+const parseJson = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
