@@ -1,6 +1,5 @@
 /** The service, apart from the sources at AWS, so that a client without those loads no code for the AWS SDK. */
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
@@ -9,6 +8,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { isUsable } from "../config/decoders.js"
 import { variable } from "../config/environment.js"
+import { unsafeMonotonicMillis } from "../runtime/monotonicTime.js"
 
 /**
  * The source returned no key. Data stays pending, and the next flush reads the source again. No field contains a key.
@@ -98,7 +98,8 @@ export const make = <R>(
           ))
         }),
         refresh: (refused) =>
-          semaphore.withPermits(1)(Effect.flatMap(Clock.currentTimeMillis, (now) => {
+          semaphore.withPermits(1)(Effect.clockWith((clock) => {
+            const now = unsafeMonotonicMillis(clock)
             if (cached !== undefined && (now < nextRefresh || Redacted.value(cached) !== Redacted.value(refused))) {
               return Effect.succeed(cached)
             }

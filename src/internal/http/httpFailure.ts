@@ -24,7 +24,8 @@ export class DeliveryFailure extends /*#__PURE__*/ Data.TaggedError("DeliveryFai
 export const unsent = (description: string, reason: Reason = "Timeout"): DeliveryFailure =>
   new DeliveryFailure({ reason, transient: true, ambiguous: false, description })
 
-export const timedOut = (limit: Duration.Duration): DeliveryFailure =>
+/** Failure of a request without a response within `limit` milliseconds. */
+export const timedOut = (limit: number): DeliveryFailure =>
   new DeliveryFailure({
     reason: "Timeout",
     transient: true,

@@ -19,7 +19,25 @@ const checkKey =
 
 const checkAddress = "check DD_SITE and DATADOG_HOST"
 
-/** Returns undefined if the response accepts the payload, else the failure. `now` is in milliseconds since the epoch. */
+const checkProxy = "the proxy requires a user name and a password. Add them to the address of the proxy"
+
+const checkNetwork =
+  "the response is a web page, which Datadog does not send. Check DD_SITE and DATADOG_HOST, and whether a proxy or a login page answers"
+
+/** True if a web page is the response. Datadog's receivers answer with JSON, and test doubles also with plain text or nothing. */
+const isWebPage = ({ body, headers }: HttpResponse): boolean =>
+  !/^\s*(?:[{[]|$)/.test(body) && (/^\s*</.test(body) || headers["content-type"]?.includes("html") === true)
+
+/** Returns advice for a status that Datadog does not document for payloads. */
+const adviceFor = (status: number): string | undefined =>
+  status === 407 ? checkProxy : status === 404 || status < 400 ? checkAddress : undefined
+
+/**
+ * Returns undefined if the response accepts the payload, else the failure. `now` is in milliseconds since the epoch.
+ *
+ * Only a status that Datadog documents for its endpoints is final. Any other one is probably the response of a proxy, a load balancer or
+ * a login page, so the payload stays undelivered.
+ */
 export const failureOf = (
   response: HttpResponse,
   now: number,
@@ -27,15 +45,16 @@ export const failureOf = (
 ): DeliveryFailure | undefined => {
   const { headers, status } = response
   const isAccepted = status >= 200 && status < 300
-  if (isAccepted) return undefined
+  if (isAccepted && !isWebPage(response)) return undefined
   const failure = (reason: Reason, transient: boolean, hint?: string) => {
     const parts = [toLine(redact(errorDetail(response.body))), hint]
     return new DeliveryFailure({
       reason,
       transient,
-      ambiguous: status >= 500,
+      // A proxy that answers for the receiver may have passed the payload on.
+      ambiguous: status >= 500 || isAccepted,
       status,
-      retryAfter: retryAfterMillis(headers, now),
+      retryAfter: retryAfterMillis(headers, dateOf(headers) ?? now),
       description: parts.filter((part) => part !== undefined && part !== "").join("; ") || "no description"
     })
   }
@@ -52,9 +71,18 @@ export const failureOf = (
       return failure("PayloadTooLarge", false)
     case 429:
       return failure("RateLimited", true)
-    default:
-      return failure("Rejected", false, status === 404 || status < 400 ? checkAddress : undefined)
   }
+  if (isWebPage(response)) return failure("UnexpectedResponse", true, checkNetwork)
+  const isAboutPayload = status === 400 || status === 415 || status === 422
+  return isAboutPayload
+    ? failure("Rejected", false)
+    : failure("UnexpectedResponse", true, adviceFor(status))
+}
+
+/** Returns the time at which the response was sent, in milliseconds since the epoch. */
+export const dateOf = ({ date }: HttpResponse["headers"]): number | undefined => {
+  const time = date === undefined ? Number.NaN : Date.parse(date)
+  return Number.isNaN(time) ? undefined : time
 }
 
 /**

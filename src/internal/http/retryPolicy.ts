@@ -11,6 +11,9 @@ import type { Transport } from "./transport.js"
 const firstPause = 200
 const longestPause = 5_000
 
+/** Number of attempts for a payload whose response is not Datadog's. It stays pending for the next flush. */
+const maxUnexpected = 3
+
 /** Limits of a delivery. */
 export interface RetryOptions {
   /** Time by which everything must end, in milliseconds of the monotonic time. With `Infinity`, every payload is sent once. */
@@ -29,11 +32,12 @@ export interface RetryContext extends RetryOptions {
 }
 
 /** True if the receiver may accept the same payload shortly after. */
-const isRetryable = ({ reason }: DeliveryFailure): boolean =>
-  reason === "ServerError" || reason === "RateLimited" || reason === "Timeout" || reason === "Transport"
+const isRetryable = ({ reason }: DeliveryFailure, tries: number): boolean =>
+  reason === "ServerError" || reason === "RateLimited" || reason === "Timeout" || reason === "Transport" ||
+  (reason === "UnexpectedResponse" && tries + 1 < maxUnexpected)
 
-const maySendAgain = (failure: DeliveryFailure, { endpoint }: Chunk, options: RetryOptions): boolean =>
-  options.deadline !== Infinity && isRetryable(failure) &&
+const maySendAgain = (failure: DeliveryFailure, { endpoint }: Chunk, tries: number, options: RetryOptions): boolean =>
+  options.deadline !== Infinity && isRetryable(failure, tries) &&
   (options.resendAmbiguous || endpoint.idempotent || !failure.ambiguous)
 
 /**
@@ -76,7 +80,7 @@ export const sendWithRetry = (
     })
 
   const sendAgainLater = (failure: DeliveryFailure, tries: number, previous: DeliveryFailure | undefined) => {
-    if (!maySendAgain(failure, chunk, context)) return Effect.fail(failure)
+    if (!maySendAgain(failure, chunk, tries, context)) return Effect.fail(failure)
     if (failure.reset === true && tries === 0) return attempt(1, failure)
     return Effect.flatMap(Random.next, (random) =>
       Effect.clockWith((clock) => {

@@ -4,6 +4,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { version } from "../model/version.js"
 import type { Chunk } from "./chunker.js"
+import { makeClockCheck } from "./clockCheck.js"
 import { keyHeader, validatePath } from "./endpoints.js"
 import { type DeliveryFailure, fromNetworkError, timedOut } from "./httpFailure.js"
 import { failureOf, type HttpResponse } from "./httpResponse.js"
@@ -24,9 +25,10 @@ export interface Transport {
 export interface TransportOptions {
   readonly apiUrl: string
   readonly requestTimeout: Duration.Duration
+  readonly timestamps?: "window" | "any" | undefined
 }
 
-/** One HTTP request. Its headers contain the key. */
+/** One HTTP request. The headers contain the key. */
 export interface HttpRequest {
   readonly method: "GET" | "POST"
   readonly url: string
@@ -35,21 +37,22 @@ export interface HttpRequest {
 }
 
 /**
- * Sends one request and returns its response, within `limit`. Follows no redirect. The limit holds also where the caller cannot be
+ * Sends one request and returns its response, within `limit` milliseconds. Follows no redirect. The limit holds also where the caller cannot be
  * interrupted. A response whose body breaks off, or does not end in time, is a response. Fails with {@link timedOut}, or with the result of `failed`
  * for any other error.
  */
 export type HttpExchange = (
   request: HttpRequest,
-  limit: Duration.Duration,
+  limit: number,
   failed: (error: unknown) => DeliveryFailure
 ) => Effect.Effect<HttpResponse, DeliveryFailure>
 
 const userAgent = `effect-threadstats/${version}`
 
 /** Makes the transport over an exchange of HTTP messages. */
-export const make = (exchange: HttpExchange, { apiUrl, requestTimeout }: TransportOptions): Transport => {
-  const requestTimeoutMillis = Duration.toMillis(requestTimeout)
+export const make = (exchange: HttpExchange, { apiUrl, timestamps, ...options }: TransportOptions): Transport => {
+  const requestTimeout = Duration.toMillis(options.requestTimeout)
+  const checkClock = makeClockCheck(timestamps)
   const validateUrl = `${apiUrl}${validatePath}`
 
   const send: Transport["send"] = ({ body, encoding, endpoint }, key, limit) => {
@@ -63,13 +66,15 @@ export const make = (exchange: HttpExchange, { apiUrl, requestTimeout }: Transpo
     return Effect.flatMap(
       exchange(
         { method: "POST", url: `${apiUrl}${endpoint.path}`, headers, body },
-        Duration.millis(Math.min(requestTimeoutMillis, Math.floor(limit))),
+        Math.min(requestTimeout, Math.floor(limit)),
         (error) => fromNetworkError(error, redactKey(value))
       ),
       (response) =>
         Effect.clockWith((clock) => {
           const failure = failureOf(response, clock.unsafeCurrentTimeMillis(), redactKey(value))
-          return failure === undefined ? Effect.void : Effect.fail(failure)
+          const outcome = failure === undefined ? Effect.void : Effect.fail(failure)
+          const log = checkClock(response, clock)
+          return log === undefined ? outcome : Effect.zipRight(log, outcome)
         })
     )
   }
