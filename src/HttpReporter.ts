@@ -30,7 +30,7 @@ export type {
 } from "./internal/http/settings.js"
 
 const makeWithTransport = <R>(
-  makeTransport: (settings: HttpReporterSettings) => Effect.Effect<Transport.Transport, never, R>
+  makeTransport: (settings: HttpReporterSettings) => Effect.Effect<Transport.Transport, ConfigError.ConfigError, R>
 ) =>
 (settings: HttpReporterSettings): Effect.Effect<typeof Reporter.Service, ConfigError.ConfigError, R> =>
   settings.disabled ? Effect.sync(noop.make) : HttpExporter.make(settings, makeTransport)
@@ -60,8 +60,12 @@ export const make: (
 /**
  * {@link make} over `node:http` and `node:https`, with a pool of connections that is closed with the scope.
  *
- * It loads and evaluates far less than `fetch`, which is what a cold start is about. It follows no redirect, and knows no
- * proxy: for one, give {@link make} an `HttpClient` that does.
+ * It loads and evaluates far less than `fetch`, which is what a cold start is about. It follows no redirect.
+ *
+ * It uses the proxy of the first variable that is set: `DD_PROXY_HTTPS`, `HTTPS_PROXY` or `https_proxy` for an API with TLS, else
+ * `DD_PROXY_HTTP`, `HTTP_PROXY` or `http_proxy`. Hosts and domains in `DD_PROXY_NO_PROXY`, `NO_PROXY` or `no_proxy`, and loopback
+ * addresses, have no proxy. An invalid address of a proxy fails with a `ConfigError`. `NODE_EXTRA_CA_CERTS` holds for the
+ * connections through a proxy too.
  *
  * @since 0.1.0
  * @category constructors

@@ -1,4 +1,5 @@
 import * as Arr from "effect/Array"
+import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as ApiKey from "../apiKey/sources.js"
@@ -44,7 +45,7 @@ const writeBatch = (
 export const make = Effect.fnUntraced(
   function*<R>(
     settings: HttpReporterSettings,
-    makeTransport: (settings: HttpReporterSettings) => Effect.Effect<Transport.Transport, never, R>
+    makeTransport: (settings: HttpReporterSettings) => Effect.Effect<Transport.Transport, ConfigError.ConfigError, R>
   ) {
     const source = yield* Effect.serviceOption(ApiKey.ApiKey)
     const keys = Option.isSome(source)

@@ -38,7 +38,7 @@ const resetCodes: ReadonlySet<string> = /*#__PURE__*/ new Set(["ECONNRESET", "EP
 
 /** Codes of errors before a request: no address, no listener, or an untrusted certificate. */
 const unsentCodes =
-  /^(ECONNREFUSED|ENOTFOUND|EAI_\w+|EHOSTUNREACH|ENETUNREACH|ENETDOWN|ENOENT|EADDRNOTAVAIL|UND_ERR_CONNECT_TIMEOUT|ERR_TLS_CERT_\w+|ERR_SSL_\w+|CERT_\w+|\w*SELF_SIGNED\w*|UNABLE_TO_\w+)$/
+  /^(ECONNREFUSED|ENOTFOUND|EAI_\w+|EHOSTUNREACH|ENETUNREACH|ENETDOWN|ENOENT|EADDRNOTAVAIL|ERR_PROXY_TUNNEL|UND_ERR_CONNECT_TIMEOUT|ERR_TLS_CERT_\w+|ERR_SSL_\w+|CERT_\w+|\w*SELF_SIGNED\w*|UNABLE_TO_\w+)$/
 
 /** Makes the failure of a request without a response. */
 export const fromNetworkError = (error: unknown, redact: (text: string) => string): DeliveryFailure => {

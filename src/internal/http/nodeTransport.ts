@@ -3,6 +3,7 @@
  * does, and adds nothing of `@effect/platform` to a bundle.
  */
 import type * as Clock from "effect/Clock"
+import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
@@ -12,6 +13,8 @@ import { builtin } from "../runtime/nodeBuiltin.js"
 import * as alarm from "../runtime/timer.js"
 import { type DeliveryFailure, timedOut } from "./httpFailure.js"
 import { type HttpResponse, maxResponseBytes } from "./httpResponse.js"
+import { makeTunnelAgent, nameProxy, proxyHeaders } from "./proxyAgent.js"
+import { type ProxySettings, resolveProxy } from "./proxySettings.js"
 import * as Transport from "./transport.js"
 
 /** Common part of the two modules. */
@@ -33,30 +36,28 @@ interface Pool {
 const longestIdle = 30_000
 
 /** Makes the transport. The pool closes with the scope. Its idle connections do not keep the process alive. */
-export const make = (options: Transport.TransportOptions): Effect.Effect<Transport.Transport, never, Scope.Scope> =>
-  Effect.suspend(() => {
+export const make = (
+  options: Transport.TransportOptions
+): Effect.Effect<Transport.Transport, ConfigError.ConfigError, Scope.Scope> =>
+  Effect.flatMap(resolveProxy(options.apiUrl), (proxy) => {
     let pool: Pool | undefined
     let usedAt = 0
     let requests = 0
     const addresses = new Map<string, Address>()
-    const openPool = (): Pool => {
-      // Loads only the module that is needed.
-      const { Agent, request } = builtin<Protocol>(/^https:/i.test(options.apiUrl) ? "node:https" : "node:http")
-      return { agent: new Agent({ keepAlive: true }), request }
-    }
     const transport = Transport.make(
       (request, limit, failed) =>
         Effect.clockWith((clock) => {
-          pool ??= openPool()
+          pool ??= openPool(options.apiUrl, proxy)
           const now = clock.unsafeCurrentTimeMillis()
           // The time of day goes on while a process is frozen. If the clock was set back, the difference is negative.
           if (Math.abs(now - usedAt) > longestIdle) closeIdle(pool.agent)
           usedAt = now
           requests++
+          const failedBy = proxy === undefined ? failed : (error: unknown) => failed(nameProxy(proxy, error))
           try {
             let address = addresses.get(request.url)
-            if (address === undefined) addresses.set(request.url, address = parseAddress(request.url))
-            return exchange(pool, address, request, limit, failed, clock)
+            if (address === undefined) addresses.set(request.url, address = parseAddress(request.url, proxy))
+            return exchange(pool, address, request, limit, failedBy, clock)
           } catch (error) {
             return Effect.fail(failed(error))
           }
@@ -75,14 +76,40 @@ export const make = (options: Transport.TransportOptions): Effect.Effect<Transpo
     return Effect.as(Effect.addFinalizer(() => Effect.sync(() => pool?.agent.destroy())), { ...transport, warm })
   })
 
-/** Parts of a URL, which `node:http` would parse for every request. */
-type Address = Pick<Http.RequestOptions, "auth" | "hostname" | "path" | "port" | "protocol">
+/** Opens a pool. A proxy gets a tunnel to an API with TLS, and the requests themselves to any other. */
+const openPool = (apiUrl: string, proxy: ProxySettings | undefined): Pool => {
+  const options = { keepAlive: true }
+  const isTls = /^https:/i.test(apiUrl)
+  // Loads only the module that is needed.
+  const { Agent, request } = builtin<Protocol>(
+    isTls || proxy?.url.protocol === "https:" ? "node:https" : "node:http"
+  )
+  return { agent: isTls && proxy !== undefined ? makeTunnelAgent(proxy, options) : new Agent(options), request }
+}
 
-const parseAddress = (url: string): Address => {
-  const { hostname, password, pathname, port, protocol, search, username } = new URL(url)
+/** Address of a request, which `node:http` would parse each time, and the headers for a proxy. */
+interface Address {
+  readonly options: Pick<Http.RequestOptions, "auth" | "hostname" | "path" | "port" | "protocol">
+  readonly headers: Readonly<Record<string, string>>
+}
+
+const hostOf = ({ hostname }: URL): string => hostname.replace(/^\[|\]$/g, "")
+
+const parseAddress = (text: string, proxy: ProxySettings | undefined): Address => {
+  const url = new URL(text)
+  if (proxy === undefined || url.protocol === "https:") return { options: parseOptions(url), headers: {} }
+  const { port, protocol } = proxy.url
+  return {
+    options: { protocol, hostname: hostOf(proxy.url), port, path: text },
+    headers: { host: url.host, ...proxyHeaders(proxy) }
+  }
+}
+
+const parseOptions = (url: URL): Address["options"] => {
+  const { password, pathname, port, protocol, search, username } = url
   return {
     protocol,
-    hostname: hostname.replace(/^\[|\]$/g, ""),
+    hostname: hostOf(url),
     port,
     path: `${pathname}${search}`,
     ...(username === "" ? undefined : { auth: `${decodeURIComponent(username)}:${decodeURIComponent(password)}` })
@@ -123,12 +150,12 @@ const exchange = (
     let outgoing: Http.ClientRequest
     try {
       outgoing = pool.request({
-        ...address,
+        ...address.options,
         agent: pool.agent,
         method: request.method,
         headers: request.body === undefined
-          ? request.headers
-          : { ...request.headers, "content-length": request.body.byteLength }
+          ? { ...request.headers, ...address.headers }
+          : { ...request.headers, ...address.headers, "content-length": request.body.byteLength }
       })
     } catch (error) {
       // The protocol or a header is invalid.
