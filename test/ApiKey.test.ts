@@ -1,6 +1,7 @@
 import { HttpClient, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Exit, Fiber, Layer, Redacted, TestClock } from "effect"
+import type { Clock } from "effect"
 import { ApiKey, Reporter, ThreadStats } from "effect-threadstats"
 import { layerHttpReporterWith } from "./support/layers.js"
 import { logsTo } from "./support/scripted.js"
@@ -132,9 +133,10 @@ describe("ApiKey.make", () => {
       const keys = yield* ApiKey.make(Effect.sync(() => key(`key ${reads++}`.replace(" ", ""))))
       const testClock = yield* Effect.clock
       let setBack = 0
-      const clock: Clock.Clock = Object.assign(Object.create(testClock) as Clock.Clock, {
+      const clock: Clock.Clock = Object.assign(Object.create(testClock), {
         currentTimeMillis: Effect.map(testClock.currentTimeMillis, (now) => now - setBack),
-        unsafeCurrentTimeMillis: () => testClock.unsafeCurrentTimeMillis() - setBack
+        unsafeCurrentTimeMillis: () => testClock.unsafeCurrentTimeMillis() - setBack,
+        unsafeCurrentTimeNanos: () => testClock.unsafeCurrentTimeNanos()
       })
       const refresh = (refused: string) =>
         Effect.map(Effect.withClock(keys.refresh(key(refused)), clock), (fresh) => Redacted.value(fresh))

@@ -3,7 +3,7 @@ import { type Chunk, concat, type Encoded, type Entry, split, tooLarge } from ".
 import { compressBody, type CompressedBody, Compressor, decompressBody, partSize, syncLimit } from "./compression.js"
 import type { Encoding, Endpoint, EnvelopedEndpoint } from "./endpoints.js"
 
-/** Length in characters of the text that becomes bytes at once. A text ten times as long is no short-lived string any more. */
+/** Length in characters of the text that becomes bytes at once. A text ten times as long would live too long for the young generation of the heap. */
 const textLength = 16 * 1024
 
 /** Size in bytes of the buffers of a body that may be compressed at once, unless a line is longer. */

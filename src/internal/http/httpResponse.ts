@@ -7,7 +7,7 @@ export interface HttpResponse {
   readonly status: number
   /** Headers by name in lower case. */
   readonly headers: Readonly<Record<string, string | undefined>>
-  /** Body, or its first {@link maxResponseBytes}. A body that breaks off is what arrived of it. */
+  /** Body, or its first {@link maxResponseBytes}. If the body breaks off, the part that arrived. */
   readonly body: string
 }
 
