@@ -30,7 +30,7 @@ export type {
 } from "./internal/http/settings.js"
 
 const makeWithTransport = <R>(
-  makeTransport: (settings: HttpReporterSettings) => Effect.Effect<Transport.Transport, never, R>
+  makeTransport: (settings: HttpReporterSettings) => Effect.Effect<Transport.Transport, ConfigError.ConfigError, R>
 ) =>
 (settings: HttpReporterSettings): Effect.Effect<typeof Reporter.Service, ConfigError.ConfigError, R> =>
   settings.disabled ? Effect.sync(noop.make) : Effect.flatMap(
@@ -42,13 +42,13 @@ const makeWithTransport = <R>(
  * A reporter that posts series and distributions in as few requests as Datadog's limits allow, and every event in a
  * request of its own.
  *
- * A request takes at most `requestTimeout`. What fails for the moment is sent again until the {@link Deadline} of the
- * flush, what is too large or malformed is halved (docs/delivery.md). Requests carry no spans or trace headers, and the
+ * A request takes at most `requestTimeout`. After a failure that may pass, a payload is sent again until the {@link Deadline} of the
+ * flush. A payload that is too large or malformed is halved (docs/delivery.md). Requests carry no spans or trace headers, and the
  * key travels in the `DD-API-KEY` header and is nowhere else: in no address, log, span or error.
  *
  * With `seriesVersion: "v2"` series go to `/api/v2/series`; everything else is the same.
  *
- * The key comes from the {@link ApiKey.ApiKey} service where there is one, else from the settings.
+ * The key comes from the {@link ApiKey.ApiKey} service if it is provided, else from the settings.
  *
  * @since 0.1.0
  * @category constructors
@@ -63,8 +63,12 @@ export const make: (
 /**
  * {@link make} over `node:http` and `node:https`, with a pool of connections that is closed with the scope.
  *
- * It loads and evaluates far less than `fetch`, which is what a cold start is about. It follows no redirect, and knows no
- * proxy: for one, give {@link make} an `HttpClient` that does.
+ * It loads and evaluates far less than `fetch`, so that a cold start is short. It follows no redirect.
+ *
+ * It uses the proxy of the first variable that is set: `DD_PROXY_HTTPS`, `HTTPS_PROXY` or `https_proxy` for an API with TLS, else
+ * `DD_PROXY_HTTP`, `HTTP_PROXY` or `http_proxy`. Hosts and domains in `DD_PROXY_NO_PROXY`, `NO_PROXY` or `no_proxy`, and loopback
+ * addresses, have no proxy. An invalid address of a proxy fails with a `ConfigError`. `NODE_EXTRA_CA_CERTS` holds for the
+ * connections through a proxy too.
  *
  * @since 0.1.0
  * @category constructors

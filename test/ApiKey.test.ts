@@ -1,6 +1,7 @@
 import { HttpClient, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Exit, Fiber, Layer, Redacted, TestClock } from "effect"
+import type { Clock } from "effect"
 import { ApiKey, Reporter, ThreadStats } from "effect-threadstats"
 import { layerHttpReporterWith } from "./support/layers.js"
 import { logsTo } from "./support/scripted.js"
@@ -125,6 +126,26 @@ describe("ApiKey.make", () => {
         assert.include(error.message, "printable characters")
         if (bad !== "") assert.notInclude(error.message, bad)
       }
+    }))
+
+  it.effect("refreshes a key after a minute also when the machine's clock was set back", () =>
+    Effect.gen(function*() {
+      let reads = 0
+      const keys = yield* ApiKey.make(Effect.sync(() => key(`key ${reads++}`.replace(" ", ""))))
+      const testClock = yield* Effect.clock
+      let setBack = 0
+      const clock: Clock.Clock = Object.assign(Object.create(testClock), {
+        currentTimeMillis: Effect.map(testClock.currentTimeMillis, (now) => now - setBack),
+        unsafeCurrentTimeMillis: () => testClock.unsafeCurrentTimeMillis() - setBack,
+        unsafeCurrentTimeNanos: () => testClock.unsafeCurrentTimeNanos()
+      })
+      const refresh = (refused: string) =>
+        Effect.map(Effect.withClock(keys.refresh(key(refused)), clock), (fresh) => Redacted.value(fresh))
+      yield* keys.get
+      assert.strictEqual(yield* refresh("key0"), "key1")
+      setBack = 6 * 3_600_000
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(yield* refresh("key1"), "key2")
     }))
 
   it.effect("refreshes a key at most once a minute, and never a key that was replaced already", () =>

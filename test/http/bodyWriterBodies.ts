@@ -4,7 +4,8 @@ import { Effect, FastCheck as fc } from "effect"
 import { MetricsAggregator, Series } from "effect-threadstats"
 import type { Reporter, RollUp } from "effect-threadstats"
 import { inflateSync } from "node:zlib"
-import { countOf, type Encoded, makeWriter } from "../../src/internal/http/encoder.js"
+import { makeBodyWriter } from "../../src/internal/http/bodyWriter.js"
+import type { Encoded } from "../../src/internal/http/chunker.js"
 import { distributionPoints, type EnvelopedEndpoint, series, seriesV2 } from "../../src/internal/http/endpoints.js"
 import { lineWriter, syntax } from "../../src/internal/http/seriesV1.js"
 import { syntaxV2 } from "../../src/internal/http/seriesV2.js"
@@ -62,7 +63,7 @@ export const testEqualBodies = (runs: number) => {
         const own = items.filter(({ kind }) => (kind === "distribution") === isDistribution)
         const endpoint: EnvelopedEndpoint = { ...unlimited, limits: { bytes, unpackedBytes } }
         const encoding = compress ? "deflate" : "identity"
-        const writer = makeWriter<MetricsAggregator.AggregatedSeries>(endpoint, encoding)
+        const writer = makeBodyWriter<MetricsAggregator.AggregatedSeries>(endpoint, encoding)
         const write = lineWriter(full, written, writer)
         for (const item of own) write(item, isDistribution)
         const streamed = yield* writer.end
@@ -86,7 +87,7 @@ export const testEqualBodies = (runs: number) => {
         const owners = own.flatMap((item) => isDistribution ? [item] : item.points.map(() => item))
         const entries = streamed.chunks.flatMap((chunk) => chunk.entries)
         assert.isTrue(entries.every(({ item }, i) => item === owners[i]))
-        assert.strictEqual(streamed.chunks.reduce((sum, chunk) => sum + countOf(chunk), 0), owners.length)
+        assert.strictEqual(streamed.chunks.reduce((sum, chunk) => sum + chunk.count, 0), owners.length)
       }
     }), { fastCheck: { numRuns: runs } })
 }
@@ -102,7 +103,7 @@ export const writeLarge = (lines: number, limit: number, meanwhile: Effect.Effec
       interval: 10
     }))
     const endpoint = { ...series, limits: { bytes: limit, unpackedBytes: 62_914_560 } }
-    const writer = makeWriter<Series.Series>(endpoint, "deflate")
+    const writer = makeBodyWriter<Series.Series>(endpoint, "deflate")
     for (const [i, item] of items.entries()) {
       const line = JSON.stringify(item)
       writer.add(item, 1_700_000_000, line, Buffer.byteLength(line))

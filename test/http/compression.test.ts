@@ -4,21 +4,41 @@ import { LocalIntake } from "effect-threadstats"
 import type { Series } from "effect-threadstats"
 import * as zlib from "node:zlib"
 import { layerInProcess } from "../support/intake.js"
-import { distributions, events, metrics } from "../support/reporterContract.js"
+import { distributions, events } from "../support/reporterContract.js"
 import { bodyOf, bytesOf, reporterToIntake, respond, scriptReporter } from "./fakeClient.js"
 
+const seriesOf = (length: number) =>
+  Array.from({ length }, (_, index): Series.Series => ({
+    metric: `shop.metric.${index}`,
+    points: [[1_700_000_000, index]],
+    type: "gauge",
+    tags: [`shard:${index}`],
+    interval: 10
+  }))
+
 describe("compression", () => {
-  it.effect("compresses small and large bodies in the format of zlib, and counts their bytes in the receipt", () =>
+  it.effect("sends a body as it is when it has less than 1024 bytes", () =>
     Effect.gen(function*() {
       const { reporter, requests } = yield* scriptReporter(respond(202))
-      const large = Array.from({ length: 3000 }, (_, index): Series.Series => ({
-        metric: `shop.metric.${index}`,
-        points: [[1_700_000_000, index]],
-        type: "gauge",
-        tags: [`shard:${index}`],
-        interval: 10
-      }))
-      for (const batch of [metrics, large]) {
+      const padded = (size: number) => {
+        const empty = { ...seriesOf(1)[0]!, tags: [""] }
+        return [{ ...empty, tags: ["x".repeat(size - JSON.stringify({ series: [empty] }).length)] }]
+      }
+      for (const [size, encoding] of [[1023, undefined], [1024, "deflate"]] as const) {
+        const batch = padded(size)
+        const receipt = yield* reporter.flushMetrics(batch)
+        const request = requests.at(-1)
+        assert.strictEqual(request?.headers["content-encoding"], encoding)
+        assert.strictEqual(JSON.stringify(bodyOf(request)).length, size)
+        assert.strictEqual(receipt.bytes === size, encoding === undefined)
+      }
+    }))
+
+  it.effect("compresses in the format of zlib, and counts the bytes in the receipt", () =>
+    Effect.gen(function*() {
+      const { reporter, requests } = yield* scriptReporter(respond(202))
+      const large = seriesOf(3000)
+      for (const batch of [seriesOf(20), large]) {
         const receipt = yield* reporter.flushMetrics(batch)
         const request = requests.at(-1)
         const bytes = bytesOf(request)
@@ -61,7 +81,7 @@ describe("compression", () => {
     Effect.gen(function*() {
       const intake = yield* LocalIntake.LocalIntake
       for (const more of [{}, { compress: true }, { compress: false }]) {
-        yield* Effect.flatMap(reporterToIntake(more), (reporter) => reporter.flushMetrics(metrics))
+        yield* Effect.flatMap(reporterToIntake(more), (reporter) => reporter.flushMetrics(seriesOf(20)))
       }
       const encodings = (yield* intake.requests).map(({ encoding }) => encoding)
       assert.deepStrictEqual(encodings, ["deflate", "deflate", "identity"])

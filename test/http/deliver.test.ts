@@ -56,7 +56,7 @@ describe("deliver", () => {
 
   it.effect("does not split a payload when the key is refused or the address is wrong", () =>
     Effect.gen(function*() {
-      for (const status of [401, 403, 404]) {
+      for (const status of [401, 403, 404, 301]) {
         const { reporter, requests } = yield* scripted(() => reply(status))
         yield* Effect.flip(reporter.flushMetrics(batchOf(10)))
         assert.strictEqual(requests.length, 1)
@@ -108,7 +108,7 @@ describe("deliver with points near the age limit", () => {
 
   it.effect("names all points of an ambiguous attempt as ambiguous, also the ones it omits later", () =>
     Effect.gen(function*() {
-      const { result } = yield* deliverLate(aged, reply(503), undefined, reply(404))
+      const { result } = yield* deliverLate(aged, reply(503), undefined, reply(422))
       const { ambiguous, refused, undelivered } = Either.getOrThrow(Either.flip(result))
       assert.deepStrictEqual([ambiguous, undelivered, refused], [[aged[0]!], [aged[0]!], aged.slice(1)])
       const unauthorized = yield* deliverLate(aged, reply(503), undefined, reply(401))
@@ -189,7 +189,7 @@ describe("deliver with series v2", () => {
       yield* reporter.flushEvents([{ title: "e", text: "", tags: [] }])
       yield* reporter.warm
       assert.deepStrictEqual((yield* intake.requests).map(({ encoding, path }) => [path, encoding]), [
-        ["/api/v1/distribution_points", "deflate"],
+        ["/api/v1/distribution_points", "identity"],
         ["/api/v1/events", "identity"],
         ["/api/v1/validate", "identity"]
       ])

@@ -160,7 +160,7 @@ describe("nodeTransport", () => {
       })
       const reporter = yield* makeReporter()
       const error = yield* Effect.flip(reporter.flushMetrics(metrics))
-      assert.deepInclude(error, { reason: "Rejected", status: 307 })
+      assert.deepInclude(error, { reason: "UnexpectedResponse", status: 307 })
       assert.deepStrictEqual(paths, ["/api/v1/series"])
     }))
 

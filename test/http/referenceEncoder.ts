@@ -1,8 +1,11 @@
 /** Wire forms and a batch encoder, with which tests compare the writer, and a function that writes items line by line. */
 import { Effect } from "effect"
 import type { Series } from "effect-threadstats"
-import { chunk, type Encoded, encodingOf, type Entry, makeWriter, stringify } from "../../src/internal/http/encoder.js"
+import { makeBodyWriter } from "../../src/internal/http/bodyWriter.js"
+import { chunk, type Encoded, type Entry } from "../../src/internal/http/chunker.js"
+import { encodingOf } from "../../src/internal/http/compression.js"
 import type { Encoding, Endpoint, EnvelopedEndpoint } from "../../src/internal/http/endpoints.js"
+import { stringify } from "../../src/internal/http/json.js"
 import { wireValues } from "../../src/internal/http/seriesV1.js"
 
 /** Numbers of the types in the reference. */
@@ -79,7 +82,7 @@ export const writeItems = <A extends Series.Series>(
   { compress, form = (item) => item }: { readonly compress: boolean; readonly form?: (item: A) => unknown }
 ): Effect.Effect<Encoded<A>> =>
   Effect.suspend(() => {
-    const writer = makeWriter<A>(endpoint, encodingOf(endpoint, compress))
+    const writer = makeBodyWriter<A>(endpoint, encodingOf(endpoint, compress))
     for (const item of items) {
       const { bytes, json } = toEntry(item, form)
       writer.add(item, item.points[0]![0], json, bytes)

@@ -15,7 +15,25 @@ describe("retryPolicy", () => {
       }))
   }
 
-  for (const status of [400, 401, 403, 404, 413]) {
+  for (const status of [301, 302, 307, 404, 405, 407, 425]) {
+    it.effect(`sends a payload up to three times in a flush when the status is ${status}, and keeps it for the next one`, () =>
+      Effect.gen(function*() {
+        const recovered = yield* run((_, i) => reply(i < 2 ? status : 202), { budget: 5000, pass: 1000 })
+        assert.isTrue(Either.isRight(recovered.result))
+        const { result, times } = yield* run(() => reply(status), { budget: 5000, pass: 5000 })
+        const error = Either.getOrThrow(Either.flip(result))
+        assert.deepInclude(error, {
+          reason: "UnexpectedResponse",
+          status,
+          undelivered: batch,
+          refused: [],
+          ambiguous: []
+        })
+        assert.strictEqual(times.length, 3)
+      }))
+  }
+
+  for (const status of [400, 401, 403, 413, 415, 422]) {
     it.effect(`does not send a payload again when the status is ${status}`, () =>
       Effect.gen(function*() {
         const { result, times } = yield* run(() => reply(status), { budget: 5000, pass: 0 })
@@ -150,6 +168,7 @@ describe("retryPolicy with the delivery option", () => {
     "status 502": () => reply(502),
     "status 503": () => reply(503),
     "status 504": () => reply(504),
+    "a web page with status 200": () => reply(200, { "content-type": "text/html" }, "<html>Please log in</html>"),
     "a reset": () => broken("ECONNRESET"),
     "an unknown failure": () => broken("EWHATEVER"),
     "no answer": () => Effect.never
@@ -158,6 +177,10 @@ describe("retryPolicy with the delivery option", () => {
   const certain = {
     "status 408": () => reply(408),
     "status 429": () => reply(429),
+    "status 404": () => reply(404),
+    "status 407": () => reply(407),
+    "status 425": () => reply(425),
+    "a redirect": () => reply(302),
     "a closed port": () => broken("ECONNREFUSED"),
     "an unknown host": () => broken("ENOTFOUND"),
     "a bad certificate": () => broken("DEPTH_ZERO_SELF_SIGNED_CERT")

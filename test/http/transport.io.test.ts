@@ -221,7 +221,7 @@ describe.each(transports)("transport over %s", (name, makeReporter, layerClient)
         const reporter = yield* make(settings(intake.url))
         for (const status of [301, 307]) {
           const error = yield* Effect.flip(reporter.flushMetrics(metrics))
-          assert.strictEqual(error.reason, "Rejected")
+          assert.strictEqual(error.reason, "UnexpectedResponse")
           assert.strictEqual(error.status, status)
           for (const name of ["DD_SITE", "DATADOG_HOST"]) assert.include(error.message, name)
         }

@@ -27,7 +27,7 @@ const post = `
   })`
 
 /** Ceilings of the size in bytes, and of the modules of Node.js that are loaded beyond those of {@link post}. */
-const ceilings = { gzipped: 82_000, modules: 12 }
+const ceilings = { gzipped: 85_000, modules: 12 }
 
 interface Bundle {
   readonly code: string
@@ -78,7 +78,7 @@ const others = ["DogStatsDReporter", "LogReporter", "AutoReporter", "internal/re
 const reporters = {
   http: [
     "internal/http/HttpExporter",
-    "internal/http/encoder",
+    "internal/http/bodyWriter",
     "internal/http/transport",
     "internal/http/nodeTransport"
   ],

@@ -6,13 +6,13 @@ export interface Certificate {
 }
 
 /**
- * Creates a self-signed certificate for 127.0.0.1, which no client trusts by default. Node.js issues no certificates; this is the
+ * Creates a self-signed certificate for an IPv4 address, by default 127.0.0.1, which no client trusts by default. Node.js issues no certificates; this is the
  * smallest form of RFC 5280 that a TLS client accepts.
  */
-export const selfSigned = (): Certificate => {
+export const selfSigned = (address: ReadonlyArray<number> = [127, 0, 0, 1]): Certificate => {
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "prime256v1" })
   const name = sequence(set(sequence(objectId("550403"), der(0x0c, Buffer.from("test intake")))))
-  const loopback = der(0x87, Buffer.from([127, 0, 0, 1]))
+  const loopback = der(0x87, Buffer.from(address))
   const signed = sequence(
     der(0xa0, integer(2)),
     integer(1),

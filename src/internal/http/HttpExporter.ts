@@ -1,4 +1,5 @@
 import * as Arr from "effect/Array"
+import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as ApiKey from "../apiKey/sources.js"
@@ -14,8 +15,11 @@ import {
 } from "../model/Delivery.js"
 import { pointWindow } from "../model/limits.js"
 import type { Reporter } from "../model/Reporter.js"
-import * as Delivery from "./deliver.js"
-import { countOf, encode, type Encoded, encodingOf, itemsOf, makeWriter, type Writer } from "./encoder.js"
+import { monotonicMillis } from "../model/time.js"
+import { type BodyWriter, makeBodyWriter } from "./bodyWriter.js"
+import { encode, type Encoded } from "./chunker.js"
+import { encodingOf } from "./compression.js"
+import { deliver, type Outcome } from "./deliver.js"
 import type { Endpoint, EnvelopedEndpoint } from "./endpoints.js"
 import { distributionPoints, events, series, seriesV2 } from "./endpoints.js"
 import { lineWriter, type Syntax, syntax } from "./seriesV1.js"
@@ -23,14 +27,11 @@ import { syntaxV2 } from "./seriesV2.js"
 import type { HttpReporterSettings } from "./settings.js"
 import type * as Transport from "./transport.js"
 
-/** Number of requests of one batch that run at the same time. They start in order. */
-const concurrentRequests = 4
-
 /** Pulls a batch and writes each series into bodies. Does not pull while compression is behind. */
 const writeBatch = (
   batch: SeriesBatch,
   write: (series: AggregatedSeries) => void,
-  writer: Writer<AggregatedSeries>
+  writer: BodyWriter<AggregatedSeries>
 ): Effect.Effect<void, ReporterError> => {
   const writeRest: Effect.Effect<void, ReporterError> = Effect.flatMap(batch.pull, (pulled) => {
     if (pulled.length === 0) return Effect.void
@@ -44,7 +45,7 @@ const writeBatch = (
 export const make = Effect.fnUntraced(
   function*<R>(
     settings: HttpReporterSettings,
-    makeTransport: (settings: HttpReporterSettings) => Effect.Effect<Transport.Transport, never, R>
+    makeTransport: (settings: HttpReporterSettings) => Effect.Effect<Transport.Transport, ConfigError.ConfigError, R>
   ) {
     const source = yield* Effect.serviceOption(ApiKey.ApiKey)
     const keys = Option.isSome(source)
@@ -52,35 +53,31 @@ export const make = Effect.fnUntraced(
       : ApiKey.constant(yield* Effect.catchAll(settings.apiKey, () => ApiKey.missing))
     if (keys.check !== undefined) yield* keys.check
     const transport = yield* makeTransport(settings)
-    const { apiUrl } = settings
-    const { compress } = settings
+    const { apiUrl, compress } = settings
+
+    const resendAmbiguous = settings.delivery === "at-least-once"
+    const maxAge = settings.acceptedTimestamps === "any" ? Infinity : pointWindow.past
 
     const send = <A extends Item>(
       endpoint: Endpoint,
       encoded: Effect.Effect<Encoded<A>>
     ): Effect.Effect<Receipt, ReporterError> =>
-      Effect.gen(function*() {
-        const { outcomes, retries } = yield* Delivery.deliver(
-          transport,
-          keys,
-          yield* encoded,
-          concurrentRequests,
-          {
-            deadline: yield* Deadline,
-            repeat: settings.delivery === "at-least-once",
-            maxAge: settings.acceptedTimestamps === "any" ? Infinity : pointWindow.past
+      Effect.flatMap(Effect.all([encoded, monotonicDeadline]), ([chunks, deadline]) =>
+        Effect.flatMap(
+          deliver(transport, keys, chunks, { deadline, resendAmbiguous, maxAge }),
+          ({ outcomes, retries }) => {
+            const receipt = outcomes.map(receiptOf).reduce(addReceipts, { ...emptyReceipt, retries })
+            const failures = outcomes.flatMap(failuresOf)
+            return Arr.isNonEmptyArray(failures)
+              ? Effect.fail(errorOf(`${apiUrl}${endpoint.path}`, failures, receipt))
+              : Effect.succeed(receipt)
           }
-        )
-        const receipt = outcomes.map(receiptOf).reduce(addReceipts, { ...emptyReceipt, retries })
-        const failures = outcomes.flatMap(failureOf)
-        if (!Arr.isNonEmptyArray(failures)) return receipt
-        return yield* Effect.fail(errorOf(`${apiUrl}${endpoint.path}`, failures, receipt))
-      })
+        ))
 
     const reportTo =
       (endpoint: EnvelopedEndpoint, syntax: Syntax, isDistribution: boolean) =>
       (batch: SeriesBatch): Effect.Effect<Receipt, ReporterError> => {
-        const writer = makeWriter<AggregatedSeries>(endpoint, encodingOf(endpoint, compress))
+        const writer = makeBodyWriter<AggregatedSeries>(endpoint, encodingOf(endpoint, compress))
         const write = lineWriter(batch.enrichment, syntax, writer)
         return Effect.zipRight(
           writeBatch(batch, (series) => write(series, isDistribution), writer),
@@ -101,9 +98,18 @@ export const make = Effect.fnUntraced(
   }
 )
 
-const receiptOf = <A>(outcome: Delivery.Outcome<A>): Receipt =>
+/** Returns the deadline of the flush, in milliseconds of the monotonic time. */
+const monotonicDeadline = Effect.flatMap(
+  Deadline,
+  (deadline) =>
+    Effect.clockWith((clock) =>
+      Effect.succeed(deadline - clock.unsafeCurrentTimeMillis() + monotonicMillis(clock))
+    )
+)
+
+const receiptOf = <A>(outcome: Outcome<A>): Receipt =>
   outcome._tag === "Delivered"
-    ? { ...emptyReceipt, items: countOf(outcome.chunk), payloads: 1, bytes: outcome.chunk.body.byteLength }
+    ? { ...emptyReceipt, items: outcome.chunk.count, payloads: 1, bytes: outcome.chunk.body.byteLength }
     : emptyReceipt
 
 /** Failure of one chunk, or of an item that fits into none. */
@@ -116,7 +122,7 @@ interface ChunkFailure {
   readonly items: ReadonlyArray<Item>
 }
 
-const failureOf = <A extends Item>(outcome: Delivery.Outcome<A>): ReadonlyArray<ChunkFailure> => {
+const failuresOf = <A extends Item>(outcome: Outcome<A>): ReadonlyArray<ChunkFailure> => {
   switch (outcome._tag) {
     case "Delivered":
       return []
@@ -125,13 +131,13 @@ const failureOf = <A extends Item>(outcome: Delivery.Outcome<A>): ReadonlyArray<
       return [{ why: { reason, description, cause }, isTransient: false, isAmbiguous: false, items: [item] }]
     }
     case "Failed": {
-      const { ambiguous, chunk, failure } = outcome
+      const { ambiguous, failure, items } = outcome
       const { cause, description, reason, status, transient } = failure
       return [{
         why: { reason, description, status, cause },
         isTransient: transient,
         isAmbiguous: ambiguous,
-        items: itemsOf(chunk)
+        items
       }]
     }
   }

@@ -1,233 +1,131 @@
-import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
-import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
-import * as Random from "effect/Random"
-import * as Redacted from "effect/Redacted"
-import type { ApiKey, ApiKeyError } from "../../ApiKey.js"
+import type { ApiKey } from "../../ApiKey.js"
 import type { Item } from "../model/Delivery.js"
-import { within } from "../runtime/timeLimit.js"
-import type { Chunk, Entry, Unencodable } from "./encoder.js"
-import * as Encoder from "./encoder.js"
-import { DeliveryFailure, type Transport } from "./transport.js"
+import * as Chunker from "./chunker.js"
+import { type ExpiredPoints, partitionExpired } from "./expiredPoints.js"
+import { type DeliveryFailure, unsent } from "./httpFailure.js"
+import { makeBatchKey } from "./keyRefresh.js"
+import { type RetryContext, type RetryOptions, sendWithRetry } from "./retryPolicy.js"
+import { makeSplitPolicy } from "./splitPolicy.js"
+import type { Transport } from "./transport.js"
 
-/** What became of one chunk, or of an item that is in none. */
+/** Outcome of one chunk, or of an item that fits into none. */
 export type Outcome<A = Item> =
-  | { readonly _tag: "Delivered"; readonly chunk: Chunk<A> }
+  | { readonly _tag: "Delivered"; readonly chunk: Chunker.Chunk<A> }
   | {
     readonly _tag: "Failed"
-    readonly chunk: Chunk<A>
+    readonly items: ReadonlyArray<A>
     readonly failure: DeliveryFailure
-    /** One of the times it was sent, it may have arrived. */
+    /** True if one of the attempts may have arrived. */
     readonly ambiguous: boolean
   }
-  | { readonly _tag: "Unencodable"; readonly error: Unencodable<A> }
+  | { readonly _tag: "Unencodable"; readonly error: Chunker.Unencodable<A> }
 
-export interface Options {
-  /** When everything has to be done, in milliseconds since the epoch. `Infinity`: every body is sent once. */
-  readonly deadline: number
-  /** Whether what may have arrived is sent again where it would count twice. */
-  readonly repeat: boolean
-  /** How old a point may be when it is sent, in milliseconds. */
-  readonly maxAge: number
-}
-
-/** What became of a batch, and how often one of its bodies was sent again. */
-export interface Result<A = Item> {
+/** Outcomes of a batch, and number of payloads that were sent again. */
+export interface Delivered<A = Item> {
   readonly outcomes: ReadonlyArray<Outcome<A>>
   readonly retries: number
 }
 
-/** The first pause before another try, and the longest one, in milliseconds; each is drawn from zero to twice the last. */
-const firstPause = 200
-const longestPause = 5_000
+/** Number of requests of one batch that run at the same time. They start in order. */
+const concurrentRequests = 4
 
 /**
- * How many more requests one batch may cost to find what is wrong with it: enough to single out ten bad items among ten
- * thousand.
- */
-const maxSplits = 256
-
-/** How long the source of the key may take, in milliseconds, where the flush has more. */
-const keyTimeout = 5_000
-
-const isPassing = ({ reason }: DeliveryFailure): boolean =>
-  reason === "ServerError" || reason === "RateLimited" || reason === "Timeout" || reason === "Transport"
-
-/** Too large for this receiver, or malformed in a part of it: its halves may do. */
-const isWorthASplit = ({ reason, status }: DeliveryFailure): boolean =>
-  reason === "PayloadTooLarge" || (reason === "Rejected" && status === 400)
-
-/** Of what was not even sent. */
-const unsent = (description: string, reason: DeliveryFailure["reason"] = "Timeout") =>
-  new DeliveryFailure({ reason, transient: true, ambiguous: false, description })
-
-const noTime = () => unsent("no time left in this flush")
-
-const noKey = (why: string) => unsent(`there is no API key: ${why}`, "Unauthorized")
-
-/** Points of a chunk became too old while they waited for their turn or for another try. */
-class Overdue extends /*#__PURE__*/ Data.TaggedError("Overdue")<{
-  readonly now: number
-  readonly before: DeliveryFailure | undefined
-}> {}
-
-/**
- * Delivers one batch in chunks, each of which succeeds or fails on its own. What fails for the moment is sent again; what
- * is refused as too large or as malformed is halved until what is wrong with it stands alone, within a bounded number of
- * requests.
+ * Delivers one batch. Each chunk succeeds or fails on its own: it is sent again by the retry policy, and split in two by the split
+ * policy. Never fails.
  */
 export const deliver = <A extends Item>(
   transport: Transport,
   keys: ApiKey["Type"],
-  encoded: Encoder.Encoded<A>,
-  concurrency: number,
-  options: Options
-): Effect.Effect<Result<A>> => {
-  let splits = maxSplits
+  encoded: Chunker.Encoded<A>,
+  options: RetryOptions
+): Effect.Effect<Delivered<A>> => {
   let retries = 0
-  let current: Redacted.Redacted
-
-  const inTime = (key: Effect.Effect<Redacted.Redacted, ApiKeyError>) =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      const asked = Effect.catchAllCause(key, (cause): Effect.Effect<never, DeliveryFailure> => {
-        const failure = Option.getOrUndefined(Cause.failureOption(cause))
-        if (failure !== undefined) return noKey(failure.message)
-        return Cause.isInterruptedOnly(cause)
-          ? Effect.failCause(cause as Cause.Cause<never>)
-          : noKey("its source died")
-      })
-      // a key that is there costs no fiber
-      if (Exit.isExit(key)) return asked
-      return within(Effect.interruptible(asked), Math.max(0, Math.min(options.deadline - now, keyTimeout)), noTime)
-    })
-
-  /** Datadog takes a point by its timestamp, and drops one that is too old without a word. */
-  const isOverdue = (now: number) => ({ item }: Entry<A>): boolean => {
-    const time = "title" in item ? undefined : item.timestamp
-    return time !== undefined && time * 1000 < now - options.maxAge
+  const countRetry = () => {
+    retries++
   }
-
-  const hasOverdue = (now: number, chunk: Chunk<A>): boolean =>
-    chunk.lines === undefined
-      ? chunk.entries.some(isOverdue(now))
-      : chunk.lines.oldest * 1000 < now - options.maxAge
-
-  /**
-   * Sends a chunk again and again while that can help and there is time: at once, and once, after a broken connection; with
-   * a fresh key, and once, after one was refused; else after a pause that grows, or the one that the receiver asks for.
-   */
-  const persist = (chunk: Chunk<A>, doubt: () => void): Effect.Effect<void, DeliveryFailure | Overdue> => {
-    let renewed = false
-    const attempt = (tries: number, before?: DeliveryFailure): Effect.Effect<void, DeliveryFailure | Overdue> =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) => {
-        if (options.deadline - now < 1) return Effect.fail(before ?? noTime())
-        if (options.deadline !== Infinity && hasOverdue(now, chunk)) {
-          return Effect.fail(new Overdue({ now, before }))
-        }
-        if (tries > 0) retries++
-        const key = current
-        return Effect.catchAll(
-          transport.send(chunk, key, options.deadline - now),
-          (failure) => {
-            if (failure.ambiguous) doubt()
-            if (failure.reason !== "Unauthorized") return pauseAndRepeat(failure, tries, before)
-            return renewed ? Effect.fail(failure) : renew(key, failure, tries)
-          }
-        )
-      })
-    const renew = (refused: Redacted.Redacted, failure: DeliveryFailure, tries: number) =>
-      Effect.flatMap(Effect.catchAll(inTime(keys.refresh(refused)), () => Effect.succeed(refused)), (fresh) => {
-        renewed = true
-        if (Redacted.value(fresh) === Redacted.value(refused)) return Effect.fail(failure)
-        current = fresh
-        return attempt(tries + 1, failure)
-      })
-    const pauseAndRepeat = (failure: DeliveryFailure, tries: number, before: DeliveryFailure | undefined) => {
-      const mayRepeat = options.repeat || chunk.endpoint.idempotent || !failure.ambiguous
-      if (!isPassing(failure) || !mayRepeat || options.deadline === Infinity) return Effect.fail(failure)
-      if (failure.reset === true && tries === 0) return attempt(1, failure)
-      return Effect.flatMap(Effect.all([Clock.currentTimeMillis, Random.next]), ([now, random]) => {
-        const backoff = random * Math.min(longestPause, firstPause * 2 ** tries)
-        const pause = Math.max(backoff, failure.retryAfter ?? 0)
-        if (now + pause < options.deadline) return Effect.zipRight(Effect.sleep(pause), attempt(tries + 1, failure))
-        // a try that the end of the flush cut short says less than the one before
-        const cutShort = failure.reason === "Timeout" && options.deadline - now < 1
-        return Effect.fail(cutShort ? before ?? failure : failure)
-      })
-    }
-    return attempt(0)
-  }
-
-  const deliverOne = (chunk: Chunk<A>, doubted: boolean): Effect.Effect<ReadonlyArray<Outcome<A>>> => {
-    let ambiguous = doubted
-    const doubt = () => {
-      ambiguous = true
-    }
-    return Effect.matchEffect(persist(chunk, doubt), {
-      onSuccess: () => Effect.succeed([{ _tag: "Delivered", chunk } as const]),
-      onFailure: (failure) => {
-        if (failure._tag === "Overdue") return withoutOverdue(chunk, failure, ambiguous)
-        if (!isWorthASplit(failure) || Encoder.countOf(chunk) === 1 || splits < 2) {
-          return Effect.succeed([{ _tag: "Failed", chunk, failure, ambiguous } as const])
-        }
-        splits -= 2
-        return Effect.flatMap(Encoder.split(chunk), (halves) => deliverAll(halves, 1, ambiguous))
-      }
-    })
-  }
-
-  /** What is overdue goes back, to be dropped for its age; the rest is sent. */
-  const withoutOverdue = (chunk: Chunk<A>, { before, now }: Overdue, ambiguous: boolean) => {
-    const isOld = isOverdue(now)
-    const left = chunk.entries.filter((entry) => !isOld(entry))
-    const failed: Outcome<A> = {
-      _tag: "Failed",
-      chunk: {
-        endpoint: chunk.endpoint,
-        entries: chunk.entries.filter(isOld),
-        body: chunk.body,
-        encoding: chunk.encoding
-      },
-      failure: before ?? unsent("too old before it could be sent"),
-      ambiguous
-    }
-    return Effect.map(
-      Effect.flatMap(Encoder.chunk(chunk.endpoint, left, chunk.encoding), (rest) => deliverAll(rest, 1, ambiguous)),
-      (outcomes) => [failed, ...outcomes]
-    )
-  }
-
-  const deliverAll = (
-    encoded: Encoder.Encoded<A>,
-    concurrency: number,
-    doubted = false
-  ): Effect.Effect<ReadonlyArray<Outcome<A>>> =>
-    Effect.map(
-      Effect.forEach(encoded.chunks, (chunk) => deliverOne(chunk, doubted), {
-        // one alone needs no fiber
-        concurrency: Math.min(concurrency, encoded.chunks.length)
-      }),
-      (outcomes) => [
-        ...encoded.unencodable.map((error): Outcome<A> => ({ _tag: "Unencodable", error })),
-        ...outcomes.flat()
-      ]
-    )
-
-  return Effect.matchEffect(inTime(keys.get), {
-    onSuccess: (key) => {
-      current = key
-      return Effect.map(deliverAll(encoded, concurrency), (outcomes) => ({ outcomes, retries }))
-    },
+  return Effect.matchEffect(makeBatchKey(keys, options.deadline), {
+    onSuccess: (key) =>
+      Effect.map(
+        deliverAll(
+          { ...options, transport, key, countRetry, mustSplit: makeSplitPolicy() },
+          encoded,
+          concurrentRequests,
+          false
+        ),
+        (outcomes) => ({ outcomes, retries })
+      ),
     onFailure: (failure) =>
       Effect.succeed({
         outcomes: [
-          ...encoded.unencodable.map((error): Outcome<A> => ({ _tag: "Unencodable", error })),
-          ...encoded.chunks.map((chunk): Outcome<A> => ({ _tag: "Failed", chunk, failure, ambiguous: false }))
+          ...encoded.unencodable.map(toOutcome),
+          ...encoded.chunks.map(({ items }): Outcome<A> => ({ _tag: "Failed", items, failure, ambiguous: false }))
         ],
         retries
       })
   })
+}
+
+interface DeliveryContext extends RetryContext {
+  readonly mustSplit: ReturnType<typeof makeSplitPolicy>
+}
+
+const toOutcome = <A>(error: Chunker.Unencodable<A>): Outcome<A> => ({ _tag: "Unencodable", error })
+
+const deliverAll = <A extends Item>(
+  context: DeliveryContext,
+  { chunks, unencodable }: Chunker.Encoded<A>,
+  concurrency: number,
+  isAmbiguous: boolean
+): Effect.Effect<ReadonlyArray<Outcome<A>>> => {
+  // A single chunk needs no fiber.
+  if (chunks.length === 1 && unencodable.length === 0) return deliverChunk(context, chunks[0]!, isAmbiguous)
+  return Effect.map(
+    Effect.forEach(chunks, (chunk) => deliverChunk(context, chunk, isAmbiguous), { concurrency }),
+    (outcomes) => [...unencodable.map(toOutcome), ...outcomes.flat()]
+  )
+}
+
+/** Delivers one chunk. `isAmbiguous` is true if an earlier attempt with its items may have arrived. */
+const deliverChunk = <A extends Item>(
+  context: DeliveryContext,
+  chunk: Chunker.Chunk<A>,
+  isAmbiguous: boolean
+): Effect.Effect<ReadonlyArray<Outcome<A>>> => {
+  let ambiguous = isAmbiguous
+  const markAmbiguous = () => {
+    ambiguous = true
+  }
+  return Effect.matchEffect(sendWithRetry(context, chunk, markAmbiguous), {
+    onSuccess: () => Effect.succeed([{ _tag: "Delivered", chunk }]),
+    onFailure: (failure) => {
+      if (failure._tag === "ExpiredPoints") return deliverUnexpired(context, chunk, failure, ambiguous)
+      return context.mustSplit(failure, chunk)
+        ? Effect.flatMap(Chunker.split(chunk), (halves) => deliverAll(context, halves, 1, ambiguous))
+        : Effect.succeed([{ _tag: "Failed", items: chunk.items, failure, ambiguous }])
+    }
+  })
+}
+
+/** Returns the expired points of a chunk, which the pipeline drops for their age, and delivers the others. */
+const deliverUnexpired = <A extends Item>(
+  context: DeliveryContext,
+  chunk: Chunker.Chunk<A>,
+  { oldestAccepted, previous }: ExpiredPoints,
+  ambiguous: boolean
+): Effect.Effect<ReadonlyArray<Outcome<A>>> => {
+  const { expired, rest } = partitionExpired(chunk, oldestAccepted)
+  const failed: Outcome<A> = {
+    _tag: "Failed",
+    items: expired.map(({ item }) => item),
+    failure: previous ?? unsent("too old before it could be sent"),
+    ambiguous
+  }
+  return Effect.map(
+    Effect.flatMap(
+      Chunker.chunk(chunk.endpoint, rest, chunk.encoding),
+      (encoded) => deliverAll(context, encoded, 1, ambiguous)
+    ),
+    (outcomes) => [failed, ...outcomes]
+  )
 }

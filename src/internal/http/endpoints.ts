@@ -1,37 +1,27 @@
-/** Content encoding of a body. HTTP calls zlib's format (RFC 1950) deflate. */
+import { type PayloadLimits, payloadLimitsV1, payloadLimitsV2 } from "./payloadLimits.js"
+
+/** Content encoding of a body. HTTP calls the format of zlib (RFC 1950) deflate. */
 export type Encoding = "identity" | "deflate" | "gzip"
 
-/**
- * What there is to know about an endpoint of Datadog's API before anything is sent to it.
- * Source: Datadog API reference, v1 and v2 metrics, v1 events.
- */
+/** Endpoint of Datadog's API that receives metrics or events. Source: Datadog API reference, v1 and v2 metrics, v1 events. */
 export interface Endpoint {
   readonly name: "series" | "distribution_points" | "events"
   readonly path: `/${string}`
-  /** What bodies are packed with where compression is on. */
+  /** Encoding of bodies when compression is on. */
   readonly compression: Encoding
-  /** What it takes. */
+  /** Encodings that the endpoint accepts. */
   readonly encodings: ReadonlyArray<Encoding>
-  /** What stands before and after the items of one body, which commas separate; without it a body is one item. */
+  /** Text before and after the items of a body, which commas separate. Undefined if a body has exactly one item. */
   readonly envelope: readonly [before: string, after: string] | undefined
-  /** Whether the same item may arrive twice and count once: Datadog keeps the last value of a series and timestamp. */
+  /** True if an item that arrives twice counts once: Datadog keeps the last value of a series and timestamp. */
   readonly idempotent: boolean
-  readonly limits: Limits
+  readonly limits: PayloadLimits
 }
 
-/** One whose bodies have many items. */
+/** Endpoint whose bodies have many items. */
 export interface EnvelopedEndpoint extends Endpoint {
   readonly envelope: readonly [before: string, after: string]
 }
-
-/** The most a body may have, as it travels and unpacked, in bytes. */
-export interface Limits {
-  readonly bytes: number
-  readonly unpackedBytes: number
-}
-
-/** Documented for series, assumed for distribution points and events. */
-export const limits: Limits = { bytes: 3_200_000, unpackedBytes: 62_914_560 }
 
 const seriesEnvelope = ["{\"series\":[", "]}"] as const
 
@@ -42,14 +32,14 @@ export const series: EnvelopedEndpoint = {
   encodings: ["identity", "deflate", "gzip"],
   envelope: seriesEnvelope,
   idempotent: true,
-  limits
+  limits: payloadLimitsV1
 }
 
-/** Another form of series, with smaller limits. */
+/** Second version of the endpoint for series, with smaller limits. */
 export const seriesV2: EnvelopedEndpoint = {
   ...series,
   path: "/api/v2/series",
-  limits: { bytes: 512_000, unpackedBytes: 5_242_880 }
+  limits: payloadLimitsV2
 }
 
 export const distributionPoints: EnvelopedEndpoint = {
@@ -59,10 +49,10 @@ export const distributionPoints: EnvelopedEndpoint = {
   encodings: ["identity", "deflate"],
   envelope: seriesEnvelope,
   idempotent: false,
-  limits
+  limits: payloadLimitsV1
 }
 
-/** One event per request. The reference never compresses it. */
+/** One event per request. The reference client never compresses it. */
 export const events: Endpoint = {
   name: "events",
   path: "/api/v1/events",
@@ -70,10 +60,10 @@ export const events: Endpoint = {
   encodings: ["identity", "deflate", "gzip"],
   envelope: undefined,
   idempotent: false,
-  limits
+  limits: payloadLimitsV1
 }
 
 export const validatePath = "/api/v1/validate"
 
-/** The header that carries the key, and nothing else does. */
+/** Header of the API key. No other part of a request contains the key. */
 export const keyHeader = "dd-api-key"

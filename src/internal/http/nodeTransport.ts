@@ -1,9 +1,9 @@
 /**
- * Over `node:http` and `node:https`, with a pool of connections of its own. It is a fraction of what `fetch` has to load and to
- * evaluate, and brings nothing of `@effect/platform` into a bundle.
+ * Transport over `node:http` and `node:https`, with its own pool of connections. It loads and evaluates a fraction of what `fetch`
+ * does, and adds nothing of `@effect/platform` to a bundle.
  */
 import type * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
+import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
@@ -11,52 +11,63 @@ import type * as Http from "node:http"
 import { oneTurn } from "../runtime/eventLoop.js"
 import { builtin } from "../runtime/nodeBuiltin.js"
 import * as alarm from "../runtime/timer.js"
+import { type DeliveryFailure, timedOut } from "./httpFailure.js"
+import { type HttpResponse, maxResponseBytes } from "./httpResponse.js"
+import { makeTunnelAgent, nameProxy, proxyHeaders } from "./proxyAgent.js"
+import { type ProxySettings, resolveProxy } from "./proxySettings.js"
 import * as Transport from "./transport.js"
 
-/** What the two modules have in common. */
+/** Common part of the two modules. */
 interface Protocol {
   readonly Agent: new(options: Http.AgentOptions) => Http.Agent
-  readonly request: (url: string, options: Http.RequestOptions) => Http.ClientRequest
+  readonly request: (options: Http.RequestOptions) => Http.ClientRequest
 }
 
+/** Connections to one server, and the parts of its address. */
 interface Pool {
   readonly agent: Http.Agent
   readonly request: Protocol["request"]
 }
 
 /**
- * For how long a connection may lie idle and be used again, in milliseconds: longer than a flush interval, and shorter than
- * load balancers wait. One that was closed while the process was frozen would break under the request.
+ * Time for which an idle connection is used again, in milliseconds: longer than a flush interval, shorter than load balancers wait. A
+ * connection that was closed while the process was frozen would break during the request.
  */
 const longestIdle = 30_000
 
-/** The pool is closed with the scope. Its idle connections hold no process. */
-export const make = (options: Transport.Options): Effect.Effect<Transport.Transport, never, Scope.Scope> =>
-  Effect.suspend(() => {
+/** Makes the transport. The pool closes with the scope. Its idle connections do not keep the process alive. */
+export const make = (
+  options: Transport.TransportOptions
+): Effect.Effect<Transport.Transport, ConfigError.ConfigError, Scope.Scope> =>
+  Effect.flatMap(resolveProxy(options.apiUrl), (proxy) => {
     let pool: Pool | undefined
     let usedAt = 0
     let requests = 0
-    const opened = (): Pool => {
-      // of the two only the one that is needed is loaded
-      const { Agent, request } = builtin<Protocol>(/^https:/i.test(options.apiUrl) ? "node:https" : "node:http")
-      return { agent: new Agent({ keepAlive: true }), request }
-    }
+    const addresses = new Map<string, Address>()
     const transport = Transport.make(
       (request, limit, failed) =>
         Effect.clockWith((clock) => {
-          pool ??= opened()
+          pool ??= openPool(options.apiUrl, proxy)
           const now = clock.unsafeCurrentTimeMillis()
-          if (now - usedAt > longestIdle) closeIdle(pool.agent)
+          // The time of day goes on while a process is frozen. If the clock was set back, the difference is negative.
+          if (Math.abs(now - usedAt) > longestIdle) closeIdle(pool.agent)
           usedAt = now
           requests++
-          return exchange(pool, request, limit, failed, clock)
+          const failedBy = proxy === undefined ? failed : (error: unknown) => failed(nameProxy(proxy, error))
+          try {
+            let address = addresses.get(request.url)
+            if (address === undefined) addresses.set(request.url, address = parseAddress(request.url, proxy))
+            return exchange(pool, address, request, limit, failedBy, clock)
+          } catch (error) {
+            return Effect.fail(failed(error))
+          }
         }),
       options
     )
     const warm: Transport.Transport["warm"] = (key) =>
       Effect.suspend(() => {
         const before = requests
-        // What is sent at once, as by a function that starts with its first invocation, opens the connection itself.
+        // A flush that follows at once, as in a function that starts with its first invocation, opens the connection itself.
         return Effect.zipRight(
           oneTurn,
           Effect.suspend(() => requests === before ? transport.warm(key) : Effect.void)
@@ -65,78 +76,135 @@ export const make = (options: Transport.Options): Effect.Effect<Transport.Transp
     return Effect.as(Effect.addFinalizer(() => Effect.sync(() => pool?.agent.destroy())), { ...transport, warm })
   })
 
+/** Opens a pool. A proxy gets a tunnel to an API with TLS, and the requests themselves to any other. */
+const openPool = (apiUrl: string, proxy: ProxySettings | undefined): Pool => {
+  const options = { keepAlive: true }
+  const isTls = /^https:/i.test(apiUrl)
+  // Loads only the module that is needed.
+  const { Agent, request } = builtin<Protocol>(
+    isTls || proxy?.url.protocol === "https:" ? "node:https" : "node:http"
+  )
+  return { agent: isTls && proxy !== undefined ? makeTunnelAgent(proxy, options) : new Agent(options), request }
+}
+
+/** Address of a request, which `node:http` would parse each time, and the headers for a proxy. */
+interface Address {
+  readonly options: Pick<Http.RequestOptions, "auth" | "hostname" | "path" | "port" | "protocol">
+  readonly headers: Readonly<Record<string, string>>
+}
+
+const hostOf = ({ hostname }: URL): string => hostname.replace(/^\[|\]$/g, "")
+
+const parseAddress = (text: string, proxy: ProxySettings | undefined): Address => {
+  const url = new URL(text)
+  if (proxy === undefined || url.protocol === "https:") return { options: parseOptions(url), headers: {} }
+  const { port, protocol } = proxy.url
+  return {
+    options: { protocol, hostname: hostOf(proxy.url), port, path: text },
+    headers: { host: url.host, ...proxyHeaders(proxy) }
+  }
+}
+
+const parseOptions = (url: URL): Address["options"] => {
+  const { password, pathname, port, protocol, search, username } = url
+  return {
+    protocol,
+    hostname: hostOf(url),
+    port,
+    path: `${pathname}${search}`,
+    ...(username === "" ? undefined : { auth: `${decodeURIComponent(username)}:${decodeURIComponent(password)}` })
+  }
+}
+
 const closeIdle = (agent: Http.Agent): void => {
   for (const sockets of Object.values(agent.freeSockets)) {
     for (const socket of sockets ?? []) socket.destroy()
   }
 }
 
+/** Response of which the headers are read only if they are needed. */
+class NodeResponse implements HttpResponse {
+  readonly body: string
+  private readonly incoming: Http.IncomingMessage
+  constructor(incoming: Http.IncomingMessage, body: string) {
+    this.incoming = incoming
+    this.body = body
+  }
+  get status(): number {
+    return this.incoming.statusCode ?? 0
+  }
+  get headers(): HttpResponse["headers"] {
+    return this.incoming.headers as HttpResponse["headers"]
+  }
+}
+
 const exchange = (
   pool: Pool,
-  request: Transport.Request,
-  limit: Duration.Duration,
-  failed: (error: unknown) => Transport.DeliveryFailure,
+  address: Address,
+  request: Transport.HttpRequest,
+  limit: number,
+  failed: (error: unknown) => DeliveryFailure,
   clock: Clock.Clock
-): Effect.Effect<Transport.Answer, Transport.DeliveryFailure> =>
+): Effect.Effect<HttpResponse, DeliveryFailure> =>
   Effect.async((resume) => {
     let outgoing: Http.ClientRequest
     try {
-      outgoing = pool.request(request.url, {
+      outgoing = pool.request({
+        ...address.options,
         agent: pool.agent,
         method: request.method,
         headers: request.body === undefined
-          ? request.headers
-          : { ...request.headers, "content-length": request.body.byteLength }
+          ? { ...request.headers, ...address.headers }
+          : { ...request.headers, ...address.headers, "content-length": request.body.byteLength }
       })
     } catch (error) {
-      // what is wrong with an address or a header
+      // The protocol or a header is invalid.
       return resume(Effect.fail(failed(error)))
     }
-    const decoder = new TextDecoder()
     let incoming: Http.IncomingMessage | undefined
+    let isEnded = false
     let bytes = 0
-    let body = ""
+    const chunks: Array<Uint8Array> = []
 
-    // The limit is the clock's, and holds in a region that cannot be interrupted, too.
-    const late = () => end(() => Transport.timedOut(limit))
-    const off = alarm.set(clock, Runtime.defaultRuntime, Duration.toMillis(limit), late, { unref: false })
+    // A timer of the clock, so that the limit holds also where the fiber cannot be interrupted.
+    const late = () => end(() => timedOut(limit))
+    const off = alarm.set(clock, Runtime.defaultRuntime, limit, late, { unref: false })
     const stop = () => {
+      isEnded = true
       off()
-      // A connection goes back to the pool when both sides have said all they had to say.
+      // A connection returns to the pool when request and response are complete.
       if (incoming?.complete !== true || !outgoing.writableFinished) outgoing.destroy()
     }
-    /** Only the first end counts. An answer is one from its status on, whatever becomes of its body. */
-    const end = (failure: () => Transport.DeliveryFailure) => {
+    /** Ends the exchange; only the first call counts. After the status there is a response, whatever happens to its body. */
+    const end = (failure: () => DeliveryFailure) => {
+      if (isEnded) return
+      isEnded = true
       resume(
         incoming === undefined
           ? Effect.fail(failure())
-          : Effect.succeed({
-            status: incoming.statusCode ?? 0,
-            headers: incoming.headers as Transport.Answer["headers"],
-            body
-          })
+          : Effect.succeed(new NodeResponse(incoming, Buffer.concat(chunks).toString()))
       )
       stop()
     }
-    const ended = () => end(() => failed(new Error("the connection was closed before an answer")))
+    const onEnd = () => end(() => failed(new Error("the connection was closed before an answer")))
 
     outgoing.on("error", (error) => end(() => failed(error)))
-    outgoing.on("close", ended)
+    outgoing.on("close", onEnd)
     outgoing.on("upgrade", (message, socket) => {
       incoming = message
-      ended()
-      // which is nobody's any more
+      onEnd()
+      // Nobody uses the socket of another protocol.
       socket.destroy()
     })
     outgoing.on("response", (message) => {
       incoming = message
       message.on("data", (chunk: Uint8Array) => {
         bytes += chunk.byteLength
-        body += decoder.decode(chunk, { stream: true })
-        if (bytes >= Transport.maxAnswer) ended()
+        chunks.push(chunk)
+        if (bytes >= maxResponseBytes) onEnd()
       })
-      message.on("error", ended)
-      message.on("end", ended)
+      message.on("error", onEnd)
+      message.on("end", onEnd)
     })
     outgoing.end(request.body)
     return Effect.sync(stop)

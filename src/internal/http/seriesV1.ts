@@ -2,7 +2,8 @@ import type { AggregatedSeries } from "../model/AggregatedSeries.js"
 import type { SeriesType } from "../model/AggregatedSeries.js"
 import { enrichHost, type Enrichment, enrichName } from "../model/Enrichment.js"
 import { appendConstantTags } from "../model/tags.js"
-import { stringify, type Writer } from "./encoder.js"
+import type { BodyWriter } from "./bodyWriter.js"
+import { stringify } from "./json.js"
 
 /** From so many values on sorting saves more, in packing, than it takes. */
 const worthSorting = 50
@@ -11,7 +12,7 @@ const worthSorting = 50
 export const wireValues = (values: ReadonlyArray<number>): ReadonlyArray<number> =>
   values.length < worthSorting ? values : Array.from(Float64Array.from(values).sort())
 
-/** How a line is written around its value: before it, behind it, what its context adds, and what its metric does. */
+/** Syntax of a line: the text before and after its value, the part of its context, and the part of its metric. */
 export interface Syntax {
   readonly before: (metric: string, type: SeriesType | "distribution", timestamp: number) => string
   readonly after: (type: SeriesType | "distribution") => string
@@ -31,7 +32,7 @@ export const quoteAll = (texts: ReadonlyArray<string>): string => {
   return texts.length === 0 ? "[]" : `["${texts.join("\",\"")}"]`
 }
 
-/** As `JSON.stringify` has the items. */
+/** Syntax of v1: the same text as `JSON.stringify` of the items. */
 export const syntax: Syntax = {
   before: (metric, _, timestamp) => `{"metric":${quote(metric)},"points":[[${timestamp},`,
   after: (type) => `]],"type":"${type}"`,
@@ -43,14 +44,14 @@ export const syntax: Syntax = {
   end: () => "}"
 }
 
-/** What is the same in all lines of one metric and time. */
+/** Parts that all lines of one metric and time share. */
 interface Head {
   readonly suffix: string
   readonly type: SeriesType | "distribution"
   readonly timestamp: number
   readonly before: string
   readonly bytes: number
-  /** What stands around the context behind the value, and which of such pairs it is. */
+  /** Text around the context after the value, and the number of that pair of texts. */
   readonly after: string
   readonly end: string
   readonly pair: number
@@ -62,12 +63,12 @@ const numberText = (value: number): string => Number.isFinite(value) ? `${value}
 export const lineWriter = (
   self: Enrichment,
   { after, before, context, end }: Syntax,
-  writer: Writer<AggregatedSeries>
+  writer: BodyWriter<AggregatedSeries>
 ) => {
   /** By the place of a point among those of its item. */
   const byName = new Map<string, Array<Head>>()
   const pairs = new Map<string, number>()
-  /** What follows the value in the lines of the item at hand, by pair, and its bytes. */
+  /** Text after the value in the lines of the current item, by pair, and its size in bytes. */
   const tails: Array<string | undefined> = []
   const tailBytes: Array<number> = []
 

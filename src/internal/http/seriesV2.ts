@@ -3,7 +3,7 @@ import { quote, quoteAll, type Syntax } from "./seriesV1.js"
 /** Datadog's Lambda extension counts from zero, against the reference. */
 const types = { count: 1, rate: 2, gauge: 3 } as const
 
-/** What a histogram adds to its name for values in its own unit; its `count` has none. */
+/** Suffixes of a histogram whose values have the unit of the metric. Its `count` has no unit. */
 const inSameUnit = /\.(?:avg|max|median|min|sum|\d+(?:\.\d+)?percentile)$/
 
 const unitsOf = (units: Readonly<Record<string, string>>) => {

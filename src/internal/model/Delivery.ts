@@ -57,7 +57,9 @@ export const addReceipts = (self: Receipt, that: Receipt): Receipt => ({
  * Reason of a failed delivery.
  *
  * - `Unauthorized`: the receiver refused the key (401, 403)
- * - `Rejected`: the receiver refused the payload as malformed (400, and other 4xx)
+ * - `Rejected`: the receiver refused the payload as malformed (400, 415, 422)
+ * - `UnexpectedResponse`: the response is not one of Datadog's, for example that of a proxy (3xx, 404, 407, 425, other 4xx, or a
+ *   web page)
  * - `PayloadTooLarge`: the payload exceeds the receiver's size limit (413)
  * - `RateLimited`: 429
  * - `ServerError`: 5xx, 408
@@ -72,6 +74,7 @@ export const addReceipts = (self: Receipt, that: Receipt): Receipt => ({
 export type Reason =
   | "Unauthorized"
   | "Rejected"
+  | "UnexpectedResponse"
   | "PayloadTooLarge"
   | "RateLimited"
   | "ServerError"
