@@ -103,7 +103,7 @@ export const buildEvent = (
     const fault = windowFault(happened, now, settings.timestamps === "any" ? undefined : limits.eventWindow)
     if (fault !== undefined) return fault
   }
-  const host = options.host || settings.host
+  const host = options.host || settings.host || undefined
   return {
     title,
     text: cut(text, limits.event.text),
