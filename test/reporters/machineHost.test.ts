@@ -35,7 +35,9 @@ const hostsAt = (
       yield* ThreadStats.event("other", "", { host: "db-1" })
       assert.deepStrictEqual((yield* ThreadStats.flush()).errors, [])
     }).pipe(
-      Effect.provide(ThreadStats.layerHttpWith({ periodicFlush: false, counters: "series", ...options })),
+      Effect.provide(
+        ThreadStats.layerHttpWith({ apiUrl: "http://127.0.0.1", periodicFlush: false, counters: "series", ...options })
+      ),
       Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries({ DD_API_KEY: "key", ...variables }))))
     )
     const intake = yield* LocalIntake.LocalIntake
