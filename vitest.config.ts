@@ -35,6 +35,7 @@ export default defineConfig(({ mode }) => {
       // Limits that only a hung test reaches, on a busy machine too.
       testTimeout: mode === "test" ? 60_000 : 180_000,
       hookTimeout: 180_000,
+      setupFiles: ["test/support/machineName.ts"],
       // The local intake serves a page that is built, not committed.
       globalSetup: ["test/support/pageSetup.ts"],
       maxConcurrency: mode === "ric" ? 10 : 5,

@@ -483,6 +483,22 @@ describe("ThreadStatsConfig", () => {
     }
   })
 
+  it.effect("reads nothing else when the client is disabled", () =>
+    Effect.gen(function*() {
+      const invalid = {
+        DD_SITE: "no site",
+        DD_API_KEY: "a key with spaces",
+        DD_TAGS: "t".repeat(201),
+        DD_THREADSTATS_MAX_BYTES: "many"
+      }
+      const byVariable = yield* resolve({}, { ...invalid, DD_THREADSTATS_DISABLED: "true" })
+      const byOption = yield* resolve({ disabled: true, rollUpInterval: untyped("often") }, invalid)
+      assert.deepStrictEqual(byVariable, byOption)
+      assert.isTrue(byOption.disabled)
+      const error = yield* Effect.flip(resolve({ disabled: false }, { ...invalid, DD_THREADSTATS_DISABLED: "true" }))
+      assert.include(String(error), "DD_")
+    }))
+
   it.effect("reads the variables from a nested ConfigProvider", () =>
     Effect.gen(function*() {
       const provider = ConfigProvider.fromMap(new Map([["app.DD_ENV", "prod"]])).pipe(ConfigProvider.nested("app"))

@@ -26,8 +26,8 @@ const describe = (skew: number): string => {
  * Returns a function that logs a warning when the difference exceeds the times that Datadog accepts, and a message when it no longer
  * does: once each. It returns undefined if there is nothing to log.
  */
-export const makeClockCheck = (timestamps: "window" | "any" | undefined) => {
-  const behind = timestamps === "any" ? Infinity : pointWindow.past
+export const makeClockCheck = (acceptedTimestamps: "window" | "any" | undefined) => {
+  const behind = acceptedTimestamps === "any" ? Infinity : pointWindow.past
   let isWrong = false
   let nextCheck = -Infinity
   return ({ headers }: HttpResponse, clock: Clock.Clock): Effect.Effect<void> | undefined => {

@@ -25,7 +25,7 @@ export interface Transport {
 export interface TransportOptions {
   readonly apiUrl: string
   readonly requestTimeout: Duration.Duration
-  readonly timestamps?: "window" | "any" | undefined
+  readonly acceptedTimestamps?: "window" | "any" | undefined
 }
 
 /** One HTTP request. The headers contain the key. */

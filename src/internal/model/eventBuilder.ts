@@ -103,7 +103,7 @@ export const buildEvent = (
     const fault = windowFault(happened, now, settings.acceptedTimestamps === "any" ? undefined : limits.eventWindow)
     if (fault !== undefined) return fault
   }
-  const host = options.host || settings.hostname
+  const host = options.host || settings.hostname || undefined
   return {
     title,
     text: cut(text, limits.event.text),

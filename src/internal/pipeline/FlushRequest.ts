@@ -29,7 +29,7 @@ export const make = (
   isFinal: options.isFinal ?? false
 })
 
-/** Merges a request into one that waits: for what the waiting one asks for, within the later deadline. */
+/** Merges a request into one that waits. The scope of the waiting one stays, and the later deadline counts. */
 export const merge = (self: FlushRequest, that: FlushRequest): FlushRequest => ({
   upTo: self.upTo,
   deadline: Math.max(self.deadline, that.deadline),

@@ -8,7 +8,7 @@ import type { Temporality } from "../model/AggregatedSeries.js"
 import type { ThreadStatsSettings } from "../model/settings.js"
 import { logFrom } from "../runtime/log.js"
 import * as Snapshots from "./snapshots.js"
-import * as StoreOperations from "./storeOperation.js"
+import * as StoreOperations from "./storeOperations.js"
 import type { Amount } from "./warnings.js"
 
 /** Keeps the retained store in step with the aggregators. None of its effects fails, or takes longer than until `deadline`. */
@@ -74,7 +74,7 @@ const drainWithSnapshot = <A>(
   )
   const takeBoth: Snapshots.TakeSnapshot = (known) =>
     Effect.suspend(() =>
-      // A snapshot after the drain would leave out what is being sent.
+      // A snapshot after the drain would leave out the drained series.
       Option.isSome(drained) ? Effect.interrupt : Effect.zipLeft(takeSnapshot(known), drainOnce)
     ).pipe(
       // Nothing may be recorded between the snapshot and the drain.

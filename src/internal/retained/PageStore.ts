@@ -17,7 +17,7 @@ const indexKey = (generation: number): string => `threadstats-index-${generation
 
 const slotsOf = (pages: ReadonlyArray<Page>): ReadonlySet<number> => new Set(pages.map(({ slot }) => slot))
 
-/** Contents of the pages that were read, and what is missing in them. */
+/** Contents of the pages that were read, and numbers of the lost ones. */
 interface Contents {
   readonly metrics: Array<SerializedSeries>
   readonly events: Array<Event>
@@ -27,7 +27,7 @@ interface Contents {
 
 /**
  * Stores pages of series and events, and an index that names the valid ones. It never overwrites a page that an index names, and
- * writes the index to one of two places in turn. So one index is whole, with its pages, whenever the process dies.
+ * writes the index to one of two places in turn. One index is whole at every moment, with its pages.
  */
 export class PageStore {
   private readonly store: KeyValueStore.KeyValueStore
@@ -179,7 +179,7 @@ export class PageStore {
     return Effect.gen(this, function*() {
       const kept = slotsOf(next)
       const gone = this.pages.filter(({ slot }) => !kept.has(slot))
-      // A write that failed may have written all the same.
+      // A write may fail after it has written everything.
       this.isSure = false
       const generation = this.generation + 1
       yield* this.store.set(indexKey(generation), seal({ generation, pages: next }))
