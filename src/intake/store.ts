@@ -142,11 +142,6 @@ export class Store {
     this.counts.bytes += bytes
   }
 
-  /** Counts a request or datagram by what became of it. */
-  countOutcome(outcome: "accepted" | "refused" | "faulted"): void {
-    this.counts[outcome]++
-  }
-
   /** Counts data that a limit discards. */
   countEvicted(count: number): void {
     this.totals.evicted += count
