@@ -136,12 +136,6 @@ export class Store {
     this.counts[outcome]++
   }
 
-  /** Counts a request, with the length of its body on the wire. */
-  countRequest(bytes: number): void {
-    this.counts.requests++
-    this.counts.bytes += bytes
-  }
-
   /** Counts data that a limit discards. */
   countEvicted(count: number): void {
     this.totals.evicted += count

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Exit, Fiber, Layer, Option, Scope, TestClock } from "effect"
 import { ThreadStats } from "effect-threadstats"
 import type { ThreadStatsConfig } from "effect-threadstats"
+import { addedTasks, beforeExitTasks } from "../support/beforeExit.js"
 import { metricValues } from "../support/clientAssertions.js"
 import * as scripted from "../support/scripted.js"
 import { watchTimers } from "../support/timers.js"
@@ -171,9 +172,6 @@ describe("periodic flush", () => {
 })
 
 describe("flush before the process exits", () => {
-  const addedListeners = (before: ReadonlyArray<unknown>) =>
-    process.listeners("beforeExit").filter((listener) => !before.includes(listener))
-
   for (
     const [settings, options] of Object.entries<ThreadStatsConfig.ThreadStatsOptions>({
       "the default settings": { periodicFlush: true },
@@ -184,35 +182,35 @@ describe("flush before the process exits", () => {
     it.scopedLive(`delivers everything with ${settings}, and ends with the scope`, () => {
       const reporter = scripted.make()
       return Effect.gen(function*() {
-        const before = process.listeners("beforeExit")
+        const before = beforeExitTasks()
         const scope = yield* Scope.make()
         const context = yield* Layer.buildWithScope(scripted.client(reporter, options), scope)
         Context.get(context, ThreadStats.ThreadStats).unsafeGauge("open", 1)
         const delivered = yield* Deferred.make<void>()
         reporter.answer = ({ batch }) => Effect.zipLeft(scripted.accept(batch), Deferred.succeed(delivered, undefined))
-        const added = addedListeners(before)
+        const added = addedTasks(before)
         assert.lengthOf(added, 1)
         added[0]!(0)
         yield* Deferred.await(delivered)
         assert.deepStrictEqual(metricValues(reporter.series()), [["open", 1]])
         yield* Scope.close(scope, Exit.void)
-        assert.deepStrictEqual(process.listeners("beforeExit"), before)
+        assert.deepStrictEqual(beforeExitTasks(), before)
       })
     })
   }
 
   it.scopedLive("is absent in a client for tests and in a disabled client", () =>
     Effect.gen(function*() {
-      const before = process.listeners("beforeExit")
+      const before = beforeExitTasks()
       yield* Layer.build(Layer.fresh(ThreadStats.layerTest))
       yield* Layer.build(scripted.client(scripted.make(), { disabled: true }))
-      assert.lengthOf(addedListeners(before), 0)
+      assert.lengthOf(addedTasks(before), 0)
     }))
 
   it.scoped("is absent on a test's clock", () =>
     Effect.gen(function*() {
-      const before = process.listeners("beforeExit")
+      const before = beforeExitTasks()
       yield* Layer.build(scripted.client(scripted.make()))
-      assert.lengthOf(addedListeners(before), 0)
+      assert.lengthOf(addedTasks(before), 0)
     }))
 })

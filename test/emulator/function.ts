@@ -12,8 +12,17 @@ interface Event extends Work.Event {
   readonly around?: Around
 }
 
+export type Around =
+  | "answers by itself"
+  | "throws by itself"
+  | "passes no context"
+  | "passes a context without a request id"
+  | "passes another request id"
+  | "answers that a durable function is pending"
+  | "calls another handler"
+
 /** Returns what the function answers to an event, and may call the handler. */
-const around = {
+const around: Record<Around, (event: Event, context: Lambda.LambdaContext) => Promise<unknown>> = {
   "answers by itself": () => Promise.resolve("warm"),
   "throws by itself": () => Promise.reject(new Error("not allowed")),
   "passes no context": (event: Event) => invocation(event, null as never),
@@ -34,9 +43,7 @@ const around = {
       new Promise((resolve) => setTimeout(resolve, 10, "pending"))
     ]),
   "calls another handler": (event: Event, context: Lambda.LambdaContext) => other(event, context)
-} satisfies Record<string, (event: Event, context: Lambda.LambdaContext) => Promise<unknown>>
-
-export type Around = keyof typeof around
+}
 
 let client: ThreadStats.ThreadStats["Type"]
 

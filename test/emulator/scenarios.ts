@@ -283,9 +283,10 @@ export const testDeadline = (subject: string, client: Client, modes: ReadonlyArr
         () =>
           Effect.gen(function*() {
             const emulator = yield* start(client, mode, {
-              timeout: 8000,
+              timeout: 20_000,
               killDelay: 0,
-              variables: { DEADLINE_MARGIN: "6000" }
+              // Ten seconds for the first flush of a process on a busy machine.
+              variables: { DEADLINE_MARGIN: "10000" }
             })
             // A runtime client ends without an answer, or answers null, once nothing is left to wait for.
             yield* emulator.finish({ record: "hung", until: "nothing" })
@@ -388,9 +389,10 @@ export const testHandler = (subject: string, client: Client): void => {
             // The extension stays alive. A flush without a deadline ends after a second, so on a busy machine its point comes with this one.
             yield* emulator.finish({ record: "next" })
             assert.includeMembers([...yield* arrived], records ? ["around", "next"] : ["next"])
-            assert.lengthOf(kindsOf(emulator.log).filter((kind) => kind === "register"), 1)
-            assert.lengthOf(kindsOf(emulator.log).filter((kind) => kind === "spawn"), 1)
-            assert.notInclude(kindsOf(emulator.log), "register refused")
+            const kinds = kindsOf(emulator.log)
+            const count = (kind: Entry["kind"]) => kinds.filter((other) => other === kind).length
+            assert.strictEqual(count("register"), count("spawn"))
+            assert.notInclude(kinds, "register refused")
           })
       )
     }

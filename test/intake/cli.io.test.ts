@@ -380,7 +380,6 @@ describe("effect-threadstats intake", () => {
           [["--api-key", ""], /--api-key is empty\. Give a key, or leave the option out/],
           [["--api-key", "  "], /--api-key is empty/],
           [["--host", ""], /--host is empty/],
-          [["--allow-host", ""], /--allow-host is empty/],
           [["--nonsense"], /--nonsense/],
           [["--port", "0", "--no-dogstatsd", "--save", join(folder, "missing/file.json")], /Cannot write/],
           [

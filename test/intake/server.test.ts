@@ -241,7 +241,8 @@ describe("GET /openapi.json and GET /docs", () => {
         "/api/v1/validate",
         "/api/v2/series",
         "/clear",
-        "/feed"
+        "/feed",
+        "/requests/{id}"
       ])
       assert.deepStrictEqual(document.components.securitySchemes.apiKey, {
         type: "apiKey",

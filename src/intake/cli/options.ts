@@ -57,7 +57,6 @@ export const options = {
   allowHost: Options.text("allow-host").pipe(
     Options.withPseudoName("name"),
     Options.repeated,
-    Options.filterMap(Option.liftPredicate((names) => names.every(isGiven)), "--allow-host is empty"),
     Options.withDescription(
       "Host name under which clients reach this intake, such as the name of a container. Can be repeated. " +
         "Default: localhost and addresses alone."

@@ -11,7 +11,7 @@ export const programName = "effect-threadstats"
 const hasColors = (stream: NodeJS.WriteStream): boolean => stream.isTTY && (stream as WriteStream).hasColors()
 
 /**
- * Writes a line, and waits until the system has taken it: a process that exits earlier cuts off what a slow pipe has not taken yet.
+ * Writes a line, and waits until the system has taken it: a process that exits earlier cuts off the rest of a text in a slow pipe.
  * A reader that is gone ends the wait.
  */
 const writeLine = (stream: NodeJS.WriteStream, text: string): Effect.Effect<void> =>

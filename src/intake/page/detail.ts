@@ -221,7 +221,9 @@ export class Detail {
     const labels = new Set(shown.map(({ label }) => label ?? ""))
     return shown.map(({ label, series }, i) => ({
       key: label ?? "",
-      label: label === undefined ? aggregations[metric.kind].space : nameText(label, ""),
+      label: label === undefined
+        ? metric.series.size === 1 ? "value" : aggregations[metric.kind].space
+        : nameText(label, ""),
       color: label === undefined ? palette.accent : palette.lines[this.colorOf(label, labels)]!,
       width: label === undefined ? 1.75 : 1.5,
       values: metric.kind === "distribution"

@@ -160,7 +160,7 @@ export const findIsolatedValues = (values: ReadonlyArray<LineValue>): Array<numb
   return isolated
 }
 
-/** Returns the index of the only value; `undefined` if there is none or another one. */
+/** Returns the index of the only value; `undefined` without a value, and with more than one. */
 export const findLoneValue = (values: ReadonlyArray<LineValue>): number | undefined => {
   let found: number | undefined
   for (let i = 0; i < values.length; i++) {

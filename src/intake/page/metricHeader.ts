@@ -8,6 +8,10 @@ import { makeVerdictItem } from "./verdicts.js"
 /** Maximum number of verdicts. */
 const maxVerdicts = 5
 
+/** Returns whether the interval between points is known: a payload names it, or a series has two points. */
+const hasInterval = ({ series }: Metric): boolean =>
+  [...series].some(({ row, times }) => row.interval > 0 || times.length > 1)
+
 export class MetricHeader {
   readonly root: HTMLElement
   readonly verdicts = h("ul", { class: "verdicts" })
@@ -31,7 +35,7 @@ export class MetricHeader {
       h("span", { class: `kind ${kind}` }, kind),
       ...unit === null ? [] : [h("span", {}, "unit ", outsideText(unit, ""))],
       h("span", {}, `${Format.count(series.size)} series`),
-      h("span", {}, `a point every ${Format.span(estimateInterval(metric))}`)
+      ...hasInterval(metric) ? [h("span", {}, `a point every ${Format.span(estimateInterval(metric))}`)] : []
     )
     const items = new Map<string, HTMLElement>()
     let more = 0

@@ -14,6 +14,7 @@ const makeTag = ({ kept, sent }: Tag): HTMLElement =>
     "span",
     { class: "tag" },
     outsideText(kept === "" ? "(nothing)" : kept, ""),
+    kept !== sent && " ",
     kept !== sent && h("span", { class: "sent" }, "sent as ", outsideText(sent, ""))
   )
 

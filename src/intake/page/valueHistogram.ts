@@ -30,7 +30,8 @@ export class ValueHistogram {
     const { canvas, note } = this
     this.root.hidden = false
     const columns = layOutColumns(histogram, columnCount)
-    canvas.hidden = columns === undefined
+    // A single column would be as wide as the page.
+    canvas.hidden = columns === undefined || histogram.min === histogram.max
     if (columns === undefined) return setText(note, "none")
     const [p50, p75, p95, p99] = quantilesOf(histogram, [0.5, 0.75, 0.95, 0.99]) as [number, number, number, number]
     const format = (value: number) => Format.joined(Format.value(value, unit))

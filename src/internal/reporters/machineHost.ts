@@ -32,8 +32,8 @@ const readMachineName = (): Option.Option<string> => {
 /** Gives events without a host this one, and series with an empty host. Errors name the given events. */
 const withHost = (reporter: Reporter["Type"], host: string): Reporter["Type"] => ({
   ...reporter,
-  reportSeries: (batch) => reporter.reportSeries({ ...batch, enrichment: { ...batch.enrichment, host } }),
-  reportDistributions: (batch) => reporter.reportDistributions({ ...batch, enrichment: { ...batch.enrichment, host } }),
+  reportSeries: (batch) => reporter.reportSeries({ ...batch, enrichment: { ...batch.enrichment, hostname: host } }),
+  reportDistributions: (batch) => reporter.reportDistributions({ ...batch, enrichment: { ...batch.enrichment, hostname: host } }),
   reportEvents: (events) => {
     const given = new Map<Item, Event>(
       events.map((event) => [event.host === undefined ? { ...event, host } : event, event])
@@ -63,9 +63,9 @@ const withHost = (reporter: Reporter["Type"], host: string): Reporter["Type"] =>
  */
 export const withMachineHost = (
   reporter: Reporter["Type"],
-  settings: { readonly host?: string | undefined }
+  settings: { readonly hostname?: string | undefined }
 ): Effect.Effect<Reporter["Type"], ConfigError.ConfigError> =>
-  settings.host !== undefined ?
+  settings.hostname !== undefined ?
     Effect.succeed(reporter) :
     Effect.map(functionName, (name) =>
       Option.match(Option.isSome(name) ? Option.none() : readMachineName(), {

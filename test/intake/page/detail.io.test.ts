@@ -67,10 +67,10 @@ describePage("detail of a metric", (it) => {
           yield* postSeries(server, "orders", "count", [[40, 10 ** i]], [`shop:${shop}`, `status:${status}`])
         }
       }
-      yield* act(() => page.getByText("Sum of 6 series, in steps of 10 s (within a step: sum)").waitFor())
+      yield* act(() => page.getByText("Sum of 6 series: total of every 10 s").waitFor())
       yield* until(page, `document.querySelector(".legend td")?.textContent === "222"`)
       yield* act(() => page.getByLabel("Split by").selectOption({ label: "shop (3)" }))
-      yield* act(() => page.getByText("Sum of the series by shop, in steps of 10 s").waitFor())
+      yield* act(() => page.getByText("Sum of the series by shop: total of every 10 s").waitFor())
       assert.deepStrictEqual((yield* legend(page)).map(([name, last]) => [name, last]), [
         ["eu", "20"],
         ["jp", "200"],

@@ -9,6 +9,7 @@ describePage("event list", (it) => {
       const { page, server, errors } = yield* open()
       yield* postSeries(server, "a", "gauge", [[300, 1], [20, 1]])
       yield* act(() => page.locator(".u-over").waitFor())
+      yield* act(() => page.getByRole("button", { name: "15 min", exact: true }).click())
       yield* until(page, `document.querySelector(".legend td")?.textContent === "1"`)
       const before = yield* inked(page, ".uplot canvas")
       yield* server.post("/api/v1/events", {
@@ -21,7 +22,7 @@ describePage("event list", (it) => {
       yield* until(page, `document.getElementById("count-events").textContent === "1"`)
       assert.isAbove(yield* inked(page, ".uplot canvas"), before)
       const box = (yield* act(() => page.locator(".u-over").boundingBox()))!
-      // The event is in the middle of the window of 15 minutes.
+      // The event is in the middle of the time range of 15 minutes.
       let isShown = false
       for (let x = box.width * 0.45; !isShown && x < box.width * 0.55; x += 4) {
         yield* act(() => page.mouse.move(box.x + x, box.y + 50))
