@@ -131,6 +131,12 @@ export class Store {
     this.budget.enforce()
   }
 
+  /** Counts a request, with the length of its body on the wire. */
+  countRequest(bytes: number): void {
+    this.counts.requests++
+    this.counts.bytes += bytes
+  }
+
   /** Counts a request or datagram by its outcome. */
   countOutcome(outcome: "accepted" | "refused" | "faulted"): void {
     this.counts[outcome]++

@@ -113,7 +113,10 @@ describe("circuit breaker", () => {
       return Effect.gen(function*() {
         const settable = yield* makeSettableClock
         const client = Context.get(
-          yield* Effect.withClock(Layer.build(scripted.client(reporter, { acceptedTimestamps: "any" })), settable.clock),
+          yield* Effect.withClock(
+            Layer.build(scripted.client(reporter, { acceptedTimestamps: "any" })),
+            settable.clock
+          ),
           ThreadStats.ThreadStats
         )
         reporter.answer = () => Effect.never

@@ -3,11 +3,11 @@
  * `bare` with values that are not errors.
  */
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
-import * as Layer from "effect/Layer"
 import type { Context, SQSBatchResponse, SQSEvent } from "aws-lambda"
 import * as Lambda from "effect-threadstats/Lambda"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 
 class OutOfStock extends Error {
   override readonly name = "OutOfStock"

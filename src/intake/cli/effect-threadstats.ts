@@ -31,7 +31,9 @@ const main = (): void => {
       // @effect/cli has printed the validation error.
       return ValidationError.isValidationError(error)
         ? Effect.void
-        : Console.error(error instanceof CommandError ? toPrintable(error.message) : toPrintableLines(Cause.pretty(cause)))
+        : Console.error(
+          error instanceof CommandError ? toPrintable(error.message) : toPrintableLines(Cause.pretty(cause))
+        )
     })
 
   const command = Command.make(programName).pipe(

@@ -33,7 +33,8 @@ const readMachineName = (): Option.Option<string> => {
 const withHost = (reporter: Reporter["Type"], host: string): Reporter["Type"] => ({
   ...reporter,
   reportSeries: (batch) => reporter.reportSeries({ ...batch, enrichment: { ...batch.enrichment, hostname: host } }),
-  reportDistributions: (batch) => reporter.reportDistributions({ ...batch, enrichment: { ...batch.enrichment, hostname: host } }),
+  reportDistributions: (batch) =>
+    reporter.reportDistributions({ ...batch, enrichment: { ...batch.enrichment, hostname: host } }),
   reportEvents: (events) => {
     const given = new Map<Item, Event>(
       events.map((event) => [event.host === undefined ? { ...event, host } : event, event])
