@@ -17,7 +17,7 @@
  *
  * `series`, `distributions` and `events` are the accepted payloads. `stored` is the data that Datadog would show: the last value
  * of each series and second. `findings` lists the data that Datadog would drop, rewrite or overwrite without an error, with the
- * reason. A browser that opens its address shows a live page (`docs/intake.md`). The command `npx effect-threadstats intake`
+ * reason. A browser that opens its address shows a live page (`docs/local-intake.md`). The command `npx effect-threadstats intake`
  * runs an intake without a program.
  *
  * Two defaults differ from Datadog. The intake keeps points of any age, and Datadog answers 202 and drops points outside its time

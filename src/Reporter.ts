@@ -2,7 +2,7 @@
  * The seam between a client and its receiver: a `Reporter` pulls aggregated series and events, and delivers them.
  *
  * This module holds the service, and the reporters without a network: noop, memory and console. A reporter of your own needs
- * the service only; `docs/reporters.md` has one that writes to a file.
+ * the service only; `docs/layers.md` has one that writes to a file.
  *
  * @since 0.1.0
  */

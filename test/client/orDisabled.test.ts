@@ -20,7 +20,7 @@ describe("ThreadStats.orDisabled", () => {
         /^The client is disabled, because it could not be built: .*\bsite\b.*datadoghq\.eu/s
       )
     }).pipe(
-      Effect.provide(ThreadStats.orDisabled(ThreadStats.layerNodeWith({ site: "no site" }))),
+      Effect.provide(ThreadStats.orDisabled(ThreadStats.layerWith({ site: "no site" }))),
       Effect.provide(scripted.logsTo(lines))
     )
   })

@@ -16,7 +16,7 @@ const linesOf = (skews: ReadonlyArray<number>, timestamps: "window" | "any" = "w
     let date = 0
     const { reporter } = yield* scripted(
       () => Effect.suspend(() => reply(status, { date: new Date(date).toUTCString() })),
-      { timestamps }
+      { acceptedTimestamps: timestamps }
     )
     yield* TestClock.setTime(start)
     for (const skew of skews) {

@@ -97,8 +97,8 @@ describe.concurrent("nodeTransport with a proxy", () => {
         DD_PROXY_HTTPS: `http://user:wrong@127.0.0.1:${port}`
       })
       assert.strictEqual(outcome?.delivered, 0)
-      assert.include(outcome.errors[0], `the proxy http://127.0.0.1:${port} refused the connection with status 407`)
-      assert.notInclude(outcome.errors[0], "wrong")
+      assert.include(outcome?.errors[0], `the proxy http://127.0.0.1:${port} refused the connection with status 407`)
+      assert.notInclude(outcome?.errors[0], "wrong")
     }))
 
   it.scopedLive("names the proxy when it is not reachable", () =>

@@ -75,8 +75,8 @@ describe("examples/fileReporter", () => {
       )
     }).pipe(Effect.provide(layerClient), Logger.withMinimumLogLevel(LogLevel.None)))
 
-  it("is shown unchanged in docs/reporters.md", () => {
+  it("is shown unchanged in docs/layers.md", () => {
     const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8")
-    assert.include(read("docs/reporters.md"), `\`\`\`ts\n${read("examples/fileReporter.ts")}\`\`\``)
+    assert.include(read("docs/layers.md"), `\`\`\`ts\n${read("examples/fileReporter.ts")}\`\`\``)
   })
 })

@@ -36,7 +36,7 @@ const hostsAt = (
       assert.deepStrictEqual((yield* ThreadStats.flush()).errors, [])
     }).pipe(
       Effect.provide(
-        ThreadStats.layerHttpWith({ apiUrl: "http://127.0.0.1", periodicFlush: false, counters: "series", ...options })
+        ThreadStats.layerHttpClientWith({ apiUrl: "http://127.0.0.1", periodicFlush: false, submitAs: "series", ...options })
       ),
       Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries({ DD_API_KEY: "key", ...variables }))))
     )
@@ -69,14 +69,14 @@ describe("HttpReporter", () => {
 
   it.effect("prefers the host of the client", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(yield* hostsAt("web-7", { host: "shop" }), hosts("shop"))
+      assert.deepStrictEqual(yield* hostsAt("web-7", { hostname: "shop" }), hosts("shop"))
       assert.deepStrictEqual(yield* hostsAt("web-7", {}, { DD_HOSTNAME: "shop" }), hosts("shop"))
     }))
 
   it.effect("sends no name of the machine on AWS Lambda, for an empty host, or if the machine has a local or invalid one", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* hostsAt("web-7", {}, { AWS_LAMBDA_FUNCTION_NAME: "f" }), hosts(null))
-      assert.deepStrictEqual(yield* hostsAt("web-7", { host: "" }), hosts(null))
+      assert.deepStrictEqual(yield* hostsAt("web-7", { hostname: "" }), hosts(null))
       for (const name of ["localhost", "ip6-localhost", "web_7", "-web", "", "w".repeat(256)]) {
         assert.deepStrictEqual(yield* hostsAt(name), hosts(null))
       }

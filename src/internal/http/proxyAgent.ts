@@ -51,7 +51,7 @@ export const makeTunnelAgent = (proxy: ProxySettings, options: Https.AgentOption
   const { request } = builtin<typeof import("node:http")>(proxy.url.protocol === "https:" ? "node:https" : "node:http")
   const openTls = (Agent.prototype as unknown as Connecting).createConnection
   class TunnelAgent extends Agent implements Connecting {
-    createConnection(target: Parameters<Connecting["createConnection"]>[0], done: Connected): undefined {
+    override createConnection(target: Parameters<Connecting["createConnection"]>[0], done: Connected): undefined {
       const authority = `${target.host}:${target.port}`
       const connect = request({
         method: "CONNECT",

@@ -11,7 +11,7 @@ const flush = Effect.gen(function*() {
 
 void Effect.runPromise(
   Effect.all([flush, flush]).pipe(
-    Effect.provide(ThreadStats.layerNodeWith({ periodicFlush: false, requestTimeout: "2 seconds" })),
+    Effect.provide(ThreadStats.layerWith({ periodicFlush: false, requestTimeout: "2 seconds" })),
     Effect.provide(Logger.remove(Logger.defaultLogger))
   )
 ).then((outcomes) => console.log(JSON.stringify(outcomes)))
