@@ -23,6 +23,12 @@ describe("sanitize", () => {
     assert.deepInclude(second, { name: "next", values: ["2"], tags: [] })
   })
 
+  it("keeps tags apart that differ in a combining mark only", () => {
+    const tags = ["lang:कि", "lang:की"]
+    const [line] = metricsIn(encodeLines([sample("gauge", "name", [1], { tags })]))
+    assert.deepInclude(line, { tags })
+  })
+
   it("writes one valid line for any name, tags, host and device", () => {
     const text = FastCheck.oneof(
       FastCheck.fullUnicodeString(),

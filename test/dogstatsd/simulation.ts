@@ -72,7 +72,7 @@ const tagLists: ReadonlyArray<ReadonlyArray<string>> = [
   ["größe:名"]
 ]
 
-const sanitize = (tags: ReadonlyArray<string>) => tags.map((tag) => tag.replace(/[^\p{L}\p{N}_\-:/.]/gu, "_"))
+const sanitize = (tags: ReadonlyArray<string>) => tags.map((tag) => tag.replace(/[^\p{L}\p{M}\p{N}_\-:/.]/gu, "_"))
 
 const add = <K>(map: Map<K, number>, key: K, value: number) => map.set(key, (map.get(key) ?? 0) + value)
 

@@ -1,6 +1,7 @@
 import type { Event } from "../model/Event.js"
+import { replaceTagCharacters } from "../model/tagCharacters.js"
 import { type Line, type LineFormat, maxLineSize, refuse, type RefusedItem, refuseTooLarge } from "./format.js"
-import { cutToBytes, escapeText, sanitizeField, sanitizeTag } from "./sanitize.js"
+import { cutToBytes, escapeText, sanitizeField } from "./sanitize.js"
 
 /** Alert types of the Agent. It shows an event with another type, or without one, as `info`. */
 const alertTypes: ReadonlySet<unknown> = /*#__PURE__*/ new Set(["error", "warning", "info", "success"])
@@ -9,8 +10,8 @@ const field = (key: string, value: string | undefined): string =>
   value === undefined || value === "" ? "" : `|${key}:${sanitizeField(value)}`
 
 const tagsOf = (event: Event, format: LineFormat): ReadonlyArray<string> => [
-  ...event.tags.map(sanitizeTag).filter((tag) => tag !== ""),
-  ...event.device_name === undefined ? [] : [sanitizeTag(`device:${event.device_name}`)],
+  ...event.tags.map(replaceTagCharacters).filter((tag) => tag !== ""),
+  ...event.device_name === undefined ? [] : [replaceTagCharacters(`device:${event.device_name}`)],
   ...format.tags
 ]
 

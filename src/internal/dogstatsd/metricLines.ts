@@ -1,7 +1,8 @@
 /** Encodes series and samples in lines of DogStatsD. */
+import { replaceTagCharacters } from "../model/tagCharacters.js"
 import type { DistributionSeries, SampleSeries } from "../model/wireSeries.js"
 import { type Line, type LineFormat, maxLineSize, refuse, type RefusedItem, refuseTooLarge } from "./format.js"
-import { sanitizeName, sanitizeTag } from "./sanitize.js"
+import { sanitizeName } from "./sanitize.js"
 import { encodeMember, type SetMembers } from "./setMembers.js"
 import type { BatchTimestamps } from "./timestampAllocator.js"
 import { repeatSamples, sampleWeight, weightedRate } from "./weights.js"
@@ -60,10 +61,10 @@ export const encodeMetric = (
 const tagsOf = (item: MetricItem, format: LineFormat): ReadonlyArray<string> => {
   const tags: Array<string> = []
   for (const tag of item.tags) {
-    if (tag !== "") tags.push(sanitizeTag(tag))
+    if (tag !== "") tags.push(replaceTagCharacters(tag))
   }
-  if (item.device) tags.push(sanitizeTag(`device:${item.device}`))
-  if (item.host) tags.push(sanitizeTag(`host:${item.host}`))
+  if (item.device) tags.push(replaceTagCharacters(`device:${item.device}`))
+  if (item.host) tags.push(replaceTagCharacters(`host:${item.host}`))
   return format.tags.length === 0 ? tags : tags.concat(format.tags)
 }
 

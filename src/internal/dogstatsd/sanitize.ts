@@ -4,11 +4,6 @@ const nameSeparators = /[:|\u0000-\u001f\u007f]/g
 
 export const sanitizeName = (name: string): string => name.replace(nameSeparators, "_")
 
-/** Characters that Datadog replaces in a tag, like the reference client. Letters and digits of any script stay. */
-const notInTag = /[^\p{L}\p{N}_\-:/.]/gu
-
-export const sanitizeTag = (tag: string): string => tag.replace(notInTag, "_")
-
 /** Characters that end a field or a line, and other control characters. */
 const fieldSeparators = /[|\u0000-\u001f\u007f]/g
 

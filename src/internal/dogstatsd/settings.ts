@@ -4,11 +4,12 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Decoders from "../config/decoders.js"
 import * as Setting from "../config/setting.js"
+import { replaceTagCharacters } from "../model/tagCharacters.js"
 import type { Target } from "./connection.js"
 import { bufferSize, type LineFormat } from "./format.js"
 import type { Options, Profile, TagCardinality, Timestamps } from "./options.js"
 import { detectContainer } from "./origin.js"
-import { removeFieldSeparators, sanitizeTag } from "./sanitize.js"
+import { removeFieldSeparators } from "./sanitize.js"
 import { decodePort, decodePortText, decodeTarget, decodeTargetHost, defaultPort } from "./target.js"
 import { loadUnixDatagrams, type UnixDatagrams } from "./unixDatagram.js"
 
@@ -95,7 +96,7 @@ const resolveOrigin = (options: Options): Resolution<Pick<LineFormat, "origin" |
     )
     const containerId = yield* resolveContainerId(options)
     return {
-      tags: Option.toArray(entityId).map((id) => sanitizeTag(`dd.internal.entity_id:${id}`)),
+      tags: Option.toArray(entityId).map((id) => replaceTagCharacters(`dd.internal.entity_id:${id}`)),
       origin: field("c", containerId) + field("e", externalEnv) + field("card", cardinality)
     }
   })
