@@ -18,7 +18,8 @@ export type {
    * Reason for which the aggregator dropped a recorded event.
    *
    * - `TooManyEvents`, `TooManyBytes`: pending events exceed `maxEvents` or `maxBytes`. The aggregator drops the oldest first.
-   * - `Expired`: the event is more than 18 hours old. Datadog refuses older events.
+   * - `Expired`: the event was more than 18 hours old when it was drained. Datadog refuses older events.
+   * - `TooNew`: the event was more than 2 hours ahead when it was drained, because the clock was set back.
    *
    * @since 0.1.0
    * @category models
@@ -57,7 +58,10 @@ interface Service {
   readonly unsafeAdd: (event: Event) => void
   /** {@link unsafeAdd} as an Effect. */
   readonly add: (event: Event) => Effect.Effect<void>
-  /** Removes and returns all events in order of recording. Drops expired ones; `now` is in milliseconds since the epoch. */
+  /**
+   * Removes and returns all events in order of recording. Drops those that are too old or too far ahead of `now`, in milliseconds since
+   * the epoch.
+   */
   readonly drain: (now: number) => Effect.Effect<ReadonlyArray<Event>>
   /** Restores drained events that were not delivered, before the events recorded since. */
   readonly restore: (events: ReadonlyArray<Event>) => Effect.Effect<void>
@@ -119,14 +123,17 @@ class EventBuffer {
     this.enforceLimits()
   }
 
-  /** Removes all events and returns those that have not expired. */
+  /** Removes all events and returns those whose time Datadog accepts. */
   drain(now: number): ReadonlyArray<Event> {
-    const maxAge = this.config.timestamps === "any" ? Infinity : eventWindow.past
-    const oldest = Math.floor((now - maxAge) / 1000)
+    const window = this.config.timestamps === "any" ? { past: Infinity, future: Infinity } : eventWindow
+    const oldest = Math.floor((now - window.past) / 1000)
+    const newest = Math.floor((now + window.future) / 1000)
     const drained: Array<Event> = []
     for (const event of this.events) {
-      if (event.date_happened === undefined || event.date_happened >= oldest) drained.push(event)
-      else this.drops.count("Expired", event.title)
+      const { date_happened = oldest, title } = event
+      if (date_happened < oldest) this.drops.count("Expired", title)
+      else if (date_happened > newest) this.drops.count("TooNew", title)
+      else drained.push(event)
     }
     this.events = []
     this.bytes = 0

@@ -102,7 +102,7 @@ describe("MetricsAggregator maxBytes", () => {
       for (let i = 0; i < 79; i++) yield* add("set", "s", `${i}${"x".repeat(1000)}`)
       assert.deepStrictEqual((yield* stats).dropped, {})
       for (let i = 100; i < 200; i++) yield* add("set", "s", `${i}${"x".repeat(1000)}`)
-      for (const kind of ["counter", "distribution", "histogram"] as const) yield* add(kind, "new", 1)
+      for (const kind of ["counter", "distribution", "histogram"] as const) yield* add(kind, `new.${kind}`, 1)
       yield* add("counter", "kept", 1)
       const { bytes, dropped, held, received } = yield* stats
       assert.isAtMost(bytes, 101_100)

@@ -437,7 +437,13 @@ describe("flush over several reporters", () => {
       yield* ThreadStats.flush()
       const { branches } = yield* assertAllAccounted
       for (const { events, metrics } of branches!) {
-        assert.deepStrictEqual(metrics.dropped, { InvalidValue: 1, NameTooLong: 1, TooOld: 1, InvalidTags: 1 })
+        assert.deepStrictEqual(metrics.dropped, {
+          InvalidValue: 1,
+          NameTooLong: 1,
+          TooOld: 1,
+          InvalidTags: 1,
+          KindConflict: 1
+        })
         assert.deepStrictEqual(events.dropped, { InvalidEvent: 1 })
         assert.strictEqual(metrics.received, 6)
       }

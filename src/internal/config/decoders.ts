@@ -163,9 +163,7 @@ export const parseAgentTags: Decoder<string, ReadonlyArray<string>> = (text) =>
 
 export const decodeTags: Decoder<unknown, ReadonlyArray<string>> = (value) => {
   const tags = decodeTagsInput(value as Tags)
-  return typeof tags !== "string"
-    ? Either.right(tags)
-    : Either.left(tags === "TagTooLong" ? "expected tags of at most 200 characters" : "expected tags")
+  return typeof tags !== "string" ? Either.right(tags) : Either.left("expected tags")
 }
 
 /** Decodes the value of a tag with this key. An empty value gives no tag. */

@@ -21,6 +21,7 @@ const severity = ["closed", "half-open", "open"] as const
 const addStats = (a: Stats, b: Stats): Stats => ({
   metrics: addCounts(a.metrics, b.metrics),
   events: addCounts(a.events, b.events),
+  truncated: DropCounters.addTotals(a.truncated, b.truncated),
   series: a.series + b.series,
   flushes: a.flushes + b.flushes,
   payloads: a.payloads + b.payloads,
