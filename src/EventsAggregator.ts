@@ -28,7 +28,7 @@ export type {
 } from "./internal/model/AggregatorStats.js"
 
 /**
- * Counts since the layer was built. `received` equals `held`, plus all drained events, plus the sum of `dropped`.
+ * Counts since the layer was built. `received` equals `pending`, plus all drained events, plus the sum of `dropped`.
  *
  * @since 0.1.0
  * @category models
@@ -37,7 +37,7 @@ export interface Stats {
   /** Number of events that the aggregator was given. */
   readonly received: number
   /** Number of pending events. */
-  readonly held: number
+  readonly pending: number
   /** Number of dropped events by reason. */
   readonly dropped: { readonly [R in DropReason]?: number }
 }
@@ -182,7 +182,7 @@ const unsafeMake = (config: EventsAggregatorSettings): EventsAggregator["Type"] 
     clone: make(config),
     isAboveHighWaterMark: () => buffer.isAboveHighWaterMark(),
     isIdle: () => buffer.events.length === 0 && !buffer.drops.hasUnreported(),
-    stats: Effect.sync(() => ({ received, held: buffer.events.length, dropped: buffer.drops.totals() })),
+    stats: Effect.sync(() => ({ received, pending: buffer.events.length, dropped: buffer.drops.totals() })),
     drainWarnings: Effect.sync(() => buffer.drops.drainUnreported())
   }
 }

@@ -28,8 +28,8 @@ import { type AggregatorConfig, AggregatorState } from "./internal/aggregation/s
 import type {
   AggregatedSeries,
   BucketSnapshot,
-  PointContext,
   SerializedSeries,
+  SeriesOptions,
   Value
 } from "./internal/model/AggregatedSeries.js"
 import type { AggregatorStats, AggregatorWarnings } from "./internal/model/AggregatorStats.js"
@@ -52,24 +52,24 @@ export type {
    */
   BucketSnapshot,
   /**
-   * Tags and host of a point. Together with kind and name they identify its series.
-   *
-   * @since 0.1.0
-   * @category models
-   */
-  PointContext,
-  /**
    * One pending series of one bucket as plain JSON, for a store.
    *
    * @since 0.1.0
    * @category models
    */
-  SerializedSeries
+  SerializedSeries,
+  /**
+   * Tags and host of a series. Together with the name they identify it.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  SeriesOptions
 } from "./internal/model/AggregatedSeries.js"
 
 export type {
   /**
-   * Counts since the layer was built. `received` equals `held`, plus all drained points, plus the sum of `dropped`.
+   * Counts since the layer was built. `received` equals `pending`, plus all drained points, plus the sum of `dropped`.
    *
    * @since 0.1.0
    * @category models
@@ -93,7 +93,7 @@ export type {
    * - `InvalidHost`: the host is not a string, or has more than 255 characters.
    * - `InvalidTimestamp`: the time is not a finite number.
    * - `Late`: the aggregator reported and evicted the bucket. A new total would undercut the reported one.
-   * - `TooManyContexts`, `TooManyValues`, `TooManyBytes`: pending points exceed `maxContexts`, `maxValues` or `maxBytes`. The
+   * - `TooManySeries`, `TooManyValues`, `TooManyBytes`: pending points exceed `maxSeries`, `maxValues` or `maxBytes`. The
    *   aggregator drops the longest pending series first.
    * - `Expired`, `TooNew`: the bucket started more than one hour ago, or starts more than ten minutes from now, when it is drained.
    *   Datadog refuses such points.
@@ -158,7 +158,7 @@ interface Service {
     name: string,
     value: Value,
     time: number,
-    context?: PointContext | undefined
+    context?: SeriesOptions | undefined
   ) => boolean
   /** {@link unsafeAdd} as an Effect. */
   readonly add: (
@@ -166,13 +166,13 @@ interface Service {
     name: string,
     value: Value,
     time: number,
-    context?: PointContext | undefined
+    context?: SeriesOptions | undefined
   ) => Effect.Effect<void>
   /**
    * Validates name, tags and host once, and returns a function that records values like {@link unsafeAdd}. The function stays
    * valid after flushes and evictions.
    */
-  readonly bind: (kind: Kind, name: string, context: PointContext | undefined, options: BindOptions) => RecordValue
+  readonly bind: (kind: Kind, name: string, context: SeriesOptions | undefined, options: BindOptions) => RecordValue
   /** Removes and returns pending series: all, or with `upTo` only those of closed buckets. */
   readonly drain: (options: DrainOptions) => Effect.Effect<ReadonlyArray<AggregatedSeries>>
   /**
@@ -217,7 +217,7 @@ export interface AggregatorSettings extends
     | "tags"
     | "host"
     | "attachHost"
-    | "maxContexts"
+    | "maxSeries"
     | "maxValues"
     | "maxBytes"
   >
@@ -249,8 +249,8 @@ const unsafeMake = (config: AggregatorConfig, seed: number): MetricsAggregator["
       const { drainedPoints, drops, pendingBytes, pendingPoints, pendingSeries, truncations } = state
       return {
         received: pendingPoints + drainedPoints + drops.total(),
-        held: pendingPoints,
-        contexts: pendingSeries,
+        pending: pendingPoints,
+        series: pendingSeries,
         bytes: pendingBytes,
         dropped: drops.totals(),
         truncated: truncations.totals()

@@ -271,9 +271,9 @@ const unsafeMake = (store: KeyValueStore.KeyValueStore): RetainedStore["Type"] =
         }
       })
 
-      for (const { contexts, start } of held.metrics) {
-        if (contexts === undefined) next.push(...pages.filter((page) => page.start === start))
-        else yield* write(contexts, start, ({ recorded }) => recorded)
+      for (const { series, start } of held.metrics) {
+        if (series === undefined) next.push(...pages.filter((page) => page.start === start))
+        else yield* write(series, start, ({ recorded }) => recorded)
       }
       const sameEvents = held.events.length === savedEvents?.length &&
         held.events.every((event, i) => event === savedEvents?.[i])

@@ -136,8 +136,8 @@ export interface ThreadStatsOptions {
   readonly counters?: CounterTransport | undefined
   /** Environment: `DD_THREADSTATS_SAMPLE_SIZE`. See {@link ThreadStatsSettings.sampleSize}. */
   readonly sampleSize?: number | undefined
-  /** Environment: `DD_THREADSTATS_MAX_CONTEXTS`. See {@link ThreadStatsSettings.maxContexts}. */
-  readonly maxContexts?: number | undefined
+  /** Environment: `DD_THREADSTATS_MAX_SERIES`. See {@link ThreadStatsSettings.maxSeries}. */
+  readonly maxSeries?: number | undefined
   /** Environment: `DD_THREADSTATS_MAX_VALUES`. See {@link ThreadStatsSettings.maxValues}. */
   readonly maxValues?: number | undefined
   /** Environment: `DD_THREADSTATS_MAX_EVENTS`. See {@link ThreadStatsSettings.maxEvents}. */

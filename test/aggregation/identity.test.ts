@@ -12,7 +12,11 @@ const recordedSeries = Effect.map(
 
 describe("series identity", () => {
   const spellings: ReadonlyArray<
-    readonly [title: string, first: readonly [string, ReadonlyArray<string>], other: typeof first]
+    readonly [
+      title: string,
+      first: readonly [string, ReadonlyArray<string>],
+      other: readonly [string, ReadonlyArray<string>]
+    ]
   > = [
     ["the case of a tag", ["orders", ["Env:Prod"]], ["orders", ["env:prod"]]],
     ["a replaced character of a name", ["get user", []], ["get_user", []]],
@@ -223,8 +227,8 @@ describe("series of two kinds", () => {
       const snapshots = yield* earlier.snapshot(new Map())
       const aggregator = yield* makeMetricsAggregator()
       aggregator.unsafeAdd("gauge", "x", 1, now)
-      yield* aggregator.load(snapshots.flatMap(({ contexts }) => contexts ?? []))
-      assert.deepInclude(yield* aggregator.stats, { received: 4, held: 1, dropped: { KindConflict: 3 } })
+      yield* aggregator.load(snapshots.flatMap(({ series: contexts }) => contexts ?? []))
+      assert.deepInclude(yield* aggregator.stats, { received: 4, pending: 1, dropped: { KindConflict: 3 } })
     }))
 })
 

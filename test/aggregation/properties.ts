@@ -111,7 +111,7 @@ export const memoryIsExact = (numRuns: number): void =>
         const { bytes } = yield* self.stats
         const copy = yield* makeMetricsAggregator()
         const snapshots = yield* self.snapshot(new Map())
-        yield* copy.load(snapshots.flatMap(({ contexts }) => contexts ?? []))
+        yield* copy.load(snapshots.flatMap(({ series: contexts }) => contexts ?? []))
         assert.strictEqual((yield* copy.stats).bytes, bytes)
         yield* self.drain({ temporality, now })
         assert.strictEqual((yield* self.stats).bytes, 0)
@@ -140,7 +140,7 @@ export const pointsNeverUndercut = (numRuns: number): void =>
     },
     ({ steps, temporality }) =>
       withAggregator(Effect.gen(function*() {
-        const self = yield* makeMetricsAggregator({ maxContexts: 100, counters: "series" })
+        const self = yield* makeMetricsAggregator({ maxSeries: 100, counters: "series" })
         const recorded = new Map<string, number>()
         const received = new Map<string, number>()
         const deliver = (items: ReadonlyArray<MetricsAggregator.AggregatedSeries>) => {
@@ -168,7 +168,7 @@ export const pointsNeverUndercut = (numRuns: number): void =>
         }
         deliver(yield* self.drain({ temporality, now }))
         assert.deepStrictEqual(new Map([...received].sort()), new Map([...recorded].sort()))
-        assert.deepInclude(yield* self.stats, { held: 0, dropped: {} })
+        assert.deepInclude(yield* self.stats, { pending: 0, dropped: {} })
       })),
     runs(numRuns)
   )

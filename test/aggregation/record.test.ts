@@ -34,7 +34,7 @@ describe("MetricsAggregator add", () => {
         yield* add("gauge", "x", 1, { host: "h".repeat(256) })
         yield* add("gauge", "x", 1, { host: lie(7) })
         yield* add("gauge", "x", 1, undefined, Number.NaN)
-        const { contexts, dropped, held, received } = yield* stats
+        const { series: contexts, dropped, pending: held, received } = yield* stats
         assert.deepStrictEqual(dropped, {
           InvalidValue: 4,
           InvalidName: 4,

@@ -17,7 +17,7 @@ const permutations = <A>(items: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A
 
 describe("seriesIndex identity", () => {
   /** Adds one point for each identity, drains, and returns the number of points of each aggregated series. */
-  const countPoints = Effect.fnUntraced(function*(identities: ReadonlyArray<MetricsAggregator.PointContext>) {
+  const countPoints = Effect.fnUntraced(function*(identities: ReadonlyArray<MetricsAggregator.SeriesOptions>) {
     for (const identity of identities) yield* add("counter", "x", 1, identity)
     return (yield* drain("delta")).map(({ host, recorded, tags }) => [host, tags.join(" "), recorded] as const)
   })
@@ -169,7 +169,7 @@ describe("seriesIndex identity", () => {
     "separates series that differ in one tag, in the number of tags, in the name or host",
     () =>
       Effect.gen(function*() {
-        const variants: Array<readonly [kind: RollUp.Kind, name: string, context: MetricsAggregator.PointContext]> = []
+        const variants: Array<readonly [kind: RollUp.Kind, name: string, context: MetricsAggregator.SeriesOptions]> = []
         const texts = (at: number) => Array.from({ length: 6 }, (_, i) => i === at ? "one:alike" : "two:alike")
         for (let length = 0; length <= 6; length++) {
           for (let at = 0; at < length; at++) {
@@ -204,7 +204,7 @@ describe("seriesIndex identity", () => {
   ) {
     it.effect(`separates thousands of series whose tags differ ${position}`, () =>
       Effect.gen(function*() {
-        const self = yield* makeMetricsAggregator({ maxContexts: 1_000_000 })
+        const self = yield* makeMetricsAggregator({ maxSeries: 1_000_000 })
         const tags = Array.from({ length: 5000 }, (_, i) => `id:${String(i).padStart(6, "0")}${ending}`)
         for (let round = 0; round < 2; round++) {
           for (const tag of tags) self.unsafeAdd("counter", "a", 1, now, { tags: [tag] })

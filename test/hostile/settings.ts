@@ -232,7 +232,7 @@ const everyOption: { readonly [K in keyof ThreadStatsConfig.ThreadStatsOptions]-
   percentiles: true,
   aggregates: true,
   sampleSize: true,
-  maxContexts: true,
+  maxSeries: true,
   maxValues: true,
   maxEvents: true,
   maxBytes: true,

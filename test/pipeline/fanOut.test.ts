@@ -562,7 +562,7 @@ describe("flush over several reporters", () => {
         assert.lengthOf(eventTitles(reporter), 1)
         assert.lengthOf(distributedValues(reporter), 2)
       }
-      assert.strictEqual((yield* aggregator.stats).held, 0)
+      assert.strictEqual((yield* aggregator.stats).pending, 0)
     }).pipe(Effect.provide(layer))
   })
 

@@ -1,4 +1,4 @@
-import type { PointContext, Value } from "../model/AggregatedSeries.js"
+import type { SeriesOptions, Value } from "../model/AggregatedSeries.js"
 import type { DropReason } from "../model/AggregatorStats.js"
 import type { Kind } from "../model/metricKinds.js"
 import type { Entry, Series } from "./bucket.js"
@@ -25,7 +25,7 @@ class BoundSeries {
   private readonly validation: ValidSeries | DropReason
   private series: Series | undefined = undefined
 
-  constructor(state: AggregatorState, kind: Kind, name: string, point: PointContext | undefined) {
+  constructor(state: AggregatorState, kind: Kind, name: string, point: SeriesOptions | undefined) {
     this.state = state
     this.kind = kind
     this.name = name
@@ -120,7 +120,7 @@ export const bindSeries = (
   state: AggregatorState,
   kind: Kind,
   name: string,
-  point: PointContext | undefined,
+  point: SeriesOptions | undefined,
   options: BindOptions
 ): RecordValue => {
   const bound = new BoundSeries(state, kind, name, point)

@@ -1,4 +1,4 @@
-import type { PointContext, Value } from "../model/AggregatedSeries.js"
+import type { SeriesOptions, Value } from "../model/AggregatedSeries.js"
 import type { DropReason } from "../model/AggregatorStats.js"
 import { type Accumulation, isScalar, type Kind } from "../model/metricKinds.js"
 import { tagsOfOptions } from "../model/tags.js"
@@ -91,7 +91,7 @@ export const internSeries = (
   state: AggregatorState,
   kind: Kind,
   name: string,
-  tags: PointContext["tags"],
+  tags: SeriesOptions["tags"],
   host: string | null
 ): Series | DropReason => {
   if (!isValidName(name)) return "InvalidName"
@@ -107,7 +107,7 @@ const findSlow = (
   state: AggregatorState,
   kind: Kind,
   name: string,
-  tags: PointContext["tags"],
+  tags: SeriesOptions["tags"],
   host: string | null
 ): Series | DropReason => state.index.findRecord(kind, name, tags, host) ?? internSeries(state, kind, name, tags, host)
 
@@ -118,7 +118,7 @@ const addPoint = (
   name: string,
   value: Value,
   time: number,
-  point: PointContext | undefined
+  point: SeriesOptions | undefined
 ): DropReason | undefined => {
   if (!isValidValue(kind, value)) return "InvalidValue"
   if (!Number.isFinite(time)) return "InvalidTimestamp"
@@ -136,7 +136,7 @@ export const unsafeAddPoint = (
   name: string,
   value: Value,
   time: number,
-  point: PointContext | undefined
+  point: SeriesOptions | undefined
 ): void => {
   let reason: DropReason | undefined
   try {

@@ -14,7 +14,7 @@ import { SeriesIndex } from "./seriesIndex.js"
 export interface AggregatorConfig extends Omit<RollUpOptions, "random">, SeriesIdentity.IdentitySettings {
   /** "window" drops points that Datadog refuses for their age. */
   readonly timestamps: "window" | "any"
-  readonly maxContexts: number
+  readonly maxSeries: number
   readonly maxValues: number
   readonly maxBytes: number
 }
@@ -84,19 +84,19 @@ export class AggregatorState {
   hasRoom = true
 
   constructor(config: AggregatorConfig, seed: number) {
-    const { maxBytes, maxContexts, maxValues } = config
+    const { maxBytes, maxSeries, maxValues } = config
     this.config = config
     this.interval = Duration.toMillis(config.rollUpInterval)
-    this.maxSeries = maxContexts
+    this.maxSeries = maxSeries
     this.maxValues = maxValues
     this.maxBytes = maxBytes
-    this.seriesMark = Math.ceil(maxContexts * highWaterMark)
+    this.seriesMark = Math.ceil(maxSeries * highWaterMark)
     this.valuesMark = Math.ceil(maxValues * highWaterMark)
     this.bytesMark = Math.ceil(maxBytes * highWaterMark)
     this.maxAge = config.timestamps === "any" ? Infinity : pointWindow.past
     this.maxLead = config.timestamps === "any" ? Infinity : pointWindow.future
     this.index = new SeriesIndex({
-      maxSize: maxContexts + maxIdleSeries,
+      maxSize: maxSeries + maxIdleSeries,
       seed,
       accumulationOf: (kind) => this.accumulationOf(kind),
       identity: SeriesIdentity.make(config)

@@ -1,5 +1,5 @@
 import { identity } from "effect/Function"
-import type { PointContext, Value } from "../model/AggregatedSeries.js"
+import type { SeriesOptions, Value } from "../model/AggregatedSeries.js"
 import type { DropReason } from "../model/AggregatorStats.js"
 import { hostLength } from "../model/limits.js"
 import { type Kind, metricKinds } from "../model/metricKinds.js"
@@ -23,7 +23,7 @@ export const isValidValue = (kind: Kind, value: Value): boolean =>
   Number.isFinite(value) || (typeof value === "string" && metricKinds[kind] === "unique")
 
 /** Validates name, host and tags, and returns the first drop reason if they are invalid. */
-export const validateSeries = (name: unknown, point: PointContext | undefined): ValidSeries | DropReason => {
+export const validateSeries = (name: unknown, point: SeriesOptions | undefined): ValidSeries | DropReason => {
   try {
     const host = point?.host ?? null
     if (!isValidHost(host)) return "InvalidHost"

@@ -9,7 +9,7 @@ export type DropReason =
   | "KindConflict"
   | "TooNew"
   | "Late"
-  | "TooManyContexts"
+  | "TooManySeries"
   | "TooManyValues"
   | "TooManyBytes"
   | "Expired"
@@ -22,9 +22,9 @@ export interface AggregatorStats {
   /** Number of points that the aggregator was given. */
   readonly received: number
   /** Number of pending points. */
-  readonly held: number
+  readonly pending: number
   /** Number of series with pending points, over all buckets. */
-  readonly contexts: number
+  readonly series: number
   /** Estimated memory of pending series, in bytes. */
   readonly bytes: number
   /** Number of dropped points by reason. */

@@ -2,7 +2,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
-import type { PointContext, Value } from "../model/AggregatedSeries.js"
+import type { SeriesOptions, Value } from "../model/AggregatedSeries.js"
 import * as Enrichment from "../model/Enrichment.js"
 import type { Event } from "../model/Event.js"
 import type { Kind } from "../model/metricKinds.js"
@@ -25,13 +25,13 @@ export interface Pipeline {
     value: Value,
     time: number,
     now: number,
-    context: PointContext | undefined
+    context: SeriesOptions | undefined
   ) => void
   /** Returns a function that adds points of one series at the time of `now`. Default of a counter's value: 1. */
   readonly bind: (
     kind: Kind,
     name: string,
-    context: PointContext | undefined,
+    context: SeriesOptions | undefined,
     now: () => number
   ) => (value?: Value) => void
   /** Adds an event, and starts a flush above the high-water mark. */

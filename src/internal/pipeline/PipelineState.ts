@@ -103,7 +103,7 @@ export class PipelineState {
         metrics: {
           received: metrics.received + preAggregation.received.metrics + corrupt.metrics,
           delivered: this.metrics.delivered,
-          pending: metrics.held + this.metrics.inFlight,
+          pending: metrics.pending + this.metrics.inFlight,
           dropped: DropCounters.addTotals<MetricDropReason>(
             metrics.dropped,
             DropCounters.addTotals(preAggregation.metricDrops.totals(), this.metricDrops.totals())
@@ -112,14 +112,14 @@ export class PipelineState {
         events: {
           received: events.received + preAggregation.received.events + corrupt.events,
           delivered: this.events.delivered,
-          pending: events.held + this.events.inFlight,
+          pending: events.pending + this.events.inFlight,
           dropped: DropCounters.addTotals<EventDropReason>(
             events.dropped,
             DropCounters.addTotals(preAggregation.eventDrops.totals(), this.eventDrops.totals())
           )
         },
         truncated: DropCounters.addTotals<TruncationReason>(metrics.truncated, preAggregation.truncations.totals()),
-        series: metrics.contexts,
+        series: metrics.series,
         flushes: this.flushes,
         payloads: this.sent.payloads,
         bytes: this.sent.bytes,

@@ -110,11 +110,11 @@ export const make = (options: {
   const snapshotIdempotent = () =>
     zipSnapshot(
       Effect.map(metrics.snapshot(new Map()), (buckets) =>
-        buckets.map(({ contexts, start, version }) => ({
+        buckets.map(({ series, start, version }) => ({
           start,
           // Negative, because the stored part of the bucket is not its whole version.
           version: -version,
-          contexts: contexts?.filter(isIdempotent)
+          series: series?.filter(isIdempotent)
         }))),
       noEvents
     )

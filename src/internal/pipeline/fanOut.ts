@@ -1,6 +1,6 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type { PointContext } from "../model/AggregatedSeries.js"
+import type { SeriesOptions } from "../model/AggregatedSeries.js"
 import * as DropCounters from "../model/DropCounters.js"
 import type { Reporter } from "../model/Reporter.js"
 import type { Counts, FlushCounts, FlushReceipt, Stats } from "../model/Stats.js"
@@ -48,7 +48,7 @@ const addReceipts = (a: FlushReceipt, b: FlushReceipt): FlushReceipt => ({
 })
 
 /** Copies tags and host: a getter may have effects, or return another value the next time. */
-const readOnce = (context: PointContext | undefined): PointContext | undefined => {
+const readOnce = (context: SeriesOptions | undefined): SeriesOptions | undefined => {
   if (context === undefined) return undefined
   try {
     return { tags: context.tags, host: context.host }
