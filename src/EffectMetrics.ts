@@ -35,7 +35,7 @@
  * the prefix `metric_`. The client drops and counts a name of which nothing remains, or with more than 200 characters. Metrics that get the
  * same name cause one warning. Metrics with the same name and tags add up, except gauges: the one that changed last is reported.
  *
- * **Tags.** A label becomes the tag `key:value`, cut to 200 characters. A label without a value becomes its key.
+ * **Tags.** A label becomes the tag `key:value`, cut to 200 characters, and one warning names its metric. A label without a value becomes its key.
  *
  * Effect's registry never forgets a metric. This module stores one number for each, and one for each boundary of a histogram.
  *
@@ -52,6 +52,7 @@ import * as GaugeTargets from "./internal/effectMetrics/gaugeTargets.js"
 import type { EffectMetricsOptions } from "./internal/effectMetrics/options.js"
 import * as Registry from "./internal/effectMetrics/registry.js"
 import { noopSink } from "./internal/effectMetrics/sink.js"
+import * as SeriesIdentity from "./internal/model/seriesIdentity.js"
 import { ThreadStats } from "./ThreadStats.js"
 
 export type {
@@ -93,7 +94,11 @@ export const make: (options?: EffectMetricsOptions) => Effect.Effect<void, never
       () => periodicFlush ? rollUpInterval : Duration.minutes(1)
     )
     const { asGauge = isActiveFibers, histogramValues = defaultHistogramValues, histograms = "distribution" } = options
-    const gauges = GaugeTargets.make(yield* Effect.clock, Duration.toMillis(gaugeInterval))
+    const gauges = GaugeTargets.make(
+      yield* Effect.clock,
+      Duration.toMillis(gaugeInterval),
+      SeriesIdentity.make(client.config)
+    )
     const registry = Registry.make(options, {
       gauges,
       asGauge,

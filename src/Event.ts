@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
-import * as limits from "./internal/model/limits.js"
+import * as limits from "./internal/model/datadogLimits.js"
 
 export type {
   /**

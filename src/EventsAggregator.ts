@@ -11,8 +11,8 @@ import type { Event } from "./Event.js"
 import { makeAttach } from "./internal/aggregation/attach.js"
 import { highWaterMark } from "./internal/aggregation/highWaterMark.js"
 import type { EventDropReason as DropReason } from "./internal/model/AggregatorStats.js"
+import { eventWindow } from "./internal/model/datadogLimits.js"
 import * as DropCounters from "./internal/model/DropCounters.js"
-import { eventWindow } from "./internal/model/limits.js"
 import { ThreadStatsConfig, type ThreadStatsSettings } from "./ThreadStatsConfig.js"
 
 export type {
@@ -20,7 +20,8 @@ export type {
    * Reason for which the aggregator dropped a recorded event.
    *
    * - `TooManyEvents`, `TooManyBytes`: pending events exceed `maxEvents` or `maxBytes`. The aggregator drops the oldest first.
-   * - `Expired`: the event is more than 18 hours old. Datadog refuses older events.
+   * - `Expired`: the event was more than 18 hours old when it was drained. Datadog refuses older events.
+   * - `TooNew`: the event was more than 2 hours ahead when it was drained, because the clock was set back.
    * - `Closed`: the scope of the client had closed.
    *
    * @since 0.1.0
@@ -30,7 +31,7 @@ export type {
 } from "./internal/model/AggregatorStats.js"
 
 /**
- * Counts since the layer was built. `received` equals `held`, plus all drained events, plus the sum of `dropped`.
+ * Counts since the layer was built. `received` equals `pending`, plus all drained events, plus the sum of `dropped`.
  *
  * @since 0.1.0
  * @category models
@@ -39,7 +40,7 @@ export interface Stats {
   /** Number of events that the aggregator was given. */
   readonly received: number
   /** Number of pending events. */
-  readonly held: number
+  readonly pending: number
   /** Number of dropped events by reason. */
   readonly dropped: { readonly [R in DropReason]?: number }
 }
@@ -60,7 +61,10 @@ interface Service {
   readonly unsafeAdd: (event: Event) => void
   /** {@link unsafeAdd} as an Effect. */
   readonly add: (event: Event) => Effect.Effect<void>
-  /** Removes and returns all events in order of recording. Drops expired ones; `now` is in milliseconds since the epoch. */
+  /**
+   * Removes and returns all events in order of recording. Drops those that are too old or too far ahead of `now`, in milliseconds since
+   * the epoch.
+   */
   readonly drain: (now: number) => Effect.Effect<ReadonlyArray<Event>>
   /** Restores drained events that were not delivered, before the events recorded since. */
   readonly restore: (events: ReadonlyArray<Event>) => Effect.Effect<void>
@@ -135,14 +139,17 @@ class EventBuffer {
     this.enforceLimits()
   }
 
-  /** Removes all events and returns those that have not expired. */
+  /** Removes all events and returns those whose time Datadog accepts. */
   drain(now: number): ReadonlyArray<Event> {
-    const maxAge = this.config.acceptedTimestamps === "any" ? Infinity : eventWindow.past
-    const oldest = Math.floor((now - maxAge) / 1000)
+    const window = this.config.acceptedTimestamps === "any" ? { past: Infinity, future: Infinity } : eventWindow
+    const oldest = Math.floor((now - window.past) / 1000)
+    const newest = Math.floor((now + window.future) / 1000)
     const drained: Array<Event> = []
     for (const event of this.events) {
-      if (event.date_happened === undefined || event.date_happened >= oldest) drained.push(event)
-      else this.drops.count("Expired", event.title)
+      const { date_happened = oldest, title } = event
+      if (date_happened < oldest) this.drops.count("Expired", title)
+      else if (date_happened > newest) this.drops.count("TooNew", title)
+      else drained.push(event)
     }
     this.events = []
     this.bytes = 0
@@ -194,7 +201,7 @@ const unsafeMake = (config: EventsAggregatorSettings): EventsAggregator["Type"] 
     clone: make(config),
     isAboveHighWaterMark: () => buffer.isAboveHighWaterMark(),
     isIdle: () => buffer.events.length === 0 && !buffer.drops.hasUnreported(),
-    stats: Effect.sync(() => ({ received, held: buffer.events.length, dropped: buffer.drops.totals() })),
+    stats: Effect.sync(() => ({ received, pending: buffer.events.length, dropped: buffer.drops.totals() })),
     drainWarnings: Effect.sync(() => buffer.drops.drainUnreported())
   }
 }

@@ -1,6 +1,13 @@
 /**
  * Aggregates recorded points in process until a flush drains them. A bucket is one roll-up interval. It holds the roll-up
- * of each series, which is identified by kind, name, host and tags.
+ * of each series.
+ *
+ * Name, host and tags identify a series, as its receiver stores them: two spellings that Datadog makes one are one series, which keeps
+ * the first spelling. A timing and a histogram of one series share a roll-up. Points of any other second kind are dropped as
+ * `KindConflict`: Datadog would overwrite one kind by the other.
+ *
+ * Spelling and kind are those that the aggregator saw first. It remembers them while the series has a roll-up in a bucket, and
+ * afterwards until about 10,000 other series came. A series that returns later begins anew with the spelling and kind of that point.
  *
  * The aggregator knows no wire format and reads no clock. Callers pass the time of a point and the time of a drain.
  *
@@ -23,8 +30,8 @@ import { type AggregatorConfig, AggregatorState } from "./internal/aggregation/s
 import type {
   AggregatedSeries,
   BucketSnapshot,
-  PointContext,
   SerializedSeries,
+  SeriesOptions,
   Value
 } from "./internal/model/AggregatedSeries.js"
 import type { AggregatorStats, AggregatorWarnings } from "./internal/model/AggregatorStats.js"
@@ -47,24 +54,24 @@ export type {
    */
   BucketSnapshot,
   /**
-   * Tags and host of a point. Together with kind and name they identify its series.
-   *
-   * @since 0.1.0
-   * @category models
-   */
-  PointContext,
-  /**
    * One pending series of one bucket as plain JSON, for a store.
    *
    * @since 0.1.0
    * @category models
    */
-  SerializedSeries
+  SerializedSeries,
+  /**
+   * Tags and host of a series. Together with the name they identify it.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  SeriesOptions
 } from "./internal/model/AggregatedSeries.js"
 
 export type {
   /**
-   * Counts since the layer was built. `received` equals `held`, plus all drained points, plus the sum of `dropped`.
+   * Counts since the layer was built. `received` equals `pending`, plus all drained points, plus the sum of `dropped`.
    *
    * @since 0.1.0
    * @category models
@@ -83,14 +90,15 @@ export type {
    * - `InvalidValue`: the value is not a finite number. A set also accepts strings.
    * - `InvalidName`: the name is not a string, is empty, or does not start with a letter.
    * - `InvalidTags`: the tags are neither an array of strings nor a record of strings, numbers and booleans; or there are
-   *   more than 1000.
-   * - `TagTooLong`: a tag has more than 200 characters.
+   *   more than 1000. A tag of more than 200 characters is cut.
+   * - `KindConflict`: the series was first recorded with another kind. See the description of this module.
    * - `InvalidHost`: the host is not a string, or has more than 255 characters.
    * - `InvalidTimestamp`: the time is not a finite number.
    * - `Late`: the aggregator reported and evicted the bucket. A new total would undercut the reported one.
-   * - `TooManyContexts`, `TooManyValues`, `TooManyBytes`: pending points exceed `maxContexts`, `maxValues` or `maxBytes`. The
+   * - `TooManySeries`, `TooManyValues`, `TooManyBytes`: pending points exceed `maxSeries`, `maxValues` or `maxBytes`. The
    *   aggregator drops the longest pending series first.
-   * - `Expired`: the bucket started more than one hour ago. Datadog refuses older points.
+   * - `Expired`, `TooNew`: the bucket started more than one hour ago, or starts more than ten minutes from now, when it is drained.
+   *   Datadog refuses such points.
    * - `Closed`: the scope of the client had closed.
    *
    * Source of the limits: Datadog documentation, "Custom metrics" and "Getting started with tags".
@@ -153,7 +161,7 @@ interface Service {
     name: string,
     value: Value,
     time: number,
-    context?: PointContext | undefined
+    context?: SeriesOptions | undefined
   ) => boolean
   /** {@link unsafeAdd} as an Effect. */
   readonly add: (
@@ -161,13 +169,13 @@ interface Service {
     name: string,
     value: Value,
     time: number,
-    context?: PointContext | undefined
+    context?: SeriesOptions | undefined
   ) => Effect.Effect<void>
   /**
    * Validates name, tags and host once, and returns a function that records values like {@link unsafeAdd}. The function stays
    * valid after flushes and evictions.
    */
-  readonly bind: (kind: Kind, name: string, context: PointContext | undefined, options: BindOptions) => RecordValue
+  readonly bind: (kind: Kind, name: string, context: SeriesOptions | undefined, options: BindOptions) => RecordValue
   /** Removes and returns pending series: all, or with `upTo` only those of closed buckets. */
   readonly drain: (options: DrainOptions) => Effect.Effect<ReadonlyArray<AggregatedSeries>>
   /**
@@ -214,7 +222,10 @@ export interface AggregatorSettings extends
     | "sampleSize"
     | "submitAs"
     | "acceptedTimestamps"
-    | "maxContexts"
+    | "tags"
+    | "hostname"
+    | "attachHost"
+    | "maxSeries"
     | "maxValues"
     | "maxBytes"
   >
@@ -242,21 +253,22 @@ const unsafeMake = (config: AggregatorConfig, seed: number): MetricsAggregator["
     isAboveHighWaterMark: () => state.isAboveHighWaterMark,
     isIdle: () =>
       state.pendingSeries === 0 && state.conflicts.size === 0 && !hasExcessReported(state) &&
-      !state.drops.hasUnreported(),
+      !state.drops.hasUnreported() && !state.truncations.hasUnreported(),
     stats: Effect.sync((): AggregatorStats => {
-      const { drainedPoints, drops, pendingBytes, pendingPoints, pendingSeries } = state
+      const { drainedPoints, drops, pendingBytes, pendingPoints, pendingSeries, truncations } = state
       return {
         received: pendingPoints + drainedPoints + drops.total(),
-        held: pendingPoints,
-        contexts: pendingSeries,
+        pending: pendingPoints,
+        series: pendingSeries,
         bytes: pendingBytes,
-        dropped: drops.totals()
+        dropped: drops.totals(),
+        truncated: truncations.totals()
       }
     }),
     drainWarnings: Effect.sync((): AggregatorWarnings => {
       const conflicts = Array.from(state.conflicts)
       state.conflicts = new Set()
-      return { dropped: state.drops.drainUnreported(), conflicts }
+      return { dropped: state.drops.drainUnreported(), truncated: state.truncations.drainUnreported(), conflicts }
     })
   }
 }

@@ -53,8 +53,8 @@ export type {
 
 export type {
   /**
-   * Tags as an array of strings or as a record. The client collapses duplicates, leaves out empty tags, and copies the caller's array or
-   * record.
+   * Tags as an array of strings or as a record, at most 1000. The client collapses duplicates, leaves out empty tags, cuts tags to 200
+   * characters, and copies the caller's array or record.
    *
    * @since 0.1.0
    * @category models
@@ -153,8 +153,8 @@ export type {
    * Reason why the client dropped an event.
    *
    * - `InvalidEvent`: the title is empty, or the title, the text or an option has the wrong type or value
-   * - `TooOld`, `TooNew`: more than 18 hours before or 2 hours after the time of the call
-   * - `InvalidTags`, `TagTooLong`, `InvalidTimestamp`: like points
+   * - `TooOld`, `TooNew`: more than 18 hours before or 2 hours after the time of the call; `TooNew` also at the time of the flush
+   * - `InvalidTags`, `InvalidTimestamp`: like points
    * - `TooManyEvents`, `TooManyBytes`: pending events exceeded `maxEvents` or `maxBytes`; the oldest goes first
    * - `Expired`: pending until Datadog would no longer accept it
    * - `Closed`: recorded after the scope of the client had closed
@@ -191,7 +191,7 @@ export type {
    * Reason why the client dropped a point: a reason of the aggregator, or
    *
    * - `NameTooLong`: the name exceeds 200 characters with namespace and suffix
-   * - `TooOld`, `TooNew`: more than 1 hour before or 10 minutes after the time of the call
+   * - `TooOld`, `TooNew`: more than 1 hour before or 10 minutes after the time of the call; `TooNew` also at the time of the flush
    * - `Refused`: the receiver refused it for good; the warning of that flush names the cause
    * - `Ambiguous`: it may have been delivered, and `delivery: "at-most-once"` forbids a resend
    * - `Corrupt`: the `RetainedStore` returned an unreadable entry of an earlier process
@@ -664,8 +664,8 @@ export const timer: {
 )
 
 /**
- * Decorates a function that returns an effect, so that each call records the duration of its effect. Decorates an effect like
- * {@link timer}. Counterpart of the reference client's decorator.
+ * Decorates a function that returns an effect, so that each call records the duration of its effect. The result keeps the function's name
+ * and length. Decorates an effect like {@link timer}. Counterpart of the reference client's decorator.
  *
  * @since 0.1.0
  * @category combinators
@@ -683,10 +683,12 @@ export const timed = <A = unknown, E = unknown>(
 ): <T extends Timeable<A, E>>(self: T) => Timed<T> =>
 <T extends Timeable<A, E>>(self: T) => {
   const addTimer = (effect: Effect.Effect<A, E, unknown>) => timer(effect, name, options)
-  const wrapped = Effect.isEffect(self)
-    ? addTimer(self as Effect.Effect<A, E, unknown>)
-    : (...args: Array<never>) => addTimer(Effect.suspend(() => self(...args)))
-  return wrapped as Timed<T>
+  if (Effect.isEffect(self)) return addTimer(self as Effect.Effect<A, E, unknown>) as Timed<T>
+  const wrapped = (...args: Array<never>) => addTimer(Effect.suspend(() => self(...args)))
+  return Object.defineProperties(wrapped, {
+    name: { value: self.name, configurable: true },
+    length: { value: self.length, configurable: true }
+  }) as Timed<T>
 }
 
 /**

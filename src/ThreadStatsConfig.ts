@@ -179,20 +179,20 @@ export interface ThreadStatsOptions {
   readonly sampleSize?: number | undefined
   /**
    * Limit of pending series, each counted once per bucket. A flush starts early at 80 % of the limit. Beyond the limit the client
-   * drops the oldest series and counts their points. Environment: `DD_THREADSTATS_MAX_CONTEXTS`. Default: 100,000, which take about 40
+   * drops the oldest series and counts their points. Environment: `DD_THREADSTATS_MAX_SERIES`. Default: 100,000, which take about 40
    * MB.
    */
-  readonly maxContexts?: number | undefined
+  readonly maxSeries?: number | undefined
   /**
-   * Limit of pending distribution values. Works like `maxContexts`. Environment: `DD_THREADSTATS_MAX_VALUES`. Default: 1,000,000,
+   * Limit of pending distribution values. Works like `maxSeries`. Environment: `DD_THREADSTATS_MAX_VALUES`. Default: 1,000,000,
    * which take about 10 MB.
    */
   readonly maxValues?: number | undefined
-  /** Limit of pending events. Works like `maxContexts`. Environment: `DD_THREADSTATS_MAX_EVENTS`. Default: 1000. */
+  /** Limit of pending events. Works like `maxSeries`. Environment: `DD_THREADSTATS_MAX_EVENTS`. Default: 1000. */
   readonly maxEvents?: number | undefined
   /**
    * Limit of the memory that pending data takes, in bytes and by estimate. Metrics and events have this limit each. Works like
-   * `maxContexts`. Environment: `DD_THREADSTATS_MAX_BYTES`. Default: 64 MiB.
+   * `maxSeries`. Environment: `DD_THREADSTATS_MAX_BYTES`. Default: 64 MiB.
    */
   readonly maxBytes?: number | undefined
   /**

@@ -11,10 +11,10 @@ describe("EventsAggregator", () => {
       const aggregator = yield* EventsAggregator.EventsAggregator
       yield* aggregator.add(event("a"))
       aggregator.unsafeAdd(event("b"))
-      assert.deepStrictEqual(yield* aggregator.stats, { received: 2, held: 2, dropped: {} })
+      assert.deepStrictEqual(yield* aggregator.stats, { received: 2, pending: 2, dropped: {} })
       assert.deepStrictEqual((yield* aggregator.drain(0)).map(({ title }) => title), ["a", "b"])
       assert.deepStrictEqual(yield* aggregator.drain(0), [])
-      assert.deepStrictEqual(yield* aggregator.stats, { received: 2, held: 0, dropped: {} })
+      assert.deepStrictEqual(yield* aggregator.stats, { received: 2, pending: 0, dropped: {} })
     }).pipe(Effect.provide(layerEventsAggregator)))
 
   it.effect("restores events before those recorded since", () =>
@@ -24,7 +24,7 @@ describe("EventsAggregator", () => {
       const drained = yield* aggregator.drain(0)
       yield* aggregator.add(event("b"))
       yield* aggregator.restore(drained)
-      assert.deepStrictEqual(yield* aggregator.stats, { received: 2, held: 2, dropped: {} })
+      assert.deepStrictEqual(yield* aggregator.stats, { received: 2, pending: 2, dropped: {} })
       assert.deepStrictEqual((yield* aggregator.drain(0)).map(({ title }) => title), ["a", "b"])
     }).pipe(Effect.provide(layerEventsAggregator)))
 
@@ -40,7 +40,7 @@ describe("EventsAggregator", () => {
       yield* aggregator.add(event("f"))
       yield* aggregator.restore(drained)
       assert.deepStrictEqual((yield* aggregator.drain(0)).map(({ title }) => title), ["b", "c", "d", "e", "f"])
-      assert.deepStrictEqual(yield* aggregator.stats, { received: 6, held: 0, dropped: { TooManyEvents: 1 } })
+      assert.deepStrictEqual(yield* aggregator.stats, { received: 6, pending: 0, dropped: { TooManyEvents: 1 } })
       assert.deepStrictEqual(yield* aggregator.drainWarnings, [{ reason: "TooManyEvents", count: 1, names: ["a"] }])
     }).pipe(Effect.provide(layerEventsAggregatorWith({ maxEvents: 5 }))))
 
@@ -51,7 +51,7 @@ describe("EventsAggregator", () => {
       yield* aggregator.add({ ...event("old"), date_happened: 81 * hour })
       yield* aggregator.add({ ...event("edge"), date_happened: 82 * hour })
       assert.deepStrictEqual((yield* aggregator.drain(100 * hour * 1000)).map(({ title }) => title), ["edge"])
-      assert.deepStrictEqual(yield* aggregator.stats, { received: 2, held: 0, dropped: { Expired: 1 } })
+      assert.deepStrictEqual(yield* aggregator.stats, { received: 2, pending: 0, dropped: { Expired: 1 } })
     }).pipe(Effect.provide(layerEventsAggregator)))
 
   it.effect("drops and counts the oldest events when the aggregator holds more than `maxBytes`", () =>
@@ -63,7 +63,7 @@ describe("EventsAggregator", () => {
       yield* aggregator.add(large("d"))
       assert.isTrue(aggregator.isAboveHighWaterMark())
       yield* aggregator.add({ ...large("e"), title: "e".repeat(3000) })
-      assert.deepStrictEqual(yield* aggregator.stats, { received: 5, held: 3, dropped: { TooManyBytes: 2 } })
+      assert.deepStrictEqual(yield* aggregator.stats, { received: 5, pending: 3, dropped: { TooManyBytes: 2 } })
       const drained = yield* aggregator.drain(0)
       yield* aggregator.add(large("f"))
       yield* aggregator.restore(drained)

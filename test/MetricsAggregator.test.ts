@@ -70,12 +70,13 @@ describe("MetricsAggregator drainWarnings", () => {
       const self = yield* Aggregator
       for (const name of ["a", "b", "c", "d", "a"]) yield* add("gauge", name, Number.NaN)
       yield* add("gauge", "x", 1)
-      yield* add("counter", "x", 1)
-      yield* add("counter", "x", 1)
+      yield* add("counter", "x", 1, { tags: ["a"] })
+      yield* add("counter", "x", 1, { tags: ["a"] })
       assert.deepStrictEqual(yield* self.drainWarnings, {
         dropped: [{ reason: "InvalidValue", count: 5, names: ["a", "b", "c"] }],
+        truncated: [],
         conflicts: ["x"]
       })
-      assert.deepStrictEqual(yield* self.drainWarnings, { dropped: [], conflicts: [] })
+      assert.deepStrictEqual(yield* self.drainWarnings, { dropped: [], truncated: [], conflicts: [] })
     }))
 })

@@ -38,7 +38,7 @@ const storedPoint = (name: string, start = now): MetricsAggregator.SerializedSer
 const bucketOf = (version: number, start = now): MetricsAggregator.BucketSnapshot => ({
   start,
   version,
-  contexts: Array.from({ length: 501 }, (_, i) => storedPoint(`v${version}.${i}`, start))
+  series: Array.from({ length: 501 }, (_, i) => storedPoint(`v${version}.${i}`, start))
 })
 
 const eventOf = (title: string): Event.Event => ({ title, text: "", tags: [] })
@@ -53,14 +53,14 @@ const contents = ({ events, metrics }: Pick<RetainedStore.Loaded, "metrics" | "e
   [...metrics.map(({ name }) => name), ...events.map(({ title }) => title)].sort().join(" ")
 
 const contentsOf = ({ events, metrics }: RetainedStore.Held) =>
-  contents({ events, metrics: metrics.flatMap(({ contexts }) => contexts ?? []) })
+  contents({ events, metrics: metrics.flatMap(({ series: contexts }) => contexts ?? []) })
 
 const saveTo = (store: RetainedStore.RetainedStore["Type"], state: RetainedStore.Held) =>
   store.save((known) =>
     Effect.succeed({
       ...state,
       metrics: state.metrics.map((bucket) =>
-        known.get(bucket.start) === bucket.version ? { ...bucket, contexts: undefined } : bucket
+        known.get(bucket.start) === bucket.version ? { ...bucket, series: undefined } : bucket
       )
     })
   )
@@ -389,7 +389,7 @@ describe("RetainedStore.of", () => {
       let kept: RetainedStore.Held = stateOf([], [])
       const own: RetainedStore.RetainedStore["Type"] = RetainedStore.RetainedStore.of({
         load: Effect.sync(() => ({
-          metrics: kept.metrics.flatMap(({ contexts }) => contexts ?? []),
+          metrics: kept.metrics.flatMap(({ series: contexts }) => contexts ?? []),
           events: kept.events,
           lost: { points: 0, events: 0 },
           skipped: 0

@@ -310,8 +310,51 @@ describe("ThreadStats.event", () => {
       yield* ThreadStats.flush()
       const [event] = (yield* memoryContents).events
       assert.strictEqual(event?.title.length, 500)
-      assert.strictEqual(event?.text, "🙂".repeat(2000))
+      assert.strictEqual(event?.text, `${"🙂".repeat(1999)}…`)
       assert.strictEqual(event?.aggregation_key, `k${"🙂".repeat(49)}`)
+    }).pipe(Effect.provide(ThreadStats.layerTest)))
+
+  for (
+    const [title, text, end] of [
+      ["keeps the end of markdown and the text behind it", `%%% \n${"x".repeat(5000)}\n %%% @team`, "x…\n %%% @team"],
+      [
+        "leaves out markdown that would begin shortly before the cut",
+        `${"x".repeat(3990)}%%%${"y".repeat(50)}%%% @team`,
+        "x… @team"
+      ],
+      ["marks the cut of text outside of markdown", `%%% a %%%${"x".repeat(5000)}%%%`, "xx…"]
+    ] as const
+  ) {
+    it.effect(`${title} when it cuts the text of an event, and counts the cut`, () =>
+      Effect.gen(function*() {
+        yield* ThreadStats.event("deployed", text)
+        yield* ThreadStats.flush()
+        const [event] = (yield* memoryContents).events
+        assert.isAtMost(event!.text.length, 4000)
+        assert.isAtLeast(event!.text.length, 3980)
+        assert.isTrue(event!.text.endsWith(end), event!.text.slice(-20))
+        assert.strictEqual((event!.text.match(/%%%/g) ?? []).length % 2, 0)
+        assert.deepStrictEqual((yield* ThreadStats.stats).truncated, { TextTooLong: 1 })
+      }).pipe(Effect.provide(ThreadStats.layerTest)))
+  }
+
+  it.effect("takes an array in place of options as tags, for events and points", () =>
+    Effect.gen(function*() {
+      yield* ThreadStats.event("deployed", "", untyped(["x:y"]))
+      yield* ThreadStats.increment("b", 1, untyped(["x:y"]))
+      yield* ThreadStats.flush()
+      const { events, metrics } = yield* memoryContents
+      assert.deepStrictEqual([events[0]?.tags, metrics[0]?.tags], [["x:y"], ["x:y"]])
+    }).pipe(Effect.provide(ThreadStats.layerTest)))
+
+  it.effect("drops an event more than two hours ahead when it is flushed, because the clock was set back", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(seconds(100_000))
+      yield* ThreadStats.event("ahead", "")
+      yield* TestClock.setTime(seconds(100_000 - 7201))
+      yield* ThreadStats.flush()
+      assert.lengthOf((yield* memoryContents).events, 0)
+      assert.deepStrictEqual((yield* ThreadStats.stats).events.dropped, { TooNew: 1 })
     }).pipe(Effect.provide(ThreadStats.layerTest)))
 
   it.effect("drops an event that Datadog would refuse, and counts it by reason", () =>
@@ -333,8 +376,8 @@ describe("ThreadStats.event", () => {
       assert.deepStrictEqual((yield* ThreadStats.stats).events, {
         received: 12,
         delivered: 0,
-        pending: 1,
-        dropped: { InvalidEvent: 6, InvalidTags: 1, TagTooLong: 1, TooOld: 1, TooNew: 1, InvalidTimestamp: 1 }
+        pending: 2,
+        dropped: { InvalidEvent: 6, InvalidTags: 1, TooOld: 1, TooNew: 1, InvalidTimestamp: 1 }
       })
     }).pipe(Effect.provide(ThreadStats.layerTest)))
 })
@@ -407,6 +450,12 @@ describe("ThreadStats.timer", () => {
 })
 
 describe("ThreadStats.timed", () => {
+  it("keeps the name and the length of the function", () => {
+    const charge = (amount: number, currency: string) => Effect.succeed(`${amount} ${currency}`)
+    const timed = ThreadStats.timed("charge.time")(charge)
+    assert.deepStrictEqual([timed.name, timed.length], ["charge", 2])
+  })
+
   it.effect("times each call of a function by itself", () =>
     Effect.gen(function*() {
       const sleepFor = ThreadStats.timed("sleep", { tags: ["kind:long"] })((n: number) =>

@@ -184,7 +184,7 @@ const cases: ReadonlyArray<{
     invalid: ["0", "1.5", "many", "1000001"]
   },
   ...[
-    ["maxContexts", "DD_THREADSTATS_MAX_CONTEXTS"] as const,
+    ["maxSeries", "DD_THREADSTATS_MAX_SERIES"] as const,
     ["maxValues", "DD_THREADSTATS_MAX_VALUES"] as const,
     ["maxEvents", "DD_THREADSTATS_MAX_EVENTS"] as const,
     ["maxBytes", "DD_THREADSTATS_MAX_BYTES"] as const

@@ -49,7 +49,7 @@ const fill = (client: Client, held: Args["held"]) => {
 
 /** A client that has given up on its intake, and holds all that it may; or could hold as much again, and more. */
 const makeDown = async (held: Args["held"], isFull: boolean): Promise<Client> => {
-  const limits = isFull ? { maxContexts: held.contexts, maxValues: held.values } : {}
+  const limits = isFull ? { maxSeries: held.contexts, maxValues: held.values } : {}
   const { client } = await build({ ...unlimited, ...limits, flushTimeout }, dead)
   client.unsafeIncrement("orders.received")
   const isOpen = Effect.map(client.stats, ({ breaker }) => breaker === "open")

@@ -5,6 +5,7 @@
 import { SeriesIndex } from "../../src/internal/aggregation/seriesIndex.js"
 import type { SeriesKey } from "../../src/internal/aggregation/seriesKey.js"
 import { metricKinds } from "../../src/internal/model/metricKinds.js"
+import * as SeriesIdentity from "../../src/internal/model/seriesIdentity.js"
 import { type Context, recordAll, type Workload } from "../children/workload.js"
 import { Counter, Distribution, Gauge, Histogram, type Metric } from "./bare.js"
 import type { MakeSubject } from "./subject.js"
@@ -49,7 +50,12 @@ export const makeHeld: MakeSubject = async () => {
 
 /** They are found by name and tags, which the call has in a fresh array. */
 export const makeFound: MakeSubject = async () => {
-  const index = new SeriesIndex<Metric>({ maxSize: Infinity, seed: 1, accumulationOf: (kind) => metricKinds[kind] })
+  const index = new SeriesIndex<Metric>({
+    maxSize: Infinity,
+    seed: 1,
+    accumulationOf: (kind) => metricKinds[kind],
+    identity: SeriesIdentity.make({ tags: [], hostname: undefined, attachHost: false })
+  })
   const all: Array<Metric> = []
   const make = (context: Context, tags: ReadonlyArray<string>) => {
     const made = accumulatorOf(context)

@@ -36,7 +36,7 @@ export const unlimited: ThreadStatsConfig.ThreadStatsOptions = {
   apiKey: Redacted.make("0123456789abcdef0123456789abcdef"),
   apiUrl: "http://intake.invalid",
   periodicFlush: false,
-  maxContexts: 10_000_000,
+  maxSeries: 10_000_000,
   maxValues: 100_000_000,
   maxBytes: 8 * 1024 ** 3,
   flushTimeout: "120 seconds"

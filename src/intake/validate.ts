@@ -4,7 +4,7 @@
  * Sources, unless one is named below: Datadog's API reference (v1 and v2 metrics, v1 events) and documentation ("Custom metrics",
  * "Metric types", "Getting started with tags", "Serverless custom metrics").
  */
-import { eventWindow, nameLength, pointWindow, tagLength } from "../internal/model/limits.js"
+import { eventWindow, nameLength, pointWindow, tagLength } from "../internal/model/datadogLimits.js"
 import type { AcceptedDistribution, AcceptedEvent, AcceptedSeries, ServiceCheck } from "./model.js"
 import { makeVerdict, quoteText, type Verdict } from "./verdict.js"
 

@@ -159,7 +159,7 @@ const world = fc.record({
 type World = typeof world extends fc.Arbitrary<infer A> ? A : never
 
 const bounds: fc.Arbitrary<ThreadStatsConfig.ThreadStatsOptions> = fc.record({
-  maxContexts: fc.constantFrom(2, 5, 1000),
+  maxSeries: fc.constantFrom(2, 5, 1000),
   maxValues: fc.constantFrom(3, 20, 100_000),
   maxBytes: fc.constantFrom(2000, 5000, 1_000_000),
   sampleSize: fc.constantFrom(3, 1000),

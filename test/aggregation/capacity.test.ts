@@ -6,7 +6,7 @@ import { add, drain, itAggregates, minute, now, restore, stats } from "../suppor
 import { makeMetricsAggregator } from "../support/layers.js"
 import { memoryIsExact } from "./properties.js"
 
-describe("MetricsAggregator maxContexts", () => {
+describe("MetricsAggregator maxSeries", () => {
   itAggregates("drops the longest pending series to make room for a new one", () =>
     Effect.gen(function*() {
       yield* add("counter", "b", 1, undefined, now - minute)
@@ -16,17 +16,17 @@ describe("MetricsAggregator maxContexts", () => {
       yield* add("counter", "c", 1)
       assert.deepStrictEqual((yield* stats).dropped, {})
       yield* add("counter", "d", 1)
-      assert.deepInclude(yield* stats, { held: 4, contexts: 3, dropped: { TooManyContexts: 2 } })
+      assert.deepInclude(yield* stats, { pending: 4, series: 3, dropped: { TooManySeries: 2 } })
       yield* add("counter", "e", 1)
       yield* add("counter", "f", 1)
       yield* add("counter", "c", 1)
-      assert.deepInclude(yield* stats, { received: 9, held: 5, contexts: 3, dropped: { TooManyContexts: 4 } })
+      assert.deepInclude(yield* stats, { received: 9, pending: 5, series: 3, dropped: { TooManySeries: 4 } })
       assert.deepStrictEqual((yield* drain()).map(({ name, recorded }) => [name, recorded]), [
         ["c", 3],
         ["d", 1],
         ["e", 1]
       ])
-    }), { maxContexts: 3 })
+    }), { maxSeries: 3 })
 
   itAggregates("counts reported series again when they have new points", () =>
     Effect.gen(function*() {
@@ -34,8 +34,8 @@ describe("MetricsAggregator maxContexts", () => {
       yield* drain()
       for (let i = 0; i < 4; i++) yield* add("counter", `b${i}`, 1)
       for (let i = 0; i < 4; i++) yield* add("counter", `a${i}`, 1)
-      assert.deepInclude(yield* stats, { contexts: 4, held: 4, dropped: { TooManyContexts: 4 } })
-    }), { maxContexts: 4 })
+      assert.deepInclude(yield* stats, { series: 4, pending: 4, dropped: { TooManySeries: 4 } })
+    }), { maxSeries: 4 })
 
   itAggregates("bounds the series of an open bucket that is drained again and again", () =>
     Effect.gen(function*() {
@@ -45,8 +45,8 @@ describe("MetricsAggregator maxContexts", () => {
       }
       const { dropped, received } = yield* stats
       assert.strictEqual(received, 12_000)
-      assert.strictEqual(dropped.TooManyContexts, 12_000 - 10_010)
-    }), { maxContexts: 10 })
+      assert.strictEqual(dropped.TooManySeries, 12_000 - 10_010)
+    }), { maxSeries: 10 })
 
   itAggregates(
     "evicts the longest pending series, also behind reported totals and restored series",
@@ -69,7 +69,7 @@ describe("MetricsAggregator maxContexts", () => {
         assert.deepStrictEqual(yield* droppedNames, [["next"]])
         assert.deepStrictEqual((yield* drain("total")).map(({ name }) => name), ["old", "a", "b"])
       }),
-    { maxContexts: 3 }
+    { maxSeries: 3 }
   )
 })
 
@@ -80,12 +80,12 @@ describe("MetricsAggregator maxValues", () => {
       yield* add("distribution", "old", 1, undefined, now - minute)
       yield* add("distribution", "old", 2, undefined, now - minute)
       for (const value of [3, 4, 5, 6, 7]) yield* add("distribution", "d", value)
-      assert.deepInclude(yield* stats, { held: 5, dropped: { TooManyValues: 3 } })
+      assert.deepInclude(yield* stats, { pending: 5, dropped: { TooManyValues: 3 } })
       const items = yield* drain()
       assert.deepStrictEqual(items.map(({ name, values }) => [name, ...values]), [["c"], ["d", 3, 4, 5, 6]])
       yield* add("distribution", "d", 8)
       yield* restore(items)
-      assert.deepInclude(yield* stats, { received: 9, held: 5, dropped: { TooManyValues: 4 } })
+      assert.deepInclude(yield* stats, { received: 9, pending: 5, dropped: { TooManyValues: 4 } })
       assert.deepStrictEqual((yield* drain()).flatMap(({ values }) => values), [4, 5, 6, 8])
     }), { maxValues: 4 })
 })
@@ -102,9 +102,9 @@ describe("MetricsAggregator maxBytes", () => {
       for (let i = 0; i < 79; i++) yield* add("set", "s", `${i}${"x".repeat(1000)}`)
       assert.deepStrictEqual((yield* stats).dropped, {})
       for (let i = 100; i < 200; i++) yield* add("set", "s", `${i}${"x".repeat(1000)}`)
-      for (const kind of ["counter", "distribution", "histogram"] as const) yield* add(kind, "new", 1)
+      for (const kind of ["counter", "distribution", "histogram"] as const) yield* add(kind, `new.${kind}`, 1)
       yield* add("counter", "kept", 1)
-      const { bytes, dropped, held, received } = yield* stats
+      const { bytes, dropped, pending: held, received } = yield* stats
       assert.isAtMost(bytes, 101_100)
       assert.isAtLeast(dropped.TooManyBytes ?? 0, 80)
       assert.strictEqual(received, held + (dropped.TooManyBytes ?? 0))
@@ -114,7 +114,7 @@ describe("MetricsAggregator maxBytes", () => {
       ])
       assert.deepInclude(yield* stats, { bytes: 0 })
       yield* add("gauge", "g", 1)
-      assert.strictEqual((yield* stats).held, 1)
+      assert.strictEqual((yield* stats).pending, 1)
     }), { maxBytes: 100_000 })
 
   memoryIsExact(50)
@@ -126,14 +126,14 @@ describe("MetricsAggregator eviction", () => {
 
   it.effect("drops the oldest values when older series were evicted for another reason", () =>
     Effect.gen(function*() {
-      const self = yield* makeMetricsAggregator({ maxContexts: 2, maxValues: 2 })
+      const self = yield* makeMetricsAggregator({ maxSeries: 2, maxValues: 2 })
       addTo(self, "distribution", 1, -3)
       addTo(self, "counter", 2, -3)
       addTo(self, "distribution", 3, -2)
       addTo(self, "distribution", 3, -2)
       addTo(self, "distribution", 4, -1)
       const { dropped } = yield* self.stats
-      assert.deepStrictEqual(dropped, { TooManyContexts: 1, TooManyValues: 2 })
+      assert.deepStrictEqual(dropped, { TooManySeries: 1, TooManyValues: 2 })
       const items = yield* self.drain({ temporality: "delta", now })
       assert.deepStrictEqual(items.map(({ kind, tags }) => [kind, tags[0]]), [
         ["counter", "i:2"],
@@ -143,7 +143,7 @@ describe("MetricsAggregator eviction", () => {
 
   it.effect("drops the oldest points of buckets that were created out of order", () =>
     Effect.gen(function*() {
-      const self = yield* makeMetricsAggregator({ maxContexts: 300, maxValues: 100 })
+      const self = yield* makeMetricsAggregator({ maxSeries: 300, maxValues: 100 })
       const buckets = [5, 2, 9, 0, 7]
       for (let i = 0; i < 2000; i++) {
         addTo(
@@ -153,9 +153,9 @@ describe("MetricsAggregator eviction", () => {
           buckets[i % buckets.length]! - 10 + Math.floor(i / 500)
         )
       }
-      const { dropped, held, received } = yield* self.stats
+      const { dropped, pending: held, received } = yield* self.stats
       assert.strictEqual(received, 2000)
-      assert.strictEqual(held + (dropped.TooManyContexts ?? 0) + (dropped.TooManyValues ?? 0), 2000)
+      assert.strictEqual(held + (dropped.TooManySeries ?? 0) + (dropped.TooManyValues ?? 0), 2000)
       const items = yield* self.drain({ temporality: "delta", now })
       assert.strictEqual(items.reduce((sum, { recorded }) => sum + recorded, 0), held)
       assert.isAtMost(items.length, 300)
@@ -182,5 +182,5 @@ describe("MetricsAggregator isAboveHighWaterMark", () => {
       assert.isTrue(self.isAboveHighWaterMark())
       yield* drain()
       assert.isFalse(self.isAboveHighWaterMark())
-    }), { maxContexts: 10, maxValues: 10 })
+    }), { maxSeries: 10, maxValues: 10 })
 })

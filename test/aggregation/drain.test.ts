@@ -72,7 +72,7 @@ describe("MetricsAggregator drain", () => {
         for (let i = 0; i < 14_000; i++) yield* add("counter", "x", 1, { tags: [`n:${i}`] })
         assert.lengthOf(yield* drain("total", undefined, now + 60_000), 14_000)
         yield* add("counter", "x", 1, { tags: ["n:13999"] })
-        assert.deepInclude(yield* stats, { held: 0, dropped: { Late: 1 } })
+        assert.deepInclude(yield* stats, { pending: 0, dropped: { Late: 1 } })
       })
   )
 
@@ -87,10 +87,10 @@ describe("MetricsAggregator drain", () => {
         [3616, 3616]
       ])
       assert.deepStrictEqual(items.flatMap(({ values }) => values), all)
-      assert.deepInclude(yield* stats, { held: 0, contexts: 0, bytes: 0 })
+      assert.deepInclude(yield* stats, { pending: 0, series: 0, bytes: 0 })
       yield* add("distribution", "d", -1)
       yield* restore([items[1]!])
-      assert.deepInclude(yield* stats, { held: 8193, contexts: 1 })
+      assert.deepInclude(yield* stats, { pending: 8193, series: 1 })
       const again = yield* drain()
       assert.deepStrictEqual(again.flatMap(({ values }) => values), [...all.slice(8192, 16_384), -1])
       assert.strictEqual(again.reduce((sum, { recorded }) => sum + recorded, 0), 8193)
@@ -138,7 +138,7 @@ describe("MetricsAggregator drain", () => {
           ["g", [4], []],
           ["s", [1], []]
         ])
-        assert.deepInclude(yield* stats, { held: 0, contexts: 0, bytes: 0 })
+        assert.deepInclude(yield* stats, { pending: 0, series: 0, bytes: 0 })
       }),
     { submitAs: "distributions" }
   )
@@ -154,11 +154,11 @@ describe("MetricsAggregator drainEach", () => {
         const pull = yield* self.drainEach({ temporality: "total", now })
         const names = () => pull()?.map(({ name }) => name)
         assert.deepStrictEqual(names(), ["a"])
-        assert.deepInclude(yield* stats, { held: 2 })
+        assert.deepInclude(yield* stats, { pending: 2 })
         yield* add("distribution", "a", 2)
         yield* add("distribution", "late", 1)
         assert.deepStrictEqual([names(), names(), names()], [["b"], ["c"], undefined])
-        assert.deepInclude(yield* stats, { held: 2 })
+        assert.deepInclude(yield* stats, { pending: 2 })
         assert.deepStrictEqual((yield* drain()).map(({ name, values }) => [name, values]), [["a", [2]], ["late", [1]]])
       })
   )

@@ -13,13 +13,11 @@ describe("MetricsAggregator add", () => {
         yield* add("counter", "x", Infinity)
         yield* add("distribution", "x", lie("3"))
         yield* add("set", "x", Number.NaN)
-        yield* add("set", "ok", "any text")
+        yield* add("set", "fine", "any text")
         yield* add("gauge", "", 1)
         yield* add("gauge", "1st", 1)
         yield* add("gauge", lie(undefined), 1)
         yield* add("gauge", lie(Symbol("name")), 1)
-        yield* add("gauge", "x", 1, { tags: ["a".repeat(201)] })
-        yield* add("gauge", "x", 1, { tags: { a: "b".repeat(200) } })
         yield* add("gauge", "x", 1, { tags: lie([1]) })
         yield* add("gauge", "x", 1, { tags: lie("a:b") })
         yield* add("gauge", "x", 1, { tags: lie({ a: {} }) })
@@ -36,17 +34,16 @@ describe("MetricsAggregator add", () => {
         yield* add("gauge", "x", 1, { host: "h".repeat(256) })
         yield* add("gauge", "x", 1, { host: lie(7) })
         yield* add("gauge", "x", 1, undefined, Number.NaN)
-        const { contexts, dropped, held, received } = yield* stats
+        const { series: contexts, dropped, pending: held, received } = yield* stats
         assert.deepStrictEqual(dropped, {
           InvalidValue: 4,
           InvalidName: 4,
-          TagTooLong: 2,
           InvalidTags: 4,
           InvalidHost: 2,
           InvalidTimestamp: 1
         })
-        assert.deepStrictEqual({ contexts, held, received }, { contexts: 2, held: 2, received: 19 })
-        assert.deepStrictEqual((yield* drain()).map(({ name }) => name), ["ok", "ok"])
+        assert.deepStrictEqual({ contexts, held, received }, { contexts: 2, held: 2, received: 17 })
+        assert.deepStrictEqual((yield* drain()).map(({ name }) => name), ["ok", "fine"])
       })
   )
 

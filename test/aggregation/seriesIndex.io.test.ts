@@ -7,7 +7,7 @@ describe("seriesIndex", () => {
   it.effect("takes processor time in proportion to the number of series whose tags differ far from their end", () =>
     Effect.gen(function*() {
       const recorded = Effect.fnUntraced(function*(count: number) {
-        const self = yield* makeMetricsAggregator({ maxContexts: 1_000_000 })
+        const self = yield* makeMetricsAggregator({ maxSeries: 1_000_000 })
         const tags = Array.from({ length: count }, (_, i) => [`id:${String(i).padStart(6, "0")}${"-".repeat(100)}`])
         const before = process.cpuUsage()
         for (let round = 0; round < 2; round++) {

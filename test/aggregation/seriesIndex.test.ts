@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import { SeriesIndex } from "../../src/internal/aggregation/seriesIndex.js"
 import type { SeriesKey } from "../../src/internal/aggregation/seriesKey.js"
 import { metricKinds } from "../../src/internal/model/metricKinds.js"
+import * as SeriesIdentity from "../../src/internal/model/seriesIdentity.js"
 import { add, drain, itAggregates, now } from "../support/aggregator.js"
 import { makeMetricsAggregator } from "../support/layers.js"
 import { identitiesDiffer, tagOrderIsIrrelevant } from "./properties.js"
@@ -16,7 +17,7 @@ const permutations = <A>(items: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A
 
 describe("seriesIndex identity", () => {
   /** Adds one point for each identity, drains, and returns the number of points of each aggregated series. */
-  const countPoints = Effect.fnUntraced(function*(identities: ReadonlyArray<MetricsAggregator.PointContext>) {
+  const countPoints = Effect.fnUntraced(function*(identities: ReadonlyArray<MetricsAggregator.SeriesOptions>) {
     for (const identity of identities) yield* add("counter", "x", 1, identity)
     return (yield* drain("delta")).map(({ host, recorded, tags }) => [host, tags.join(" "), recorded] as const)
   })
@@ -25,20 +26,19 @@ describe("seriesIndex identity", () => {
   tagOrderIsIrrelevant(50)
 
   itAggregates(
-    "separates series by kind, name, host and set of tags, and by nothing else",
+    "separates series by name, host and set of tags, and by nothing else",
     () =>
       Effect.gen(function*() {
         yield* add("counter", "x", 1)
-        yield* add("gauge", "x", 1)
         yield* add("counter", "x", 1, { host: "h" })
         yield* add("counter", "x", 1, { host: "" })
         yield* add("counter", "x", 1, { tags: ["a", "b"] })
         yield* add("counter", "x", 1, { tags: ["b", "a", "b"] })
         yield* add("counter", "x", 1, { tags: ["a.b"] })
-        yield* add("counter", "x", 1, { tags: ["a,b"] })
+        yield* add("counter", "x", 1, { tags: ["a-b"] })
         yield* add("counter", "x", 1, { tags: ["ab"] })
-        yield* add("counter", "x", 1, { tags: ["a,b", "c"] })
-        yield* add("counter", "x", 1, { tags: ["a", "b,c"] })
+        yield* add("counter", "x", 1, { tags: ["a-b", "c"] })
+        yield* add("counter", "x", 1, { tags: ["a", "b-c"] })
         yield* add("counter", "x", 1, { tags: { a: "b" } })
         yield* add("counter", "x", 1, { tags: ["a:b"] })
         yield* add("counter", "x", 1, { tags: [] })
@@ -48,15 +48,14 @@ describe("seriesIndex identity", () => {
           items.map(({ host, kind, recorded, tags }) => [kind, host, tags.join(" "), recorded]),
           [
             ["counter", null, "", 3],
-            ["gauge", null, "", 1],
             ["counter", "h", "", 1],
             ["counter", "", "", 1],
             ["counter", null, "a b", 2],
             ["counter", null, "a.b", 1],
-            ["counter", null, "a,b", 1],
+            ["counter", null, "a-b", 1],
             ["counter", null, "ab", 1],
-            ["counter", null, "a,b c", 1],
-            ["counter", null, "a b,c", 1],
+            ["counter", null, "a-b c", 1],
+            ["counter", null, "a b-c", 1],
             ["counter", null, "a:b", 2]
           ]
         )
@@ -66,7 +65,7 @@ describe("seriesIndex identity", () => {
   itAggregates("finds one series for every order of its tags when any order came first", () =>
     Effect.gen(function*() {
       for (
-        const tags of [["a:1", "a:2"], ["a:1", "b:1", "c:1", "d:1"], ["a:1", "a:2", "b"], ["a", "a:", "a:1", "b:1"]]
+        const tags of [["a:1", "a:2"], ["a:1", "b:1", "c:1", "d:1"], ["a:1", "a:2", "b"], ["a", "a:0", "a:1", "b:1"]]
       ) {
         const orders = permutations(tags)
         for (const first of [0, 1, orders.length - 1]) {
@@ -128,7 +127,7 @@ describe("seriesIndex identity", () => {
     () =>
       Effect.gen(function*() {
         const series = (["counter", "gauge", "distribution"] as const).flatMap((kind) =>
-          ["a-same-end", "b-same-end"].flatMap((name) =>
+          [`${kind}.a.same.end`, `${kind}.b.same.end`].flatMap((name) =>
             [null, "h", "i"].flatMap((host) =>
               [["x-same", "u-same"], ["y-same", "u-same"], ["x-same", "v-same"], ["x-same"]].map((tags) => ({
                 kind,
@@ -167,10 +166,10 @@ describe("seriesIndex identity", () => {
   )
 
   itAggregates(
-    "separates series that differ in one tag, in the number of tags, in the name, host or kind",
+    "separates series that differ in one tag, in the number of tags, in the name or host",
     () =>
       Effect.gen(function*() {
-        const variants: Array<readonly [kind: RollUp.Kind, name: string, context: MetricsAggregator.PointContext]> = []
+        const variants: Array<readonly [kind: RollUp.Kind, name: string, context: MetricsAggregator.SeriesOptions]> = []
         const texts = (at: number) => Array.from({ length: 6 }, (_, i) => i === at ? "one:alike" : "two:alike")
         for (let length = 0; length <= 6; length++) {
           for (let at = 0; at < length; at++) {
@@ -181,7 +180,7 @@ describe("seriesIndex identity", () => {
           const tags = texts(-1).map((text, i) => `${i}${text}`).slice(0, length)
           for (const host of [null, "one-alike", "two-alike"]) {
             variants.push(["counter", "one.alike", { tags, host }], ["counter", "two.alike", { tags, host }])
-            variants.push(["gauge", "one.alike", { tags, host }])
+            variants.push(["gauge", "six.alike", { tags, host }])
           }
         }
         for (let round = 0; round < 2; round++) {
@@ -205,7 +204,7 @@ describe("seriesIndex identity", () => {
   ) {
     it.effect(`separates thousands of series whose tags differ ${position}`, () =>
       Effect.gen(function*() {
-        const self = yield* makeMetricsAggregator({ maxContexts: 1_000_000 })
+        const self = yield* makeMetricsAggregator({ maxSeries: 1_000_000 })
         const tags = Array.from({ length: 5000 }, (_, i) => `id:${String(i).padStart(6, "0")}${ending}`)
         for (let round = 0; round < 2; round++) {
           for (const tag of tags) self.unsafeAdd("counter", "a", 1, now, { tags: [tag] })
@@ -269,7 +268,12 @@ describe("SeriesIndex", () => {
 
   /** An index whose series differ in their tags alone. */
   const makeIndex = (maxSize: number) => {
-    const index = new SeriesIndex<unknown>({ maxSize, seed: 1, accumulationOf: (kind) => metricKinds[kind] })
+    const index = new SeriesIndex<unknown>({
+      maxSize,
+      seed: 1,
+      accumulationOf: (kind) => metricKinds[kind],
+      identity: SeriesIdentity.make({ tags: [], hostname: undefined, attachHost: false })
+    })
     const internAs: typeof index.intern = (...args) => index.intern(...args)
     return {
       internAs,
@@ -316,8 +320,8 @@ describe("SeriesIndex", () => {
       const { find, intern, retain, size } = makeIndex(100)
       const retained = intern(first, second)
       intern(second, first)
-      const evicted = intern(`${first}!`, second)
-      intern(second, `${first}!`)
+      const evicted = intern(`${first}2`, second)
+      intern(second, `${first}2`)
       assert.strictEqual(size(), 4)
 
       // Eviction removes the entries of other orders. A later lookup creates them again.
@@ -331,10 +335,10 @@ describe("SeriesIndex", () => {
       assert.strictEqual(size(), 2)
 
       assert.isUndefined(evicted.canonical)
-      const replacement = intern(second, `${first}!`)
+      const replacement = intern(second, `${first}2`)
       assert.notStrictEqual(replacement, evicted)
       assert.strictEqual(replacement.canonical, replacement)
-      assert.strictEqual(intern(`${first}!`, second), replacement)
+      assert.strictEqual(intern(`${first}2`, second), replacement)
     })
   })
 
@@ -347,32 +351,32 @@ describe("SeriesIndex", () => {
     assert.strictEqual(intern("shop:us", "kind:old"), second)
   })
 
-  it("removes empty groups and their memory of tag orders on eviction", () => {
+  it("removes the families and the tag orders of evicted series", () => {
     const { intern, internAs, retain } = makeIndex(100)
-    const gauge = internAs("gauge", "shop.orders", ["red", "large"], null) as Key
+    const gauge = internAs("gauge", "shop.orders", ["round", "large"], null) as Key
     const single = intern("red")
     const retained = intern("large", "red")
     const irregular = intern("small", "blue")
     intern("blue", "small")
-    const groups = (key: Key) => {
+    const { family } = retained.group
+    const roles = () => {
       const all = []
-      for (let group: Key["group"] | undefined = key.group; group !== undefined; group = group.nextGroup) {
-        all.push(group)
+      for (let group = family.newestGroup; group !== undefined; group = group.nextGroup) {
+        all.push([group.kind, group.isSpelling])
       }
       return all
     }
-    assert.deepStrictEqual(groups(retained), [retained.group, single.group, gauge.group])
-    assert.isDefined(retained.group.permutations)
-    assert.deepStrictEqual(Array.from(retained.group.bySortedTags!.values()), [retained, irregular])
+    assert.strictEqual(family.nextFamily, undefined)
+    assert.strictEqual(single.group.family.nextFamily, family)
+    assert.deepStrictEqual(roles(), [["counter", true], ["counter", false], ["gauge", false]])
+    assert.deepStrictEqual(Array.from(family.bySortedTags!.values()), [gauge, retained, irregular])
 
     retain((key) => key === retained)
-    assert.deepStrictEqual(groups(retained), [retained.group])
-    assert.strictEqual(retained.group.newestKey, retained)
+    assert.strictEqual(family.newestGroup, retained.group)
+    assert.strictEqual(family.newestKey, retained)
     assert.isUndefined(retained.next)
-    assert.isUndefined(retained.group.permutations)
-    // The only series of a group needs no sorted tags: the order of its keys identifies it.
-    assert.isUndefined(retained.group.bySortedTags)
-    assert.deepStrictEqual(retained.group.shape, ["large", "red"])
+    assert.isUndefined(family.nextFamily)
+    assert.deepStrictEqual(Array.from(family.bySortedTags!.values()), [retained])
   })
 
   it("remembers other orders of tags up to its limit and finds the series for all orders beyond it", () => {

@@ -64,6 +64,29 @@ describe("names", () => {
       ])
     }).pipe(Effect.provide(layerRecorded(only("n4.")))))
 
+  const cuts: Array<Scripted.Line> = []
+  it.effect("cuts labels of more than 200 characters, and warns once", () =>
+    Effect.gen(function*() {
+      yield* Metric.increment(Metric.tagged(Metric.counter("n6.made"), "long", "x".repeat(300)))
+      for (const _ of indexes(2)) yield* ThreadStats.flush()
+      yield* Testing.expectCount("n6.made", 1, [`long:${"x".repeat(195)}`])
+      assert.deepStrictEqual(cuts, [{
+        level: "WARN",
+        message: "Cut 1 tags of Effect's metrics to 200 characters (n6.made): Datadog takes no longer ones"
+      }])
+    }).pipe(Effect.provide(layerRecorded(only("n6")).pipe(Layer.provideMerge(Scripted.logsTo(cuts))))))
+
+  it.effect("reports one gauge for labels that Datadog stores as one", () =>
+    Effect.gen(function*() {
+      const [upper, lower] = ["Prod", "prod"].map((env) => Metric.tagged(Metric.gauge("n7.size"), "env", env))
+      yield* Metric.set(upper!, 1)
+      yield* ThreadStats.flush()
+      yield* Metric.set(lower!, 2)
+      yield* ThreadStats.flush()
+      yield* ThreadStats.flush()
+      yield* Testing.expectGauge("n7.size", 2)
+    }).pipe(Effect.provide(layerRecorded(only("n7")))))
+
   const logged: Array<Scripted.Line> = []
   it.effect("warns once of names that become equal and of a name with two kinds", () =>
     Effect.gen(function*() {
@@ -71,7 +94,7 @@ describe("names", () => {
       yield* Metric.increment(Metric.tagged(Metric.counter("n5 made"), "a", "b"))
       yield* Metric.increment(Metric.tagged(Metric.counter("n5 made"), "a", "c"))
       yield* Metric.increment(Metric.counter("n5.two"))
-      yield* Metric.set(Metric.gauge("n5.two"), 7)
+      yield* Metric.set(Metric.tagged(Metric.gauge("n5.two"), "a", "b"), 7)
       for (const _ of indexes(3)) yield* ThreadStats.flush()
       yield* Testing.expectCount("n5_made", 3)
       yield* Testing.expectCount("n5.two", 1)

@@ -222,7 +222,6 @@ export const checkHostileCalls = Effect.fnUntraced(function*({ batches, calls, s
       "InvalidValue",
       "InvalidName",
       "InvalidTags",
-      "TagTooLong",
       "InvalidHost",
       "InvalidTimestamp",
       "NameTooLong",

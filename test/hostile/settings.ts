@@ -50,7 +50,8 @@ const useClient = Effect.fnUntraced(function*(config: ThreadStatsConfig.ThreadSt
   yield* TestClock.setTime(start)
   const exit = yield* Effect.gen(function*() {
     const self = yield* ThreadStats.make
-    for (const kind of unsafeKinds) self[kind]("name", 1, { tags: ["a:b"], host: "" })
+    // Each kind has a name of its own: points of a second kind of one series are dropped.
+    for (const kind of unsafeKinds) self[kind](`name.${kind}`, 1, { tags: ["a:b"], host: "" })
     self.unsafeEvent("title", "text")
     yield* self.timer(Effect.void, "timer")
     const before = yield* self.stats
@@ -231,7 +232,7 @@ const everyOption: { readonly [K in keyof ThreadStatsConfig.ThreadStatsOptions]-
   percentiles: true,
   aggregates: true,
   sampleSize: true,
-  maxContexts: true,
+  maxSeries: true,
   maxValues: true,
   maxEvents: true,
   maxBytes: true,

@@ -14,7 +14,7 @@ describe("HttpExporter", () => {
           Effect.sync(() => HttpClientResponse.fromWeb(request, new Response("{}", { status: 202 })))
         )
         const context = yield* Layer.build(
-          ThreadStats.layerHttpClientWith({ apiKey: Redacted.make("key"), periodicFlush: false, maxContexts: 100_000 })
+          ThreadStats.layerHttpClientWith({ apiKey: Redacted.make("key"), periodicFlush: false, maxSeries: 100_000 })
             .pipe(Layer.provide(Layer.succeed(HttpClient.HttpClient, http)))
         )
         const self = Context.get(context, ThreadStats.ThreadStats)

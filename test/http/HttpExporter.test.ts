@@ -44,7 +44,7 @@ const makeClient = Effect.fnUntraced(function*(
     ThreadStats.layerHttpClientWith({
       apiKey: Redacted.make("key"),
       periodicFlush: false,
-      maxContexts: 100_000,
+      maxSeries: 100_000,
       ...options
     })
       .pipe(Layer.provide(Layer.succeed(HttpClient.HttpClient, http)))
@@ -101,7 +101,7 @@ describe("HttpExporter", () => {
   it.scoped("lets the event loop turn while it flushes many series to a reporter of batches", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(start)
-      const context = yield* Layer.build(ThreadStats.layerTestWith({ maxContexts: 100_000 }))
+      const context = yield* Layer.build(ThreadStats.layerTestWith({ maxSeries: 100_000 }))
       const self = Context.get(context, ThreadStats.ThreadStats)
       record(self)
       const stop = onTurns(() => {})

@@ -437,7 +437,13 @@ describe("flush over several reporters", () => {
       yield* ThreadStats.flush()
       const { pipelines } = yield* assertAllAccounted
       for (const { events, metrics } of pipelines!) {
-        assert.deepStrictEqual(metrics.dropped, { InvalidValue: 1, NameTooLong: 1, TooOld: 1, InvalidTags: 1 })
+        assert.deepStrictEqual(metrics.dropped, {
+          InvalidValue: 1,
+          NameTooLong: 1,
+          TooOld: 1,
+          InvalidTags: 1,
+          KindConflict: 1
+        })
         assert.deepStrictEqual(events.dropped, { InvalidEvent: 1 })
         assert.strictEqual(metrics.received, 6)
       }
@@ -556,7 +562,7 @@ describe("flush over several reporters", () => {
         assert.lengthOf(eventTitles(reporter), 1)
         assert.lengthOf(distributedValues(reporter), 2)
       }
-      assert.strictEqual((yield* aggregator.stats).held, 0)
+      assert.strictEqual((yield* aggregator.stats).pending, 0)
     }).pipe(Effect.provide(layer))
   })
 

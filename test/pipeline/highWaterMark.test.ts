@@ -24,7 +24,7 @@ describe("high-water mark", () => {
       yield* TestClock.adjust("1 millis")
       assert.strictEqual(reporter.distributions().length, 1)
       assert.deepStrictEqual((yield* ThreadStats.stats).metrics.dropped, {})
-    }).pipe(Effect.provide(scripted.client(reporter, { maxEvents: 10, maxContexts: 10, maxValues: 10 })))
+    }).pipe(Effect.provide(scripted.client(reporter, { maxEvents: 10, maxSeries: 10, maxValues: 10 })))
   })
 
   it.effect("starts one early flush per time budget and exceeds no limit while flushes fail", () => {
@@ -47,11 +47,11 @@ describe("high-water mark", () => {
       const { events, metrics, series } = yield* ThreadStats.stats
       assert.isAtMost(series, 10)
       assert.isAtMost(events.pending, 10)
-      assert.isAbove(metrics.dropped.TooManyContexts ?? 0, 900)
+      assert.isAbove(metrics.dropped.TooManySeries ?? 0, 900)
       assert.isAbove(events.dropped.TooManyEvents ?? 0, 900)
       yield* assertAllAccounted
       reporter.answer = ({ batch }) => scripted.accept(batch)
-    }).pipe(Effect.provide(scripted.client(reporter, { maxEvents: 10, maxContexts: 10 })))
+    }).pipe(Effect.provide(scripted.client(reporter, { maxEvents: 10, maxSeries: 10 })))
   })
 
   it.scoped("starts a flush after the time budget of the previous one when the clock of the machine was set back", () => {

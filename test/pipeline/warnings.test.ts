@@ -20,13 +20,14 @@ describe("flush", () => {
       yield* ThreadStats.flush()
       assert.deepStrictEqual(lines.map(({ level, message }) => `${level} ${message}`), [
         "WARN Dropped 2 points: InvalidValue (a, b)",
-        "WARN Dropped 1 points: TagTooLong (c)",
+        "WARN Dropped 1 points: KindConflict (d)",
         "WARN Dropped 1 events: InvalidEvent ()",
+        "WARN Cut 1 tags to 200 characters (c): Datadog takes no longer ones",
         "WARN The name d is used with more than one kind of metric"
       ])
       yield* ThreadStats.gauge("d", 1)
       yield* ThreadStats.flush()
-      assert.strictEqual(lines.length, 4)
+      assert.strictEqual(lines.length, 5)
     }).pipe(Effect.provide([scripted.client(reporter), scripted.logsTo(lines)]))
   })
 

@@ -36,7 +36,12 @@ const hostsAt = (
       assert.deepStrictEqual((yield* ThreadStats.flush()).errors, [])
     }).pipe(
       Effect.provide(
-        ThreadStats.layerHttpClientWith({ apiUrl: "http://127.0.0.1", periodicFlush: false, submitAs: "series", ...options })
+        ThreadStats.layerHttpClientWith({
+          apiUrl: "http://127.0.0.1",
+          periodicFlush: false,
+          submitAs: "series",
+          ...options
+        })
       ),
       Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries({ DD_API_KEY: "key", ...variables }))))
     )

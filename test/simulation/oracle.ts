@@ -101,7 +101,6 @@ const early = new Set([
   "InvalidTimestamp",
   "InvalidTags",
   "InvalidEvent",
-  "TagTooLong",
   "NameTooLong",
   "TooOld",
   "TooNew",

@@ -114,7 +114,7 @@ export const make = (draw: Draw, later: Draw): Plan => {
       percentiles,
       sampleSize,
       submitAs: counters,
-      maxContexts,
+      maxSeries: maxContexts,
       maxValues,
       maxEvents,
       delivery: atMostOnce ? "at-most-once" : "at-least-once",

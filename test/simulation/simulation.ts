@@ -34,6 +34,9 @@ import * as Plan from "./plan.js"
 import * as Draw from "./random.js"
 import * as Seam from "./seam.js"
 
+/** One tag more than a point or an event may have. */
+const tooManyTags = Object.fromEntries(Array.from({ length: 1001 }, (_, i) => [`k${i}`, i]))
+
 const emptyEnvironment = ConfigProvider.fromMap(new Map())
 
 export interface Outcome {
@@ -174,7 +177,7 @@ const makeRecorder = (world: Network.World, clientOf: () => Client) => {
       case 1:
         return bad("InvalidName", draw.pick(["", "1a", "-", 7]), 1)
       case 2:
-        return bad("TagTooLong", `${kind}0`, 1, { tags: ["x".repeat(201)] })
+        return bad("InvalidTags", `${kind}0`, 1, { tags: tooManyTags })
       case 3:
         return bad("InvalidTags", `${kind}0`, 1, { tags: draw.pick(["a:1", 7, [1], { a: {} }]) })
       case 4:
@@ -197,8 +200,8 @@ const makeRecorder = (world: Network.World, clientOf: () => Client) => {
         oracle.invalid("events", "TooNew")
         return clientOf().unsafeEvent("new", "", { dateHappened: now + 2 * 60 * minute + 1 })
       default:
-        oracle.invalid("events", "TagTooLong")
-        return clientOf().unsafeEvent("tagged", "", { tags: ["x".repeat(201)] })
+        oracle.invalid("events", "InvalidTags")
+        return clientOf().unsafeEvent("tagged", "", { tags: tooManyTags })
     }
   }
 

@@ -17,7 +17,7 @@ export const add = (
   kind: RollUp.Kind,
   name: string,
   value: RollUp.Value,
-  context?: MetricsAggregator.PointContext,
+  context?: MetricsAggregator.SeriesOptions,
   time = now
 ) => Effect.flatMap(MetricsAggregator.MetricsAggregator, (self) => self.add(kind, name, value, time, context))
 

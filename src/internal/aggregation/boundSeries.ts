@@ -1,4 +1,4 @@
-import type { PointContext, Value } from "../model/AggregatedSeries.js"
+import type { SeriesOptions, Value } from "../model/AggregatedSeries.js"
 import type { DropReason } from "../model/AggregatorStats.js"
 import type { Kind } from "../model/metricKinds.js"
 import type { Entry, Series } from "./bucket.js"
@@ -25,7 +25,7 @@ class BoundSeries {
   private readonly validation: ValidSeries | DropReason
   private series: Series | undefined = undefined
 
-  constructor(state: AggregatorState, kind: Kind, name: string, point: PointContext | undefined) {
+  constructor(state: AggregatorState, kind: Kind, name: string, point: SeriesOptions | undefined) {
     this.state = state
     this.kind = kind
     this.name = name
@@ -43,17 +43,17 @@ class BoundSeries {
     const { kind, validation } = this
     if (value === undefined || !isValidValue(kind, value)) return "InvalidValue"
     if (!Number.isFinite(time)) return "InvalidTimestamp"
-    return typeof validation === "string"
-      ? validation
-      : addToSeries(this.state, this.resolveSeries(validation), value, time)
+    if (typeof validation === "string") return validation
+    const series = this.resolveSeries(validation)
+    return typeof series === "string" ? series : addToSeries(this.state, series, value, time)
   }
 
-  private resolveSeries({ host, tags }: ValidSeries): Series {
+  private resolveSeries({ host, tags }: ValidSeries): Series | DropReason {
     if (this.series?.canonical !== undefined) return this.series
     const { kind, name, state } = this
-    // Name, host and tags are valid, so that interning returns no drop reason.
     const series = state.index.find(kind, name, tags, host) ?? internSeries(state, kind, name, tags, host)
-    return this.series = series as Series
+    this.series = typeof series === "string" ? undefined : series
+    return series
   }
 }
 
@@ -120,7 +120,7 @@ export const bindSeries = (
   state: AggregatorState,
   kind: Kind,
   name: string,
-  point: PointContext | undefined,
+  point: SeriesOptions | undefined,
   options: BindOptions
 ): RecordValue => {
   const bound = new BoundSeries(state, kind, name, point)

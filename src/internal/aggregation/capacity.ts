@@ -5,7 +5,7 @@ import { detachEntry, findOldestBucket, type QueueName, removeBucket } from "./b
 import { adjustReportedBytes, clearPending } from "./pending.js"
 import type { AggregatorState } from "./state.js"
 
-/** Maximum number of reported totals, besides `maxContexts` pending series. */
+/** Maximum number of reported totals, besides `maxSeries` pending series. */
 const maxReported = 10_000
 
 /** Memory of reported totals above which closed buckets are evicted, in bytes. Ten thousand counters with few tags fit. */
@@ -102,20 +102,20 @@ export const makeRoom = (
   const hasMaxSeries = state.pendingSeries >= state.maxSeries
   if (entry !== undefined) {
     // A reported total counts as a pending series again.
-    const fits = entry.pending > 0 || !hasMaxSeries || dropOldest(state, "TooManyContexts", start)
-    return fits ? undefined : "TooManyContexts"
+    const fits = entry.pending > 0 || !hasMaxSeries || dropOldest(state, "TooManySeries", start)
+    return fits ? undefined : "TooManySeries"
   }
   if (isLate(state, kind, start)) return "Late"
   if (hasMaxSeries || state.entryCount >= state.maxSeries + maxReported) {
     evictReportedBuckets(state, start)
-    if (!dropOldest(state, "TooManyContexts", start)) return "TooManyContexts"
+    if (!dropOldest(state, "TooManySeries", start)) return "TooManySeries"
   }
   return undefined
 }
 
 /** Drops the longest pending points until all limits hold. */
 export const enforceLimits = (state: AggregatorState): void => {
-  while (state.pendingSeries > state.maxSeries && dropOldest(state, "TooManyContexts", Infinity));
+  while (state.pendingSeries > state.maxSeries && dropOldest(state, "TooManySeries", Infinity));
   while (state.pendingBytes > state.maxBytes && dropOldest(state, "TooManyBytes", Infinity));
   while (state.pendingValues > state.maxValues) dropOldestValues(state, state.pendingValues - state.maxValues)
   state.updateLimitFlags()

@@ -108,7 +108,7 @@ const drainEntry = (
   })
 }
 
-/** Drops an entry that expired, and drains any other. */
+/** Drops an entry whose time the receiver would refuse, and drains any other. */
 const takeEntry = (
   state: AggregatorState,
   bucket: Bucket,
@@ -117,8 +117,11 @@ const takeEntry = (
   capturesPoints: boolean
 ): ReadonlyArray<AggregatedSeries> => {
   if (entry.series.group.accumulation === "values") bucket.valueQueue.remove(entry)
-  if (bucket.start >= options.now - state.maxAge) return drainEntry(state, bucket, entry, options, capturesPoints)
-  dropEntry(state, "Expired", bucket, entry)
+  const isExpired = bucket.start < options.now - state.maxAge
+  if (!isExpired && bucket.start <= options.now + state.maxLead) {
+    return drainEntry(state, bucket, entry, options, capturesPoints)
+  }
+  dropEntry(state, isExpired ? "Expired" : "TooNew", bucket, entry)
   return []
 }
 

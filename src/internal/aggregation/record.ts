@@ -1,6 +1,7 @@
-import type { PointContext, Value } from "../model/AggregatedSeries.js"
+import type { SeriesOptions, Value } from "../model/AggregatedSeries.js"
 import type { DropReason } from "../model/AggregatorStats.js"
 import { type Accumulation, isScalar, type Kind } from "../model/metricKinds.js"
+import { tagsOfOptions } from "../model/tags.js"
 import { Entry, type Series } from "./bucket.js"
 import { attachEntry, findEntryIn, getBucket, hasEntry } from "./buckets.js"
 import { canGrow, makeRoom } from "./capacity.js"
@@ -39,7 +40,11 @@ const findEntry = (state: AggregatorState, series: Series, time: number): Entry 
 /** Makes room for a valid value and adds it, or returns the drop reason. */
 const addSlow = (state: AggregatorState, series: Series, value: Value, time: number): DropReason | undefined => {
   if (state.isClosed) return "Closed"
-  const { group: { accumulation }, kind } = series
+  const { group: { accumulation, family, isConflict }, kind } = series
+  if (isConflict) {
+    state.noteConflict(family.name)
+    return "KindConflict"
+  }
   let entry = findEntry(state, series, time)
   if (entry === undefined || entry.pending === 0 || !canGrow(state, accumulation)) {
     const start = state.startOf(time)
@@ -52,7 +57,7 @@ const addSlow = (state: AggregatorState, series: Series, value: Value, time: num
       const bucket = getBucket(state, start)
       state.currentBucket = bucket
       state.currentTime = time
-      state.noteKind(kind, series.name)
+      state.noteKind(kind, family.name)
       entry = new Entry(series, bucket, isScalar(accumulation) ? 0 : state.makeRollUp(kind))
       attachEntry(state, series, bucket, entry)
     }
@@ -82,12 +87,12 @@ export const addToSeries = (
   return addSlow(state, series, value, time)
 }
 
-/** Interns a series that the index does not know with this order of tags, or returns the drop reason. */
+/** Interns a spelling of a series that the index does not know, or returns the drop reason. */
 export const internSeries = (
   state: AggregatorState,
   kind: Kind,
   name: string,
-  tags: PointContext["tags"],
+  tags: SeriesOptions["tags"],
   host: string | null
 ): Series | DropReason => {
   if (!isValidName(name)) return "InvalidName"
@@ -95,8 +100,17 @@ export const internSeries = (
   if (index.size >= 2 * state.entryCount + maxIdleSeries) {
     index.retain((series) => series.newestEntry !== undefined && hasEntry(series))
   }
-  return index.intern(kind, name, tags, host)
+  return index.intern(kind, name, tags, host, (count) => state.truncations.count("TagTooLong", name, count))
 }
+
+/** Finds or interns a series that the index does not know by an array of tags, or returns the drop reason. */
+const findSlow = (
+  state: AggregatorState,
+  kind: Kind,
+  name: string,
+  tags: SeriesOptions["tags"],
+  host: string | null
+): Series | DropReason => state.index.findRecord(kind, name, tags, host) ?? internSeries(state, kind, name, tags, host)
 
 /** Validates a point and adds it, or returns the drop reason. */
 const addPoint = (
@@ -105,14 +119,14 @@ const addPoint = (
   name: string,
   value: Value,
   time: number,
-  point: PointContext | undefined
+  point: SeriesOptions | undefined
 ): DropReason | undefined => {
   if (!isValidValue(kind, value)) return "InvalidValue"
   if (!Number.isFinite(time)) return "InvalidTimestamp"
   const host = point?.host ?? null
   if (!isValidHost(host)) return "InvalidHost"
-  const tags = point?.tags
-  const series = state.index.find(kind, name, tags, host) ?? internSeries(state, kind, name, tags, host)
+  const tags = point?.tags ?? (point === undefined ? undefined : tagsOfOptions(point))
+  const series = state.index.find(kind, name, tags, host) ?? findSlow(state, kind, name, tags, host)
   return typeof series === "string" ? series : addToSeries(state, series, value, time)
 }
 
@@ -123,7 +137,7 @@ export const unsafeAddPoint = (
   name: string,
   value: Value,
   time: number,
-  point: PointContext | undefined
+  point: SeriesOptions | undefined
 ): void => {
   let reason: DropReason | undefined
   try {

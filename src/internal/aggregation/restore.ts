@@ -19,12 +19,28 @@ const mergeOlder = (state: AggregatorState, entry: Entry, older: Entry): void =>
   }
 }
 
-/** Restores an entry as older than the present one of its series. */
-const restoreEntry = (state: AggregatorState, start: number, entry: Entry, recorded: number): Bucket => {
+/** Returns the series that stands for this one after eviction. Drops the points if the series has another kind by now. */
+const findSeries = (
+  state: AggregatorState,
+  { host, kind, name, tags }: Pick<SerializedSeries, "kind" | "name" | "host" | "tags">,
+  recorded: number
+): Series | undefined => {
+  const series = state.index.intern(kind, name, tags, host)
+  if (typeof series === "object" && !series.group.isConflict) return series
+  state.drops.count("KindConflict", name, recorded)
+  return undefined
+}
+
+/** Restores an entry of a series as older than the present one. */
+const restoreEntry = (
+  state: AggregatorState,
+  start: number,
+  series: Series,
+  entry: Entry,
+  recorded: number
+): Bucket => {
   state.evictedStarts.delete(start)
   const bucket = getBucket(state, start)
-  const { canonical, host, kind, name, tags } = entry.series
-  const series = canonical ?? state.index.intern(kind, name, tags, host) as Series
   const present = findEntryIn(series, bucket)
   state.pendingValues += entry.valueCount()
   if (present === undefined) {
@@ -45,8 +61,9 @@ export const restoreSeries = (state: AggregatorState, items: ReadonlyArray<Aggre
     if (!state.buckets.has(start)) {
       Object.assign(getBucket(state, start), { isChanged, version, versionedLength })
     }
-    restoreEntry(state, start, entry, recorded)
     state.drainedPoints -= recorded
+    const series = entry.series.canonical ?? findSeries(state, entry.series, recorded)
+    if (series !== undefined) restoreEntry(state, start, series, entry, recorded)
   }
   enforceLimits(state)
 }
@@ -54,12 +71,13 @@ export const restoreSeries = (state: AggregatorState, items: ReadonlyArray<Aggre
 /** Loads series of another process. */
 export const loadSeries = (state: AggregatorState, items: ReadonlyArray<SerializedSeries>): void => {
   for (const item of items) {
-    const { host, kind, name, recorded, tags } = item
-    const series = state.index.intern(kind, name, tags, host) as Series
+    const { kind, recorded } = item
+    const series = findSeries(state, item, recorded)
+    if (series === undefined) continue
     const content = isScalar(series.group.accumulation) ? item.state as number : state.makeRollUp(kind, item.state)
     const start = state.startOf(item.start)
     const entry = new Entry(series, getBucket(state, start), content)
-    restoreEntry(state, start, entry, recorded).version = ++state.lastVersion
+    restoreEntry(state, start, series, entry, recorded).version = ++state.lastVersion
   }
   enforceLimits(state)
 }

@@ -28,10 +28,10 @@ export const takeSnapshot = (
     if (pendingQueue.length === 0) continue
     updateVersion(state, bucket)
     const { version } = bucket
-    const contexts = known.get(start) === version
+    const series = known.get(start) === version
       ? undefined
       : pendingQueue.toArray().map((entry) => serializeEntry(state, start, entry))
-    snapshots.push({ start, version, contexts })
+    snapshots.push({ start, version, series })
   }
   return snapshots
 }

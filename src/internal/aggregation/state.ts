@@ -1,19 +1,20 @@
 import * as Duration from "effect/Duration"
 import { PCGRandom } from "effect/Utils"
-import type { DropReason } from "../model/AggregatorStats.js"
+import type { DropReason, TruncationReason } from "../model/AggregatorStats.js"
+import { pointWindow } from "../model/datadogLimits.js"
 import * as DropCounters from "../model/DropCounters.js"
-import { pointWindow } from "../model/limits.js"
-import { type Accumulation, accumulationOf, isAdditive, type Kind } from "../model/metricKinds.js"
+import { type Accumulation, accumulationOf, isAdditive, isSameRollUp, type Kind } from "../model/metricKinds.js"
+import * as SeriesIdentity from "../model/seriesIdentity.js"
 import { Bucket, type Entry } from "./bucket.js"
 import { highWaterMark } from "./highWaterMark.js"
 import { type MakeRollUp, makeRollUpFactory, type RollUpOptions } from "./rollUpFactory.js"
 import { SeriesIndex } from "./seriesIndex.js"
 
 /** Resolved settings of an aggregator. */
-export interface AggregatorConfig extends Omit<RollUpOptions, "random"> {
+export interface AggregatorConfig extends Omit<RollUpOptions, "random">, SeriesIdentity.IdentitySettings {
   /** "window" drops points that Datadog refuses for their age. */
   readonly acceptedTimestamps: "window" | "any"
-  readonly maxContexts: number
+  readonly maxSeries: number
   readonly maxValues: number
   readonly maxBytes: number
 }
@@ -37,9 +38,13 @@ export class AggregatorState {
   private readonly bytesMark: number
   /** Maximum age of a bucket, in milliseconds. Datadog refuses older points. */
   readonly maxAge: number
+  /** Maximum time between a drain and the start of a later bucket, in milliseconds. Datadog refuses points further ahead. */
+  readonly maxLead: number
 
   readonly index: SeriesIndex<Entry>
   readonly drops = DropCounters.make<DropReason>()
+  /** Tags that were cut to Datadog's limit. */
+  readonly truncations = DropCounters.make<TruncationReason>()
   readonly makeRollUp: MakeRollUp
 
   readonly buckets = new Map<number, Bucket>()
@@ -81,20 +86,22 @@ export class AggregatorState {
   hasRoom = true
 
   constructor(config: AggregatorConfig, seed: number) {
-    const { maxBytes, maxContexts, maxValues } = config
+    const { maxBytes, maxSeries, maxValues } = config
     this.config = config
     this.interval = Duration.toMillis(config.rollUpInterval)
-    this.maxSeries = maxContexts
+    this.maxSeries = maxSeries
     this.maxValues = maxValues
     this.maxBytes = maxBytes
-    this.seriesMark = Math.ceil(maxContexts * highWaterMark)
+    this.seriesMark = Math.ceil(maxSeries * highWaterMark)
     this.valuesMark = Math.ceil(maxValues * highWaterMark)
     this.bytesMark = Math.ceil(maxBytes * highWaterMark)
     this.maxAge = config.acceptedTimestamps === "any" ? Infinity : pointWindow.past
+    this.maxLead = config.acceptedTimestamps === "any" ? Infinity : pointWindow.future
     this.index = new SeriesIndex({
-      maxSize: maxContexts + maxIdleSeries,
+      maxSize: maxSeries + maxIdleSeries,
       seed,
-      accumulationOf: (kind) => this.accumulationOf(kind)
+      accumulationOf: (kind) => this.accumulationOf(kind),
+      identity: SeriesIdentity.make(config)
     })
     this.makeRollUp = makeRollUpFactory({ ...config, random: new PCGRandom(seed) })
   }
@@ -142,9 +149,14 @@ export class AggregatorState {
     if (known === undefined) {
       if (this.kindOfName.size >= maxRemembered) this.kindOfName.clear()
       this.kindOfName.set(name, kind)
-    } else if (known !== kind && this.conflicts.size < maxRemembered) {
-      this.conflicts.add(name)
+    } else if (!isSameRollUp(known, kind)) {
+      this.noteConflict(name)
     }
+  }
+
+  /** Remembers that a name is used with more than one kind. */
+  noteConflict(name: string): void {
+    if (this.conflicts.size < maxRemembered) this.conflicts.add(name)
   }
 
   noteEvicted(start: number): void {

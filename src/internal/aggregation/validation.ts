@@ -1,8 +1,9 @@
-import type { PointContext, Value } from "../model/AggregatedSeries.js"
+import { identity } from "effect/Function"
+import type { SeriesOptions, Value } from "../model/AggregatedSeries.js"
 import type { DropReason } from "../model/AggregatorStats.js"
-import { hostLength } from "../model/limits.js"
+import { hostLength } from "../model/datadogLimits.js"
 import { type Kind, metricKinds } from "../model/metricKinds.js"
-import { decodeTags } from "../model/tags.js"
+import { decodeTags, tagsOfOptions } from "../model/tags.js"
 
 /** Host and tags of a series, copied and valid. */
 export interface ValidSeries {
@@ -22,13 +23,14 @@ export const isValidValue = (kind: Kind, value: Value): boolean =>
   Number.isFinite(value) || (typeof value === "string" && metricKinds[kind] === "unique")
 
 /** Validates name, host and tags, and returns the first drop reason if they are invalid. */
-export const validateSeries = (name: unknown, point: PointContext | undefined): ValidSeries | DropReason => {
+export const validateSeries = (name: unknown, point: SeriesOptions | undefined): ValidSeries | DropReason => {
   try {
     const host = point?.host ?? null
     if (!isValidHost(host)) return "InvalidHost"
-    const input = point?.tags
+    const input = tagsOfOptions(point)
     if (!isValidName(name)) return "InvalidName"
-    const tags = decodeTags(input)
+    // The index cuts long tags, and counts them with each new series.
+    const tags = decodeTags(input, identity)
     return typeof tags === "string" ? tags : { host, tags }
   } catch {
     // A getter of the caller's threw.

@@ -1,11 +1,12 @@
 import type * as Clock from "effect/Clock"
 import { maxSuffixLength } from "../../RollUp.js"
 import type { Value } from "../model/AggregatedSeries.js"
+import type { TruncationReason } from "../model/AggregatorStats.js"
+import * as limits from "../model/datadogLimits.js"
 import * as DropCounters from "../model/DropCounters.js"
 import type { Event } from "../model/Event.js"
 import { buildEvent, type EventFault, type EventOptions } from "../model/eventBuilder.js"
 import type { InstrumentOptions, PointOptions } from "../model/instruments.js"
-import * as limits from "../model/limits.js"
 import { type Kind, metricKinds } from "../model/metricKinds.js"
 import type { ThreadStatsSettings } from "../model/settings.js"
 import type { EventDropReason, MetricDropReason } from "../model/Stats.js"
@@ -28,7 +29,8 @@ export const discard: RecordSink = { point() {}, bind: () => () => {}, event() {
 export const makePreAggregationDrops = (): PreAggregationDrops => ({
   received: { metrics: 0, events: 0 },
   metricDrops: DropCounters.make<MetricDropReason>(),
-  eventDrops: DropCounters.make<EventDropReason>()
+  eventDrops: DropCounters.make<EventDropReason>(),
+  truncations: DropCounters.make<TruncationReason>()
 })
 
 /** Returns a predicate for names that exceed Datadog's limit with namespace and suffix. */
@@ -84,7 +86,7 @@ export const makeRecordSink = ({ clock, config, drops, pipeline }: {
       const now = readNow()
       let built: Event | EventFault
       try {
-        built = buildEvent(config, now, title, text, options)
+        built = buildEvent(config, now, title, text, options, (reason) => drops.truncations.count(reason, title))
       } catch {
         built = "InvalidEvent"
       }

@@ -5,7 +5,7 @@
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Redacted from "effect/Redacted"
-import { hostLength, nameLength } from "../model/limits.js"
+import { hostLength, nameLength } from "../model/datadogLimits.js"
 import { percentileSuffix } from "../model/percentile.js"
 import type { Aggregate } from "../model/settings.js"
 import { decodeTags as decodeTagsInput, type Tags } from "../model/tags.js"
@@ -164,9 +164,7 @@ export const parseAgentTags: Decoder<string, ReadonlyArray<string>> = (text) =>
 
 export const decodeTags: Decoder<unknown, ReadonlyArray<string>> = (value) => {
   const tags = decodeTagsInput(value as Tags)
-  return typeof tags !== "string"
-    ? Either.right(tags)
-    : Either.left(tags === "TagTooLong" ? "expected tags of at most 200 characters" : "expected tags")
+  return typeof tags !== "string" ? Either.right(tags) : Either.left("expected tags")
 }
 
 /** Decodes the value of a tag with this key. An empty value gives no tag. */

@@ -29,7 +29,7 @@ export const clientVariables: ReadonlyArray<VariableDescription> = [
   { name: "DD_THREADSTATS_AGGREGATES", description: "Aggregates of histograms and timings." },
   { name: "DD_THREADSTATS_SUBMIT_AS", description: "Form in which counters, histograms and timings are sent." },
   { name: "DD_THREADSTATS_SAMPLE_SIZE", description: "Number of values that a histogram samples for its percentiles." },
-  { name: "DD_THREADSTATS_MAX_CONTEXTS", description: "Limit of pending series." },
+  { name: "DD_THREADSTATS_MAX_SERIES", description: "Limit of pending series." },
   { name: "DD_THREADSTATS_MAX_VALUES", description: "Limit of pending distribution values." },
   { name: "DD_THREADSTATS_MAX_EVENTS", description: "Limit of pending events." },
   { name: "DD_THREADSTATS_MAX_BYTES", description: "Limit of the memory that pending data takes, in bytes." },

@@ -1,4 +1,5 @@
 import type * as Clock from "effect/Clock"
+import { joinSortedTags, type SeriesIdentity } from "../model/seriesIdentity.js"
 import type { Sink } from "./sink.js"
 
 /** A gauge at Datadog. More than one metric may write to it. */
@@ -20,11 +21,11 @@ export interface GaugeTargets {
   readonly report: (sink: Sink) => void
 }
 
-export const make = (clock: Clock.Clock, intervalMillis: number): GaugeTargets => {
+export const make = (clock: Clock.Clock, intervalMillis: number, identity: SeriesIdentity): GaugeTargets => {
   const targets = new Map<string, GaugeTarget>()
 
   const getTarget = (name: string, tags: ReadonlyArray<string>): GaugeTarget => {
-    const id = JSON.stringify([name, ...tags.slice().sort()])
+    const id = JSON.stringify([identity.storedName(name), joinSortedTags(identity.distinctTags(tags).stored)])
     let target = targets.get(id)
     if (target === undefined) {
       target = { name, tags, value: undefined, hasChanged: false, period: Number.NaN }

@@ -5,7 +5,7 @@ import type * as MetricKey from "effect/MetricKey"
 import * as MutableHashMap from "effect/MutableHashMap"
 import * as Option from "effect/Option"
 import * as DropCounters from "../model/DropCounters.js"
-import { decodeTags } from "../model/tags.js"
+import { decodeTags, makeCutTag } from "../model/tags.js"
 import { logFrom } from "../runtime/log.js"
 import { metricName, metricTags } from "./names.js"
 import type { EffectMetricsOptions } from "./options.js"
@@ -20,7 +20,7 @@ export interface RegistryPublisher {
   readonly logProblems: Effect.Effect<void>
 }
 
-type MappingProblem = "OptionFailed" | "SharedName"
+type MappingProblem = "OptionFailed" | "SharedName" | "TagTooLong"
 
 export const make = (
   { filter, rename, tags }: Pick<EffectMetricsOptions, "filter" | "rename" | "tags">,
@@ -33,7 +33,10 @@ export const make = (
 
   const tagsOf = (key: MetricKey.MetricKey.Untyped): ReadonlyArray<string> => {
     const labels = metricTags(key.tags)
-    const result = decodeTags(tags === undefined ? labels : tags(labels, key))
+    const result = decodeTags(
+      tags === undefined ? labels : tags(labels, key),
+      makeCutTag(() => problems.count("TagTooLong", key.name))
+    )
     if (typeof result === "string") throw new TypeError(`The tags of ${key.name} are invalid: ${result}`)
     return result
   }
@@ -84,6 +87,10 @@ const logProblem = (
         names.join(", ")
       }): reading a metric, or a function of the options, failed`,
       cause
+    )
+    : reason === "TagTooLong"
+    ? Effect.logWarning(
+      `Cut ${count} tags of Effect's metrics to 200 characters (${names.join(", ")}): Datadog takes no longer ones`
     )
     : Effect.logWarning(
       `Reported ${count} of Effect's metrics under the name of another one (${names.join(", ")}). Use the option rename`

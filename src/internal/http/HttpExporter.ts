@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as ApiKey from "../apiKey/sources.js"
 import type { AggregatedSeries } from "../model/AggregatedSeries.js"
+import { pointWindow } from "../model/datadogLimits.js"
 import {
   addReceipts,
   Deadline,
@@ -13,7 +14,6 @@ import {
   ReporterError,
   type SeriesBatch
 } from "../model/Delivery.js"
-import { pointWindow } from "../model/limits.js"
 import type { Reporter } from "../model/Reporter.js"
 import { monotonicMillis } from "../model/time.js"
 import { type BodyWriter, makeBodyWriter } from "./bodyWriter.js"
@@ -102,9 +102,7 @@ export const make = Effect.fnUntraced(
 const monotonicDeadline = Effect.flatMap(
   Deadline,
   (deadline) =>
-    Effect.clockWith((clock) =>
-      Effect.succeed(deadline - clock.unsafeCurrentTimeMillis() + monotonicMillis(clock))
-    )
+    Effect.clockWith((clock) => Effect.succeed(deadline - clock.unsafeCurrentTimeMillis() + monotonicMillis(clock)))
 )
 
 const receiptOf = <A>(outcome: Outcome<A>): Receipt =>

@@ -2,9 +2,9 @@
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { pointWindow } from "../model/limits.js"
-import { logFrom } from "../runtime/log.js"
+import { pointWindow } from "../model/datadogLimits.js"
 import { monotonicMillis } from "../model/time.js"
+import { logFrom } from "../runtime/log.js"
 import { dateOf, type HttpResponse } from "./httpResponse.js"
 
 /** Time between two comparisons while the clock is right, in milliseconds. */

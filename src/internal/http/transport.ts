@@ -50,7 +50,10 @@ export type HttpExchange = (
 const userAgent = `effect-threadstats/${version}`
 
 /** Makes the transport over an exchange of HTTP messages. */
-export const make = (exchange: HttpExchange, { acceptedTimestamps, apiUrl, ...options }: TransportOptions): Transport => {
+export const make = (
+  exchange: HttpExchange,
+  { acceptedTimestamps, apiUrl, ...options }: TransportOptions
+): Transport => {
   const requestTimeout = Duration.toMillis(options.requestTimeout)
   const checkClock = makeClockCheck(acceptedTimestamps)
   const validateUrl = `${apiUrl}${validatePath}`

@@ -68,7 +68,7 @@ interface Identity {
   readonly tags: ReadonlyArray<string>
 }
 
-export interface PointContext {
+export interface SeriesOptions {
   /** Tags of the point. Default: none. */
   readonly tags?: Tags | undefined
   /** Host of the point. `null` and `undefined` mean no host. The empty string means the client's own host. */
@@ -103,5 +103,5 @@ export interface BucketSnapshot {
   /** Number that changes when the pending series of the bucket change. */
   readonly version: number
   /** Pending series. `undefined` if the caller already has this version. */
-  readonly contexts: ReadonlyArray<SerializedSeries> | undefined
+  readonly series: ReadonlyArray<SerializedSeries> | undefined
 }

@@ -1,7 +1,8 @@
 import type { DurationInput } from "effect/Duration"
 import type {
   DropReason as MetricsAggregatorDropReason,
-  EventDropReason as EventsAggregatorDropReason
+  EventDropReason as EventsAggregatorDropReason,
+  TruncationReason
 } from "./AggregatorStats.js"
 import type { ReporterError } from "./Delivery.js"
 import type { EventFault } from "./eventBuilder.js"
@@ -12,7 +13,6 @@ export type MetricDropReason =
   | MetricsAggregatorDropReason
   | "NameTooLong"
   | "TooOld"
-  | "TooNew"
   | "Refused"
   | "Ambiguous"
   | "Corrupt"
@@ -38,6 +38,8 @@ export interface Stats {
   readonly metrics: Counts<MetricDropReason>
   /** Counts of recorded events. */
   readonly events: Counts<EventDropReason>
+  /** Number of tags, event texts and aggregation keys that the client cut to Datadog's limits, by reason. Their points are not dropped. */
+  readonly truncated: { readonly [R in TruncationReason]?: number }
   /** Number of series with pending points. A series counts once for each bucket. */
   readonly series: number
   /** Number of flushes that had something to deliver. */

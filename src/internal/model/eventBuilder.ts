@@ -1,6 +1,8 @@
+import type { TruncationReason } from "./AggregatorStats.js"
+import * as limits from "./datadogLimits.js"
 import type { AlertType, Event, Priority } from "./Event.js"
-import * as limits from "./limits.js"
-import { appendConstantTags, decodeTags, type TagFault, type Tags } from "./tags.js"
+import { cutEventText, cutText } from "./eventText.js"
+import { appendConstantTags, decodeTags, makeCutTag, type TagFault, type Tags, tagsOfOptions } from "./tags.js"
 import { type TimeInput, toMillis, type WindowFault, windowFault } from "./time.js"
 
 /** Options of one event. */
@@ -55,47 +57,35 @@ const isValid = (title: unknown, text: unknown, options: EventOptions): boolean 
   isText(options.aggregationKey) && isText(options.sourceTypeName) && isText(options.deviceName) &&
   (options.host === null || isText(options.host)) && (options.host?.length ?? 0) <= limits.hostLength
 
-/** Cuts a text to a number of UTF-16 units, without splitting a character. */
-const cut = (text: string, length: number): string => {
-  if (text.length <= length) return text
-  const last = text.charCodeAt(length - 1)
-  return text.slice(0, last >= 0xd800 && last <= 0xdbff ? length - 1 : length)
+/** Reads each option once, because a getter may return another value the next time. */
+const readOptions = (options: EventOptions): EventOptions => {
+  const { aggregationKey, alertType, dateHappened, deviceName, host, priority, relatedEventId, sourceTypeName } =
+    options
+  return {
+    aggregationKey,
+    alertType,
+    dateHappened,
+    deviceName,
+    host,
+    priority,
+    relatedEventId,
+    sourceTypeName,
+    tags: tagsOfOptions(options)
+  }
 }
 
-/** Reads each option once, because a getter may return another value the next time. */
-const readOptions = ({
-  aggregationKey,
-  alertType,
-  dateHappened,
-  deviceName,
-  host,
-  priority,
-  relatedEventId,
-  sourceTypeName,
-  tags
-}: EventOptions): EventOptions => ({
-  aggregationKey,
-  alertType,
-  dateHappened,
-  deviceName,
-  host,
-  priority,
-  relatedEventId,
-  sourceTypeName,
-  tags
-})
-
-/** Builds the wire form of an event, or returns its first fault. Cuts texts that exceed Datadog's limits. */
+/** Builds the wire form of an event, or returns its first fault. Cuts texts that exceed Datadog's limits, and calls `onCut` for each. */
 export const buildEvent = (
   settings: EventSettings,
   now: number,
   title: string,
   text: string,
-  input: EventOptions
+  input: EventOptions,
+  onCut: (reason: TruncationReason) => void
 ): Event | EventFault => {
   const options = readOptions(input ?? {})
   if (!isValid(title, text, options)) return "InvalidEvent"
-  const tags = decodeTags(options.tags)
+  const tags = decodeTags(options.tags, makeCutTag(() => onCut("TagTooLong")))
   if (typeof tags === "string") return tags
   let happened = now
   if (options.dateHappened !== undefined) {
@@ -104,13 +94,17 @@ export const buildEvent = (
     if (fault !== undefined) return fault
   }
   const host = options.host || settings.hostname || undefined
+  if (text.length > limits.event.text) onCut("TextTooLong")
+  if (options.aggregationKey !== undefined && options.aggregationKey.length > limits.event.aggregationKey) {
+    onCut("AggregationKeyTooLong")
+  }
   return {
     title,
-    text: cut(text, limits.event.text),
+    text: cutEventText(text, limits.event.text),
     ...(options.alertType === undefined ? undefined : { alert_type: options.alertType }),
     ...(options.aggregationKey === undefined
       ? undefined
-      : { aggregation_key: cut(options.aggregationKey, limits.event.aggregationKey) }),
+      : { aggregation_key: cutText(options.aggregationKey, limits.event.aggregationKey) }),
     ...(options.sourceTypeName === undefined ? undefined : { source_type_name: options.sourceTypeName }),
     date_happened: Math.floor(happened / 1000),
     ...(options.priority === undefined ? undefined : { priority: options.priority }),

@@ -31,6 +31,9 @@ export const accumulationOf = (kind: Kind, submitAs: SubmissionType): Accumulati
   return accumulation === "summary" && submitAs === "distributions" ? "values" : accumulation
 }
 
+/** Returns true if points of both kinds can share one roll-up: a timing is a histogram, as in the reference. */
+export const isSameRollUp = (a: Kind, b: Kind): boolean => metricKinds[a] === metricKinds[b]
+
 /** Returns true if points of this kind are sent as values of a distribution. A receiver adds such values up. */
 export const isAdditive = (kind: Kind, submitAs: SubmissionType): boolean => {
   const accumulation = accumulationOf(kind, submitAs)

@@ -79,14 +79,14 @@ export interface ThreadStatsSettings {
    * Limit of pending series, each counted once per bucket. A flush starts early at 80 % of the limit. Beyond the limit the client
    * drops the oldest series and counts their points. Default: 100,000, which take about 40 MB.
    */
-  readonly maxContexts: number
-  /** Limit of pending distribution values. Works like {@link maxContexts}. Default: 1,000,000, which take about 10 MB. */
+  readonly maxSeries: number
+  /** Limit of pending distribution values. Works like {@link maxSeries}. Default: 1,000,000, which take about 10 MB. */
   readonly maxValues: number
-  /** Limit of pending events. Works like {@link maxContexts}. Default: 1000. */
+  /** Limit of pending events. Works like {@link maxSeries}. Default: 1000. */
   readonly maxEvents: number
   /**
    * Limit of the memory that pending data takes, in bytes and by estimate. Metrics and events have this limit each. Works like
-   * {@link maxContexts}. Default: 64 MiB.
+   * {@link maxSeries}. Default: 64 MiB.
    */
   readonly maxBytes: number
   /**

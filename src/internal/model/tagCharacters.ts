@@ -4,7 +4,7 @@
  * Sources: Datadog's documentation, "Custom metrics" (names) and "Getting started with tags". Combining marks are parts of letters in many
  * scripts, such as the vowels of Hindi, so they stay. Nothing else is public: Datadog may also collapse repeated `_` of a name.
  */
-import { tagLength } from "./limits.js"
+import { tagLength } from "./datadogLimits.js"
 
 const replacedInName = /[^\w.]/gu
 

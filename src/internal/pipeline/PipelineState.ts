@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 import type { EventsAggregator } from "../../EventsAggregator.js"
 import type { MetricsAggregator } from "../../MetricsAggregator.js"
 import type { AggregatedSeries } from "../model/AggregatedSeries.js"
+import type { TruncationReason } from "../model/AggregatorStats.js"
 import { addReceipts, emptyReceipt, type Receipt, type ReporterError } from "../model/Delivery.js"
 import * as DropCounters from "../model/DropCounters.js"
 import type { Event } from "../model/Event.js"
@@ -14,6 +15,7 @@ const none = { received: 0, delivered: 0, pending: 0, dropped: {} }
 export const noStats: Stats = {
   metrics: none,
   events: none,
+  truncated: {},
   series: 0,
   flushes: 0,
   payloads: 0,
@@ -28,6 +30,8 @@ export interface PreAggregationDrops {
   readonly received: { metrics: number; events: number }
   readonly metricDrops: DropCounters.DropCounters<MetricDropReason>
   readonly eventDrops: DropCounters.DropCounters<EventDropReason>
+  /** Texts and tags of events that were cut to Datadog's limits. */
+  readonly truncations: DropCounters.DropCounters<TruncationReason>
 }
 
 /** Counters of one pipeline: recorded = delivered + pending + dropped, at every moment. */
@@ -71,7 +75,7 @@ export class PipelineState {
   /** True if a drop was counted that no warning has named. */
   hasUnreportedDrops(): boolean {
     const { eventDrops, metricDrops, preAggregation } = this
-    return [preAggregation.metricDrops, metricDrops, preAggregation.eventDrops, eventDrops]
+    return [preAggregation.metricDrops, metricDrops, preAggregation.eventDrops, eventDrops, preAggregation.truncations]
       .some((counters) => counters.hasUnreported())
   }
 
@@ -86,7 +90,7 @@ export class PipelineState {
         metrics: {
           received: metrics.received + preAggregation.received.metrics + corrupt.metrics,
           delivered: this.metrics.delivered,
-          pending: metrics.held + this.metrics.inFlight,
+          pending: metrics.pending + this.metrics.inFlight,
           dropped: DropCounters.addTotals<MetricDropReason>(
             metrics.dropped,
             DropCounters.addTotals(preAggregation.metricDrops.totals(), this.metricDrops.totals())
@@ -95,13 +99,14 @@ export class PipelineState {
         events: {
           received: events.received + preAggregation.received.events + corrupt.events,
           delivered: this.events.delivered,
-          pending: events.held + this.events.inFlight,
+          pending: events.pending + this.events.inFlight,
           dropped: DropCounters.addTotals<EventDropReason>(
             events.dropped,
             DropCounters.addTotals(preAggregation.eventDrops.totals(), this.eventDrops.totals())
           )
         },
-        series: metrics.contexts,
+        truncated: DropCounters.addTotals<TruncationReason>(metrics.truncated, preAggregation.truncations.totals()),
+        series: metrics.series,
         flushes: this.flushes,
         payloads: this.sent.payloads,
         bytes: this.sent.bytes,

@@ -117,7 +117,7 @@ export const make = (options: RetentionOptions): Retention => {
         return Effect.flatMap(save(snapshots.all, deadline), (isSaved) =>
           isSaved
             ? Effect.zipWith(aggregator.stats, eventsAggregator.stats, (metrics, events) => {
-              saved = { points: metrics.held, events: events.held }
+              saved = { points: metrics.pending, events: events.pending }
             })
             : Effect.void)
       }),

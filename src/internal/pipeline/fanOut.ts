@@ -1,7 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import type { PointContext } from "../model/AggregatedSeries.js"
+import type { SeriesOptions } from "../model/AggregatedSeries.js"
 import * as DropCounters from "../model/DropCounters.js"
 import type { Reporter } from "../model/Reporter.js"
 import type { Counts, FlushReceipt, Stats } from "../model/Stats.js"
@@ -22,6 +22,7 @@ const severity = ["closed", "half-open", "open"] as const
 const addStats = (a: Stats, b: Stats): Stats => ({
   metrics: addCounts(a.metrics, b.metrics),
   events: addCounts(a.events, b.events),
+  truncated: DropCounters.addTotals(a.truncated, b.truncated),
   series: a.series + b.series,
   flushes: a.flushes + b.flushes,
   payloads: a.payloads + b.payloads,
@@ -32,7 +33,7 @@ const addStats = (a: Stats, b: Stats): Stats => ({
 })
 
 /** Copies tags and host: a getter may have effects, or return another value the next time. */
-const readOnce = (context: PointContext | undefined): PointContext | undefined => {
+const readOnce = (context: SeriesOptions | undefined): SeriesOptions | undefined => {
   if (context === undefined) return undefined
   try {
     return { tags: context.tags, host: context.host }

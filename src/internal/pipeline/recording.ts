@@ -1,5 +1,5 @@
 import * as Duration from "effect/Duration"
-import type { PointContext, Value } from "../model/AggregatedSeries.js"
+import type { SeriesOptions, Value } from "../model/AggregatedSeries.js"
 import type { Event } from "../model/Event.js"
 import type { Kind } from "../model/metricKinds.js"
 import type { PipelineServices } from "./PipelineOptions.js"
@@ -13,13 +13,13 @@ export interface Recording {
     value: Value,
     time: number,
     now: number,
-    context: PointContext | undefined
+    context: SeriesOptions | undefined
   ) => void
   /** Returns a function that adds points of one series at the time of `now`. Default of a counter's value: 1. */
   readonly bind: (
     kind: Kind,
     name: string,
-    context: PointContext | undefined,
+    context: SeriesOptions | undefined,
     now: () => number
   ) => (value?: Value) => void
   /** Adds an event, and starts a flush above the high-water mark. */

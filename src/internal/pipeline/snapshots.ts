@@ -40,11 +40,11 @@ export const make = ({ aggregator, delivery, eventsAggregator, temporality }: {
   const idempotent: TakeSnapshot = () =>
     zip(
       Effect.map(aggregator.snapshot(new Map()), (buckets) =>
-        buckets.map(({ contexts, start, version }) => ({
+        buckets.map(({ series, start, version }) => ({
           start,
           // Negative, because the stored part of the bucket is not its whole version.
           version: -version,
-          contexts: contexts?.filter(isIdempotent)
+          series: series?.filter(isIdempotent)
         }))),
       noEvents
     )

@@ -1,7 +1,7 @@
 import * as Effect from "effect/Effect"
 import type { EventsAggregator } from "../../EventsAggregator.js"
 import type { MetricsAggregator } from "../../MetricsAggregator.js"
-import type { DropReason } from "../model/AggregatorStats.js"
+import type { DropReason, TruncationReason } from "../model/AggregatorStats.js"
 import type { ReporterError } from "../model/Delivery.js"
 import type { UnreportedDrops } from "../model/DropCounters.js"
 import type { FlushCounts } from "../model/Stats.js"
@@ -32,11 +32,20 @@ const sharedDropReasons: ReadonlySet<DropReason> = new Set<DropReason>([
   "InvalidHost",
   "InvalidTimestamp",
   "InvalidTags",
-  "TagTooLong"
+  "KindConflict"
 ])
 
 const describeDrops = (noun: "points" | "events") => ({ count, names, reason }: UnreportedDrops<string>): string =>
   `Dropped ${count} ${noun}: ${reason} (${names.join(", ")})`
+
+const truncationTexts: { readonly [R in TruncationReason]: string } = {
+  TagTooLong: "tags to 200 characters",
+  TextTooLong: "event texts to 4000 characters",
+  AggregationKeyTooLong: "aggregation keys of events to 100 characters"
+}
+
+const describeTruncations = ({ count, names, reason }: UnreportedDrops<TruncationReason>): string =>
+  `Cut ${count} ${truncationTexts[reason]} (${names.join(", ")}): Datadog takes no longer ones`
 
 export interface Warnings {
   /** Logs drops, conflicts and errors that no earlier call logged: one line per reason. Never fails. */
@@ -69,7 +78,7 @@ export const make = (options: {
   const takeWarnings = Effect.zipWith(
     aggregator.drainWarnings,
     eventsAggregator.drainWarnings,
-    ({ conflicts, dropped }, eventDrops): ReadonlyArray<string> => [
+    ({ conflicts, dropped, truncated }, eventDrops): ReadonlyArray<string> => [
       ...[
         ...(isFirst ? dropped : dropped.filter(({ reason }) => !sharedDropReasons.has(reason))),
         ...preAggregation.metricDrops.drainUnreported(),
@@ -80,6 +89,10 @@ export const make = (options: {
         ...preAggregation.eventDrops.drainUnreported(),
         ...state.eventDrops.drainUnreported()
       ].map(describeDrops("events")),
+      ...[
+        ...(isFirst ? truncated : []),
+        ...preAggregation.truncations.drainUnreported()
+      ].map(describeTruncations),
       ...(isFirst ? conflicts : []).map((name) => `The name ${name} is used with more than one kind of metric`)
     ]
   )

@@ -161,9 +161,9 @@ export class PageStore {
         })
       }, { discard: true })
     return Effect.gen(this, function*() {
-      for (const { contexts, start } of metrics) {
-        if (contexts === undefined) next.push(...this.pages.filter((page) => page.start === start))
-        else yield* write(contexts, start, ({ recorded }) => recorded)
+      for (const { series, start } of metrics) {
+        if (series === undefined) next.push(...this.pages.filter((page) => page.start === start))
+        else yield* write(series, start, ({ recorded }) => recorded)
       }
       const { savedEvents } = this
       const hasSameEvents = events.length === savedEvents?.length &&
