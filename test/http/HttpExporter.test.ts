@@ -239,7 +239,7 @@ describe("HttpExporter", () => {
         const http = HttpClient.make((request) =>
           Effect.sync(() => {
             const { body } = request.body as HttpBody.Uint8Array
-            bodies.push(JSON.parse(inflateSync(body).toString()))
+            bodies.push(JSON.parse(Buffer.from(body).toString()))
             return HttpClientResponse.fromWeb(request, new Response("{}", { status }))
           })
         )

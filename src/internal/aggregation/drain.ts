@@ -42,6 +42,12 @@ export class DrainedSeries implements AggregatedSeries {
     this.capturedPoints = options.capturesPoints && !options.asSamples ? rollUp.capturePoints() : undefined
   }
 
+  /** Represents the series by its identity. The other fields lead to the series of the whole aggregator. */
+  toJSON(): object {
+    const { host, kind, name, recorded, tags, timestamp } = this
+    return { kind, name, host, tags, timestamp, recorded }
+  }
+
   get kind() {
     return this.entry.series.kind
   }
