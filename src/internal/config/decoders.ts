@@ -8,7 +8,7 @@ import * as Redacted from "effect/Redacted"
 import { hostLength, nameLength } from "../model/datadogLimits.js"
 import { percentileSuffix } from "../model/percentile.js"
 import type { Aggregate } from "../model/settings.js"
-import { decodeTags as decodeTagsInput, type Tags } from "../model/tags.js"
+import { decodeTags as decodeTagsInput, makeCutTag, type Tags } from "../model/tags.js"
 
 export type Decoder<in I, out A> = (input: I) => Either.Either<A, string>
 
@@ -162,9 +162,17 @@ export const decodeUnits: Decoder<unknown, Readonly<Record<string, string>>> = (
 export const parseAgentTags: Decoder<string, ReadonlyArray<string>> = (text) =>
   Either.right(text.includes(",") ? splitList(text) : text.split(/\s+/).filter((tag) => tag !== ""))
 
+/** Decodes constant tags. A long one is an invalid setting, where the tags of points and events are cut: the author can correct it. */
 export const decodeTags: Decoder<unknown, ReadonlyArray<string>> = (value) => {
-  const tags = decodeTagsInput(value as Tags)
-  return typeof tags !== "string" ? Either.right(tags) : Either.left("expected tags")
+  let isTooLong = false
+  const tags = decodeTagsInput(
+    value as Tags,
+    makeCutTag(() => {
+      isTooLong = true
+    })
+  )
+  if (typeof tags === "string") return Either.left("expected tags")
+  return isTooLong ? Either.left("expected tags of at most 200 characters") : Either.right(tags)
 }
 
 /** Decodes the value of a tag with this key. An empty value gives no tag. */
