@@ -470,8 +470,8 @@ describe("ThreadStatsConfig", () => {
       assert.isTrue((yield* resolve({}, { ...lambda, DD_THREADSTATS_PERIODIC_FLUSH: "true" })).periodicFlush)
     }))
 
-  it("documents every variable in the README", () => {
-    const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8")
+  it("documents every variable in docs/settings.md", () => {
+    const page = readFileSync(new URL("../docs/settings.md", import.meta.url), "utf8")
     const names = ThreadStatsConfig.variables.map(({ name }) => name)
     assert.deepStrictEqual(
       names.filter((name) => !["DD_API_KEY", "DATADOG_TAGS", "DD_TAGS"].includes(name)).sort(),
@@ -479,7 +479,7 @@ describe("ThreadStatsConfig", () => {
     )
     for (const { description, name } of ThreadStatsConfig.variables) {
       assert.isAbove(description.length, 5)
-      assert.include(readme, `\`${name}\``)
+      assert.include(page, `\`${name}\``)
     }
   })
 

@@ -8,9 +8,10 @@
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname, relative } from "node:path"
-import { fileURLToPath } from "node:url"
+import { fileURLToPath, pathToFileURL } from "node:url"
 
-const root = new URL("../..", import.meta.url)
+/** Folder of the package. Default: this project. */
+const root = process.argv[2] === undefined ? new URL("../..", import.meta.url) : pathToFileURL(`${process.argv[2]}/`)
 
 const manifest: {
   readonly name: string

@@ -149,10 +149,11 @@ export class SeriesTable {
     this.enforceLimits(entry)
   }
 
-  /** Publishes a verdict about points of a series, in place of the previous one with its code. */
+  /** Publishes the first verdict of a code about points of a series. Each of many points may have one. */
   publishVerdict(entry: SeriesEntry, verdict: Verdict): void {
-    const others = entry.published.verdicts.filter(({ code }) => code !== verdict.code)
-    entry.published = { ...entry.published, verdicts: [verdict, ...others].slice(0, maxVerdicts) }
+    const { verdicts } = entry.published
+    if (verdicts.some(({ code }) => code === verdict.code)) return
+    entry.published = { ...entry.published, verdicts: [verdict, ...verdicts].slice(0, maxVerdicts) }
     this.changes.addSeries(entry)
   }
 

@@ -51,7 +51,9 @@ describe("GET /feed", () => {
       yield* tick
       const update = yield* reader.next("update")
       assert.deepStrictEqual(update.points, [[before!.id, now, 5]])
-      assert.deepStrictEqual(update.series, [])
+      assert.deepStrictEqual(update.series.map(({ id, verdicts }) => [id, verdicts.map(({ code }) => code)]), [
+        [before!.id, ["Overwritten"]]
+      ])
       assert.strictEqual(update.health.verdicts["Overwritten"], 1)
       assert.strictEqual(update.requests.at(-1)?.verdicts.at(-1)?.code, "Overwritten")
 

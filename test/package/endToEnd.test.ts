@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { build } from "esbuild"
+import { execFileSync } from "node:child_process"
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -88,7 +89,7 @@ describe("the package in plain Node.js", () => {
   const manifest: {
     readonly name: string
     readonly bin: { readonly [name: string]: string }
-    readonly exports: { readonly [path: string]: { readonly import: string } | string | null }
+    readonly exports: { readonly [path: string]: { readonly default: string } | string | null }
   } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
 
   const filesIn = (path: string): Array<string> =>
@@ -109,6 +110,7 @@ describe("the package in plain Node.js", () => {
       compile(["handler", "documents"].map((name) => join(root, `examples/orders/${name}.ts`)), folder)
     ])
     cpSync(join(root, "package.json"), join(installed, "package.json"))
+    execFileSync(process.execPath, ["--import", "tsx", join(root, "src/build/entries.ts"), installed], { cwd: root })
     // Without a package of its own, the program would resolve the name to this project.
     writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module" }))
     cpSync(join(root, "examples/orders/events"), join(folder, "events"), { recursive: true })
@@ -120,7 +122,7 @@ describe("the package in plain Node.js", () => {
       const { distributions, events, series, url } = yield* LocalIntake.LocalIntake
       const files = Object.entries(manifest.exports).flatMap(([path, target]) =>
         typeof target === "object" && target !== null
-          ? [[path.replace(/^\./, manifest.name), target.import] as const]
+          ? [[path.replace(/^\./, manifest.name), target.default] as const]
           : []
       )
       const child = yield* node([join(folder, "program.mjs"), ...files.map(([entry]) => entry)], {

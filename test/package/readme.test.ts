@@ -10,7 +10,7 @@ const readme = read("README.md")
 describe("README", () => {
   it("contains the files of examples/ unchanged", () => {
     const blocks = Array.from(readme.matchAll(/```ts\n([^]*?)```/g), ([, code]) => code)
-    assert.deepStrictEqual(blocks, ["examples/handler.ts", "examples/program.ts", "examples/example.test.ts"].map(read))
+    assert.deepStrictEqual(blocks, ["examples/program.ts", "examples/handler.ts", "examples/example.test.ts"].map(read))
   })
 
   it("contains examples of at most ten lines without imports", () => {

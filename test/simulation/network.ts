@@ -52,7 +52,8 @@ const weathers = {
     defect: 1,
     body: 1,
     twice: 1,
-    odd: 1
+    odd: 1,
+    portal: 1
   },
   limits: { ok: 1, busy: 6 },
   down: { noConnection: 4, busy: 2, unauthorized: 1 },
@@ -71,8 +72,7 @@ export const weatherNames = Object.keys(weathers) as ReadonlyArray<Weather>
 const encoder = new TextEncoder()
 
 /** Answers after which the same body must not be sent again in the same flush. */
-const isFinal = (status: number): boolean =>
-  (status >= 300 && status < 500 && status !== 408 && status !== 429) || status === 413
+const isFinal = (status: number): boolean => [400, 401, 403, 413, 415, 422].includes(status)
 
 /** Number of answers that ask for halves in one flush, after which the client may give up. */
 const splitLimit = 120
@@ -284,12 +284,20 @@ export const make = (world: World): HttpClient.HttpClient => {
               return answer(
                 draw.pick([200, 201, 204, 299]),
                 { "retry-after": "3600", "x-ratelimit-reset": "-1" },
-                Effect.succeed(draw.pick(["{\"errors\":[\"not really\"]}", "<html>", "", "null"]))
+                Effect.succeed(draw.pick(["{\"errors\":[\"not really\"]}", "", "null"]))
               )
             })
             : honest()
         case "gone":
-          return Effect.sync(() => answer(draw.pick([301, 307, 404, 405, 410, 418])))
+          return Effect.sync(() => answer(draw.pick([415, 422])))
+        case "portal": {
+          // A proxy or a captive portal answers in place of the intake.
+          const status = draw.pick([200, 301, 307, 404, 405, 407, 410, 418, 425])
+          world.trace(`${id} answers ${status} from a portal`)
+          return Effect.succeed(
+            respond(request, status, { "content-type": "text/html" }, Effect.succeed("<!doctype html><html></html>"))
+          )
+        }
         case "liar":
           return Effect.sync(() => answer(400))
       }

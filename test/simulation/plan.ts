@@ -101,7 +101,8 @@ export const make = (draw: Draw, later: Draw): Plan => {
     maxEvents,
     options: {
       namespace,
-      hostname: ownHost,
+      // An empty name keeps the name of the machine out of the expectations.
+      hostname: ownHost ?? "",
       attachHost,
       constantTags: constantTag === undefined ? [] : [constantTag],
       rollUpInterval: interval,

@@ -52,6 +52,14 @@ const printableMessage = (message: unknown): unknown =>
 /** Keeps a cause as it is unless its text has control characters. */
 const printableCause = (cause: Cause.Cause<unknown>): Cause.Cause<unknown> => {
   if (Cause.isEmpty(cause)) return cause
+  try {
+    return toPrintableCause(cause)
+  } catch {
+    return Cause.die(new Error("an error that cannot be printed"))
+  }
+}
+
+const toPrintableCause = (cause: Cause.Cause<unknown>): Cause.Cause<unknown> => {
   const text = Cause.pretty(cause, { renderErrorCause: true })
   const printable = toPrintableLines(text)
   return printable === text
