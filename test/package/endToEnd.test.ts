@@ -12,7 +12,7 @@ import * as Redacted from "effect/Redacted"
 import { build } from "esbuild"
 import { execFileSync } from "node:child_process"
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
+import { basename, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { node } from "../support/childProcess.js"
 import { socketPath, streamServer, udpServer } from "../support/dogstatsd.js"
@@ -139,7 +139,7 @@ describe("the package in plain Node.js", () => {
 
       assert.isAbove(files.length, 20)
       for (const [entry, file] of files) {
-        const source = join(root, file.replace("./dist/", "src/").replace(/\.js$/, ".ts"))
+        const source = join(root, "src", basename(file).replace(/\.js$/, ".ts"))
         const module: object = yield* Effect.promise(() => import(source))
         assert.deepStrictEqual(exported[entry], Object.keys(module).sort(), entry)
         assert.isNotEmpty(exported[entry], entry)

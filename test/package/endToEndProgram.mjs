@@ -8,5 +8,9 @@ for (const entry of entries) exported[entry] = Object.keys(await import(entry)).
 
 const { handler } = await import("./handler.js")
 const { documents } = await import("./documents.js")
-const response = await handler(documents.queue, { functionName: "orders", awsRequestId: "1", getRemainingTimeInMillis: () => 30_000 })
+const response = await handler(documents.queue, {
+  functionName: "orders",
+  awsRequestId: "1",
+  getRemainingTimeInMillis: () => 30_000
+})
 console.log(JSON.stringify({ exported, response }))

@@ -473,7 +473,10 @@ export const make = (plan: Plan) => {
   /** Compares everything at the end of a run. `now` is the latest time, in milliseconds. */
   const verdict = (stats: ThreadStats.Stats, now: number, flushes: ReadonlyArray<Flush>): Verdict => {
     // An interrupted flush gives up its whole batch, also items that it did not send.
-    const spent = plan.atMostOnce && flushes.some(({ interrupted }) => interrupted)
+    const isInterrupted = plan.atMostOnce && flushes.some(({ interrupted }) => interrupted)
+    // The client counts the points of recorders that go on after its scope has closed, and does not deliver them.
+    const isClosed = { ...stats.metrics.dropped, ...stats.events.dropped }.Closed !== undefined
+    const spent = isInterrupted || isClosed
     const gone = {
       metrics: sumOf(stats.metrics.dropped) + stats.metrics.pending + past.metrics.gone,
       events: sumOf(stats.events.dropped) + stats.events.pending + past.events.gone
@@ -495,7 +498,7 @@ export const make = (plan: Plan) => {
       most += n - context.low
       if (doubtful) slack += n
       const name = context.key.split("|")[0]!
-      const asTotal = total && !isDistribution(context.kind)
+      const asTotal = total && !isDistribution(context.kind) && !isClosed
       const strict = !plan.bounded && (!spent || asTotal) && allHere && !context.refusable && !isPoison(name) &&
         context.bucket * 1000 >= now - hour
       if (!strict) continue
