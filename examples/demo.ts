@@ -1,11 +1,11 @@
 /**
  * `npm run demo`: an orders service on Lambda, from its function to what Datadog would show.
  *
- * Starts an intake on a free port, bundles `orders/handler.ts`, invokes it with the documents of `orders/events`, and
- * prints what arrived. `--json` prints it as one JSON document. Ends with 1 if anything recorded did not arrive; to see
- * that, give the function a key that the intake refuses: `DEMO_API_KEY=wrong npm run demo`.
+ * Starts an intake on a free port, bundles `orders/handler.ts`, invokes it with the documents of `orders/events`, and prints the metrics
+ * that arrived. `--json` prints one JSON document. The exit code is 1 if a recorded metric did not arrive. `DEMO_API_KEY=wrong npm run
+ * demo` uses a key that the intake refuses.
  *
- * `--serve` leaves the intake's page open, and goes on invoking the function, until it is told to stop (ctrl-c).
+ * `--serve` keeps the page of the intake open and invokes the function again and again, until Ctrl-C.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
@@ -47,7 +47,7 @@ const bundle = Effect.promise(async () => {
   return outfile
 })
 
-/** Loads the bundle as Lambda would: with its settings in the environment. */
+/** Loads the bundle like Lambda, with its settings in the environment. */
 const load = (intake: string) =>
   Effect.gen(function*() {
     const outfile = yield* bundle
@@ -102,12 +102,12 @@ const program = Effect.gen(function*() {
     ["queue", "http", "stock", "stock-unreadable"] as const,
     (name) => Effect.flatMap(Random.nextBoolean, (isNext) => isNext ? invoke(name) : Effect.void)
   )
-  // the shell in which npm starts this keeps a signal to itself: nothing else tells that npm is gone
+  // The shell of npm does not pass the signal on. A closed input is the only sign that npm has ended.
   const parent = process.ppid
   yield* Effect.repeat(some, { schedule: Schedule.spaced("1 second"), while: () => process.ppid === parent })
 })
 
-// what the function and this program log is no part of the output
+// Logs of the function and of this program are not part of the output.
 console.log = console.error
 
 const server = createServer()

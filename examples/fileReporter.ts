@@ -31,7 +31,7 @@ export const layerFile = (path: string): Layer.Layer<Reporter.Reporter, never, F
       }
 
       return Reporter.Reporter.of({
-        // The lines of one interval add up: each flush writes what is new.
+        // The lines of one interval add up: each flush writes the new points.
         temporality: "delta",
         reportSeries: (batch) =>
           Effect.flatMap(

@@ -1,4 +1,4 @@
-/** What Datadog would show of what an intake accepted, next to what the invocations must have recorded. */
+/** Compares the metrics that Datadog would show with those that the invocations must have recorded. */
 import type * as LocalIntake from "effect-threadstats/LocalIntake"
 import * as Arr from "effect/Array"
 import { documents, type Name } from "./documents.js"
@@ -36,7 +36,7 @@ export interface Board {
     readonly bytes: number
     readonly encoding: string
   }>
-  /** What was recorded and did not arrive, or not as it was recorded. */
+  /** Recorded metrics that did not arrive, or arrived with another value. */
   readonly missing: ReadonlyArray<string>
 }
 
@@ -70,7 +70,7 @@ const add = (to: Map<string, number>, value: number, name: string, ...tags: Read
 
 const tidy = (value: number): number => Number(value.toPrecision(12))
 
-/** Of two values for one series and time, Datadog keeps the one that came last. A rate is per second of its interval. */
+/** Datadog keeps the last value of a series and time. A rate is per second of its interval. */
 const fromSeries = (series: ReadonlyArray<LocalIntake.AcceptedSeries>): ReadonlyArray<Row> => {
   const rows = new Map<string, { readonly first: LocalIntake.AcceptedSeries; readonly values: Map<number, number> }>()
   for (const one of series) {
@@ -117,7 +117,7 @@ interface Order {
   readonly items: ReadonlyArray<{ readonly sku: string; readonly quantity: number }>
 }
 
-/** What the documents say must have been recorded. On Lambda, counters, histograms and timings arrive as distributions. */
+/** Metrics that follow from the documents. On Lambda, counters, histograms and timings arrive as distributions. */
 export const expected = (names: ReadonlyArray<Name>): ReadonlyMap<string, number> => {
   const totals = new Map<string, number>()
   const order = (body: string, source: string) => {
@@ -161,7 +161,7 @@ export const expected = (names: ReadonlyArray<Name>): ReadonlyMap<string, number
   return totals
 }
 
-/** Names what is not there, or with another value. */
+/** Names metrics that are absent or have another value. */
 export const compare = (
   expected: ReadonlyMap<string, number>,
   arrived: Pick<Board, "metrics" | "events">

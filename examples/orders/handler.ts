@@ -1,6 +1,6 @@
 /**
  * An orders service as one Lambda function: orders come from a queue or over HTTP, stock counts from an event bus.
- * `npm run demo` bundles it, invokes it, and shows what arrives at Datadog.
+ * `npm run demo` bundles it, invokes it, and shows the metrics that arrive at Datadog.
  */
 import type {
   APIGatewayProxyEventV2,
@@ -46,7 +46,7 @@ class UnreadableStockCount extends Data.TaggedError("UnreadableStockCount")<{ re
   }
 }
 
-/** Stands for the payment provider, which takes its time and declines the test card 4000 0000 0000 0002. */
+/** Stands for the payment provider, which is slow and declines the test card 4000 0000 0000 0002. */
 const charge = (order: Order) =>
   Effect.sleep("5 millis").pipe(
     Effect.zipRight(order.card.endsWith("0002") ? new PaymentDeclined(order) : Effect.void),

@@ -8,6 +8,23 @@ const onlyValues = (items: ReadonlyArray<MetricsAggregator.AggregatedSeries>) =>
   firstValues(items).map(([, , value]) => value)
 
 describe("MetricsAggregator drain", () => {
+  itAggregates(
+    "returns series that are serialized by their identity, without the aggregator",
+    () =>
+      Effect.gen(function*() {
+        yield* add("counter", "c", 5, { tags: ["a:b"] })
+        const [item] = yield* drain()
+        assert.deepStrictEqual(JSON.parse(JSON.stringify(item)), {
+          kind: "counter",
+          name: "c",
+          host: null,
+          tags: ["a:b"],
+          timestamp: item!.timestamp,
+          recorded: 1
+        })
+      })
+  )
+
   pointsNeverUndercut(50)
 
   itAggregates("sends the total of a bucket that was drained while it was open", () =>

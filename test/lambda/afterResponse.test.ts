@@ -80,7 +80,7 @@ describe("LambdaExtension.afterResponse", () => {
       const handler = Lambda.makeHandler({
         handler: (event: string) => Effect.sync(() => log.push(event)),
         layer: layerNoting(log),
-        flush: LambdaExtension.afterResponse
+        flush: LambdaExtension.afterResponseWith()
       })
       await handler.ready
       const context = await Effect.runPromise(makeLambdaContext(10_000))

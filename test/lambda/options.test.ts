@@ -72,7 +72,7 @@ describe("lambdaProgram options", () => {
     ) {
       Lambda.lambdaProgram({ flushInterval: duration as Duration.DurationInput, deadlineMargin: duration as never })
     }
-    for (const flush of [undefined, "before-response", LambdaExtension.afterResponse] as const) {
+    for (const flush of [undefined, "before-response", LambdaExtension.afterResponseWith()] as const) {
       Lambda.lambdaProgram({ flush, flushInterval: undefined, deadlineMargin: undefined })
     }
   })

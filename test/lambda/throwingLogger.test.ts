@@ -71,7 +71,7 @@ describe("makeHandler with a logger that throws", () => {
       handler: () => program,
       layer: Layer.provideMerge(layerOver(Reporter.layerNoop), logger),
       // Outside Lambda the registration fails, with a warning.
-      flush: LambdaExtension.afterResponse
+      flush: LambdaExtension.afterResponseWith()
     })
 
   it("resolves with the result of its program", async () => {

@@ -1,4 +1,4 @@
-// Runs the function once, against an intake of its own, and keeps what was compiled for that in dist/function.cache.
+// Runs the function once against an intake of its own, and writes V8's code cache to dist/function.cache.
 import { rmSync, writeFileSync } from "node:fs"
 import { createServer } from "node:http"
 

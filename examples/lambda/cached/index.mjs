@@ -1,4 +1,4 @@
-// The function, with what was compiled of it before, where that is there and of this Node.js.
+// Loads the function with its code cache, if the cache exists and belongs to this version of Node.js.
 import { existsSync, readFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import { fileURLToPath } from "node:url"

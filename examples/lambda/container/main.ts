@@ -1,5 +1,5 @@
 /**
- * What it costs to send a parcel, as a container image with the library's own runtime. `Dockerfile` says how it is built.
+ * Computes the price of a parcel, as a container image with the library's own runtime. `Dockerfile` builds it.
  *
  * Its variables are `DD_API_KEY`, `DD_SITE` and `RATES`, the price of a kilogram by country, such as `{"DE":4.5}`.
  */

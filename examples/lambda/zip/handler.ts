@@ -1,5 +1,5 @@
 /**
- * Orders from a queue, as a zip for AWS's Node.js runtime. It answers first, and delivers then.
+ * Handles orders from a queue, as a zip for AWS's Node.js runtime. It answers first and delivers then.
  *
  *     npx esbuild handler.ts --bundle --minify --platform=node --format=esm --target=node22 --outfile=dist/index.mjs
  *     cd dist && zip ../function.zip index.mjs
@@ -26,7 +26,7 @@ class OutOfStock extends Data.TaggedError("OutOfStock")<{ readonly orderId: stri
   }
 }
 
-/** Stands for a table: takes from the stock, and gives what is left. */
+/** Stands for a table: takes from the stock and returns the rest. */
 class Stock extends Context.Tag("orders/Stock")<Stock, {
   readonly take: (order: Order) => Effect.Effect<number, OutOfStock>
 }>() {}
