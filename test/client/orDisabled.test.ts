@@ -20,8 +20,9 @@ describe("ThreadStats.orDisabled", () => {
         /^The client is disabled, because it could not be built: .*\bsite\b.*datadoghq\.eu/s
       )
     }).pipe(
-      Effect.provide(ThreadStats.orDisabled(ThreadStats.layerWith({ site: "no site" }))),
-      Effect.provide(scripted.logsTo(lines))
+      Effect.provide(
+        Layer.provideMerge(ThreadStats.orDisabled(ThreadStats.layerWith({ site: "no site" })), scripted.logsTo(lines))
+      )
     )
   })
 
@@ -33,8 +34,7 @@ describe("ThreadStats.orDisabled", () => {
       assert.strictEqual((yield* ThreadStats.flush()).metrics.delivered, 1)
       assert.deepStrictEqual(lines, [])
     }).pipe(
-      Effect.provide(ThreadStats.orDisabled(scripted.client(reporter))),
-      Effect.provide(scripted.logsTo(lines))
+      Effect.provide(Layer.provideMerge(ThreadStats.orDisabled(scripted.client(reporter)), scripted.logsTo(lines)))
     )
   })
 
