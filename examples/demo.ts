@@ -70,7 +70,12 @@ const program = Effect.gen(function*() {
 
   const invoke = (name: Name) =>
     Effect.tryPromise({
-      try: () => handler(documents[name], { functionName: "orders", awsRequestId: name }),
+      try: () =>
+        handler(documents[name], {
+          functionName: "orders",
+          awsRequestId: name,
+          getRemainingTimeInMillis: () => 30_000
+        }),
       catch: (error) => error instanceof Error ? `${error.name}: ${error.message}` : String(error)
     }).pipe(
       Effect.either,

@@ -27,7 +27,7 @@ const post = `
   })`
 
 /** Ceilings of the size in bytes, and of the modules of Node.js that are loaded beyond those of {@link post}. */
-const ceilings = { gzipped: 85_000, modules: 12 }
+const ceilings = { gzipped: 91_000, modules: 12 }
 
 interface Bundle {
   readonly code: string
@@ -208,7 +208,12 @@ describe("bundle", () => {
           process.stdout.write(JSON.stringify(loaded), () => process.exit(0))`
         const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", program], {
           cwd: folder,
-          env: { DATADOG_HOST: url, DD_API_KEY: "key", DD_THREADSTATS_REQUEST_TIMEOUT: "20 seconds" }
+          env: {
+            AWS_LAMBDA_FUNCTION_NAME: "orders",
+            DATADOG_HOST: url,
+            DD_API_KEY: "key",
+            DD_THREADSTATS_REQUEST_TIMEOUT: "20 seconds"
+          }
         })
         return JSON.parse(stdout)
       }

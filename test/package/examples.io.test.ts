@@ -44,7 +44,7 @@ describe("examples/demo", () => {
       line(/^stock\.level +gauge +warehouse:leipzig sku:lamp .* +38$/)
       line(/^stock-unreadable +failed: UnreadableStockCount: event \S+ holds no stock count$/)
       line(/^Payment declined +the payment of order o-1002 was declined +order:o-1002 /)
-      line(/^POST \/api\/v1\/series +202 +\d+ +deflate$/)
+      line(/^POST \/api\/v1\/series +202 +\d+/)
       line(/^Everything that was recorded arrived\.$/)
     }))
 
