@@ -322,7 +322,7 @@ describe("LambdaRuntime.run with a handler that fails", () => {
       assert.strictEqual(after!.json, "next")
       const logs = yield* Logs
       assert.lengthOf(logs, 1)
-      assert.match(logs[0]!, /^ERROR Invocation 1 failed(\s|$)/)
+      assert.match(logs[0]!, /^ERROR Invocation 1 failed: /)
       return { ...post!.json, header: post!.headers["lambda-runtime-function-error-type"] }
     })
 

@@ -16,7 +16,7 @@ import { makeAgent, makeExtension, seriesKey } from "./receiverModels.js"
 /** Settings of the clients over DogStatsD that the simulation varies. */
 export interface Delivery {
   readonly profile?: "agent" | "extension"
-  readonly timestamps?: "late" | "always" | "never"
+  readonly lineTimestamps?: "late" | "always" | "never"
 }
 
 /** A way from clients to a receiver. */
@@ -33,7 +33,7 @@ export interface Connection {
 export const connectInProcess: Effect.Effect<Connection> = Effect.sync(() => {
   let packets: Array<Buffer> = []
   return {
-    layerClient: ({ profile, timestamps = "late" }, options) =>
+    layerClient: ({ profile, lineTimestamps: timestamps = "late" }, options) =>
       layerClient(
         profile === "extension" ? extensionFormat : { ...agentFormat, timestamps },
         (packet) => packets.push(packet),
@@ -280,7 +280,7 @@ export const simulations = (
             clients: 1,
             onLine: agent.receive,
             clock,
-            delivery: { timestamps },
+            delivery: { lineTimestamps: timestamps },
             events: true
           })
           // an Agent dates a gauge without a time when it arrives
@@ -301,7 +301,7 @@ export const simulations = (
           onLine: agent.receive,
           clock,
           // dated counts of several clients overwrite each other
-          delivery: { timestamps: "never" },
+          delivery: { lineTimestamps: "never" },
           events: true
         })
         assertAgentTotals(agent, { ...recorded, gauges: agent.gauges })

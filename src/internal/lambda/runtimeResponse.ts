@@ -87,13 +87,12 @@ const postError = (api: runtimeApi.LambdaApi, path: string, report: ErrorReport)
     body: JSON.stringify(report)
   })
 
-/** Logs a failure with its cause. A logger may throw at a cause that has no text, so its report follows in that case. */
+/** Logs a failure with type and message, and with its cause, at which a logger may throw. */
 const logFailure = (invocation: PendingInvocation, cause: Cause.Cause<unknown>) =>
-  log(Effect.catchAllCause(Effect.logError(`Invocation ${invocation.id} failed`, cause), () =>
-    Effect.suspend(() => {
-      const { errorMessage, errorType } = reportCause(cause)
-      return Effect.logError(`Invocation ${invocation.id} failed: ${errorType}: ${errorMessage}`)
-    })))
+  Effect.suspend(() => {
+    const { errorMessage, errorType } = reportCause(cause)
+    return log(Effect.logError(`Invocation ${invocation.id} failed: ${errorType}: ${errorMessage}`, cause))
+  })
 
 const sendError = (api: runtimeApi.LambdaApi, invocation: PendingInvocation, cause: Cause.Cause<unknown>) =>
   logFailure(invocation, cause).pipe(

@@ -3,7 +3,9 @@ import type { Event } from "./Event.js"
 
 /** Contents of a retained store. */
 export interface Loaded {
+  /** Undelivered series of an earlier process. */
   readonly metrics: ReadonlyArray<SerializedSeries>
+  /** Undelivered events of an earlier process. */
   readonly events: ReadonlyArray<Event>
   /** Number of entries that could not be read, and were skipped. */
   readonly skipped: number
@@ -13,6 +15,8 @@ export interface Loaded {
 
 /** Pending data of a client. */
 export interface Held {
+  /** Buckets with undelivered series. */
   readonly metrics: ReadonlyArray<BucketSnapshot>
+  /** Undelivered events. */
   readonly events: ReadonlyArray<Event>
 }

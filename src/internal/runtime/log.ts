@@ -30,9 +30,20 @@ const withPrintableText = (
   HashSet.make(Logger.make<unknown, void>((options) =>
     ignoreThrown(() => {
       const printable = { ...options, message: printableMessage(options.message), cause: printableCause(options.cause) }
-      for (const logger of loggers) ignoreThrown(() => logger.log(printable))
+      for (const logger of loggers) logWithout(logger, printable)
     })
   ))
+
+/** Passes a line on. A logger that throws at the cause gets the line without it. */
+const logWithout = (logger: Logger.Logger<unknown, unknown>, options: Logger.Logger.Options<unknown>): void =>
+  ignoreThrown(() => {
+    try {
+      logger.log(options)
+    } catch (error) {
+      if (Cause.isEmpty(options.cause)) throw error
+      logger.log({ ...options, cause: Cause.empty })
+    }
+  })
 
 const ignoreThrown = (log: () => unknown): void => {
   try {
