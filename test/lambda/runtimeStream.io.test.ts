@@ -151,7 +151,7 @@ describe("LambdaRuntime.run streamed response that fails", () => {
           assert.strictEqual(body.errorType, errorType)
           assert.strictEqual(body.errorMessage, message)
           assert.strictEqual(good!.text, "ab")
-          assert.match((yield* Logs).join("\n"), /^ERROR Invocation 1 failed /)
+          assert.match((yield* Logs).join("\n"), /^ERROR Invocation 1 failed: /)
         })
     )
   }
