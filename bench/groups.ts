@@ -428,8 +428,8 @@ const readme: Group = {
       unit: "ns",
       base: "bare",
       compare: "ratio",
-      goals: { increment: 0.75 },
-      guards: ["increment", "timer", "bound", "unsafe"]
+      goals: {},
+      guards: ["increment", "bound", "unsafe"]
     }
   ]
 }
@@ -544,7 +544,9 @@ const invoke: Group = {
       unit: "µs",
       base: "datagram",
       compare: "ratio",
-      goals: { dogstatsd: 1.5 }
+      goals: { dogstatsd: 1.5 },
+      // The yardstick takes 6 µs, and varies by half.
+      guards: []
     },
     {
       id: "invoke-log",
@@ -554,7 +556,8 @@ const invoke: Group = {
       unit: "µs",
       base: "lines",
       compare: "ratio",
-      goals: { log: 1.5 }
+      goals: { log: 1.5 },
+      guards: []
     }
   ]
 }
