@@ -18,25 +18,25 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { Held, Loaded } from "./internal/model/retained.js"
+import type { Loaded, PendingData } from "./internal/model/retained.js"
 import * as DirectoryLock from "./internal/retained/DirectoryLock.js"
 import { PageStore } from "./internal/retained/PageStore.js"
 
 export type {
-  /**
-   * Pending data of a client.
-   *
-   * @since 0.1.0
-   * @category models
-   */
-  Held,
   /**
    * Contents of a retained store.
    *
    * @since 0.1.0
    * @category models
    */
-  Loaded
+  Loaded,
+  /**
+   * Pending data of a client.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  PendingData
 } from "./internal/model/retained.js"
 
 /**
@@ -75,7 +75,7 @@ interface Service {
    * for another one, and not from `take` on.
    */
   readonly save: (
-    take: (known: ReadonlyMap<number, number>) => Effect.Effect<Held>
+    take: (known: ReadonlyMap<number, number>) => Effect.Effect<PendingData>
   ) => Effect.Effect<void, RetainedStoreError>
   /** Returns true if the store certainly is empty, and no save is running. */
   readonly isEmpty: () => boolean

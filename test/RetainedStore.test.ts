@@ -46,16 +46,16 @@ const eventOf = (title: string): Event.Event => ({ title, text: "", tags: [] })
 const stateOf = (
   metrics: ReadonlyArray<MetricsAggregator.BucketSnapshot>,
   events: ReadonlyArray<Event.Event>
-): RetainedStore.Held => ({ metrics, events })
+): RetainedStore.PendingData => ({ metrics, events })
 
 /** Names of all stored series and events, in one order. */
 const contents = ({ events, metrics }: Pick<RetainedStore.Loaded, "metrics" | "events">) =>
   [...metrics.map(({ name }) => name), ...events.map(({ title }) => title)].sort().join(" ")
 
-const contentsOf = ({ events, metrics }: RetainedStore.Held) =>
+const contentsOf = ({ events, metrics }: RetainedStore.PendingData) =>
   contents({ events, metrics: metrics.flatMap(({ series: contexts }) => contexts ?? []) })
 
-const saveTo = (store: RetainedStore.RetainedStore["Type"], state: RetainedStore.Held) =>
+const saveTo = (store: RetainedStore.RetainedStore["Type"], state: RetainedStore.PendingData) =>
   store.save((known) =>
     Effect.succeed({
       ...state,
@@ -386,7 +386,7 @@ describe("RetainedStore.of", () => {
   it.effect("stores and loads pending data through the given functions", () =>
     Effect.gen(function*() {
       yield* setClock
-      let kept: RetainedStore.Held = stateOf([], [])
+      let kept: RetainedStore.PendingData = stateOf([], [])
       const own: RetainedStore.RetainedStore["Type"] = RetainedStore.RetainedStore.of({
         load: Effect.sync(() => ({
           metrics: kept.metrics.flatMap(({ series: contexts }) => contexts ?? []),

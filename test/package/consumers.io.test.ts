@@ -245,7 +245,9 @@ describe.skipIf(!isRegistryReachable)("bundlers", () => {
 
   /** Runs a bundle in the project, where `unix-dgram` is installed. */
   const runsWithUnixDatagrams = async (file: string) => {
-    const output = await succeeds(folder, [process.execPath, file], { DD_DOGSTATSD_URL: "unixgram:///tmp/absent.sock" })
+    const output = await succeeds(folder, [process.execPath, file], {
+      DD_DOGSTATSD_URL: `unixgram://${join(folder, "absent.sock")}`
+    })
     assert.match(output, /datagram jobs:1\|c/)
     assert.match(output, /done/)
   }

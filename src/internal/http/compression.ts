@@ -13,8 +13,7 @@ export const encodingOf = ({ compression }: Endpoint, compress: boolean): Encodi
   compress ? compression : "identity"
 
 /**
- * Size in bytes below which a body is sent as it is. Its request fits into one network packet either way, and compressing 200
- * bytes takes as much time as a third of a bare request of `node:http`.
+ * Size in bytes below which a body is sent as it is: its request fits into one network packet either way.
  */
 export const compressionThreshold = 1024
 

@@ -14,7 +14,7 @@ export interface Loaded {
 }
 
 /** Pending data of a client. */
-export interface Held {
+export interface PendingData {
   /** Buckets with undelivered series. */
   readonly metrics: ReadonlyArray<BucketSnapshot>
   /** Undelivered events. */

@@ -1,14 +1,14 @@
 import * as Effect from "effect/Effect"
 import type { EventsAggregator } from "../../EventsAggregator.js"
 import type { MetricsAggregator } from "../../MetricsAggregator.js"
-import type { Held } from "../../RetainedStore.js"
+import type { PendingData } from "../../RetainedStore.js"
 import type { BucketSnapshot, SerializedSeries, Temporality } from "../model/AggregatedSeries.js"
 import type { Event } from "../model/Event.js"
 import { isAdditive } from "../model/metricKinds.js"
 import type { DeliverySemantics } from "../model/settings.js"
 
 /** Takes a snapshot for the retained store. Receives the versions, by start, of the buckets that the store has. */
-export type TakeSnapshot = (known: ReadonlyMap<number, number>) => Effect.Effect<Held>
+export type TakeSnapshot = (known: ReadonlyMap<number, number>) => Effect.Effect<PendingData>
 
 /** Snapshots of the pending series and events. */
 export interface Snapshots {
@@ -29,7 +29,7 @@ export const make = ({ aggregator, delivery, eventsAggregator, temporality }: {
   readonly temporality: Temporality
 }): Snapshots => {
   const zip = (buckets: Effect.Effect<ReadonlyArray<BucketSnapshot>>, events: Effect.Effect<ReadonlyArray<Event>>) =>
-    Effect.zipWith(buckets, events, (metrics, events): Held => ({ metrics, events }))
+    Effect.zipWith(buckets, events, (metrics, events): PendingData => ({ metrics, events }))
 
   const all: TakeSnapshot = (known) => zip(aggregator.snapshot(known), eventsAggregator.snapshot)
 

@@ -59,8 +59,8 @@ const withHost = (reporter: Reporter["Type"], host: string): Reporter["Type"] =>
 })
 
 /**
- * Gives events and series without a host the name of the machine, like the reference client. Does nothing for a client with a host of its own, and
- * on AWS Lambda, where an execution environment is not a host.
+ * Gives events and series without a host the name of the machine, like the reference client. Does nothing for a client with a host of its
+ * own, and on AWS Lambda, because an execution environment is not a host.
  */
 export const withMachineHost = (
   reporter: Reporter["Type"],

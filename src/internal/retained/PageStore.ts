@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { SerializedSeries } from "../model/AggregatedSeries.js"
 import type { Event } from "../model/Event.js"
-import type { Held, Loaded } from "../model/retained.js"
+import type { Loaded, PendingData } from "../model/retained.js"
 import { makeCodecs, type Page, seal } from "./codecs.js"
 import { pageKey } from "./pageKey.js"
 import { recoverPages } from "./recoverPages.js"
@@ -63,15 +63,15 @@ export class PageStore {
   }
 
   /** Replaces the contents of the store. See `RetainedStore.save`. */
-  save(take: (known: ReadonlyMap<number, number>) => Effect.Effect<Held>): Effect.Effect<void, PlatformError> {
+  save(take: (known: ReadonlyMap<number, number>) => Effect.Effect<PendingData>): Effect.Effect<void, PlatformError> {
     return Effect.suspend(() => {
       this.isSaving = true
       return Effect.gen(this, function*() {
         if (!this.isSure) yield* this.readIndexes
-        const held = yield* take(this.versions)
-        const next = yield* this.writePages(held)
+        const data = yield* take(this.versions)
+        const next = yield* this.writePages(data)
         if (next.length !== this.pages.length || next.some((page) => !this.pages.includes(page))) {
-          yield* this.commit(held, next)
+          yield* this.commit(data, next)
         }
       })
     }).pipe(Effect.ensuring(Effect.sync(() => {
@@ -147,7 +147,7 @@ export class PageStore {
   }
 
   /** Writes the pages that changed, and returns all pages of the new contents. */
-  private writePages({ events, metrics }: Held): Effect.Effect<ReadonlyArray<Page>, PlatformError> {
+  private writePages({ events, metrics }: PendingData): Effect.Effect<ReadonlyArray<Page>, PlatformError> {
     const used = slotsOf(this.pages)
     const next: Array<Page> = []
     let free = 0
@@ -175,7 +175,7 @@ export class PageStore {
   }
 
   /** Writes an index of the new contents, and removes the pages that it does not name. */
-  private commit(held: Held, next: ReadonlyArray<Page>): Effect.Effect<void, PlatformError> {
+  private commit(data: PendingData, next: ReadonlyArray<Page>): Effect.Effect<void, PlatformError> {
     return Effect.gen(this, function*() {
       const kept = slotsOf(next)
       const gone = this.pages.filter(({ slot }) => !kept.has(slot))
@@ -186,8 +186,8 @@ export class PageStore {
       this.isSure = true
       this.generation = generation
       this.pages = next
-      this.versions = new Map(held.metrics.map(({ start, version }) => [start, version]))
-      this.savedEvents = held.events
+      this.versions = new Map(data.metrics.map(({ start, version }) => [start, version]))
+      this.savedEvents = data.events
       yield* Effect.forEach(gone, ({ slot }) => Effect.ignore(this.store.remove(pageKey(slot))), { discard: true })
     })
   }
