@@ -12,7 +12,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import type * as Layer from "effect/Layer"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { AfterResponse, Registration } from "./internal/lambda/afterResponse.js"
 import * as enhanced from "./internal/lambda/enhancedMetrics.js"
@@ -306,15 +306,20 @@ const runInvocation = <A, E, R>(
   body: Effect.Effect<A, E, R>,
   settings: Invocation.InvocationSettings
 ): Effect.Effect<A, E, Exclude<R, Scope.Scope> | ThreadStats.ThreadStats> =>
-  Effect.scoped(Effect.flatMap(
-    Invocation.open(settings),
-    ({ close, flushWhileOpen, invocation }) =>
-      // Registered first, so it runs last: after the body's own finalizers and fibers, and whatever the outcome.
-      Effect.addFinalizer(() => close).pipe(
-        Effect.zipRight(flushWhileOpen),
-        Effect.zipRight(Effect.provideService(body, Invocation.Invocation, invocation))
-      )
-  ))
+  Effect.flatMap(
+    Scope.make(),
+    (scope) =>
+      Effect.flatMap(Invocation.open(settings, scope), ({ close, flushWhileOpen, invocation }) => {
+        const services: Context.Context<Scope.Scope> = Context.make(Scope.Scope, scope).pipe(
+          Context.add(Invocation.Invocation, invocation)
+        )
+        // Added first, so it runs last: after the body's own finalizers and fibers, and whatever the outcome.
+        return Scope.addFinalizer(scope, close).pipe(
+          Effect.zipRight(Effect.forkIn(flushWhileOpen, scope)),
+          Effect.zipRight(Effect.provide(body, services))
+        )
+      }).pipe(Effect.onExit((exit) => Scope.close(scope, exit)))
+  )
 
 /**
  * Makes a handler for AWS's Node.js runtime: every invocation is a {@link lambdaProgram}, in an environment that is built once.
@@ -417,17 +422,15 @@ const makeInvoke = <Event, A, E, R, LE, C>(options: Omit<HandlerOptions<Event, A
     context: C,
     extension: Context.Tag.Service<LambdaExtension> | undefined
   ): Promise<B> => {
-    const program = Effect.flatMap(environment.nextInitState, (initState) => {
-      const services = Context.make(LambdaContext, context as LambdaContext).pipe(
-        Context.add(enhanced.InitState, initState)
-      )
-      return Effect.provide(
-        runInvocation(around(effect), settings),
-        extension === undefined ? services : Context.add(services, LambdaExtension, extension)
-      )
-    })
+    const program = runInvocation(around(effect), settings) as Effect.Effect<
+      B,
+      E2,
+      Exclude<R, Scope.Scope | LambdaContext> | ThreadStats.ThreadStats | LambdaContext
+    >
+    const services = Context.make(LambdaContext, context as LambdaContext)
     return environment.run(
-      program as Effect.Effect<B, E2, Exclude<R, Scope.Scope | LambdaContext> | ThreadStats.ThreadStats>
+      program,
+      extension === undefined ? services : Context.add(services, LambdaExtension, extension)
     )
   }
   const runWithExtension = async <B, E2>(

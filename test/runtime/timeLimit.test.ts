@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Context, DefaultServices, Deferred, Effect, Exit, Fiber, TestClock } from "effect"
-import { ThreadStats } from "effect-threadstats"
+import { Reporter, ThreadStats } from "effect-threadstats"
 import { within } from "../../src/internal/runtime/timeLimit.js"
 import * as scripted from "../support/scripted.js"
 import { watchTimers } from "../support/timers.js"
@@ -26,6 +26,12 @@ describe("within", () => {
       assert.deepStrictEqual(yield* exitOf(Effect.fail("failure")), Exit.fail("failure"))
       assert.deepStrictEqual(yield* exitOf(Effect.die("defect")), Exit.die("defect"))
       assert.isTrue(Exit.isInterrupted(yield* exitOf(Effect.interrupt)))
+    }))
+
+  it.effect("provides services to the effect, and not to its caller", () =>
+    Effect.gen(function*() {
+      const deadline = yield* within(Reporter.Deadline, 1000, onTimeout, Context.make(Reporter.Deadline, 5))
+      assert.deepStrictEqual([deadline, yield* Reporter.Deadline], [5, Infinity])
     }))
 
   it.effect("interrupts the effect and ends with the alternative when the limit has passed", () =>

@@ -45,6 +45,6 @@ export const makeFlushHooks = (): FlushHooks => {
         () => Effect.zipRight(Effect.sync(() => hooks.delete(registered)), runHook(registered))
       )
     },
-    runAll: Effect.suspend(() => Effect.forEach(hooks, runHook, { discard: true }))
+    runAll: Effect.suspend(() => hooks.size === 0 ? Effect.void : Effect.forEach(hooks, runHook, { discard: true }))
   }
 }

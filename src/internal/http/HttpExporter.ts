@@ -62,17 +62,18 @@ export const make = Effect.fnUntraced(
       endpoint: Endpoint,
       encoded: Effect.Effect<Encoded<A>>
     ): Effect.Effect<Receipt, ReporterError> =>
-      Effect.flatMap(Effect.all([encoded, monotonicDeadline]), ([chunks, deadline]) =>
-        Effect.flatMap(
-          deliver(transport, keys, chunks, { deadline, resendAmbiguous, maxAge }),
-          ({ outcomes, retries }) => {
-            const receipt = outcomes.map(receiptOf).reduce(addReceipts, { ...emptyReceipt, retries })
-            const failures = outcomes.flatMap(failuresOf)
-            return Arr.isNonEmptyArray(failures)
-              ? Effect.fail(errorOf(`${apiUrl}${endpoint.path}`, failures, receipt))
-              : Effect.succeed(receipt)
-          }
-        ))
+      Effect.flatMap(encoded, (chunks) =>
+        Effect.flatMap(monotonicDeadline, (deadline) =>
+          Effect.flatMap(
+            deliver(transport, keys, chunks, { deadline, resendAmbiguous, maxAge }),
+            ({ outcomes, retries }) => {
+              const receipt = outcomes.map(receiptOf).reduce(addReceipts, { ...emptyReceipt, retries })
+              const failures = outcomes.flatMap(failuresOf)
+              return Arr.isNonEmptyArray(failures)
+                ? Effect.fail(errorOf(`${apiUrl}${endpoint.path}`, failures, receipt))
+                : Effect.succeed(receipt)
+            }
+          )))
 
     const reportTo =
       (endpoint: EnvelopedEndpoint, syntax: Syntax, isDistribution: boolean) =>

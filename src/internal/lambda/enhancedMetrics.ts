@@ -20,18 +20,21 @@ export const InitState = /*#__PURE__*/ Context.GenericTag<InitState>("effect-thr
 /** Time from the initialization of an environment to its first invocation that makes it a proactive one, in milliseconds. */
 const proactiveAfterMillis = 10_000
 
-const warmStart: InitState = { isColdStart: false, isProactive: false }
+/** The state for every invocation but the first. */
+export const warmStart: InitState = { isColdStart: false, isProactive: false }
 
-/** Starts to observe an execution environment. The effect returns the state for the next invocation. */
-export const makeInitState = (): Effect.Effect<InitState> => {
+/** Starts to observe an execution environment. The function provides the program of the first invocation with the state of a first one. */
+export const makeProvideInitState = (): <A, E, R>(program: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> => {
   const startedAt = Clock.make().unsafeCurrentTimeMillis()
   let isWarm = false
-  return Effect.clockWith((clock) => {
-    if (isWarm) return Effect.succeed(warmStart)
+  return (program) => {
+    if (isWarm) return program
     isWarm = true
-    const isProactive = clock.unsafeCurrentTimeMillis() - startedAt > proactiveAfterMillis
-    return Effect.succeed({ isColdStart: !isProactive, isProactive })
-  })
+    return Effect.clockWith((clock) => {
+      const isProactive = clock.unsafeCurrentTimeMillis() - startedAt > proactiveAfterMillis
+      return Effect.provideService(program, InitState, { isColdStart: !isProactive, isProactive })
+    })
+  }
 }
 
 const knownNodeVersions: ReadonlySet<string> = /*#__PURE__*/ new Set(["18", "20", "22", "24"])

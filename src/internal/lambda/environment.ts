@@ -1,20 +1,23 @@
 /** The execution environment of a handler: services that are built once and serve every invocation. */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Runtime from "effect/Runtime"
 import { ThreadStats } from "../../ThreadStats.js"
-import { type InitState, makeInitState } from "./enhancedMetrics.js"
+import { InitState, makeProvideInitState, warmStart } from "./enhancedMetrics.js"
 import { toRejection } from "./lambdaError.js"
 import { sharedBy } from "./shared.js"
 
 export interface Environment<R> {
   /** Resolves when the first build is over, whether or not it succeeded. */
   readonly ready: Promise<void>
-  /** Runs an invocation's program. The promise rejects with the program's own error, or that of the build. */
-  readonly run: <A, E>(program: Effect.Effect<A, E, R>) => Promise<A>
-  /** Returns the state of the environment for the next invocation. */
-  readonly nextInitState: Effect.Effect<InitState>
+  /**
+   * Runs an invocation's program with services of the invocation. The promise rejects with the program's own error, or that of the
+   * build.
+   */
+  readonly run: <A, E, S>(program: Effect.Effect<A, E, R | S>, services: Context.Context<S>) => Promise<A>
   /** Waits for the current build, and returns its services, or undefined if it failed. */
   readonly built: () => Promise<ManagedRuntime.ManagedRuntime<R, unknown> | undefined>
 }
@@ -28,6 +31,7 @@ const make = <R, E>(layer: Layer.Layer<R | ThreadStats, E>): Environment<R | Thr
     return exit
   }
 
+  const provideInitState = makeProvideInitState()
   let current = build()
   const awaitRuntime = async () => {
     const awaited = current
@@ -40,12 +44,13 @@ const make = <R, E>(layer: Layer.Layer<R | ThreadStats, E>): Environment<R | Thr
 
   return {
     ready: current.then(() => {}),
-    run: async (program) => {
-      const runtime = await awaitRuntime()
+    run: async (program, services) => {
+      const runtime = await (await awaitRuntime()).runtime()
+      const withServices = Context.add(services, InitState, warmStart)
+      const run = Runtime.runPromise(Runtime.updateContext(runtime, Context.merge(withServices)))
       // A fiber that fails logs its cause, and a logger that throws there would leave the promise pending.
-      return valueOrThrow(await runtime.runPromise(Effect.exit(program)))
+      return valueOrThrow(await run(Effect.exit(provideInitState(program))))
     },
-    nextInitState: makeInitState(),
     built: async () => Exit.getOrElse(await current, () => undefined)
   }
 }

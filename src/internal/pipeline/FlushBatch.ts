@@ -1,8 +1,14 @@
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type { Item, Receipt, ReporterError } from "../model/Delivery.js"
+import type { Receipt, ReporterError } from "../model/Delivery.js"
 import type { FlushCounts } from "../model/Stats.js"
-import { exportBatch, interruptedOutcome, type Outcome, unsentOutcome } from "./exportBatch.js"
+import {
+  type BatchOutcome,
+  deliveredOutcome,
+  interruptedOutcome,
+  outcomeOfCause,
+  type ReceivedPart,
+  timedOutOutcome
+} from "./batchOutcome.js"
 
 /** A batch that was settled: its items by fate, and its outcome. */
 export interface SettledBatch {
@@ -13,42 +19,44 @@ export interface SettledBatch {
 
 /** One batch of a flush, from its report to the settlement. */
 export class FlushBatch {
-  private isStarted = false
-  private outcome: Outcome | undefined
+  private outcome: BatchOutcome | undefined
   private readonly options: {
-    readonly endpoint: string
     readonly report: () => Effect.Effect<Receipt, ReporterError>
-    /** Returns the items that the reporter has received so far. */
-    readonly items: () => ReadonlyArray<Item>
-    /** Returns true if the reporter has received the whole batch, and so may have sent some of it. */
-    readonly isComplete: () => boolean
-    readonly applyOutcome: (outcome: Outcome) => Effect.Effect<FlushCounts>
+    /** Returns what the reporter has received so far. */
+    readonly received: () => ReceivedPart
+    readonly applyOutcome: (outcome: BatchOutcome) => Effect.Effect<FlushCounts>
   }
 
   constructor(options: FlushBatch["options"]) {
     this.options = options
   }
 
-  /** Runs the report for at most `limit`. Never fails. */
-  run(limit: Duration.Duration): Effect.Effect<void> {
-    const { endpoint, isComplete, items, report } = this.options
-    const started = Effect.suspend(() => {
-      this.isStarted = true
-      return report()
-    })
-    return Effect.map(exportBatch({ endpoint, items, isComplete, limit, report: started }), (outcome) => {
-      this.outcome = outcome
+  /** Runs the report and notes its outcome, whatever the reporter does: fail, die or interrupt itself. */
+  get report(): Effect.Effect<void> {
+    return Effect.matchCause(Effect.suspend(this.options.report), {
+      onSuccess: (receipt) => this.end(deliveredOutcome(receipt)),
+      onFailure: (cause) => this.end(outcomeOfCause(this.options.received(), cause))
     })
   }
 
-  /** Applies the outcome. A report that was interrupted may have delivered the items that it had received. */
+  /** Notes that the time limit of the reports, in milliseconds, is over. */
+  timeOut(limit: number): void {
+    this.end(timedOutOutcome(this.options.received(), limit))
+  }
+
+  /** Applies the outcome: that of an interruption if the report has not ended. */
   get settle(): Effect.Effect<SettledBatch> {
     return Effect.suspend(() => {
-      const { applyOutcome, isComplete, items } = this.options
-      const mayHaveArrived = this.isStarted && isComplete()
-      const outcome = this.outcome ?? (mayHaveArrived ? interruptedOutcome(items()) : unsentOutcome(items()))
-      const { error, receipt } = outcome
+      const { applyOutcome, received } = this.options
+      const outcome = this.outcome ?? interruptedOutcome(received())
+      const { error, receipt } = this.end(outcome)
       return Effect.map(applyOutcome(outcome), (counts) => ({ counts, receipt, error }))
     })
+  }
+
+  /** Notes the first outcome. A reporter that was left to itself may end later. */
+  private end(outcome: BatchOutcome): BatchOutcome {
+    this.outcome ??= outcome
+    return outcome
   }
 }

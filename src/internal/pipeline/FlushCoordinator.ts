@@ -5,9 +5,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
-import * as Option from "effect/Option"
 import { monotonicMillis } from "../model/time.js"
-import { withoutFiberMetrics } from "../runtime/fiberMetrics.js"
+import * as detachedFiber from "../runtime/detachedFiber.js"
 import { logFrom } from "../runtime/log.js"
 import { within } from "../runtime/timeLimit.js"
 import type { FlushFault } from "./flushReceipt.js"
@@ -76,7 +75,7 @@ export class FlushCoordinator<A> {
           return Effect.sync(() => this.options.answerFault("Nested"))
         }
         const isAlone = this.isIdle
-        return Effect.flatMap(this.attach(request), (flush) =>
+        return Effect.flatMap(this.attach(request, enclosing), (flush) =>
           restore(isAlone ? Deferred.await(flush.end) : this.awaitEnd(flush, request)).pipe(
             Effect.onInterrupt(() =>
               onInterrupt(flush)
@@ -86,7 +85,10 @@ export class FlushCoordinator<A> {
     )
   }
 
-  private attach(request: FlushRequest.FlushRequest): Effect.Effect<ActiveFlush<A>> {
+  private attach(
+    request: FlushRequest.FlushRequest,
+    enclosing: ReadonlyArray<unknown>
+  ): Effect.Effect<ActiveFlush<A>> {
     if (this.shared !== undefined) {
       this.shared.request = FlushRequest.merge(this.shared.request, request)
       this.shared.callers++
@@ -95,7 +97,7 @@ export class FlushCoordinator<A> {
     const flush: ActiveFlush<A> = { request, callers: 1, fiber: undefined, end: Deferred.unsafeMake(FiberId.none) }
     // A flush that starts at once is not shared: a later caller may have a later deadline.
     if (request.upTo === undefined && this.running !== undefined) this.shared = flush
-    return this.start(flush)
+    return this.start(flush, enclosing)
   }
 
   private detach(flush: ActiveFlush<A>): Effect.Effect<unknown> {
@@ -111,33 +113,28 @@ export class FlushCoordinator<A> {
    * Forks a flush. It has a fiber of its own, because it must end in time if its caller cannot be interrupted (in a
    * finalizer), and run if its caller was interrupted before.
    */
-  private start(flush: ActiveFlush<A>): Effect.Effect<ActiveFlush<A>> {
-    return Effect.flatMap(EnclosingFlushes, (enclosing) => {
+  private start(flush: ActiveFlush<A>, enclosing: ReadonlyArray<unknown>): Effect.Effect<ActiveFlush<A>> {
+    const run = Effect.suspend(() => {
       if (this.shared === flush) this.shared = undefined
       this.running = flush
-      return Effect.ensuring(
-        Effect.provideService(this.options.run(flush.request), EnclosingFlushes, [...enclosing, flush]),
-        Effect.sync(() => {
-          this.running = undefined
-        })
-      )
+      return this.options.run(flush.request)
     }).pipe(
       this.semaphore.withPermits(1),
       Effect.onExit((exit) => this.complete(flush, exit)),
-      Effect.interruptible,
-      Effect.forkDaemon,
-      // Effect logs a fiber that failed, by loggers that may throw, before it notifies those that wait for the fiber.
-      Effect.withUnhandledErrorLogLevel(Option.none()),
-      Effect.map((fiber) => {
+      Effect.interruptible
+    )
+    return Effect.map(
+      detachedFiber.fork(run, Context.make(EnclosingFlushes, [...enclosing, flush])),
+      (fiber) => {
         flush.fiber = fiber
         return flush
-      }),
-      withoutFiberMetrics
+      }
     )
   }
 
   /** Completes the flush for its callers, whatever its exit. */
   private complete(flush: ActiveFlush<A>, exit: Exit.Exit<A>): Effect.Effect<unknown> {
+    if (this.running === flush) this.running = undefined
     if (Exit.isSuccess(exit)) return Deferred.succeed(flush.end, exit.value)
     const log = Cause.isInterruptedOnly(exit.cause)
       ? Effect.void

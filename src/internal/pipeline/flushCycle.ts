@@ -7,7 +7,7 @@ import { addReceipts, emptyReceipt } from "../model/Delivery.js"
 import type { Enrichment } from "../model/Enrichment.js"
 import type { Event } from "../model/Event.js"
 import { isAdditive } from "../model/metricKinds.js"
-import type { FlushReceipt } from "../model/Stats.js"
+import type { FlushCounts, FlushReceipt } from "../model/Stats.js"
 import { monotonicMillis } from "../model/time.js"
 import type * as CircuitBreaker from "./CircuitBreaker.js"
 import { FlushBatch, type SettledBatch } from "./FlushBatch.js"
@@ -15,6 +15,7 @@ import { addFlushCounts, emptyFlush, failedFlush } from "./flushReceipt.js"
 import type { FlushRequest } from "./FlushRequest.js"
 import type { PipelineOptions } from "./PipelineOptions.js"
 import type { PipelineState } from "./PipelineState.js"
+import { reportBatches } from "./reportBatches.js"
 import type { Retention } from "./RetentionManager.js"
 import { settleEvents, settleSeries } from "./settle.js"
 import { type DrainedPart, SplitDrain } from "./splitDrain.js"
@@ -59,25 +60,31 @@ const drain = (options: FlushCycleOptions, now: number, { deadline, upTo }: Flus
   const addInFlight = (drained: ReadonlyArray<AggregatedSeries>) => {
     for (const series of drained) state.addSeriesInFlight(series)
   }
-  const drainEvents = Effect.tap(eventsAggregator.drain(now), (events) => state.addEventsInFlight(events))
+  /** Drains the events after the series, and returns both. */
+  const drainBoth = (
+    drainSeries: Effect.Effect<() => ReadonlyArray<AggregatedSeries> | undefined>
+  ): Effect.Effect<
+    { readonly next: () => ReadonlyArray<AggregatedSeries> | undefined; readonly events: ReadonlyArray<Event> }
+  > =>
+    Effect.flatMap(drainSeries, (next) =>
+      Effect.map(eventsAggregator.drain(now), (events) => {
+        state.addEventsInFlight(events)
+        return { next, events }
+      }))
   if (retention === undefined) {
-    const drainSeries = Effect.map(aggregator.drainEach(drainOptions), (next) => () => {
+    return drainBoth(Effect.map(aggregator.drainEach(drainOptions), (next) => () => {
       const drained = next()
       if (drained !== undefined) addInFlight(drained)
       return drained
-    })
-    return Effect.zipWith(drainSeries, drainEvents, (next, events) => ({ next, events }))
+    }))
   }
   // The snapshot leaves out nothing of a full drain.
-  const drainSeries = Effect.map(aggregator.drain(drainOptions), (all) => {
+  const drainAll = Effect.map(aggregator.drain(drainOptions), (all) => {
     addInFlight(all)
     return iterate(all)
   })
   const startedAt = monotonicMillis(clock)
-  return retention.beforeSending(
-    Effect.zipWith(drainSeries, drainEvents, (next, events) => ({ next, events })),
-    startedAt + (deadline - startedAt) * storeShare
-  )
+  return retention.beforeSending(drainBoth(drainAll), startedAt + (deadline - startedAt) * storeShare)
 }
 
 /** Makes the batch of series, or of distributions. */
@@ -89,15 +96,13 @@ const seriesBatch = (
 ) => {
   const { aggregator, reporter, state } = options
   return new FlushBatch({
-    endpoint,
-    items: () => part.pulled,
-    isComplete: () => part.isComplete,
     report: () =>
       drained.report(
         part,
         endpoint,
         (batch) => endpoint === "series" ? reporter.reportSeries(batch) : reporter.reportDistributions(batch)
       ),
+    received: () => ({ endpoint, items: part.pulled, isComplete: part.isComplete }),
     applyOutcome: (outcome) =>
       settleSeries({
         aggregator,
@@ -110,12 +115,17 @@ const seriesBatch = (
   })
 }
 
-const eventBatch = ({ config, eventsAggregator, reporter, state }: FlushCycleOptions, events: ReadonlyArray<Event>) =>
-  new FlushBatch({
-    endpoint: "events",
-    items: () => events,
-    isComplete: () => true,
-    report: () => reporter.reportEvents(events),
+const eventBatch = (
+  { config, eventsAggregator, reporter, state }: FlushCycleOptions,
+  events: ReadonlyArray<Event>
+) => {
+  let isStarted = false
+  return new FlushBatch({
+    report: () => {
+      isStarted = true
+      return reporter.reportEvents(events)
+    },
+    received: () => ({ endpoint: "events", items: events, isComplete: isStarted }),
     applyOutcome: (outcome) =>
       settleEvents({
         aggregator: eventsAggregator,
@@ -125,6 +135,10 @@ const eventBatch = ({ config, eventsAggregator, reporter, state }: FlushCycleOpt
         mustNotResend: config.delivery === "at-most-once"
       })
   })
+}
+
+const addCounts = (settled: ReadonlyArray<SettledBatch>): FlushCounts =>
+  settled.reduce((sum, { counts }) => addFlushCounts(sum, counts), emptyFlush.metrics)
 
 /** Counts the flush, and notes in the circuit breaker a delivery, or a flush that used half of its time for nothing. */
 const recordOutcome = (
@@ -184,25 +198,27 @@ export const makeFlushCycle = (options: FlushCycleOptions): (request: FlushReque
         return emptyFlush
       }
 
-      const series = seriesBatch(options, drained, drained.series, "series")
-      const distributions = seriesBatch(options, drained, drained.distributions, "distributions")
-      const eventsOfFlush = eventBatch(options, events)
-      const left = deadline - monotonicMillis(clock)
-      const limit = Duration.millis(left * (retention === undefined ? 1 : 1 - storeShare))
-      const reports = [
-        ...drained.isEmptyPart(drained.series) ? [] : [series.run(limit)],
-        ...drained.isEmptyPart(drained.distributions) ? [] : [distributions.run(limit)],
-        ...events.length === 0 ? [] : [eventsOfFlush.run(limit)]
+      const metricBatches = [
+        ...drained.isEmptyPart(drained.series) ? [] : [seriesBatch(options, drained, drained.series, "series")],
+        ...drained.isEmptyPart(drained.distributions)
+          ? []
+          : [seriesBatch(options, drained, drained.distributions, "distributions")]
       ]
-      const exit = yield* Effect.exit(restore(Effect.all(reports, { concurrency: reports.length, discard: true })))
+      const eventBatches = events.length === 0 ? [] : [eventBatch(options, events)]
+      const limit = (deadline - monotonicMillis(clock)) * (retention === undefined ? 1 : 1 - storeShare)
+      const exit = yield* Effect.exit(restore(reportBatches([...metricBatches, ...eventBatches], limit)))
 
-      const settled = [yield* series.settle, yield* distributions.settle, yield* eventsOfFlush.settle] as const
+      const metrics: Array<SettledBatch> = []
+      for (const batch of metricBatches) metrics.push(yield* batch.settle)
+      const eventsOfFlush: Array<SettledBatch> = []
+      for (const batch of eventBatches) eventsOfFlush.push(yield* batch.settle)
+      const settled = [...metrics, ...eventsOfFlush]
       const { failed, receipt } = recordOutcome(options, settled, startedAt, Exit.isFailure(exit))
       yield* finish(settled.every(({ counts }) => counts.pending === 0), deadline, failed)
       if (Exit.isFailure(exit)) return yield* Effect.failCause(exit.cause)
       return {
-        metrics: addFlushCounts(settled[0].counts, settled[1].counts),
-        events: settled[2].counts,
+        metrics: addCounts(metrics),
+        events: addCounts(eventsOfFlush),
         payloads: receipt.payloads,
         bytes: receipt.bytes,
         retries: receipt.retries,

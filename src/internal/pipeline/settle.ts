@@ -5,13 +5,13 @@ import type { AggregatedSeries } from "../model/AggregatedSeries.js"
 import type { Item } from "../model/Delivery.js"
 import type { Event } from "../model/Event.js"
 import type { FlushCounts } from "../model/Stats.js"
-import type { Outcome } from "./exportBatch.js"
+import type { BatchOutcome } from "./batchOutcome.js"
 import type { PipelineState } from "./PipelineState.js"
 
 type Fate = "delivered" | "pending" | "Refused" | "Ambiguous"
 
 /** Returns what happens to an item: delivered, pending again, or dropped for a reason. */
-const fateOf = (item: Item, outcome: Outcome, mustNotResend: boolean): Fate =>
+const fateOf = (item: Item, outcome: BatchOutcome, mustNotResend: boolean): Fate =>
   mustNotResend && outcome.ambiguous.has(item)
     ? "Ambiguous"
     : outcome.undelivered.has(item)
@@ -28,7 +28,7 @@ export const settleSeries = (options: {
   readonly pulled: ReadonlyArray<AggregatedSeries>
   /** Series that were drained for the reporter, which did not pull them. */
   readonly waiting: ReadonlyArray<AggregatedSeries>
-  readonly outcome: Outcome
+  readonly outcome: BatchOutcome
   /** True for a series that must not be sent twice: `delivery` is "at-most-once", and the receiver adds up. */
   readonly mustNotResend: (series: AggregatedSeries) => boolean
 }): Effect.Effect<FlushCounts> => {
@@ -69,7 +69,7 @@ export const settleEvents = (options: {
   readonly aggregator: EventsAggregator["Type"]
   readonly state: PipelineState
   readonly events: ReadonlyArray<Event>
-  readonly outcome: Outcome
+  readonly outcome: BatchOutcome
   readonly mustNotResend: boolean
 }): Effect.Effect<FlushCounts> => {
   const { aggregator, events, mustNotResend, outcome, state } = options

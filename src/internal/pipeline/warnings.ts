@@ -75,26 +75,26 @@ export const make = (options: {
   const annotate = (log: Effect.Effect<void>): Effect.Effect<void> =>
     logFrom("ThreadStats")(index === undefined ? log : Effect.annotateLogs(log, "pipeline", index))
 
-  const takeWarnings = Effect.zipWith(
+  const takeWarnings = Effect.flatMap(
     aggregator.drainWarnings,
-    eventsAggregator.drainWarnings,
-    ({ conflicts, dropped, truncated }, eventDrops): ReadonlyArray<string> => [
-      ...[
-        ...(isFirst ? dropped : dropped.filter(({ reason }) => !sharedDropReasons.has(reason))),
-        ...preAggregation.metricDrops.drainUnreported(),
-        ...state.metricDrops.drainUnreported()
-      ].map(describeDrops("points")),
-      ...[
-        ...eventDrops,
-        ...preAggregation.eventDrops.drainUnreported(),
-        ...state.eventDrops.drainUnreported()
-      ].map(describeDrops("events")),
-      ...[
-        ...(isFirst ? truncated : []),
-        ...preAggregation.truncations.drainUnreported()
-      ].map(describeTruncations),
-      ...(isFirst ? conflicts : []).map((name) => `The name ${name} is used with more than one kind of metric`)
-    ]
+    ({ conflicts, dropped, truncated }) =>
+      Effect.map(eventsAggregator.drainWarnings, (eventDrops): ReadonlyArray<string> => [
+        ...[
+          ...(isFirst ? dropped : dropped.filter(({ reason }) => !sharedDropReasons.has(reason))),
+          ...preAggregation.metricDrops.drainUnreported(),
+          ...state.metricDrops.drainUnreported()
+        ].map(describeDrops("points")),
+        ...[
+          ...eventDrops,
+          ...preAggregation.eventDrops.drainUnreported(),
+          ...state.eventDrops.drainUnreported()
+        ].map(describeDrops("events")),
+        ...[
+          ...(isFirst ? truncated : []),
+          ...preAggregation.truncations.drainUnreported()
+        ].map(describeTruncations),
+        ...(isFirst ? conflicts : []).map((name) => `The name ${name} is used with more than one kind of metric`)
+      ])
   )
 
   const logError = ([error, counts]: readonly [ReporterError, FlushCounts]): Effect.Effect<void> => {
@@ -108,13 +108,15 @@ export const make = (options: {
   return {
     annotate,
     log: (errors) =>
-      annotate(Effect.gen(function*() {
-        const warnings = yield* takeWarnings
+      Effect.flatMap(takeWarnings, (warnings) => {
         const storeFailure = takeStoreFailure()
-        if (storeFailure !== undefined) yield* Effect.logWarning(storeFailure.message)
-        for (const warning of warnings) yield* Effect.logWarning(warning)
-        for (const failed of errors) yield* logError(failed)
-      })),
+        const lines = storeFailure === undefined ? warnings : [storeFailure.message, ...warnings]
+        if (lines.length === 0 && errors.length === 0) return Effect.void
+        return annotate(Effect.gen(function*() {
+          for (const line of lines) yield* Effect.logWarning(line)
+          for (const failed of errors) yield* logError(failed)
+        }))
+      }),
     logRemaining: ({ kept, lost }) =>
       annotate(Effect.gen(function*() {
         const [keptText, lostText] = [describeAmount(kept), describeAmount(lost)]
