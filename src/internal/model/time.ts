@@ -1,16 +1,17 @@
 import type * as Clock from "effect/Clock"
-import * as DateTime from "effect/DateTime"
+import type * as DateTime from "effect/DateTime"
+import * as Predicate from "effect/Predicate"
 
 /** Point in time: a `Date`, a `DateTime`, or milliseconds since the epoch. (The reference client takes seconds.) */
 export type TimeInput = Date | DateTime.DateTime | number
 
-/** Returns milliseconds since the epoch, or `NaN` for any other value. */
+/** Returns milliseconds since the epoch, or `NaN` for any other value. Knows a `DateTime` by its property, of any copy of the module. */
 export const toMillis = (time: TimeInput): number =>
   typeof time === "number"
     ? time
     : time instanceof Date
     ? time.getTime()
-    : DateTime.isDateTime(time)
+    : Predicate.hasProperty(time, "epochMillis") && typeof time.epochMillis === "number"
     ? time.epochMillis
     : Number.NaN
 
