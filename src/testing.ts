@@ -33,12 +33,11 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Event } from "./Event.js"
-import * as EventsAggregator from "./EventsAggregator.js"
 import { makeOverReporter } from "./internal/client/makeOverReporter.js"
+import { withAggregators } from "./internal/client/withAggregators.js"
 import * as DropCounters from "./internal/model/DropCounters.js"
 import type { Kind } from "./internal/model/metricKinds.js"
 import { decodeTags, type Tags } from "./internal/model/tags.js"
-import * as MetricsAggregator from "./MetricsAggregator.js"
 import * as Reporter from "./Reporter.js"
 import type { DistributionSeries, SampleSeries } from "./Series.js"
 import * as ThreadStats from "./ThreadStats.js"
@@ -168,11 +167,7 @@ const makeClient = Effect.fnUntraced(function*(options: ThreadStatsConfig.Thread
     acceptedTimestamps: "any",
     ...options
   })
-  const aggregators = Context.make(MetricsAggregator.MetricsAggregator, yield* MetricsAggregator.make(config))
-    .pipe(
-      Context.add(EventsAggregator.EventsAggregator, yield* EventsAggregator.make(config))
-    )
-  return yield* Effect.provide(makeOverReporter(config, { flushesBeforeExit: false }), aggregators)
+  return yield* withAggregators(config, makeOverReporter(config, { flushesBeforeExit: false }))
 }, Effect.withConfigProvider(ConfigProvider.fromMap(new Map())))
 
 /**

@@ -1,16 +1,18 @@
 /** Properties of the aggregator. The unit suite checks a few runs of each, the io suite many. */
 import { assert, it } from "@effect/vitest"
 import { Effect, FastCheck as fc, Layer } from "effect"
-import { MetricsAggregator, RollUp, ThreadStatsConfig } from "effect-threadstats"
+import { type MetricsAggregator, RollUp, ThreadStatsConfig } from "effect-threadstats"
 import { PCGRandom } from "effect/Utils"
+import { PipelineMetricsAggregator } from "../../src/internal/aggregation/MetricsAggregator.js"
 import { add, drain, minute, now } from "../support/aggregator.js"
 import { layerMetricsAggregator, makeMetricsAggregator } from "../support/layers.js"
 
 const runs = (numRuns: number) => ({ fastCheck: { numRuns } })
 
 /** Runs one case, with an aggregator of its own. Without a fiber in a test context, a thousand cases take a second. */
-const withAggregator = <A, E>(test: Effect.Effect<A, E, MetricsAggregator.MetricsAggregator>): A =>
-  Effect.runSync(Effect.provide(test, Layer.fresh(layerMetricsAggregator)))
+const withAggregator = <A, E>(
+  test: Effect.Effect<A, E, MetricsAggregator.MetricsAggregator | PipelineMetricsAggregator>
+): A => Effect.runSync(Effect.provide(test, Layer.fresh(layerMetricsAggregator)))
 
 export const identitiesDiffer = (numRuns: number): void =>
   it.prop(
@@ -92,7 +94,7 @@ export const memoryIsExact = (numRuns: number): void =>
     },
     ({ steps, temporality }) =>
       withAggregator(Effect.gen(function*() {
-        const self = yield* MetricsAggregator.MetricsAggregator
+        const self = yield* PipelineMetricsAggregator
         let undelivered: ReadonlyArray<MetricsAggregator.AggregatedSeries> = []
         const restoreAll = Effect.suspend(() => {
           const items = undelivered

@@ -1,6 +1,6 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect } from "effect"
-import { MetricsAggregator } from "effect-threadstats"
+import { PipelineMetricsAggregator } from "../../src/internal/aggregation/MetricsAggregator.js"
 import { add, drain, firstValues, itAggregates, minute, now, restore, stats } from "../support/aggregator.js"
 import { makeMetricsAggregator } from "../support/layers.js"
 
@@ -98,7 +98,7 @@ describe("MetricsAggregator load", () => {
       for (const value of [3, 1, 2]) series.unsafeAdd("histogram", "h", value, now)
       series.unsafeAdd("counter", "c", 5, now)
       const fromSeries = (yield* series.snapshot(new Map())).flatMap(({ series: contexts }) => contexts ?? [])
-      const self = yield* MetricsAggregator.MetricsAggregator
+      const self = yield* PipelineMetricsAggregator
       yield* self.load(fromSeries)
       const fromDistributions = (yield* self.snapshot(new Map())).flatMap(({ series: contexts }) => contexts ?? [])
       assert.deepStrictEqual((yield* drain()).map(({ values }) => values), [[3, 1, 2], [5]])

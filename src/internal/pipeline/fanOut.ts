@@ -1,6 +1,8 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import * as EventsAggregator from "../aggregation/EventsAggregator.js"
+import * as MetricsAggregator from "../aggregation/MetricsAggregator.js"
 import type { SeriesOptions } from "../model/AggregatedSeries.js"
 import * as DropCounters from "../model/DropCounters.js"
 import type { Reporter } from "../model/Reporter.js"
@@ -105,7 +107,10 @@ const makeAll = (
       const own = { ...services, reporter, onFlushStart: Effect.void, index }
       if (index === 0) return Pipeline.make(own)
       return Effect.flatMap(
-        Effect.zip(services.aggregator.clone, services.eventsAggregator.clone),
+        Effect.zip(
+          MetricsAggregator.make(services.aggregator.settings),
+          EventsAggregator.make(services.eventsAggregator.settings)
+        ),
         ([aggregator, eventsAggregator]) =>
           Pipeline.make({
             ...own,

@@ -42,7 +42,7 @@ const iterate = (all: ReadonlyArray<AggregatedSeries>): () => ReadonlyArray<Aggr
 
 /** True for a series that the reporter takes as a distribution. */
 const isDistribution = ({ aggregator }: FlushCycleOptions, { kind }: AggregatedSeries): boolean =>
-  isAdditive(kind, aggregator.submitAs)
+  isAdditive(kind, aggregator.settings.submitAs)
 
 /** True for a series that must not be sent twice: delivery is at most once, and the receiver adds values up. */
 const mustNotResend = (options: FlushCycleOptions, series: AggregatedSeries): boolean => {

@@ -36,8 +36,7 @@ export const makeRecording = (
   },
   bind: (kind, name, context, now) => aggregator.bind(kind, name, context, { now, onHighWaterMark }),
   unsafeAddEvent(event, now) {
-    eventsAggregator.unsafeAdd(event)
-    if (eventsAggregator.isAboveHighWaterMark()) onHighWaterMark(now)
+    if (eventsAggregator.unsafeAdd(event)) onHighWaterMark(now)
   }
 })
 
