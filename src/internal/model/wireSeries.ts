@@ -1,4 +1,5 @@
 import type { SeriesType } from "./AggregatedSeries.js"
+import type { Kind, KindOf } from "./metricKinds.js"
 
 /**
  * One gauge, rate or count, with one value for one roll-up interval.
@@ -70,7 +71,7 @@ export interface SampleSeries {
   /** Number of recorded values that each value stands for. It may have a fraction. */
   readonly weight: number
   /** Kind of the metric. */
-  readonly type: "counter" | "gauge" | "set" | "histogram" | "timing"
+  readonly type: Exclude<Kind, KindOf<"values">>
   /** Host name. Default: none. */
   readonly host?: string | null | undefined
   /** Device. Default: none. */

@@ -6,7 +6,7 @@ import type { AggregatedSeries } from "../model/AggregatedSeries.js"
 import { addReceipts, emptyReceipt } from "../model/Delivery.js"
 import type { Enrichment } from "../model/Enrichment.js"
 import type { Event } from "../model/Event.js"
-import { isAdditive } from "../model/metricKinds.js"
+import { isAdditive, metricKinds } from "../model/metricKinds.js"
 import type { FlushReceipt } from "../model/Stats.js"
 import { monotonicMillis } from "../model/time.js"
 import type * as CircuitBreaker from "./CircuitBreaker.js"
@@ -49,7 +49,8 @@ const mustNotResend = (options: FlushCycleOptions, series: AggregatedSeries): bo
   if (options.config.delivery === "at-least-once") return false
   if (isDistribution(options, series)) return true
   const { samples, temporality } = options.reporter
-  return temporality === "delta" && series.kind !== "gauge" && (samples === true || series.kind !== "set")
+  const accumulation = metricKinds[series.kind]
+  return temporality === "delta" && accumulation !== "last" && (samples === true || accumulation !== "unique")
 }
 
 /** Drains both aggregators at the same moment as the retained store takes its snapshot. */

@@ -4,7 +4,7 @@ import type { PipelineEventsAggregator } from "../aggregation/EventsAggregator.j
 import type { PipelineMetricsAggregator } from "../aggregation/MetricsAggregator.js"
 import type { BucketSnapshot, SerializedSeries, Temporality } from "../model/AggregatedSeries.js"
 import type { Event } from "../model/Event.js"
-import { isAdditive } from "../model/metricKinds.js"
+import { isAdditive, metricKinds } from "../model/metricKinds.js"
 import type { DeliverySemantics } from "../model/settings.js"
 
 /** Takes a snapshot for the retained store. Receives the versions, by start, of the buckets that the store has. */
@@ -35,7 +35,7 @@ export const make = ({ aggregator, delivery, eventsAggregator, temporality }: {
 
   /** True for a series that may arrive twice and count once. */
   const isIdempotent = ({ kind }: SerializedSeries) =>
-    kind === "gauge" || (temporality === "total" && !isAdditive(kind, aggregator.settings.submitAs))
+    metricKinds[kind] === "last" || (temporality === "total" && !isAdditive(kind, aggregator.settings.submitAs))
 
   const idempotent: TakeSnapshot = () =>
     zip(
