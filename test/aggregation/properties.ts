@@ -113,7 +113,7 @@ export const memoryIsExact = (numRuns: number): void =>
         const { bytes } = yield* self.stats
         const copy = yield* makeMetricsAggregator()
         const snapshots = yield* self.snapshot(new Map())
-        yield* copy.load(snapshots.flatMap(({ series: contexts }) => contexts ?? []))
+        yield* copy.load(snapshots.flatMap(({ series = [] }) => series))
         assert.strictEqual((yield* copy.stats).bytes, bytes)
         yield* self.drain({ temporality, now })
         assert.strictEqual((yield* self.stats).bytes, 0)

@@ -18,9 +18,9 @@ export const add = (
   kind: RollUp.Kind,
   name: string,
   value: RollUp.Value,
-  context?: MetricsAggregator.SeriesOptions,
+  series?: MetricsAggregator.SeriesOptions,
   time = now
-) => Effect.flatMap(MetricsAggregator.MetricsAggregator, (self) => self.add(kind, name, value, time, context))
+) => Effect.flatMap(MetricsAggregator.MetricsAggregator, (self) => self.add(kind, name, value, time, series))
 
 export const restore = (items: ReadonlyArray<MetricsAggregator.AggregatedSeries>) =>
   Effect.flatMap(MetricsAggregator.MetricsAggregator, (self) => self.restore(items))

@@ -35,13 +35,13 @@ const addStats = (a: Stats, b: Stats): Stats => ({
 })
 
 /** Copies tags and host: a getter may have effects, or return another value the next time. */
-const readOnce = (context: SeriesOptions | undefined): SeriesOptions | undefined => {
-  if (context === undefined) return undefined
+const readOnce = (series: SeriesOptions | undefined): SeriesOptions | undefined => {
+  if (series === undefined) return undefined
   try {
-    return { tags: context.tags, host: context.host }
+    return { tags: series.tags, host: series.host }
   } catch {
     // Each pipeline drops and counts the point.
-    return context
+    return series
   }
 }
 
@@ -64,12 +64,12 @@ const merge = (pipelines: ReadonlyArray<Pipeline.Pipeline>, onFlushStart: Effect
       )
   })
   return {
-    unsafeAdd(kind, name, value, time, now, context) {
-      const copy = readOnce(context)
+    unsafeAdd(kind, name, value, time, now, series) {
+      const copy = readOnce(series)
       for (const pipeline of pipelines) pipeline.unsafeAdd(kind, name, value, time, now, copy)
     },
-    bind(kind, name, context, readNow) {
-      const copy = readOnce(context)
+    bind(kind, name, series, readNow) {
+      const copy = readOnce(series)
       let now = 0
       // All pipelines record the point at the same time.
       const addToEach = pipelines.map((pipeline) => pipeline.bind(kind, name, copy, () => now))
