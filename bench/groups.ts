@@ -89,11 +89,11 @@ const clients = (args: Program["args"], lambda: Program["args"], heavy: Program[
   ]
 }
 
-const few = { full: { contexts: 100, calls: 2_000_000 }, quick: { contexts: 100, calls: 400_000 } }
+const few = { full: { series: 100, calls: 2_000_000 }, quick: { series: 100, calls: 400_000 } }
 /** Slow clients make fewer calls. The time of a call does not depend on their number. */
-const fewHeavy = { full: { contexts: 100, calls: 500_000 }, quick: few.quick }
+const fewHeavy = { full: { series: 100, calls: 500_000 }, quick: few.quick }
 /** Calls of this client get slower with their number. */
-const fewLambda = { full: { contexts: 100, calls: 200_000 }, quick: few.quick }
+const fewLambda = { full: { series: 100, calls: 200_000 }, quick: few.quick }
 
 const record100: Group = {
   id: "record-100",
@@ -135,8 +135,8 @@ const record100: Group = {
 }
 
 const many = {
-  full: { contexts: 100_000, calls: 1_000_000, slow: true },
-  quick: { contexts: 20_000, calls: 200_000, slow: true }
+  full: { series: 100_000, calls: 1_000_000, slow: true },
+  quick: { series: 20_000, calls: 200_000, slow: true }
 }
 const manyHeavy = { full: { ...many.full, calls: 300_000 }, quick: many.quick }
 
@@ -291,12 +291,12 @@ const distributions: Group = {
 }
 
 const held = {
-  full: { contexts: 100_000, values: 1_000_000 },
-  quick: { contexts: 10_000, values: 100_000 }
+  full: { series: 100_000, values: 1_000_000 },
+  quick: { series: 10_000, values: 100_000 }
 }
 const outage = (
   state: "up" | "holding" | "down",
-  contexts: Record<Mode, number>,
+  series: Record<Mode, number>,
   calls: Record<Mode, number>
 ): Program => ({
   _tag: "Program",
@@ -305,18 +305,18 @@ const outage = (
   value: "recordUnsafe",
   node: ["--expose-gc"],
   args: {
-    full: { state, contexts: contexts.full, calls: calls.full, held: held.full },
-    quick: { state, contexts: contexts.quick, calls: calls.quick, held: held.quick }
+    full: { state, series: series.full, calls: calls.full, held: held.full },
+    quick: { state, series: series.quick, calls: calls.quick, held: held.quick }
   }
 })
 
-const down = (id: string, title: string, contexts: Record<Mode, number>, calls: Record<Mode, number>): Group => ({
+const down = (id: string, title: string, series: Record<Mode, number>, calls: Record<Mode, number>): Group => ({
   id,
   rounds: { full: 7, quick: 0 },
   runs: [
-    own("up", "ThreadStats, as ever", outage("up", contexts, calls)),
-    peer("holding", "ThreadStats, as much held, but no limit near", outage("holding", contexts, calls)),
-    own("down", "ThreadStats, breaker open, buffers full", outage("down", contexts, calls))
+    own("up", "ThreadStats, as ever", outage("up", series, calls)),
+    peer("holding", "ThreadStats, as much held, but no limit near", outage("holding", series, calls)),
+    own("down", "ThreadStats, breaker open, buffers full", outage("down", series, calls))
   ],
   rows: [{ id, title, measure: "ns", cpu: "nsCpu", unit: "ns", base: "up", compare: "ratio", goals: { down: 1.2 } }]
 })

@@ -17,11 +17,12 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as AutoReporter from "./AutoReporter.js"
 import * as DogStatsDReporter from "./DogStatsDReporter.js"
-import * as EventsAggregator from "./EventsAggregator.js"
+import type { PipelineEventsAggregator } from "./EventsAggregator.js"
 import * as HttpReporter from "./HttpReporter.js"
 import type { Client } from "./internal/client/Client.js"
 import { makeAfterFailure } from "./internal/client/makeClient.js"
 import { makeOverReporter } from "./internal/client/makeOverReporter.js"
+import { withAggregators } from "./internal/client/withAggregators.js"
 import type { EventOptions } from "./internal/model/eventBuilder.js"
 import type {
   BoundCounter,
@@ -37,7 +38,7 @@ import type {
 import type { FlushOptions, FlushReceipt, Stats } from "./internal/model/Stats.js"
 import * as noop from "./internal/reporters/noop.js"
 import { useService } from "./internal/runtime/useService.js"
-import * as MetricsAggregator from "./MetricsAggregator.js"
+import type { PipelineMetricsAggregator } from "./MetricsAggregator.js"
 import * as Reporter from "./Reporter.js"
 import * as ThreadStatsConfig from "./ThreadStatsConfig.js"
 
@@ -235,13 +236,6 @@ export const layerWith = (options?: ThreadStatsConfig.ThreadStatsOptions): Layer
       ))
   )
 
-/** Provides new aggregators. Layer constants would be shared by two clients that are built together. */
-const withAggregators = <A, E, R>(config: ThreadStatsConfig.ThreadStatsSettings, self: Effect.Effect<A, E, R>) =>
-  self.pipe(
-    Effect.provideServiceEffect(MetricsAggregator.MetricsAggregator, MetricsAggregator.make(config)),
-    Effect.provideServiceEffect(EventsAggregator.EventsAggregator, EventsAggregator.make(config))
-  )
-
 /**
  * {@link layerWith} with settings from the environment: the main layer on Node.js.
  *
@@ -375,8 +369,8 @@ export const orDisabled = <E, R>(self: Layer.Layer<ThreadStats, E, R>): Layer.La
   Layer.catchAll(self, (error) => Layer.effect(ThreadStats, makeAfterFailure(error)))
 
 /**
- * Creates a client over a reporter and aggregators of your own. All of them share the settings of the `ThreadStatsConfig`
- * service.
+ * Creates a client over a reporter of your own, and the aggregators of `MetricsAggregator.layer` and `EventsAggregator.layer`. All of them
+ * share the settings of the `ThreadStatsConfig` service.
  *
  * @since 0.1.0
  * @category constructors
@@ -385,15 +379,15 @@ export const make: Effect.Effect<
   Client,
   never,
   | ThreadStatsConfig.ThreadStatsConfig
-  | MetricsAggregator.MetricsAggregator
-  | EventsAggregator.EventsAggregator
+  | PipelineMetricsAggregator
+  | PipelineEventsAggregator
   | Reporter.Reporter
   | Scope.Scope
 > = /*#__PURE__*/ Effect.flatMap(ThreadStatsConfig.ThreadStatsConfig, (settings) => makeOverReporter(settings))
 
 /**
- * Builds a client over a reporter and aggregators of your own. All of them share the settings of the `ThreadStatsConfig`
- * service.
+ * Builds a client over a reporter of your own, and the aggregators of `MetricsAggregator.layer` and `EventsAggregator.layer`. All of them
+ * share the settings of the `ThreadStatsConfig` service.
  *
  * @example
  * ```ts
@@ -416,8 +410,8 @@ export const layerReporter: Layer.Layer<
   ThreadStats,
   never,
   | ThreadStatsConfig.ThreadStatsConfig
-  | MetricsAggregator.MetricsAggregator
-  | EventsAggregator.EventsAggregator
+  | PipelineMetricsAggregator
+  | PipelineEventsAggregator
   | Reporter.Reporter
 > = /*#__PURE__*/ Layer.scoped(ThreadStats, make)
 

@@ -33,12 +33,11 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Event } from "./Event.js"
-import * as EventsAggregator from "./EventsAggregator.js"
 import { makeOverReporter } from "./internal/client/makeOverReporter.js"
+import { withAggregators } from "./internal/client/withAggregators.js"
 import * as DropCounters from "./internal/model/DropCounters.js"
-import type { Kind } from "./internal/model/metricKinds.js"
+import { type Accumulation, isScalar, type Kind, kindsOf, metricKinds } from "./internal/model/metricKinds.js"
 import { decodeTags, type Tags } from "./internal/model/tags.js"
-import * as MetricsAggregator from "./MetricsAggregator.js"
 import * as Reporter from "./Reporter.js"
 import type { DistributionSeries, SampleSeries } from "./Series.js"
 import * as ThreadStats from "./ThreadStats.js"
@@ -97,22 +96,18 @@ export class Recorded extends /*#__PURE__*/ Context.Tag("effect-threadstats/test
 
 type MetricDraft = { -readonly [K in keyof RecordedMetric]: RecordedMetric[K] }
 
-/** Merges the values of one roll-up interval into a metric. */
-const addValues = (entry: MetricDraft, timestamp: number, values: RecordedMetric["values"]) => {
-  switch (entry.kind) {
-    case "counter":
-      entry.values = [Number(entry.values[0] ?? 0) + Number(values[0])]
-      break
-    case "gauge":
-      if (timestamp >= entry.timestamp) entry.values = values
-      break
-    case "set":
-      entry.values = Array.from(new Set([...entry.values, ...values]))
-      break
-    default:
-      entry.values = entry.values.concat(values)
-  }
-  entry.timestamp = Math.max(entry.timestamp, timestamp)
+type Values = RecordedMetric["values"]
+
+/**
+ * Functions that add the values of a roll-up interval to those of other intervals, by the way in which points of the kind become a
+ * value. `isLast` is true if no other interval is later.
+ */
+const mergeValues: { readonly [A in Accumulation]: (values: Values, added: Values, isLast: boolean) => Values } = {
+  sum: ([sum = 0], [added]) => [Number(sum) + Number(added)],
+  last: (values, added, isLast) => isLast ? added : values,
+  unique: (values, added) => Array.from(new Set([...values, ...added])),
+  summary: (values, added) => values.concat(added),
+  values: (values, added) => values.concat(added)
 }
 
 /** Merges the roll-up intervals of each series. */
@@ -125,7 +120,10 @@ const mergeSeries = (batch: ReadonlyArray<SampleSeries | DistributionSeries>): R
       entry = { kind: type, name: metric, host: host ?? undefined, tags, values: [], timestamp: -Infinity }
       entries.set(key, entry)
     }
-    for (const [timestamp, values] of points) addValues(entry, timestamp, values)
+    for (const [timestamp, values] of points) {
+      entry.values = mergeValues[metricKinds[type]](entry.values, values, timestamp >= entry.timestamp)
+      entry.timestamp = Math.max(entry.timestamp, timestamp)
+    }
   }
   return Array.from(entries.values())
 }
@@ -139,7 +137,7 @@ const make = Effect.gen(function*() {
   )
   let droppedBeforeClear: Recording["dropped"] = {}
   return Recorded.of({
-    counterKinds: client.config.submitAs === "distributions" ? ["counter", "distribution"] : ["counter"],
+    counterKinds: client.config.submitAs === "distributions" ? kindsOf("sum", "values") : kindsOf("sum"),
     snapshot: Effect.gen(function*(): Effect.fn.Return<Recording> {
       yield* client.flush()
       return {
@@ -168,11 +166,7 @@ const makeClient = Effect.fnUntraced(function*(options: ThreadStatsConfig.Thread
     acceptedTimestamps: "any",
     ...options
   })
-  const aggregators = Context.make(MetricsAggregator.MetricsAggregator, yield* MetricsAggregator.make(config))
-    .pipe(
-      Context.add(EventsAggregator.EventsAggregator, yield* EventsAggregator.make(config))
-    )
-  return yield* Effect.provide(makeOverReporter(config, { flushesBeforeExit: false }), aggregators)
+  return yield* withAggregators(config, makeOverReporter(config, { flushesBeforeExit: false }))
 }, Effect.withConfigProvider(ConfigProvider.fromMap(new Map())))
 
 /**
@@ -240,7 +234,9 @@ const membersOf = (metrics: ReadonlyArray<RecordedMetric>): ReadonlyArray<number
 const lastValues = (metrics: ReadonlyArray<RecordedMetric>): ReadonlyArray<number> =>
   valuesOf(metrics.slice().sort((a, b) => a.timestamp - b.timestamp))
 
-const valueKinds: ReadonlyArray<Kind> = ["histogram", "timing", "distribution"]
+const gaugeKinds = /*#__PURE__*/ kindsOf("last")
+const setKinds = /*#__PURE__*/ kindsOf("unique")
+const valueKinds = /*#__PURE__*/ kindsOf("summary", "values")
 
 /**
  * The recording: all metrics, events and drops.
@@ -288,7 +284,7 @@ export const count = (name: string, tags?: Tags): Effect.Effect<number, never, R
  * @category accessors
  */
 export const gauge = (name: string, tags?: Tags): Effect.Effect<number | undefined, never, Recorded> =>
-  Effect.map(snapshot, (all) => lastValues(selectMetrics(all, ["gauge"], name, tags)).at(-1))
+  Effect.map(snapshot, (all) => lastValues(selectMetrics(all, gaugeKinds, name, tags)).at(-1))
 
 /**
  * The values of a histogram, timing or distribution, over all series that have these tags.
@@ -306,7 +302,7 @@ export const values = (name: string, tags?: Tags): Effect.Effect<ReadonlyArray<n
  * @category accessors
  */
 export const members = (name: string, tags?: Tags): Effect.Effect<ReadonlyArray<number | string>, never, Recorded> =>
-  Effect.map(snapshot, (all) => membersOf(selectMetrics(all, ["set"], name, tags)))
+  Effect.map(snapshot, (all) => membersOf(selectMetrics(all, setKinds, name, tags)))
 
 /**
  * The events with a title, the events that satisfy a predicate, or all events, in their order.
@@ -333,7 +329,7 @@ const formatValue = (value: unknown): string => {
 const formatRecording = ({ dropped, events, metrics }: Recording): string =>
   [
     ...metrics.map(({ kind, name, tags, values }) =>
-      `${kind} ${formatName(name, tags)} ${formatValue(kind === "counter" || kind === "gauge" ? values[0] : values)}`
+      `${kind} ${formatName(name, tags)} ${formatValue(isScalar(metricKinds[kind]) ? values[0] : values)}`
     ),
     ...events.map(({ tags, title }) => `event ${formatName(formatValue(title), tags)}`),
     ...Object.entries(dropped).map(([reason, count]) => `dropped ${count}: ${reason}`)
@@ -421,7 +417,7 @@ export const expectGauge = (
   tags?: Tags
 ): Effect.Effect<void, ExpectationError, Recorded> =>
   expectThat(expectGauge, (all) => {
-    const found = lastValues(selectMetrics(all, ["gauge"], name, tags))
+    const found = lastValues(selectMetrics(all, gaugeKinds, name, tags))
     return {
       subject: `the gauge ${formatName(name, toTags(tags))}`,
       expected,
@@ -463,7 +459,7 @@ export const expectMembers = (
   tags?: Tags
 ): Effect.Effect<void, ExpectationError, Recorded> =>
   expectThat(expectMembers, (all) => {
-    const actual = membersOf(selectMetrics(all, ["set"], name, tags))
+    const actual = membersOf(selectMetrics(all, setKinds, name, tags))
     return {
       subject: `the members of ${formatName(name, toTags(tags))}`,
       expected,

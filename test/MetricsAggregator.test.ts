@@ -1,8 +1,9 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, expectTypeOf, it } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
-import { MetricsAggregator } from "effect-threadstats"
+import { MetricsAggregator, Reporter, ThreadStats, ThreadStatsConfig } from "effect-threadstats"
+import { PipelineMetricsAggregator } from "../src/internal/aggregation/MetricsAggregator.js"
 import { add, drain, itAggregates, now } from "./support/aggregator.js"
-import { layerMetricsAggregator } from "./support/layers.js"
+import { layerEventsAggregator, layerMetricsAggregator } from "./support/layers.js"
 
 const { MetricsAggregator: Aggregator } = MetricsAggregator
 
@@ -27,6 +28,11 @@ describe("MetricsAggregator layers", () => {
       assert.strictEqual(Context.get(context, First), Context.get(context, Second))
     }))
 
+  itAggregates("provide one aggregator to the program and to the pipeline", () =>
+    Effect.gen(function*() {
+      assert.strictEqual<object>(yield* Aggregator, yield* PipelineMetricsAggregator)
+    }))
+
   itAggregates("pass `rollUpInterval`, `aggregates` and `percentiles` to the aggregator", () =>
     Effect.gen(function*() {
       yield* add("histogram", "h", 1, undefined, 59_000)
@@ -36,12 +42,33 @@ describe("MetricsAggregator layers", () => {
     }), { rollUpInterval: "1 minute", aggregates: ["sum"], percentiles: [0.5] })
 })
 
+describe("MetricsAggregator service", () => {
+  /** Every operation of the public service, and no other: a test double has these. */
+  const double: MetricsAggregator.MetricsAggregator["Type"] = {
+    unsafeAdd: () => false,
+    add: () => Effect.void,
+    drain: () => Effect.succeed([]),
+    restore: () => Effect.void,
+    stats: Effect.die("not recorded")
+  }
+
+  it("does not satisfy the requirements of a client, which is a type error", () => {
+    const client = ThreadStats.layerReporter.pipe(
+      Layer.provide([Layer.succeed(Aggregator, double), layerEventsAggregator, Reporter.layerMemory]),
+      Layer.provide(ThreadStatsConfig.layerTest)
+    )
+    expectTypeOf(client).toEqualTypeOf<
+      Layer.Layer<ThreadStats.ThreadStats, never, MetricsAggregator.PipelineMetricsAggregator>
+    >()
+  })
+})
+
 describe("MetricsAggregator isIdle", () => {
   itAggregates(
     "is true only when nothing is pending, no warning is unreported and no closed bucket must be evicted",
     () =>
       Effect.gen(function*() {
-        const self = yield* Aggregator
+        const self = yield* PipelineMetricsAggregator
         const flush = (at: number) => self.drain({ temporality: "total", now: at })
         assert.isTrue(self.isIdle())
         yield* add("gauge", "x", Number.NaN)
@@ -67,7 +94,7 @@ describe("MetricsAggregator isIdle", () => {
 describe("MetricsAggregator drainWarnings", () => {
   itAggregates("names dropped points and names with two kinds once", () =>
     Effect.gen(function*() {
-      const self = yield* Aggregator
+      const self = yield* PipelineMetricsAggregator
       for (const name of ["a", "b", "c", "d", "a"]) yield* add("gauge", name, Number.NaN)
       yield* add("gauge", "x", 1)
       yield* add("counter", "x", 1, { tags: ["a"] })

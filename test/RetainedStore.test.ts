@@ -53,7 +53,7 @@ const contents = ({ events, metrics }: Pick<RetainedStore.Loaded, "metrics" | "e
   [...metrics.map(({ name }) => name), ...events.map(({ title }) => title)].sort().join(" ")
 
 const contentsOf = ({ events, metrics }: RetainedStore.PendingData) =>
-  contents({ events, metrics: metrics.flatMap(({ series: contexts }) => contexts ?? []) })
+  contents({ events, metrics: metrics.flatMap(({ series = [] }) => series) })
 
 const saveTo = (store: RetainedStore.RetainedStore["Type"], state: RetainedStore.PendingData) =>
   store.save((known) =>
@@ -389,7 +389,7 @@ describe("RetainedStore.of", () => {
       let kept: RetainedStore.PendingData = stateOf([], [])
       const own: RetainedStore.RetainedStore["Type"] = RetainedStore.RetainedStore.of({
         load: Effect.sync(() => ({
-          metrics: kept.metrics.flatMap(({ series: contexts }) => contexts ?? []),
+          metrics: kept.metrics.flatMap(({ series = [] }) => series),
           events: kept.events,
           lost: { points: 0, events: 0 },
           skipped: 0

@@ -1,14 +1,14 @@
-/** Values in one context of one roll-up interval: the memory that one takes, and whether their time grows as they do. */
+/** Values in one series of one roll-up interval: the memory that one takes, and whether their time grows as they do. */
 import { performance } from "node:perf_hooks"
 import type { MakeSubject } from "../subjects/subject.js"
 import { cpuTime, memory, report, slowClock, Wrong } from "./child.js"
-import type { Context, Workload } from "./workload.js"
+import type { Workload, WorkloadSeries } from "./workload.js"
 
 export interface Args {
   readonly values: number
 }
 
-const context: Context = {
+const series: WorkloadSeries = {
   index: 0,
   kind: "distribution",
   name: "http.request.time",
@@ -16,7 +16,7 @@ const context: Context = {
   labels: ["checkout", "/v1/items", "c1"]
 }
 
-const workloadOf = (calls: number): Workload => ({ calls, contexts: [context] })
+const workloadOf = (calls: number): Workload => ({ calls, series: [series] })
 
 const measure = async (make: MakeSubject, values: number) => {
   const subject = await make({ prefix: "" })

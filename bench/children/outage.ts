@@ -8,10 +8,10 @@ import { cpuTime, memory, report, slowClock, Wrong } from "./child.js"
 import { make as makeWorkload } from "./workload.js"
 
 export interface Args {
-  readonly contexts: number
+  readonly series: number
   readonly calls: number
   /** How much is held when it is down, and the limits of both cases. */
-  readonly held: { readonly contexts: number; readonly values: number }
+  readonly held: { readonly series: number; readonly values: number }
   /** `holding`: it holds as much and cannot deliver it, but no limit is near. */
   readonly state: "up" | "holding" | "down"
 }
@@ -27,9 +27,9 @@ const dead = Layer.succeed(
 /** Six older intervals, as full as the limits allow. */
 const fill = (client: Client, held: Args["held"]) => {
   const now = Date.now()
-  const { contexts } = makeWorkload(held.contexts, 0)
-  const perContext = Math.ceil(held.values / (contexts.length / 5))
-  for (const { index, kind, name, tags } of contexts) {
+  const { series } = makeWorkload(held.series, 0)
+  const perSeries = Math.ceil(held.values / (series.length / 5))
+  for (const { index, kind, name, tags } of series) {
     const options = { tags, timestamp: now - 60_000 * (2 + index % 6) }
     switch (kind) {
       case "count":
@@ -42,14 +42,14 @@ const fill = (client: Client, held: Args["held"]) => {
         client.unsafeHistogram(name, 1, options)
         break
       case "distribution":
-        for (let i = 0; i < perContext; i++) client.unsafeDistribution(name, i, options)
+        for (let i = 0; i < perSeries; i++) client.unsafeDistribution(name, i, options)
     }
   }
 }
 
 /** A client that has given up on its intake, and holds all that it may; or could hold as much again, and more. */
 const makeDown = async (held: Args["held"], isFull: boolean): Promise<Client> => {
-  const limits = isFull ? { maxSeries: held.contexts, maxValues: held.values } : {}
+  const limits = isFull ? { maxSeries: held.series, maxValues: held.values } : {}
   const { client } = await build({ ...unlimited, ...limits, flushTimeout }, dead)
   client.unsafeIncrement("orders.received")
   const isOpen = Effect.map(client.stats, ({ breaker }) => breaker === "open")
@@ -60,17 +60,17 @@ const makeDown = async (held: Args["held"], isFull: boolean): Promise<Client> =>
 }
 
 export const run = (recording: Recording): Promise<never> =>
-  report<Args>(async ({ calls, contexts, held, state }) => {
+  report<Args>(async ({ calls, series, held, state }) => {
     const client = state === "up"
       ? (await build(unlimited, intake().layer)).client
       : await makeDown(held, state === "down")
     const { prepare, record } = recording(client)
-    const workload = makeWorkload(contexts, calls)
+    const workload = makeWorkload(series, calls)
     prepare?.(workload)
     await record(makeWorkload(100, 100_000))
     slowClock()
     const before = await Effect.runPromise(client.stats)
-    if (state !== "up" && (before.breaker !== "open" || before.series < held.contexts * 0.9)) {
+    if (state !== "up" && (before.breaker !== "open" || before.series < held.series * 0.9)) {
       throw new Wrong(`the breaker is ${before.breaker}, and ${before.series} series are pending`)
     }
 

@@ -5,7 +5,7 @@ import { cpuTime, memory, report, sleep, slowClock, Wrong } from "./child.js"
 import { difference, make as makeWorkload, totalsOf } from "./workload.js"
 
 export interface Args {
-  readonly contexts: number
+  readonly series: number
   readonly calls: number
   /** Whether everything has to be in one roll-up interval. */
   readonly slow?: boolean | undefined
@@ -24,9 +24,9 @@ const warmUp = async (make: MakeSubject, shared: boolean) => {
 }
 
 export const run = (make: MakeSubject): Promise<never> =>
-  report<Args>(async ({ calls, contexts, shared = false, slow = false }) => {
+  report<Args>(async ({ calls, series, shared = false, slow = false }) => {
     await warmUp(make, shared)
-    const workload = makeWorkload(contexts, calls)
+    const workload = makeWorkload(series, calls)
     const subject = await make({ prefix: "" })
     const before = memory()
     subject.prepare?.(workload)

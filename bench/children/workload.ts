@@ -1,11 +1,11 @@
 /**
- * The workload: calls over a number of series, drawn by a linear congruential generator. The kind belongs to the
- * context: 40 % counts, 20 % gauges, 20 % histograms, 20 % distributions. Every context has three tags.
+ * The workload: calls over a number of series, drawn by a linear congruential generator. The kind belongs to a
+ * series: 40 % counts, 20 % gauges, 20 % histograms, 20 % distributions. Every series has three tags.
  */
 
 export type Kind = "count" | "gauge" | "histogram" | "distribution"
 
-export interface Context {
+export interface WorkloadSeries {
   readonly index: number
   readonly kind: Kind
   readonly name: string
@@ -17,7 +17,7 @@ export interface Context {
 
 export interface Workload {
   readonly calls: number
-  readonly contexts: ReadonlyArray<Context>
+  readonly series: ReadonlyArray<WorkloadSeries>
 }
 
 /** The keys of the tags, in the order in which they are given, which is not the sorted one. */
@@ -39,9 +39,9 @@ export const names: ReadonlyArray<{ readonly name: string; readonly kind: Kind }
 
 const services = ["checkout", "catalog", "billing", "search", "mail"]
 
-export const make = (contexts: number, calls: number, prefix = ""): Workload => ({
+export const make = (series: number, calls: number, prefix = ""): Workload => ({
   calls,
-  contexts: Array.from({ length: contexts }, (_, index): Context => {
+  series: Array.from({ length: series }, (_, index): WorkloadSeries => {
     const { kind, name } = names[index % names.length]!
     const group = Math.floor(index / names.length)
     const labels = [services[group % services.length]!, `/v1/items/${group % 97}`, `c${group}`] as const
@@ -59,37 +59,37 @@ const values: ReadonlyArray<number> = Array.from(
   (_, i) => Math.round(10 ** (3 * ((i * 619) % 1024) / 1023))
 )
 
-/** From the bits of a draw that do not tell the context. */
+/** From the bits of a draw that do not tell the series. */
 export const valueOf = (seed: number): number => values[seed >>> 22]!
 
 /** Calls of a client. Each creates its tags anew per call. */
 export interface Recorder {
-  readonly count: (context: Context, value: number) => void
-  readonly gauge: (context: Context, value: number) => void
-  readonly histogram: (context: Context, value: number) => void
-  readonly distribution: (context: Context, value: number) => void
+  readonly count: (series: WorkloadSeries, value: number) => void
+  readonly gauge: (series: WorkloadSeries, value: number) => void
+  readonly histogram: (series: WorkloadSeries, value: number) => void
+  readonly distribution: (series: WorkloadSeries, value: number) => void
 }
 
 /** Every client is measured in a process of its own, so that the compiler sees this loop with that client alone. */
-export const recordAll = (recorder: Recorder, { calls, contexts }: Workload): void => {
+export const recordAll = (recorder: Recorder, { calls, series }: Workload): void => {
   let seed = 1
-  const size = contexts.length
+  const size = series.length
   for (let i = 0; i < calls; i++) {
     seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0
-    const context = contexts[(seed >>> 8) % size]!
+    const drawn = series[(seed >>> 8) % size]!
     const value = valueOf(seed)
-    switch (context.kind) {
+    switch (drawn.kind) {
       case "count":
-        recorder.count(context, value)
+        recorder.count(drawn, value)
         break
       case "gauge":
-        recorder.gauge(context, value)
+        recorder.gauge(drawn, value)
         break
       case "histogram":
-        recorder.histogram(context, value)
+        recorder.histogram(drawn, value)
         break
       case "distribution":
-        recorder.distribution(context, value)
+        recorder.distribution(drawn, value)
     }
   }
 }

@@ -2,7 +2,7 @@
  * The yardstick: a plain port of the reference's `MetricsAggregator.add_point` and roll-ups (datadogpy 0.53,
  * `datadog/threadstats/metrics.py`), with its 10 s buckets, its sample of 1000 values, and no check of anything.
  */
-import { type Context, recordAll, type Recorder, totalsOfBodies, type Workload } from "../children/workload.js"
+import { recordAll, type Recorder, totalsOfBodies, type Workload, type WorkloadSeries } from "../children/workload.js"
 import type { MakeSubject } from "./subject.js"
 
 const interval = 10
@@ -132,13 +132,13 @@ export const makeAggregator = () => {
   }
 }
 
-const makeWith = (tagsOf: (context: Context) => ReadonlyArray<string>): MakeSubject => async () => {
+const makeWith = (tagsOf: (series: WorkloadSeries) => ReadonlyArray<string>): MakeSubject => async () => {
   const { addPoint, flush } = makeAggregator()
   const recorder: Recorder = {
-    count: (context, value) => addPoint(context.name, tagsOf(context), value, Counter),
-    gauge: (context, value) => addPoint(context.name, tagsOf(context), value, Gauge),
-    histogram: (context, value) => addPoint(context.name, tagsOf(context), value, Histogram),
-    distribution: (context, value) => addPoint(context.name, tagsOf(context), value, Distribution)
+    count: (series, value) => addPoint(series.name, tagsOf(series), value, Counter),
+    gauge: (series, value) => addPoint(series.name, tagsOf(series), value, Gauge),
+    histogram: (series, value) => addPoint(series.name, tagsOf(series), value, Histogram),
+    distribution: (series, value) => addPoint(series.name, tagsOf(series), value, Distribution)
   }
   return {
     record: (workload: Workload) => recordAll(recorder, workload),

@@ -1,14 +1,14 @@
-import { type Context, recordAll } from "../children/workload.js"
+import { recordAll, type WorkloadSeries } from "../children/workload.js"
 import type { DatadogLambdaBatcher, DatadogLambdaModel } from "../peers.js"
 import type { MakeSubject } from "./subject.js"
 
 const { Batcher }: DatadogLambdaBatcher = require("datadog-lambda-js/dist/metrics/batcher.js")
 const { Distribution }: DatadogLambdaModel = require("datadog-lambda-js/dist/metrics/model.js")
 
-/** Keeps the points of its processor between two flushes. It has distributions only; a call copies all points of its context. */
+/** Keeps the points of its processor between two flushes. It has distributions only; a call copies all points of its series. */
 export const make: MakeSubject = async () => {
   const batcher = new Batcher()
-  const record = ({ name, tags: [a, b, c] }: Context, value: number) =>
+  const record = ({ name, tags: [a, b, c] }: WorkloadSeries, value: number) =>
     batcher.add(new Distribution(name, [{ timestamp: new Date(), value }], a, b, c))
   return {
     record: (workload) =>

@@ -4,7 +4,7 @@ import * as Metric from "effect/Metric"
 import * as MetricBoundaries from "effect/MetricBoundaries"
 import * as MetricLabel from "effect/MetricLabel"
 import * as MetricState from "effect/MetricState"
-import { type Context, names, recordAll } from "../children/workload.js"
+import { names, recordAll, type WorkloadSeries } from "../children/workload.js"
 import { recordEach } from "./effectLoop.js"
 import type { Flushed, MakeSubject } from "./subject.js"
 
@@ -12,7 +12,7 @@ type Any = Metric.Metric<any, number, any>
 
 const boundaries = MetricBoundaries.fromIterable([1, 10, 100, 1000])
 
-const base = ({ kind, name }: Pick<Context, "kind" | "name">): Any => {
+const base = ({ kind, name }: Pick<WorkloadSeries, "kind" | "name">): Any => {
   switch (kind) {
     case "count":
       return Metric.counter(name)
@@ -23,7 +23,7 @@ const base = ({ kind, name }: Pick<Context, "kind" | "name">): Any => {
   }
 }
 
-const labelsOf = ({ labels: [service, route, customer] }: Context) => [
+const labelsOf = ({ labels: [service, route, customer] }: WorkloadSeries) => [
   MetricLabel.make("service", service),
   MetricLabel.make("route", route),
   MetricLabel.make("customer", customer)
@@ -61,8 +61,8 @@ const beforehand = () => {
   const metrics: Array<Any> = []
   return {
     metrics,
-    prepare: ({ contexts }: { readonly contexts: ReadonlyArray<Context> }) => {
-      for (const context of contexts) metrics.push(Metric.taggedWithLabels(base(context), labelsOf(context)))
+    prepare: ({ series }: { readonly series: ReadonlyArray<WorkloadSeries> }) => {
+      for (const one of series) metrics.push(Metric.taggedWithLabels(base(one), labelsOf(one)))
     }
   }
 }
@@ -86,7 +86,7 @@ export const makeUnsafe: MakeSubject = async ({ prefix }) => {
 /** Tagged beforehand, each call a `yield*`. */
 export const makeTagged: MakeSubject = async ({ prefix }) => {
   const { metrics, prepare } = beforehand()
-  const update = ({ index }: Context, value: number) => Metric.update(metrics[index]!, value)
+  const update = ({ index }: WorkloadSeries, value: number) => Metric.update(metrics[index]!, value)
   return {
     prepare,
     record: (workload) =>
@@ -102,8 +102,8 @@ export const makePerCall: MakeSubject = async ({ prefix }) => {
   const metrics = new Map(
     names.map(({ kind, name }) => [`${prefix}${name}`, base({ kind, name: `${prefix}${name}` })])
   )
-  const update = (context: Context, value: number) =>
-    Metric.update(Metric.taggedWithLabels(metrics.get(context.name)!, labelsOf(context)), value)
+  const update = (series: WorkloadSeries, value: number) =>
+    Metric.update(Metric.taggedWithLabels(metrics.get(series.name)!, labelsOf(series)), value)
   return {
     record: (workload) =>
       Effect.runPromise(

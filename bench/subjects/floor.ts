@@ -6,14 +6,14 @@ import { SeriesIndex } from "../../src/internal/aggregation/seriesIndex.js"
 import type { SeriesKey } from "../../src/internal/aggregation/seriesKey.js"
 import { metricKinds } from "../../src/internal/model/metricKinds.js"
 import * as SeriesIdentity from "../../src/internal/model/seriesIdentity.js"
-import { type Context, recordAll, type Workload } from "../children/workload.js"
+import { recordAll, type Workload, type WorkloadSeries } from "../children/workload.js"
 import { Counter, Distribution, Gauge, Histogram, type Metric } from "./bare.js"
 import type { MakeSubject } from "./subject.js"
 
 const types = { count: Counter, gauge: Gauge, histogram: Histogram, distribution: Distribution }
 const kinds = { count: "counter", gauge: "gauge", histogram: "histogram", distribution: "distribution" } as const
 
-const accumulatorOf = ({ kind, name, tags }: Context): Metric => new types[kind](name, tags, undefined)
+const accumulatorOf = ({ kind, name, tags }: WorkloadSeries): Metric => new types[kind](name, tags, undefined)
 
 const totalsOf = (accumulators: Iterable<Metric>) => {
   let [counts, gauges, histograms, distributions, sum] = [0, 0, 0, 0, 0]
@@ -34,8 +34,8 @@ export const makeHeld: MakeSubject = async () => {
   const accumulators: Array<Metric> = []
   const at = <A extends Metric>(index: number) => accumulators[index] as A
   return {
-    prepare: ({ contexts }: Workload) => {
-      for (const context of contexts) accumulators.push(accumulatorOf(context))
+    prepare: ({ series }: Workload) => {
+      for (const one of series) accumulators.push(accumulatorOf(one))
     },
     record: (workload: Workload) =>
       recordAll({
@@ -57,25 +57,25 @@ export const makeFound: MakeSubject = async () => {
     identity: SeriesIdentity.make({ tags: [], hostname: undefined, attachHost: false })
   })
   const all: Array<Metric> = []
-  const make = (context: Context, tags: ReadonlyArray<string>) => {
-    const made = accumulatorOf(context)
-    const known = index.intern(kinds[context.kind], context.name, tags, null) as SeriesKey<Metric>
+  const make = (series: WorkloadSeries, tags: ReadonlyArray<string>) => {
+    const made = accumulatorOf(series)
+    const known = index.intern(kinds[series.kind], series.name, tags, null) as SeriesKey<Metric>
     known.newestEntry = made
     all.push(made)
     return made
   }
-  const find = <A extends Metric>(context: Context): A => {
-    const [a, b, c] = context.tags
+  const find = <A extends Metric>(series: WorkloadSeries): A => {
+    const [a, b, c] = series.tags
     const tags = [a, b, c]
-    return (index.find(kinds[context.kind], context.name, tags, null)?.newestEntry ?? make(context, tags)) as A
+    return (index.find(kinds[series.kind], series.name, tags, null)?.newestEntry ?? make(series, tags)) as A
   }
   return {
     record: (workload: Workload) =>
       recordAll({
-        count: (context, value) => find<Counter>(context).addPoint(value),
-        gauge: (context, value) => find<Gauge>(context).addPoint(value),
-        histogram: (context, value) => find<Histogram>(context).addPoint(value),
-        distribution: (context, value) => find<Distribution>(context).addPoint(value)
+        count: (series, value) => find<Counter>(series).addPoint(value),
+        gauge: (series, value) => find<Gauge>(series).addPoint(value),
+        histogram: (series, value) => find<Histogram>(series).addPoint(value),
+        distribution: (series, value) => find<Distribution>(series).addPoint(value)
       }, workload),
     flush: async () => ({ check: () => ({ totals: totalsOf(all) }) })
   }

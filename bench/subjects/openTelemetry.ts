@@ -1,4 +1,4 @@
-import { type Context, names, recordAll, type Recorder } from "../children/workload.js"
+import { names, recordAll, type Recorder, type WorkloadSeries } from "../children/workload.js"
 import type { OpenTelemetry } from "../peers.js"
 import type { MakeSubject } from "./subject.js"
 
@@ -9,7 +9,7 @@ class Reader extends MetricReader {
   protected async onShutdown(): Promise<void> {}
 }
 
-/** It has no distributions: they are histograms, too. Its limit on contexts is lifted. */
+/** It has no distributions: they are histograms, too. Its limit on series is lifted. */
 export const make: MakeSubject = async () => {
   const reader = new Reader({ cardinalitySelector: () => 1_000_000 })
   const meter = new MeterProvider({ readers: [reader] }).getMeter("bench")
@@ -21,12 +21,12 @@ export const make: MakeSubject = async () => {
     meter.createHistogram(name, {
       advice: { explicitBucketBoundaries: [1, 10, 100, 1000] }
     }))
-  const attributesOf = ({ labels: [service, route, customer] }: Context) => ({ service, route, customer })
+  const attributesOf = ({ labels: [service, route, customer] }: WorkloadSeries) => ({ service, route, customer })
   const recorder: Recorder = {
-    count: (context, value) => counters.get(context.name)!.add(value, attributesOf(context)),
-    gauge: (context, value) => gauges.get(context.name)!.record(value, attributesOf(context)),
-    histogram: (context, value) => histograms.get(context.name)!.record(value, attributesOf(context)),
-    distribution: (context, value) => histograms.get(context.name)!.record(value, attributesOf(context))
+    count: (series, value) => counters.get(series.name)!.add(value, attributesOf(series)),
+    gauge: (series, value) => gauges.get(series.name)!.record(value, attributesOf(series)),
+    histogram: (series, value) => histograms.get(series.name)!.record(value, attributesOf(series)),
+    distribution: (series, value) => histograms.get(series.name)!.record(value, attributesOf(series))
   }
   return {
     record: (workload) => recordAll(recorder, workload),

@@ -1,4 +1,4 @@
-import { type Context, keys, names, recordAll, type Recorder } from "../children/workload.js"
+import { keys, names, recordAll, type Recorder, type WorkloadSeries } from "../children/workload.js"
 import type { PromClient } from "../peers.js"
 import type { MakeSubject } from "./subject.js"
 
@@ -21,12 +21,12 @@ export const make: MakeSubject = async () => {
     ["histogram", "distribution"],
     (name) => new Histogram({ ...named(name), buckets: [1, 10, 100, 1000] })
   )
-  const labelsOf = ({ labels: [service, route, customer] }: Context) => ({ service, route, customer })
+  const labelsOf = ({ labels: [service, route, customer] }: WorkloadSeries) => ({ service, route, customer })
   const recorder: Recorder = {
-    count: (context, value) => counters.get(context.name)!.inc(labelsOf(context), value),
-    gauge: (context, value) => gauges.get(context.name)!.set(labelsOf(context), value),
-    histogram: (context, value) => histograms.get(context.name)!.observe(labelsOf(context), value),
-    distribution: (context, value) => histograms.get(context.name)!.observe(labelsOf(context), value)
+    count: (series, value) => counters.get(series.name)!.inc(labelsOf(series), value),
+    gauge: (series, value) => gauges.get(series.name)!.set(labelsOf(series), value),
+    histogram: (series, value) => histograms.get(series.name)!.observe(labelsOf(series), value),
+    distribution: (series, value) => histograms.get(series.name)!.observe(labelsOf(series), value)
   }
   const isOf = (kind: string) => {
     const wanted = names.filter((name) => name.kind === kind).map(({ name }) => name.replaceAll(".", "_"))

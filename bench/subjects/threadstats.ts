@@ -9,7 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import { inflateSync } from "node:zlib"
-import { type Context, recordAll, type Recorder, totalsOfBodies } from "../children/workload.js"
+import { recordAll, type Recorder, totalsOfBodies, type WorkloadSeries } from "../children/workload.js"
 import { recordEach } from "./effectLoop.js"
 import type { MakeSubject, Subject } from "./subject.js"
 
@@ -92,19 +92,19 @@ async () => {
   }
 }
 
-const unsafeRecorder = (client: Client, tagsOf: (context: Context) => ReadonlyArray<string>): Recorder => ({
-  count: (context, value) => client.unsafeIncrement(context.name, value, { tags: tagsOf(context) }),
-  gauge: (context, value) => client.unsafeGauge(context.name, value, { tags: tagsOf(context) }),
-  histogram: (context, value) => client.unsafeHistogram(context.name, value, { tags: tagsOf(context) }),
-  distribution: (context, value) => client.unsafeDistribution(context.name, value, { tags: tagsOf(context) })
+const unsafeRecorder = (client: Client, tagsOf: (series: WorkloadSeries) => ReadonlyArray<string>): Recorder => ({
+  count: (series, value) => client.unsafeIncrement(series.name, value, { tags: tagsOf(series) }),
+  gauge: (series, value) => client.unsafeGauge(series.name, value, { tags: tagsOf(series) }),
+  histogram: (series, value) => client.unsafeHistogram(series.name, value, { tags: tagsOf(series) }),
+  distribution: (series, value) => client.unsafeDistribution(series.name, value, { tags: tagsOf(series) })
 })
 
-const unsafeWith = (tagsOf: (context: Context) => ReadonlyArray<string>): Recording => (client) => {
+const unsafeWith = (tagsOf: (series: WorkloadSeries) => ReadonlyArray<string>): Recording => (client) => {
   const recorder = unsafeRecorder(client, tagsOf)
   return { record: (workload) => recordAll(recorder, workload) }
 }
 
-const fresh = ({ tags: [a, b, c] }: Context) => [a, b, c]
+const fresh = ({ tags: [a, b, c] }: WorkloadSeries) => [a, b, c]
 
 export const recordUnsafe = unsafeWith(fresh)
 
@@ -135,11 +135,11 @@ export const makeRecord: MakeSubject = makeWith((client) => {
 /** The methods of the client, each call a `yield*`. */
 export const makeEffect: MakeSubject = makeWith((client) => {
   const recorder = {
-    count: (context: Context, value: number) => client.increment(context.name, value, { tags: fresh(context) }),
-    gauge: (context: Context, value: number) => client.gauge(context.name, value, { tags: fresh(context) }),
-    histogram: (context: Context, value: number) => client.histogram(context.name, value, { tags: fresh(context) }),
-    distribution: (context: Context, value: number) =>
-      client.distribution(context.name, value, { tags: fresh(context) })
+    count: (series: WorkloadSeries, value: number) => client.increment(series.name, value, { tags: fresh(series) }),
+    gauge: (series: WorkloadSeries, value: number) => client.gauge(series.name, value, { tags: fresh(series) }),
+    histogram: (series: WorkloadSeries, value: number) => client.histogram(series.name, value, { tags: fresh(series) }),
+    distribution: (series: WorkloadSeries, value: number) =>
+      client.distribution(series.name, value, { tags: fresh(series) })
   }
   return { record: (workload) => Effect.runPromise(recordEach(recorder, workload)) }
 })
@@ -147,12 +147,13 @@ export const makeEffect: MakeSubject = makeWith((client) => {
 /** The functions of the module, which read the client from the context. */
 export const makeAccessor: MakeSubject = makeWith((client) => {
   const recorder = {
-    count: (context: Context, value: number) => ThreadStats.increment(context.name, value, { tags: fresh(context) }),
-    gauge: (context: Context, value: number) => ThreadStats.gauge(context.name, value, { tags: fresh(context) }),
-    histogram: (context: Context, value: number) =>
-      ThreadStats.histogram(context.name, value, { tags: fresh(context) }),
-    distribution: (context: Context, value: number) =>
-      ThreadStats.distribution(context.name, value, { tags: fresh(context) })
+    count: (series: WorkloadSeries, value: number) =>
+      ThreadStats.increment(series.name, value, { tags: fresh(series) }),
+    gauge: (series: WorkloadSeries, value: number) => ThreadStats.gauge(series.name, value, { tags: fresh(series) }),
+    histogram: (series: WorkloadSeries, value: number) =>
+      ThreadStats.histogram(series.name, value, { tags: fresh(series) }),
+    distribution: (series: WorkloadSeries, value: number) =>
+      ThreadStats.distribution(series.name, value, { tags: fresh(series) })
   }
   return {
     record: (workload) =>
@@ -161,7 +162,7 @@ export const makeAccessor: MakeSubject = makeWith((client) => {
 })
 
 /** Binds an instrument to name and tags of a series. */
-const bind = (client: Client, { kind, name, tags }: Context): (value: number) => void => {
+const bind = (client: Client, { kind, name, tags }: WorkloadSeries): (value: number) => void => {
   switch (kind) {
     case "count":
       return client.bindCounter(name, { tags }).unsafeIncrement
@@ -178,7 +179,7 @@ export const makeBound: MakeSubject = makeWith((client) => {
   const instruments: Array<(value: number) => void> = []
   return {
     prepare: (workload) => {
-      for (const context of workload.contexts) instruments.push(bind(client, context))
+      for (const series of workload.series) instruments.push(bind(client, series))
     },
     // One call site for each kind, like a program.
     record: (workload) =>

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, TestClock } from "effect"
-import { MetricsAggregator, Reporter, ThreadStats } from "effect-threadstats"
+import { Reporter, ThreadStats } from "effect-threadstats"
+import { PipelineMetricsAggregator } from "../../src/internal/aggregation/MetricsAggregator.js"
 import { now } from "../support/aggregator.js"
 import { layerMetricsAggregator } from "../support/layers.js"
 import { boundSeriesAreEquivalent } from "./boundSeriesProperty.js"
@@ -10,7 +11,7 @@ describe("bound series", () => {
 
   it.effect("share a series with calls that name it after the series was evicted", () =>
     Effect.gen(function*() {
-      const self = yield* MetricsAggregator.MetricsAggregator
+      const self = yield* PipelineMetricsAggregator
       const flush = self.drain({ temporality: "delta", now })
       const clock = { now: () => now, onHighWaterMark: () => {} }
       const record = self.bind("counter", "c", { tags: ["a:1", "b:2"] }, clock)

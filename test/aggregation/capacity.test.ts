@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { MetricsAggregator } from "effect-threadstats"
 import type { RollUp } from "effect-threadstats"
+import { PipelineMetricsAggregator } from "../../src/internal/aggregation/MetricsAggregator.js"
 import { add, drain, itAggregates, minute, now, restore, stats } from "../support/aggregator.js"
 import { makeMetricsAggregator } from "../support/layers.js"
 import { memoryIsExact } from "./properties.js"
@@ -52,7 +53,7 @@ describe("MetricsAggregator maxSeries", () => {
     "evicts the longest pending series, also behind reported totals and restored series",
     () =>
       Effect.gen(function*() {
-        const self = yield* MetricsAggregator.MetricsAggregator
+        const self = yield* PipelineMetricsAggregator
         const droppedNames = Effect.map(self.drainWarnings, ({ dropped }) => dropped.map(({ names }) => names))
         yield* add("counter", "kept", 1, undefined, now - 9 * minute)
         yield* drain("total")
@@ -95,10 +96,9 @@ describe("MetricsAggregator maxBytes", () => {
     Effect.gen(function*() {
       const self = yield* MetricsAggregator.MetricsAggregator
       yield* add("histogram", "old", 1, undefined, now - minute)
-      yield* add("counter", "kept", 1)
-      assert.isFalse(self.isAboveHighWaterMark())
-      for (let i = 0; i < 79; i++) yield* add("set", "s", `${i}${"x".repeat(1000)}`)
-      assert.isTrue(self.isAboveHighWaterMark())
+      assert.isFalse(self.unsafeAdd("counter", "kept", 1, now))
+      for (let i = 0; i < 78; i++) yield* add("set", "s", `${i}${"x".repeat(1000)}`)
+      assert.isTrue(self.unsafeAdd("set", "s", `78${"x".repeat(1000)}`, now))
       for (let i = 0; i < 79; i++) yield* add("set", "s", `${i}${"x".repeat(1000)}`)
       assert.deepStrictEqual((yield* stats).dropped, {})
       for (let i = 100; i < 200; i++) yield* add("set", "s", `${i}${"x".repeat(1000)}`)
@@ -168,19 +168,17 @@ describe("MetricsAggregator eviction", () => {
     }))
 })
 
-describe("MetricsAggregator isAboveHighWaterMark", () => {
-  itAggregates("is true from 80 % of a limit until the next drain", () =>
+describe("MetricsAggregator unsafeAdd", () => {
+  itAggregates("returns true from 80 % of a limit until the next drain", () =>
     Effect.gen(function*() {
       const self = yield* MetricsAggregator.MetricsAggregator
-      for (let i = 0; i < 7; i++) yield* add("gauge", `g${i}`, 1)
-      assert.isFalse(self.isAboveHighWaterMark())
-      yield* add("gauge", "g", 1)
-      assert.isTrue(self.isAboveHighWaterMark())
+      const distribute = () => self.unsafeAdd("distribution", "d", 1, now)
+      for (let i = 0; i < 7; i++) assert.isFalse(self.unsafeAdd("gauge", `g${i}`, 1, now))
+      assert.isTrue(self.unsafeAdd("gauge", "g", 1, now))
       yield* drain()
-      assert.isFalse(self.isAboveHighWaterMark())
-      for (let i = 0; i < 8; i++) yield* add("distribution", "d", 1)
-      assert.isTrue(self.isAboveHighWaterMark())
+      for (let i = 0; i < 7; i++) assert.isFalse(distribute())
+      assert.isTrue(distribute())
       yield* drain()
-      assert.isFalse(self.isAboveHighWaterMark())
+      assert.isFalse(distribute())
     }), { maxSeries: 10, maxValues: 10 })
 })

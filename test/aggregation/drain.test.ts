@@ -1,6 +1,7 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect } from "effect"
-import { MetricsAggregator } from "effect-threadstats"
+import type { MetricsAggregator } from "effect-threadstats"
+import { PipelineMetricsAggregator } from "../../src/internal/aggregation/MetricsAggregator.js"
 import { add, drain, firstValues, itAggregates, now, restore, stats } from "../support/aggregator.js"
 import { pointsNeverUndercut } from "./properties.js"
 
@@ -166,7 +167,7 @@ describe("MetricsAggregator drainEach", () => {
     "keeps series pending until they are pulled and leaves later points for the next drain",
     () =>
       Effect.gen(function*() {
-        const self = yield* MetricsAggregator.MetricsAggregator
+        const self = yield* PipelineMetricsAggregator
         for (const name of ["a", "b", "c"]) yield* add("distribution", name, 1)
         const pull = yield* self.drainEach({ temporality: "total", now })
         const names = () => pull()?.map(({ name }) => name)

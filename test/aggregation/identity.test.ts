@@ -227,7 +227,7 @@ describe("series of two kinds", () => {
       const snapshots = yield* earlier.snapshot(new Map())
       const aggregator = yield* makeMetricsAggregator()
       aggregator.unsafeAdd("gauge", "x", 1, now)
-      yield* aggregator.load(snapshots.flatMap(({ series: contexts }) => contexts ?? []))
+      yield* aggregator.load(snapshots.flatMap(({ series = [] }) => series))
       assert.deepInclude(yield* aggregator.stats, { received: 4, pending: 1, dropped: { KindConflict: 3 } })
     }))
 })

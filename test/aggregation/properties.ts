@@ -1,16 +1,18 @@
 /** Properties of the aggregator. The unit suite checks a few runs of each, the io suite many. */
 import { assert, it } from "@effect/vitest"
 import { Effect, FastCheck as fc, Layer } from "effect"
-import { MetricsAggregator, RollUp, ThreadStatsConfig } from "effect-threadstats"
+import { type MetricsAggregator, RollUp, ThreadStatsConfig } from "effect-threadstats"
 import { PCGRandom } from "effect/Utils"
+import { PipelineMetricsAggregator } from "../../src/internal/aggregation/MetricsAggregator.js"
 import { add, drain, minute, now } from "../support/aggregator.js"
 import { layerMetricsAggregator, makeMetricsAggregator } from "../support/layers.js"
 
 const runs = (numRuns: number) => ({ fastCheck: { numRuns } })
 
 /** Runs one case, with an aggregator of its own. Without a fiber in a test context, a thousand cases take a second. */
-const withAggregator = <A, E>(test: Effect.Effect<A, E, MetricsAggregator.MetricsAggregator>): A =>
-  Effect.runSync(Effect.provide(test, Layer.fresh(layerMetricsAggregator)))
+const withAggregator = <A, E>(
+  test: Effect.Effect<A, E, MetricsAggregator.MetricsAggregator | PipelineMetricsAggregator>
+): A => Effect.runSync(Effect.provide(test, Layer.fresh(layerMetricsAggregator)))
 
 export const identitiesDiffer = (numRuns: number): void =>
   it.prop(
@@ -92,7 +94,7 @@ export const memoryIsExact = (numRuns: number): void =>
     },
     ({ steps, temporality }) =>
       withAggregator(Effect.gen(function*() {
-        const self = yield* MetricsAggregator.MetricsAggregator
+        const self = yield* PipelineMetricsAggregator
         let undelivered: ReadonlyArray<MetricsAggregator.AggregatedSeries> = []
         const restoreAll = Effect.suspend(() => {
           const items = undelivered
@@ -111,7 +113,7 @@ export const memoryIsExact = (numRuns: number): void =>
         const { bytes } = yield* self.stats
         const copy = yield* makeMetricsAggregator()
         const snapshots = yield* self.snapshot(new Map())
-        yield* copy.load(snapshots.flatMap(({ series: contexts }) => contexts ?? []))
+        yield* copy.load(snapshots.flatMap(({ series = [] }) => series))
         assert.strictEqual((yield* copy.stats).bytes, bytes)
         yield* self.drain({ temporality, now })
         assert.strictEqual((yield* self.stats).bytes, 0)

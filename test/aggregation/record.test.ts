@@ -34,7 +34,7 @@ describe("MetricsAggregator add", () => {
         yield* add("gauge", "x", 1, { host: "h".repeat(256) })
         yield* add("gauge", "x", 1, { host: lie(7) })
         yield* add("gauge", "x", 1, undefined, Number.NaN)
-        const { series: contexts, dropped, pending: held, received } = yield* stats
+        const { dropped, pending: held, received, series } = yield* stats
         assert.deepStrictEqual(dropped, {
           InvalidValue: 4,
           InvalidName: 4,
@@ -42,7 +42,7 @@ describe("MetricsAggregator add", () => {
           InvalidHost: 2,
           InvalidTimestamp: 1
         })
-        assert.deepStrictEqual({ contexts, held, received }, { contexts: 2, held: 2, received: 17 })
+        assert.deepStrictEqual({ held, received, series }, { held: 2, received: 17, series: 2 })
         assert.deepStrictEqual((yield* drain()).map(({ name }) => name), ["ok", "fine"])
       })
   )

@@ -1,6 +1,6 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect } from "effect"
-import { MetricsAggregator } from "effect-threadstats"
+import { PipelineMetricsAggregator } from "../../src/internal/aggregation/MetricsAggregator.js"
 import { add, drain, firstValues, itAggregates, minute, now, restore, stats } from "../support/aggregator.js"
 import { makeMetricsAggregator } from "../support/layers.js"
 
@@ -97,10 +97,10 @@ describe("MetricsAggregator load", () => {
       const series = yield* makeMetricsAggregator({ submitAs: "series" })
       for (const value of [3, 1, 2]) series.unsafeAdd("histogram", "h", value, now)
       series.unsafeAdd("counter", "c", 5, now)
-      const fromSeries = (yield* series.snapshot(new Map())).flatMap(({ series: contexts }) => contexts ?? [])
-      const self = yield* MetricsAggregator.MetricsAggregator
+      const fromSeries = (yield* series.snapshot(new Map())).flatMap(({ series = [] }) => series)
+      const self = yield* PipelineMetricsAggregator
       yield* self.load(fromSeries)
-      const fromDistributions = (yield* self.snapshot(new Map())).flatMap(({ series: contexts }) => contexts ?? [])
+      const fromDistributions = (yield* self.snapshot(new Map())).flatMap(({ series = [] }) => series)
       assert.deepStrictEqual((yield* drain()).map(({ values }) => values), [[3, 1, 2], [5]])
       yield* series.drain({ temporality: "delta", now })
       yield* series.load(fromDistributions)

@@ -169,7 +169,7 @@ describe("seriesIndex identity", () => {
     "separates series that differ in one tag, in the number of tags, in the name or host",
     () =>
       Effect.gen(function*() {
-        const variants: Array<readonly [kind: RollUp.Kind, name: string, context: MetricsAggregator.SeriesOptions]> = []
+        const variants: Array<readonly [kind: RollUp.Kind, name: string, series: MetricsAggregator.SeriesOptions]> = []
         const texts = (at: number) => Array.from({ length: 6 }, (_, i) => i === at ? "one:alike" : "two:alike")
         for (let length = 0; length <= 6; length++) {
           for (let at = 0; at < length; at++) {
@@ -184,7 +184,7 @@ describe("seriesIndex identity", () => {
           }
         }
         for (let round = 0; round < 2; round++) {
-          for (const [kind, name, context] of variants) yield* add(kind, name, 1, context)
+          for (const [kind, name, series] of variants) yield* add(kind, name, 1, series)
         }
         const items = yield* drain()
         assert.deepStrictEqual(

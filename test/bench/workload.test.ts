@@ -25,11 +25,11 @@ describe("bench/workload difference", () => {
 
 describe("bench/workload make", () => {
   it("creates 40 % counts and 20 % each of gauges, histograms and distributions, with three tags, as documented", () => {
-    const { contexts } = make(100, 0)
-    const share = (kind: string) => contexts.filter((context) => context.kind === kind).length
+    const { series } = make(100, 0)
+    const share = (kind: string) => series.filter((one) => one.kind === kind).length
     assert.deepStrictEqual(["count", "gauge", "histogram", "distribution"].map(share), [40, 20, 20, 20])
-    assert.isTrue(contexts.every(({ tags }) => tags.length === 3))
-    assert.strictEqual(new Set(contexts.map(({ name, tags }) => [name, ...tags].join())).size, 100)
+    assert.isTrue(series.every(({ tags }) => tags.length === 3))
+    assert.strictEqual(new Set(series.map(({ name, tags }) => [name, ...tags].join())).size, 100)
     const { counts, distributions, gauges, histograms, sum } = totalsOf(make(100, 10_000))
     assert.isAbove(Math.min(counts, gauges, sum), 0)
     assert.isTrue(Math.abs(histograms - 2000) < 200 && Math.abs(distributions - 2000) < 200)

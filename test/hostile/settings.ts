@@ -71,9 +71,8 @@ const useClient = Effect.fnUntraced(function*(config: ThreadStatsConfig.ThreadSt
       assert.strictEqual(metrics.pending + events.pending, 0)
     }
   }).pipe(
+    Effect.provide([MetricsAggregator.layer, EventsAggregator.layer]),
     Effect.provideService(ThreadStatsConfig.ThreadStatsConfig, { ...config, periodicFlush: false }),
-    Effect.provideServiceEffect(MetricsAggregator.MetricsAggregator, MetricsAggregator.make(config)),
-    Effect.provideServiceEffect(EventsAggregator.EventsAggregator, EventsAggregator.make(config)),
     Effect.provideServiceEffect(Reporter.Reporter, HttpReporter.make(config)),
     Effect.provideService(HttpClient.HttpClient, recordingClient(sent)),
     Effect.scoped,

@@ -344,9 +344,9 @@ describe("RetentionManager after a restart", () => {
           assert.deepStrictEqual([metrics.received, events.received], [40, 20])
           return { successor, dropped: { ...metrics.dropped }, events: { ...events.dropped } }
         })
-      const contexts = yield* limited({ maxSeries: 5 })
-      assert.deepStrictEqual(contexts.dropped, { TooManySeries: 16 })
-      assert.deepStrictEqual(contexts.successor.series().map(({ metric }) => metric), ["c16", "c17", "c18", "c19"])
+      const bySeries = yield* limited({ maxSeries: 5 })
+      assert.deepStrictEqual(bySeries.dropped, { TooManySeries: 16 })
+      assert.deepStrictEqual(bySeries.successor.series().map(({ metric }) => metric), ["c16", "c17", "c18", "c19"])
       const points = yield* limited({ maxValues: 3 })
       assert.deepStrictEqual([points.dropped, valuesOf(points.successor)], [{ TooManyValues: 17 }, [17, 18, 19]])
       const events = yield* limited({ maxEvents: 2 })

@@ -1,7 +1,8 @@
 /** Every place at which a client logs, with loggers that throw. */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Context, Effect, Exit, Fiber, Layer, Logger, LogLevel, Option, Scope, TestClock } from "effect"
-import { MetricsAggregator, Reporter, RetainedStore, ThreadStats } from "effect-threadstats"
+import { Reporter, RetainedStore, ThreadStats } from "effect-threadstats"
+import { PipelineMetricsAggregator } from "../../src/internal/aggregation/MetricsAggregator.js"
 import { failingReporter } from "../retained/disk.js"
 import { layerEventsAggregator, layerMetricsAggregatorWith, layerReporterWith } from "../support/layers.js"
 import * as scripted from "../support/scripted.js"
@@ -116,8 +117,8 @@ const places: { readonly [place: string]: Place } = {
       const layerBroken = Layer.map(
         Layer.fresh(layerMetricsAggregatorWith()),
         (context) =>
-          Context.make(MetricsAggregator.MetricsAggregator, {
-            ...Context.get(context, MetricsAggregator.MetricsAggregator),
+          Context.make(PipelineMetricsAggregator, {
+            ...Context.get(context, PipelineMetricsAggregator),
             drainEach: () => Effect.failCause(Cause.die(unprintable))
           })
       )

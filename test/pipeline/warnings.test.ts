@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Logger, Option, TestClock } from "effect"
-import { MetricsAggregator, ThreadStats } from "effect-threadstats"
+import { ThreadStats } from "effect-threadstats"
+import { PipelineMetricsAggregator } from "../../src/internal/aggregation/MetricsAggregator.js"
 import { assertAllAccounted } from "../support/clientAssertions.js"
 import { layerEventsAggregator, layerMetricsAggregatorWith, layerReporterWith } from "../support/layers.js"
 import * as scripted from "../support/scripted.js"
@@ -94,8 +95,8 @@ describe("flush", () => {
     const layerBrokenAggregator = Layer.map(
       Layer.fresh(layerMetricsAggregatorWith()),
       (context) =>
-        Context.make(MetricsAggregator.MetricsAggregator, {
-          ...Context.get(context, MetricsAggregator.MetricsAggregator),
+        Context.make(PipelineMetricsAggregator, {
+          ...Context.get(context, PipelineMetricsAggregator),
           drainEach: () => Effect.die("broken aggregator")
         })
     )

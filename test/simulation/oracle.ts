@@ -20,7 +20,7 @@ export interface Flush {
   /** Whether its caller gave up, so that the client may not know which items arrived. */
   interrupted: boolean
   readonly values: Set<number>
-  readonly contexts: Set<string>
+  readonly series: Set<string>
   readonly events: Set<number>
   lastEvent: number
 }
@@ -47,7 +47,8 @@ export interface Verdict {
 
 type Value = number | string
 
-interface Context {
+/** One series of one bucket. */
+interface RecordedSeries {
   readonly key: string
   readonly kind: RollUp.Kind
   /** In seconds. */
@@ -77,7 +78,7 @@ interface Mark {
 }
 
 interface ValueMark extends Mark {
-  readonly context: Context
+  readonly series: RecordedSeries
 }
 
 const kinds: { readonly [letter: string]: RollUp.Kind } = {
@@ -116,7 +117,7 @@ export const make = (plan: Plan) => {
   const seconds = plan.interval / 1000
   const total = plan.mode !== "delta"
   const distributions = plan.counters === "distributions"
-  const contexts = new Map<string, Context>()
+  const allSeries = new Map<string, RecordedSeries>()
   const values = new Map<number, ValueMark>()
   const events = new Map<number, Mark>()
   const predicted = { metrics: new Map<string, number>(), events: new Map<string, number>() }
@@ -146,10 +147,10 @@ export const make = (plan: Plan) => {
     `${name}|${host ?? ""}|${tags.filter((tag) => tag !== plan.constantTag).sort().join(",")}|${bucket}`
 
   /** Returns the numbers of first values that have this total. */
-  const candidates = (context: Context, suffix: string, value: number): ReadonlyArray<number> => {
+  const candidates = (series: RecordedSeries, suffix: string, value: number): ReadonlyArray<number> => {
     const found: Array<number> = []
-    const recorded = context.values
-    switch (context.kind) {
+    const recorded = series.values
+    switch (series.kind) {
       case "counter": {
         let sum = 0
         for (let i = 0; i < recorded.length; i++) {
@@ -177,16 +178,16 @@ export const make = (plan: Plan) => {
   }
 
   /** Returns the values that the intake must hold once all points arrived. */
-  const finalOf = (context: Context): ReadonlyArray<readonly [suffix: string, value: number]> => {
-    const numbers = context.values as ReadonlyArray<number>
+  const finalOf = (series: RecordedSeries): ReadonlyArray<readonly [suffix: string, value: number]> => {
+    const numbers = series.values as ReadonlyArray<number>
     const sum = numbers.reduce((a, b) => a + b, 0)
-    switch (context.kind) {
+    switch (series.kind) {
       case "counter":
         return [["", sum / seconds]]
       case "gauge":
         return [["", numbers.at(-1)!]]
       case "set":
-        return [["", new Set(context.values).size]]
+        return [["", new Set(series.values).size]]
       case "distribution":
         return []
       default: {
@@ -220,13 +221,13 @@ export const make = (plan: Plan) => {
   }
 
   /** Whether the intake holds all points. */
-  const isWhole = (context: Context): boolean =>
-    finalOf(context).every(([suffix, value]) => context.held.get(suffix) === value)
+  const isWhole = (series: RecordedSeries): boolean =>
+    finalOf(series).every(([suffix, value]) => series.held.get(suffix) === value)
 
   const parse = (item: Series.Series | Series.DistributionSeries) => {
     const [name, suffix = ""] = item.metric.slice(plan.prefix.length).split(".") as [string, string?]
     const bucket = item.points[0]![0]
-    return { name, suffix, bucket, context: contexts.get(keyOf(name, item.host, item.tags, bucket)) }
+    return { name, suffix, bucket, series: allSeries.get(keyOf(name, item.host, item.tags, bucket)) }
   }
 
   const sequenceOf = (event: Event.Event) => Number(/\d+$/.exec(event.title)![0])
@@ -237,7 +238,7 @@ export const make = (plan: Plan) => {
   type Sent = Exclude<WireItem, Series.SampleSeries>
 
   const checkSent = (batch: ReadonlyArray<WireItem>, flush: Flush | undefined, now: number) => {
-    const batchContexts = new Set<string>()
+    const batchSeries = new Set<string>()
     let batchValues = 0
     for (const item of batch as ReadonlyArray<Sent>) {
       if (isEvent(item)) {
@@ -250,17 +251,17 @@ export const make = (plan: Plan) => {
         }
         continue
       }
-      const { bucket, context } = parse(item)
-      if (context === undefined) {
+      const { bucket, series } = parse(item)
+      if (series === undefined) {
         fault(`${item.metric} at ${bucket} was never recorded`)
         continue
       }
-      batchContexts.add(context.key)
-      flush?.contexts.add(context.key)
+      batchSeries.add(series.key)
+      flush?.series.add(series.key)
       if (item.points.length !== 1 || item.interval !== seconds) fault(`${item.metric}: wrong points or interval`)
       if (bucket >= (flush?.before ?? Infinity)) fault(`${item.metric}: bucket ${bucket} is behind upTo`)
       if (bucket * 1000 < now - hour) fault(`${item.metric} at ${bucket} is too old to be sent`)
-      if (item.type === "distribution" && context.kind === "distribution") {
+      if (item.type === "distribution" && series.kind === "distribution") {
         const sent = item.points[0]![1]
         batchValues += sent.length
         for (const value of sent) flush?.values.add(value)
@@ -270,49 +271,49 @@ export const make = (plan: Plan) => {
     if (Math.max(batchValues, flush?.values.size ?? 0) > plan.maxValues) {
       fault("a flush had more values than may be held")
     }
-    if (Math.max(batchContexts.size, flush?.contexts.size ?? 0) > plan.maxContexts) {
-      fault("a flush had more contexts than may be held")
+    if (Math.max(batchSeries.size, flush?.series.size ?? 0) > plan.maxSeries) {
+      fault("a flush had more series than may be held")
     }
   }
 
   const isDistribution = (kind: RollUp.Kind) => kind === "distribution" || (distributions && kind === "counter")
 
   /** Adds a value of a counter that the receiver adds up. */
-  const acceptSum = (context: Context, value: number, delivery: Delivery) => {
-    context.deliveries.add(delivery)
-    context.high = context.values.length
-    context.deltas.push({ value, delivery })
+  const acceptSum = (series: RecordedSeries, value: number, delivery: Delivery) => {
+    series.deliveries.add(delivery)
+    series.high = series.values.length
+    series.deltas.push({ value, delivery })
   }
 
-  const acceptSeries = (context: Context, item: Series.Series, suffix: string, delivery: Delivery) => {
+  const acceptSeries = (series: RecordedSeries, item: Series.Series, suffix: string, delivery: Delivery) => {
     const value = item.points[0]![1]
-    const isRate = context.kind === "counter" || suffix === "count"
+    const isRate = series.kind === "counter" || suffix === "count"
     if (item.type !== (isRate ? "rate" : "gauge")) fault(`${item.metric} is a ${item.type}`)
-    context.held.set(suffix, value)
-    context.deliveries.add(delivery)
+    series.held.set(suffix, value)
+    series.deliveries.add(delivery)
     if (plan.bounded) {
-      context.high = context.values.length
+      series.high = series.values.length
       return
     }
     if (!total) {
-      context.high = context.values.length
-      if (isRate) context.deltas.push({ value: Math.round(value * seconds), delivery })
+      series.high = series.values.length
+      if (isRate) series.deltas.push({ value: Math.round(value * seconds), delivery })
       return
     }
     if (suffix !== "" && suffix !== "count") return
-    const all = candidates(context, suffix, value)
-    const found = all.filter((n) => n >= context.low)
+    const all = candidates(series, suffix, value)
+    const found = all.filter((n) => n >= series.low)
     if (found.length === 0) {
-      fault(`${context.key} ${suffix}: ${value} ${all.length > 0 ? "undercuts an earlier total" : "never was a total"}`)
+      fault(`${series.key} ${suffix}: ${value} ${all.length > 0 ? "undercuts an earlier total" : "never was a total"}`)
       return
     }
-    context.low = found[0]!
-    context.high = found.at(-1)!
+    series.low = found[0]!
+    series.high = found.at(-1)!
   }
 
   const accept = (batch: ReadonlyArray<WireItem>, delivery: Delivery) => {
     if (plan.restarts > 0) recent.push(delivery)
-    const parts = new Map<Context, number>()
+    const parts = new Map<RecordedSeries, number>()
     for (const item of batch as ReadonlyArray<Sent>) {
       if (isEvent(item)) {
         const mark = events.get(sequenceOf(item))
@@ -320,26 +321,26 @@ export const make = (plan: Plan) => {
         else mark.arrivals.push(delivery)
         continue
       }
-      const { context, suffix } = parse(item)
-      if (context === undefined) continue
-      if ((item.type === "distribution") !== isDistribution(context.kind)) fault(`${item.metric} is a ${item.type}`)
-      if (item.type === "distribution" && context.kind === "counter") {
-        acceptSum(context, item.points[0]![1].reduce((a, b) => a + b, 0), delivery)
+      const { series, suffix } = parse(item)
+      if (series === undefined) continue
+      if ((item.type === "distribution") !== isDistribution(series.kind)) fault(`${item.metric} is a ${item.type}`)
+      if (item.type === "distribution" && series.kind === "counter") {
+        acceptSum(series, item.points[0]![1].reduce((a, b) => a + b, 0), delivery)
         continue
       }
       if (item.type === "distribution") {
         for (const value of item.points[0]![1]) {
           const mark = values.get(value)
-          if (mark?.context !== context) fault(`${item.metric}: ${value} belongs elsewhere`)
+          if (mark?.series !== series) fault(`${item.metric}: ${value} belongs elsewhere`)
           else mark.arrivals.push(delivery)
         }
         continue
       }
-      parts.set(context, (parts.get(context) ?? 0) + 1)
-      acceptSeries(context, item, suffix, delivery)
+      parts.set(series, (parts.get(series) ?? 0) + 1)
+      acceptSeries(series, item, suffix, delivery)
     }
-    for (const [context, n] of parts) {
-      if ((context.kind === "histogram" || context.kind === "timing") && n !== suffixes.length) context.torn = true
+    for (const [series, n] of parts) {
+      if ((series.kind === "histogram" || series.kind === "timing") && n !== suffixes.length) series.torn = true
     }
   }
 
@@ -351,10 +352,10 @@ export const make = (plan: Plan) => {
         if (mark !== undefined) mark.refusable = true
         continue
       }
-      const { context } = parse(item)
-      if (context === undefined) continue
-      if (item.type === "distribution" || !onlyWhatAddsUp || !total) context.refusable = true
-      if (context.kind === "distribution" && item.type === "distribution") {
+      const { series } = parse(item)
+      if (series === undefined) continue
+      if (item.type === "distribution" || !onlyWhatAddsUp || !total) series.refusable = true
+      if (series.kind === "distribution" && item.type === "distribution") {
         for (const value of item.points[0]![1]) {
           const mark = values.get(value)
           if (mark !== undefined) mark.refusable = true
@@ -366,27 +367,30 @@ export const make = (plan: Plan) => {
   const wireHost = (host: string | null) =>
     host === "" || (host === null && plan.attachHost) ? plan.ownHost ?? host : host
 
-  const prefixesOf = (context: Context, { kind, state }: MetricsAggregator.SerializedSeries): ReadonlyArray<number> =>
+  const prefixesOf = (
+    series: RecordedSeries,
+    { kind, state }: MetricsAggregator.SerializedSeries
+  ): ReadonlyArray<number> =>
     kind === "counter"
-      ? candidates(context, "", (state as number) / seconds)
+      ? candidates(series, "", (state as number) / seconds)
       : kind === "gauge"
-      ? candidates(context, "", state as number)
+      ? candidates(series, "", state as number)
       : kind === "set"
-      ? candidates(context, "", (state as ReadonlyArray<Value>).length)
-      : candidates(context, "count", (state as { readonly count: number }).count / seconds)
+      ? candidates(series, "", (state as ReadonlyArray<Value>).length)
+      : candidates(series, "count", (state as { readonly count: number }).count / seconds)
 
   /** Takes over the counters of a process that was killed and left this in its store. */
   const kill = (stats: ThreadStats.Stats, held: RetainedStore.Loaded, since: number, now: number) => {
     for (const delivery of recent) if (delivery.at >= since) delivery.answered = false
     recent = []
-    const stored = new Map<Context, MetricsAggregator.SerializedSeries>()
+    const stored = new Map<RecordedSeries, MetricsAggregator.SerializedSeries>()
     const storedValues = new Set<number>()
     for (const item of held.metrics) {
-      const context = contexts.get(keyOf(item.name, wireHost(item.host), item.tags, item.start / 1000))
-      if (context === undefined) fault(`${item.name} is in the store and was never recorded`)
+      const series = allSeries.get(keyOf(item.name, wireHost(item.host), item.tags, item.start / 1000))
+      if (series === undefined) fault(`${item.name} is in the store and was never recorded`)
       else if (item.kind === "distribution") {
         for (const value of item.state as Array<number>) storedValues.add(value)
-      } else stored.set(context, item)
+      } else stored.set(series, item)
     }
     for (const [value, mark] of values) {
       if (!storedValues.has(value) && !mark.arrivals.some(isCertain)) mark.refusable = true
@@ -395,27 +399,27 @@ export const make = (plan: Plan) => {
     for (const [sequence, mark] of events) {
       if (!storedEvents.has(sequence) && !mark.arrivals.some(isCertain)) mark.refusable = true
     }
-    for (const context of contexts.values()) {
-      if (context.kind === "distribution" || plan.bounded) continue
-      const item = stored.get(context)
+    for (const series of allSeries.values()) {
+      if (series.kind === "distribution" || plan.bounded) continue
+      const item = stored.get(series)
       if (item === undefined) {
-        const isSafe = context.high >= context.safe && (context.safe < context.values.length || isWhole(context))
-        const isOwed = !context.refusable && !isPoison(context.key) && context.bucket * 1000 >= now - hour
-        if (!isSafe && isOwed) fault(`${context.key} is not in the store`)
+        const isSafe = series.high >= series.safe && (series.safe < series.values.length || isWhole(series))
+        const isOwed = !series.refusable && !isPoison(series.key) && series.bucket * 1000 >= now - hour
+        if (!isSafe && isOwed) fault(`${series.key} is not in the store`)
         // It was recorded later, or a part of its series arrived later.
-        if (context.high < context.values.length || !isWhole(context)) context.refusable = true
+        if (series.high < series.values.length || !isWhole(series)) series.refusable = true
         continue
       }
-      const found = prefixesOf(context, item)
+      const found = prefixesOf(series, item)
       if (found.length === 0) {
-        fault(`${context.key}: ${JSON.stringify(item.state)} is in the store and never was its total`)
+        fault(`${series.key}: ${JSON.stringify(item.state)} is in the store and never was its total`)
         continue
       }
       const n = found.at(-1)!
-      if (n < context.low) fault(`${context.key}: what is in the store undercuts what arrived`)
-      if (n < context.safe) fault(`${context.key}: ${context.safe - n} points are missing from the store`)
-      cutOff += context.values.length - n
-      context.values.length = n
+      if (n < series.low) fault(`${series.key}: what is in the store undercuts what arrived`)
+      if (n < series.safe) fault(`${series.key}: ${series.safe - n} points are missing from the store`)
+      cutOff += series.values.length - n
+      series.values.length = n
     }
     for (const what of ["metrics", "events"] as const) {
       const adopted = what === "events" ? held.events.length : held.metrics.reduce((n, item) => n + item.recorded, 0)
@@ -431,9 +435,9 @@ export const make = (plan: Plan) => {
   /** Remembers the recorded points. The returned function marks them as stored. */
   const keeping = (): () => void => {
     if (plan.restarts === 0) return () => {}
-    const numbers = Array.from(contexts.values(), (context) => [context, context.values.length] as const)
+    const numbers = Array.from(allSeries.values(), (series) => [series, series.values.length] as const)
     return () => {
-      for (const [context, n] of numbers) context.safe = Math.max(context.safe, n)
+      for (const [series, n] of numbers) series.safe = Math.max(series.safe, n)
     }
   }
 
@@ -458,15 +462,15 @@ export const make = (plan: Plan) => {
   }
 
   /** Whether the certain arrivals and some of the uncertain ones add up to the total. */
-  const addsUp = (context: Context): boolean => {
+  const addsUp = (series: RecordedSeries): boolean => {
     let sums = new Set([0])
-    for (const { delivery, value } of context.deltas) {
+    for (const { delivery, value } of series.deltas) {
       const certain = isCertain(delivery)
       sums = new Set(Array.from(sums).flatMap((sum) => certain ? [sum + value] : [sum, sum + value]))
     }
-    const wanted = context.kind === "counter"
-      ? (context.values as ReadonlyArray<number>).reduce((a, b) => a + b, 0)
-      : context.values.length
+    const wanted = series.kind === "counter"
+      ? (series.values as ReadonlyArray<number>).reduce((a, b) => a + b, 0)
+      : series.values.length
     return sums.has(wanted)
   }
 
@@ -489,33 +493,33 @@ export const make = (plan: Plan) => {
     let duplicated = 0
     let exact = 0
     const allHere = stats.metrics.pending === 0
-    for (const context of contexts.values()) {
-      if (context.kind === "distribution") continue
-      const n = context.values.length
-      const doubtful = context.refusable || context.torn ||
-        Array.from(context.deliveries).some((one) => !isCertain(one))
-      least += n - context.high
-      most += n - context.low
+    for (const series of allSeries.values()) {
+      if (series.kind === "distribution") continue
+      const n = series.values.length
+      const doubtful = series.refusable || series.torn ||
+        Array.from(series.deliveries).some((one) => !isCertain(one))
+      least += n - series.high
+      most += n - series.low
       if (doubtful) slack += n
-      const name = context.key.split("|")[0]!
-      const asTotal = total && !isDistribution(context.kind) && !isClosed
-      const strict = !plan.bounded && (!spent || asTotal) && allHere && !context.refusable && !isPoison(name) &&
-        context.bucket * 1000 >= now - hour
+      const name = series.key.split("|")[0]!
+      const asTotal = total && !isDistribution(series.kind) && !isClosed
+      const strict = !plan.bounded && (!spent || asTotal) && allHere && !series.refusable && !isPoison(name) &&
+        series.bucket * 1000 >= now - hour
       if (!strict) continue
       exact++
-      if (context.high < n) {
-        lost += n - context.high
-        fault(`${context.key}: ${context.high} of ${n} arrived`)
+      if (series.high < n) {
+        lost += n - series.high
+        fault(`${series.key}: ${series.high} of ${n} arrived`)
         continue
       }
-      if (asTotal || context.kind === "gauge") {
-        for (const [suffix, value] of finalOf(context)) {
-          const is = context.held.get(suffix)
-          if (is !== value) fault(`${context.key} ${suffix}: ${is} instead of ${value}`)
+      if (asTotal || series.kind === "gauge") {
+        for (const [suffix, value] of finalOf(series)) {
+          const is = series.held.get(suffix)
+          if (is !== value) fault(`${series.key} ${suffix}: ${is} instead of ${value}`)
         }
-      } else if (context.kind !== "set" && !addsUp(context)) {
+      } else if (series.kind !== "set" && !addsUp(series)) {
         lost++
-        fault(`${context.key}: ${JSON.stringify(context.deltas.map((one) => one.value))} do not add up to its total`)
+        fault(`${series.key}: ${JSON.stringify(series.deltas.map((one) => one.value))} do not add up to its total`)
       }
     }
     let waiting = 0
@@ -526,10 +530,10 @@ export const make = (plan: Plan) => {
         continue
       }
       waiting++
-      const name = mark.context.key.split("|")[0]!
+      const name = mark.series.key.split("|")[0]!
       if (!plan.bounded && !spent && allHere && !mark.refusable && !isPoison(name) && mark.expiresAt >= now) {
         lost++
-        fault(`${mark.context.key}: value ${value} did not arrive`)
+        fault(`${mark.series.key}: value ${value} did not arrive`)
       }
     }
     exact += plan.bounded ? 0 : values.size
@@ -581,7 +585,7 @@ export const make = (plan: Plan) => {
       const dropped = Object.values(counts.dropped).reduce((a, b) => a + b, 0)
       if (counts.received !== counts.delivered + counts.pending + dropped) fault(`${what} do not add up`)
     }
-    if (series > plan.maxContexts) fault(`${series} series are pending`)
+    if (series > plan.maxSeries) fault(`${series} series are pending`)
     // The events of a running flush count as well.
     if (events.pending > 2 * plan.maxEvents) fault(`${events.pending} events are pending`)
   }
@@ -592,11 +596,11 @@ export const make = (plan: Plan) => {
       recorded.metrics++
       const bucket = Math.floor(time / plan.interval) * seconds
       const key = keyOf(name, wireHost(host), tags, bucket)
-      let context = contexts.get(key)
-      if (context === undefined) {
+      let series = allSeries.get(key)
+      if (series === undefined) {
         const own = kinds[name[0]!]!
         const kind = distributions && (own === "histogram" || own === "timing") ? "distribution" : own
-        context = {
+        series = {
           key,
           kind,
           bucket,
@@ -610,12 +614,12 @@ export const make = (plan: Plan) => {
           torn: false,
           safe: 0
         }
-        contexts.set(key, context)
+        allSeries.set(key, series)
       }
-      context.values.push(value)
-      if (context.kind === "distribution") {
+      series.values.push(value)
+      if (series.kind === "distribution") {
         values.set(value as number, {
-          context,
+          series,
           expiresAt: bucket * 1000 + hour,
           arrivals: [],
           refusable: false

@@ -42,7 +42,7 @@ export interface Plan {
   readonly flushTimeout: number
   readonly requestTimeout: number
   readonly periodic: boolean
-  readonly maxContexts: number
+  readonly maxSeries: number
   readonly maxValues: number
   readonly maxEvents: number
   readonly options: ThreadStatsConfig.ThreadStatsOptions
@@ -65,7 +65,7 @@ export const make = (draw: Draw, later: Draw): Plan => {
   const flushTimeout = draw.pick([5000, 5000, 2000])
   const requestTimeout = draw.pick([3000, 3000, 1000, 8000])
   const periodic = draw.chance(0.4)
-  const maxContexts = bounded && draw.chance(0.6) ? draw.between(3, 12) : 100_000
+  const maxSeries = bounded && draw.chance(0.6) ? draw.between(3, 12) : 100_000
   const maxValues = bounded && draw.chance(0.6) ? draw.between(3, 20) : 1_000_000
   const maxEvents = bounded && draw.chance(0.6) ? draw.between(2, 8) : 1000
   const bodyLimit = draw.chance(0.25) ? draw.pick([180, 700, 700, 1500, 3000]) : Infinity
@@ -96,7 +96,7 @@ export const make = (draw: Draw, later: Draw): Plan => {
     flushTimeout,
     requestTimeout,
     periodic,
-    maxContexts,
+    maxSeries,
     maxValues,
     maxEvents,
     options: {
@@ -115,7 +115,7 @@ export const make = (draw: Draw, later: Draw): Plan => {
       percentiles,
       sampleSize,
       submitAs: counters,
-      maxSeries: maxContexts,
+      maxSeries,
       maxValues,
       maxEvents,
       delivery: atMostOnce ? "at-most-once" : "at-least-once",

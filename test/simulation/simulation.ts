@@ -334,7 +334,7 @@ const simulate = Effect.fnUntraced(function*(seed: number, testClock: TestClock.
       endedAt: undefined,
       interrupted: false,
       values: new Set(),
-      contexts: new Set(),
+      series: new Set(),
       events: new Set(),
       lastEvent: 0
     }

@@ -3,6 +3,7 @@ import { it } from "@effect/vitest"
 import { Effect } from "effect"
 import { MetricsAggregator } from "effect-threadstats"
 import type { Reporter, RollUp, ThreadStatsConfig } from "effect-threadstats"
+import type { PipelineMetricsAggregator } from "../../src/internal/aggregation/MetricsAggregator.js"
 import { layerMetricsAggregator, layerMetricsAggregatorWith } from "./layers.js"
 
 /** The time of every point and drain that names no other, in milliseconds: the middle of a bucket. */
@@ -17,9 +18,9 @@ export const add = (
   kind: RollUp.Kind,
   name: string,
   value: RollUp.Value,
-  context?: MetricsAggregator.SeriesOptions,
+  series?: MetricsAggregator.SeriesOptions,
   time = now
-) => Effect.flatMap(MetricsAggregator.MetricsAggregator, (self) => self.add(kind, name, value, time, context))
+) => Effect.flatMap(MetricsAggregator.MetricsAggregator, (self) => self.add(kind, name, value, time, series))
 
 export const restore = (items: ReadonlyArray<MetricsAggregator.AggregatedSeries>) =>
   Effect.flatMap(MetricsAggregator.MetricsAggregator, (self) => self.restore(items))
@@ -33,7 +34,7 @@ export const firstValues = (items: ReadonlyArray<MetricsAggregator.AggregatedSer
 /** Registers a test that runs with an aggregator of its own. */
 export const itAggregates = <E>(
   name: string,
-  test: () => Effect.Effect<void, E, MetricsAggregator.MetricsAggregator>,
+  test: () => Effect.Effect<void, E, MetricsAggregator.MetricsAggregator | PipelineMetricsAggregator>,
   options?: ThreadStatsConfig.ThreadStatsOptions
 ) =>
   it.effect(name, () =>

@@ -3,11 +3,11 @@ import type { Function as FunctionRun, Group, Program, Row, Run } from "../../be
 
 /** Arguments of each child in a quick run. */
 export const argsOf = {
-  record: { contexts: 10, calls: 1000 },
+  record: { series: 10, calls: 1000 },
   // The last of 43 calls is a count.
   allocation: { calls: 43 },
   distribution: { values: 400 },
-  outage: { isDown: false, contexts: 10, calls: 10, held: { contexts: 10, values: 10 } },
+  outage: { isDown: false, series: 10, calls: 10, held: { series: 10, values: 10 } },
   warm: { before: 100, millis: 1 }
 }
 

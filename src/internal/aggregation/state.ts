@@ -5,19 +5,29 @@ import { pointWindow } from "../model/datadogLimits.js"
 import * as DropCounters from "../model/DropCounters.js"
 import { type Accumulation, accumulationOf, isAdditive, isSameRollUp, type Kind } from "../model/metricKinds.js"
 import * as SeriesIdentity from "../model/seriesIdentity.js"
+import type { ThreadStatsSettings } from "../model/settings.js"
 import { Bucket, type Entry } from "./bucket.js"
 import { highWaterMark } from "./highWaterMark.js"
-import { type MakeRollUp, makeRollUpFactory, type RollUpOptions } from "./rollUpFactory.js"
+import { type MakeRollUp, makeRollUpFactory } from "./rollUpFactory.js"
 import { SeriesIndex } from "./seriesIndex.js"
 
-/** Resolved settings of an aggregator. */
-export interface AggregatorConfig extends Omit<RollUpOptions, "random">, SeriesIdentity.IdentitySettings {
-  /** "window" drops points that Datadog refuses for their age. */
-  readonly acceptedTimestamps: "window" | "any"
-  readonly maxSeries: number
-  readonly maxValues: number
-  readonly maxBytes: number
-}
+export interface AggregatorSettings extends
+  Pick<
+    ThreadStatsSettings,
+    | "rollUpInterval"
+    | "percentiles"
+    | "aggregates"
+    | "sampleSize"
+    | "submitAs"
+    | "acceptedTimestamps"
+    | "tags"
+    | "hostname"
+    | "attachHost"
+    | "maxSeries"
+    | "maxValues"
+    | "maxBytes"
+  >
+{}
 
 /** Number of series without an entry that the index remembers besides twice the number of entries. */
 export const maxIdleSeries = 10_000
@@ -27,7 +37,7 @@ const maxRemembered = 10_000
 
 /** Buckets, series and counts of one aggregator. The functions of this folder read and change it. */
 export class AggregatorState {
-  readonly config: AggregatorConfig
+  private readonly settings: AggregatorSettings
   /** Roll-up interval, in milliseconds. */
   readonly interval: number
   readonly maxSeries: number
@@ -85,33 +95,33 @@ export class AggregatorState {
   /** True if one more value fits into `maxValues` and `maxBytes`. */
   hasRoom = true
 
-  constructor(config: AggregatorConfig, seed: number) {
-    const { maxBytes, maxSeries, maxValues } = config
-    this.config = config
-    this.interval = Duration.toMillis(config.rollUpInterval)
+  constructor(settings: AggregatorSettings, seed: number) {
+    const { maxBytes, maxSeries, maxValues } = settings
+    this.settings = settings
+    this.interval = Duration.toMillis(settings.rollUpInterval)
     this.maxSeries = maxSeries
     this.maxValues = maxValues
     this.maxBytes = maxBytes
     this.seriesMark = Math.ceil(maxSeries * highWaterMark)
     this.valuesMark = Math.ceil(maxValues * highWaterMark)
     this.bytesMark = Math.ceil(maxBytes * highWaterMark)
-    this.maxAge = config.acceptedTimestamps === "any" ? Infinity : pointWindow.past
-    this.maxLead = config.acceptedTimestamps === "any" ? Infinity : pointWindow.future
+    this.maxAge = settings.acceptedTimestamps === "any" ? Infinity : pointWindow.past
+    this.maxLead = settings.acceptedTimestamps === "any" ? Infinity : pointWindow.future
     this.index = new SeriesIndex({
       maxSize: maxSeries + maxIdleSeries,
       seed,
       accumulationOf: (kind) => this.accumulationOf(kind),
-      identity: SeriesIdentity.make(config)
+      identity: SeriesIdentity.make(settings)
     })
-    this.makeRollUp = makeRollUpFactory({ ...config, random: new PCGRandom(seed) })
+    this.makeRollUp = makeRollUpFactory({ ...settings, random: new PCGRandom(seed) })
   }
 
   accumulationOf(kind: Kind): Accumulation {
-    return accumulationOf(kind, this.config.submitAs)
+    return accumulationOf(kind, this.settings.submitAs)
   }
 
   isAdditive(kind: Kind): boolean {
-    return isAdditive(kind, this.config.submitAs)
+    return isAdditive(kind, this.settings.submitAs)
   }
 
   /** Opens or closes the aggregator. A closed one reports to be above its high-water mark, so that the client notices a point. */

@@ -12,6 +12,7 @@ import type {
   PointOptions,
   TimerOptions
 } from "../model/instruments.js"
+import type { Kind } from "../model/metricKinds.js"
 import type { ThreadStatsSettings } from "../model/settings.js"
 import type { FlushOptions, FlushReceipt, Stats } from "../model/Stats.js"
 
@@ -19,8 +20,13 @@ type RecordValue<Value, Out> = (name: string, value: Value, options?: PointOptio
 type RecordCount<Out> = (name: string, value?: number, options?: PointOptions) => Out
 type RecordEvent<Out> = (title: string, text: string, options?: EventOptions) => Out
 
+/** Two operations for each kind, in Effect and outside. Counters have {@link Recorders.increment} and {@link Recorders.decrement}. */
+type RecorderOfEachKind =
+  & { readonly [K in Exclude<Kind, "counter">]: RecordValue<never, Effect.Effect<void>> }
+  & { readonly [K in Exclude<Kind, "counter"> as `unsafe${Capitalize<K>}`]: RecordValue<never, void> }
+
 /** Operations that record one point or event each. */
-export interface Recorders {
+export interface Recorders extends RecorderOfEachKind {
   /** Sets the current value of a gauge. The client reports the last value of each roll-up interval. */
   readonly gauge: RecordValue<number, Effect.Effect<void>>
   /** Adds to a counter. Default: 1. The client reports a rate per second, or on Lambda a distribution. */
@@ -56,8 +62,12 @@ export interface Recorders {
   readonly unsafeEvent: RecordEvent<void>
 }
 
+type InstrumentOfEachKind = {
+  readonly [K in Kind as `bind${Capitalize<K>}`]: (name: string, options?: InstrumentOptions) => object
+}
+
 /** Operations that bind an instrument to a name, tags and a host. */
-export interface Instruments {
+export interface Instruments extends InstrumentOfEachKind {
   /**
    * Binds a counter to a name, tags and a host. It counts like {@link Recorders.increment} and {@link Recorders.decrement}, more
    * than twice as fast, because the client validates name, tags and host once. Binding never fails. If Datadog would refuse the name,

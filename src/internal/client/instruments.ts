@@ -1,5 +1,6 @@
 import * as Effect from "effect/Effect"
 import type { BoundValues, InstrumentOptions } from "../model/instruments.js"
+import type { KindOf } from "../model/metricKinds.js"
 import type { Instruments } from "./Client.js"
 import { negate } from "./recorders.js"
 import type { RecordSink } from "./recordSink.js"
@@ -8,7 +9,7 @@ import type { Stopwatch } from "./timer.js"
 /** Creates the operations that bind instruments. */
 export const makeInstruments = ({ bind }: Pick<RecordSink, "bind">, stopwatch: Stopwatch): Instruments => {
   const bindValues = (
-    kind: "histogram" | "distribution" | "timing",
+    kind: KindOf<"summary" | "values">,
     name: string,
     options?: InstrumentOptions
   ): BoundValues => {

@@ -4,9 +4,9 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import { EventsAggregator } from "../../EventsAggregator.js"
-import { MetricsAggregator } from "../../MetricsAggregator.js"
 import { RetainedStore } from "../../RetainedStore.js"
+import { PipelineEventsAggregator } from "../aggregation/EventsAggregator.js"
+import { PipelineMetricsAggregator } from "../aggregation/MetricsAggregator.js"
 import { disabledSettings } from "../config/settings.js"
 import type { ThreadStatsSettings } from "../model/settings.js"
 import type { FlushOptions } from "../model/Stats.js"
@@ -110,7 +110,7 @@ export const makeWithPipeline = <E, R>(
   config: ThreadStatsSettings,
   makePipeline: (services: PipelineServices) => Effect.Effect<Pipeline, E, R>,
   { flushesBeforeExit = true }: ClientOptions = {}
-): Effect.Effect<Client, E, MetricsAggregator | EventsAggregator | Scope.Scope | R> =>
+): Effect.Effect<Client, E, PipelineMetricsAggregator | PipelineEventsAggregator | Scope.Scope | R> =>
   Effect.gen(function*() {
     const clock = yield* Effect.clock
     if (config.disabled) return makeDisabled(config, clock)
@@ -120,8 +120,8 @@ export const makeWithPipeline = <E, R>(
       config,
       clock,
       preAggregation: drops,
-      aggregator: yield* MetricsAggregator,
-      eventsAggregator: yield* EventsAggregator,
+      aggregator: yield* PipelineMetricsAggregator,
+      eventsAggregator: yield* PipelineEventsAggregator,
       store: yield* Effect.serviceOption(RetainedStore),
       onFlushStart: hooks.runAll
     })

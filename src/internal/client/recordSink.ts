@@ -7,7 +7,7 @@ import * as DropCounters from "../model/DropCounters.js"
 import type { Event } from "../model/Event.js"
 import { buildEvent, type EventFault, type EventOptions } from "../model/eventBuilder.js"
 import type { InstrumentOptions, PointOptions } from "../model/instruments.js"
-import { type Kind, metricKinds } from "../model/metricKinds.js"
+import { type Kind, kinds } from "../model/metricKinds.js"
 import type { ThreadStatsSettings } from "../model/settings.js"
 import type { EventDropReason, MetricDropReason } from "../model/Stats.js"
 import { toMillis, windowFault } from "../model/time.js"
@@ -37,9 +37,7 @@ export const makePreAggregationDrops = (): PreAggregationDrops => ({
 const makeIsTooLong = (config: ThreadStatsSettings): (kind: Kind, name: unknown) => boolean => {
   const prefixLength = config.namespace === "" ? 0 : config.namespace.length + 1
   const maxLengths = Object.fromEntries(
-    (Object.keys(metricKinds) as ReadonlyArray<Kind>).map((
-      kind
-    ) => [kind, limits.nameLength - prefixLength - maxSuffixLength(kind, config)])
+    kinds.map((kind) => [kind, limits.nameLength - prefixLength - maxSuffixLength(kind, config)])
   ) as { readonly [K in Kind]: number }
   const smallest = Math.min(...Object.values(maxLengths))
   // Most names are shorter than the smallest limit, and comparing two numbers is cheaper than a lookup by kind.

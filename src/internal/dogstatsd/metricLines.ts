@@ -1,4 +1,5 @@
 /** Encodes series and samples in lines of DogStatsD. */
+import { type Accumulation, metricKinds } from "../model/metricKinds.js"
 import { replaceTagCharacters } from "../model/tagCharacters.js"
 import type { DistributionSeries, SampleSeries } from "../model/wireSeries.js"
 import { type Line, type LineFormat, maxLineSize, refuse, type RefusedItem, refuseTooLarge } from "./format.js"
@@ -58,12 +59,11 @@ export const encodeMetric = (
   const longest = Buffer.byteLength(head) + Buffer.byteLength(fields) + maxNumberLength * 3
   if (longest > maxLineSize(format)) return refuseTooLarge(index, longest)
   const lines = new MetricLines(context, index, head, tags, fields)
-  const isValid = item.type === "distribution" ? addDistribution(lines, item) : addSamples(lines, item)
-  return isValid ? lines.all : refuse(index, "Encoding", `a value of ${name} is not a finite number`)
+  return addPoints(lines, item) ? lines.all : refuse(index, "Encoding", `a value of ${name} is not a finite number`)
 }
 
 /** Whether the kind is a timer of StatsD, which has no other kind for single values. */
-const isTimer = ({ type }: MetricItem): boolean => type === "distribution" || type === "histogram" || type === "timing"
+const isTimer = ({ type }: MetricItem): boolean => metricKinds[type] === "summary" || metricKinds[type] === "values"
 
 const hasNegativeValue = ({ points }: MetricItem): boolean =>
   points.some(([, values]) => values.some((value) => typeof value === "number" && value < 0))
@@ -153,36 +153,9 @@ class MetricLines {
   }
 }
 
-/** Returns false if a value is not finite. */
-const addDistribution = (lines: MetricLines, { points }: DistributionSeries): boolean => {
-  for (const [time, values] of points) {
-    if (!values.every((value) => Number.isFinite(value))) return false
-    lines.addDistribution(values.map(String), time)
-  }
-  return true
-}
+type AddPoint = (lines: MetricLines, item: MetricItem, time: number, values: ReadonlyArray<number | string>) => void
 
-const addSamples = (lines: MetricLines, { interval, points, type, weight }: SampleSeries): boolean => {
-  for (const [time, values] of points) {
-    if (type !== "set" && !values.every((value) => Number.isFinite(value))) return false
-    switch (type) {
-      case "counter":
-        for (const value of values) lines.addCount(value, time, interval)
-        break
-      case "gauge":
-        for (const value of values) lines.addGauge(value, time)
-        break
-      case "set":
-        addSet(lines, time, values)
-        break
-      default:
-        addHistogram(lines, time, values, weight, type === "timing" || lines.format.profile === "plain" ? "ms" : "h")
-    }
-  }
-  return true
-}
-
-const addSet = (lines: MetricLines, time: number, values: ReadonlyArray<number | string>): void => {
+const addSet: AddPoint = (lines, _item, time, values) => {
   const { context: { members }, fields, format, head } = lines
   if (format.sets === "count") return lines.addGauge(members.add(Math.floor(time), lines.seriesKey(), values), time)
   const room = format.packetSize - Buffer.byteLength(head) - Buffer.byteLength(fields) - 3
@@ -193,13 +166,9 @@ const addSet = (lines: MetricLines, time: number, values: ReadonlyArray<number |
  * Adds a sample that stands for more values. The Agent takes the weight of a value as a sample rate. The extension supports no rates, and
  * gets each value as often as its weight.
  */
-const addHistogram = (
-  lines: MetricLines,
-  time: number,
-  values: ReadonlyArray<number | string>,
-  weight: number,
-  type: string
-): void => {
+const addSummary: AddPoint = (lines, item, time, values) => {
+  const weight = item.type === "distribution" ? 1 : item.weight
+  const type = item.type === "timing" || lines.format.profile === "plain" ? "ms" : "h"
   const recorded = weight > 1 && Number.isFinite(weight) ? Math.round(weight * values.length) : values.length
   if (lines.format.profile === "extension") return lines.addDistribution(repeatSamples(values, recorded), time)
   if (recorded === values.length) return lines.add(values.map(String), type, undefined)
@@ -213,4 +182,27 @@ const addHistogram = (
   for (const [times, group] of groups) {
     lines.add(group, times === 1 ? type : `${type}|@${weightedRate(times)}`, undefined)
   }
+}
+
+/** Functions that add the lines of one point, by the way in which points of its kind become a value. */
+const addPoint: { readonly [A in Accumulation]: AddPoint } = {
+  sum(lines, { interval }, time, values) {
+    for (const value of values) lines.addCount(value, time, interval)
+  },
+  last(lines, _item, time, values) {
+    for (const value of values) lines.addGauge(value, time)
+  },
+  unique: addSet,
+  summary: addSummary,
+  values: (lines, _item, time, values) => lines.addDistribution(values.map(String), time)
+}
+
+/** Adds all lines of an item. Returns false if a value is neither finite nor the member of a set. */
+const addPoints = (lines: MetricLines, item: MetricItem): boolean => {
+  const accumulation = metricKinds[item.type]
+  for (const [time, values] of item.points) {
+    if (accumulation !== "unique" && !values.every(Number.isFinite)) return false
+    addPoint[accumulation](lines, item, time, values)
+  }
+  return true
 }

@@ -12,11 +12,11 @@ const worthSorting = 50
 export const wireValues = (values: ReadonlyArray<number>): ReadonlyArray<number> =>
   values.length < worthSorting ? values : Array.from(Float64Array.from(values).sort())
 
-/** Syntax of a line: the text before and after its value, the part of its context, and the part of its metric. */
+/** Syntax of a line: the text before and after its value, the part of its series, and the part of its metric. */
 export interface Syntax {
   readonly before: (metric: string, type: SeriesType | "distribution", timestamp: number) => string
   readonly after: (type: SeriesType | "distribution") => string
-  readonly context: (self: Enrichment, host: string | null, tags: ReadonlyArray<string>) => string
+  readonly series: (self: Enrichment, host: string | null, tags: ReadonlyArray<string>) => string
   readonly end: (metric: string) => string
 }
 
@@ -36,7 +36,7 @@ export const quoteAll = (texts: ReadonlyArray<string>): string => {
 export const syntax: Syntax = {
   before: (metric, _, timestamp) => `{"metric":${quote(metric)},"points":[[${timestamp},`,
   after: (type) => `]],"type":"${type}"`,
-  context: ({ device, interval }, host, tags) => {
+  series: ({ device, interval }, host, tags) => {
     const from = host === null ? "" : `,"host":${quote(host)}`
     const on = device === undefined ? "" : `,"device":${quote(device)}`
     return `${from}${on},"tags":${quoteAll(tags)},"interval":${interval}`
@@ -51,7 +51,7 @@ interface Head {
   readonly timestamp: number
   readonly before: string
   readonly bytes: number
-  /** Text around the context after the value, and the number of that pair of texts. */
+  /** Text around the part of the series after the value, and the number of that pair of texts. */
   readonly after: string
   readonly end: string
   readonly pair: number
@@ -62,7 +62,7 @@ const numberText = (value: number): string => Number.isFinite(value) ? `${value}
 /** Returns a function that writes aggregated series as lines, equal to the JSON of their wire forms. */
 export const lineWriter = (
   self: Enrichment,
-  { after, before, context, end }: Syntax,
+  { after, before, series, end }: Syntax,
   writer: BodyWriter<AggregatedSeries>
 ) => {
   /** By the place of a point among those of its item. */
@@ -91,11 +91,11 @@ export const lineWriter = (
     return heads[i] = head
   }
 
-  const add = (item: AggregatedSeries, { after, before, bytes, end, pair }: Head, context: string, value: string) => {
+  const add = (item: AggregatedSeries, { after, before, bytes, end, pair }: Head, shared: string, value: string) => {
     let tail = tails[pair]
     if (tail === undefined) {
       // asking for its bytes also makes it one piece
-      tail = tails[pair] = after + context + end
+      tail = tails[pair] = after + shared + end
       tailBytes[pair] = Buffer.byteLength(tail)
     }
     writer.add(item, item.timestamp, before + value + tail, bytes + value.length + tailBytes[pair]!)
@@ -105,7 +105,7 @@ export const lineWriter = (
     const { name, timestamp } = item
     let heads = byName.get(name)
     if (heads === undefined) byName.set(name, heads = [])
-    const shared = context(self, enrichHost(self, item.host), appendConstantTags(item.tags, self.tags))
+    const shared = series(self, enrichHost(self, item.host), appendConstantTags(item.tags, self.tags))
     for (let i = 0; i < tails.length; i++) tails[i] = undefined
     if (isDistribution) {
       const values = wireValues(item.values)

@@ -24,7 +24,7 @@ export const syntaxV2 = (units: Readonly<Record<string, string>> = {}): Syntax =
         Math.floor(timestamp)
       },"value":`,
     after: () => "}]",
-    context: ({ device, interval }, host, tags) => {
+    series: ({ device, interval }, host, tags) => {
       const resources = resourcesOf(host, device).map(({ name, type }) => `{"type":"${type}","name":${quote(name)}}`)
       const list = resources.length === 0 ? "" : `,"resources":[${resources.join()}]`
       return `${list},"tags":${quoteAll(tags)},"interval":${interval}`

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as LambdaStream from "../../LambdaStream.js"
+import { writeChunk } from "./writeChunk.js"
 
 /** The part of Node.js's `Writable` that a response needs. */
 export interface ResponseStream {
@@ -48,14 +49,8 @@ const makeWriter = (response: ResponseStream): Effect.Effect<ResponseWriter, nev
     response.on("close", onClose)
     yield* Effect.addFinalizer(() => Effect.sync(() => response.off("close", onClose)))
 
-    const drained = Effect.async<void>((resume) => {
-      const onDrain = () => resume(Effect.void)
-      response.on("drain", onDrain)
-      return Effect.sync(() => response.off("drain", onDrain))
-    })
     return {
-      write: (chunk) =>
-        Effect.suspend(() => response.write(chunk) ? Effect.void : Effect.raceFirst(drained, Deferred.await(closed))),
+      write: (chunk) => writeChunk(response, chunk, Deferred.await(closed)),
       closed: Deferred.await(closed),
       end: () => {
         isEnded = true

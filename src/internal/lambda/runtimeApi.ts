@@ -15,11 +15,12 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Http from "node:http"
 import { builtin } from "../runtime/nodeBuiltin.js"
+import { writeChunk } from "./writeChunk.js"
 
 /**
  * A request without a complete response.
  *
- * - `Connection`: there was no connection, or it broke before a response
+ * - `Connection`: the connection failed, or broke before a response
  * - `Truncated`: the connection broke during the response
  */
 export class LambdaApiError extends /*#__PURE__*/ Data.TaggedError("LambdaApiError")<{
@@ -197,14 +198,8 @@ export const make = (base: URL): Effect.Effect<LambdaApi, never, Scope.Scope> =>
           ({ outgoing }) => Effect.sync(() => outgoing.destroy())
         ).pipe(Effect.map(({ outgoing, response }) => {
           const ended = Effect.zipRight(Effect.exit(Deferred.await(response)), new UploadEnded())
-          const drained = Effect.async<void>((resume) => {
-            const onDrain = () => resume(Effect.void)
-            outgoing.once("drain", onDrain)
-            return Effect.sync(() => outgoing.off("drain", onDrain))
-          })
           return {
-            write: (chunk) =>
-              Effect.suspend(() => outgoing.write(chunk) ? Effect.void : Effect.raceFirst(drained, ended)),
+            write: (chunk) => writeChunk(outgoing, chunk, ended),
             end: (values) =>
               Effect.suspend(() => {
                 outgoing.addTrailers(values)

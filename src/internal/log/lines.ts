@@ -1,4 +1,5 @@
 /** Encodes metrics in lines of JSON for Datadog's log forwarder. */
+import { metricKinds } from "../model/metricKinds.js"
 import { toPrintable } from "../model/printableText.js"
 import type { WireItem } from "../model/wireForm.js"
 
@@ -61,7 +62,7 @@ const repetitions = (weight: number, i: number): number => Math.round((i + 1) * 
  * gauge, the number of members of a set, or every recorded value.
  */
 function* valuesOf(item: LogItem, [, recorded]: LogItem["points"][number]): Generator<number> {
-  if (item.type === "set") {
+  if (metricKinds[item.type] === "unique") {
     yield recorded.length
   } else {
     const weight = "weight" in item ? item.weight : 1

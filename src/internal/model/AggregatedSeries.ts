@@ -16,7 +16,7 @@ import type { Tags } from "./tags.js"
 export type Temporality = "total" | "delta"
 
 /**
- * Meaning of the values of a {@link Series}: a `rate` is per second, a `count` is a total over the interval.
+ * Type of a {@link Series} in Datadog, and so the meaning of its values: a `rate` is per second, a `count` is a total over the interval.
  *
  * @since 0.1.0
  * @category models

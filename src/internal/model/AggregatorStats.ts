@@ -44,3 +44,12 @@ export interface AggregatorWarnings {
 }
 
 export type EventDropReason = "TooManyEvents" | "TooManyBytes" | "Expired" | "TooNew" | "Closed"
+
+export interface EventsAggregatorStats {
+  /** Number of events that the aggregator was given. */
+  readonly received: number
+  /** Number of pending events. */
+  readonly pending: number
+  /** Number of dropped events by reason. */
+  readonly dropped: { readonly [R in EventDropReason]?: number }
+}

@@ -9,7 +9,7 @@
  */
 export type Accumulation = "sum" | "last" | "unique" | "summary" | "values"
 
-/** Table of the kinds of metric. A new kind is one entry here. */
+/** Table of the kinds of metric. A new kind is one entry here. The compiler names the other places. */
 export const metricKinds = {
   counter: "sum",
   gauge: "last",
@@ -20,6 +20,16 @@ export const metricKinds = {
 } as const satisfies { readonly [kind: string]: Accumulation }
 
 export type Kind = keyof typeof metricKinds
+
+/** Kinds whose points become a value in one of these ways. */
+export type KindOf<A extends Accumulation> = { [K in Kind]: typeof metricKinds[K] extends A ? K : never }[Kind]
+
+/** All kinds, in the order of the table. */
+export const kinds = /*#__PURE__*/ Object.keys(metricKinds) as ReadonlyArray<Kind>
+
+/** Returns the kinds whose points become a value in one of these ways. */
+export const kindsOf = (...accumulations: ReadonlyArray<Accumulation>): ReadonlyArray<Kind> =>
+  kinds.filter((kind) => accumulations.includes(metricKinds[kind]))
 
 export type Aggregate = "min" | "max" | "count" | "avg" | "sum" | "median"
 

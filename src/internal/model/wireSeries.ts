@@ -1,21 +1,10 @@
 import type { SeriesType } from "./AggregatedSeries.js"
+import type { Kind, KindOf } from "./metricKinds.js"
 
-/**
- * One gauge, rate or count, with one value for one roll-up interval.
- *
- * `points` holds `[seconds since the epoch, value]`; `interval` is the roll-up interval in seconds, which Datadog needs
- * to turn rates into counts and back. Source: Datadog API reference, `POST /api/v1/series`.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Series {
+/** Fields of every wire form. */
+interface WireFields {
   /** Name, with namespace and suffix. */
   readonly metric: string
-  /** Start of the interval in seconds since the epoch, and the value. */
-  readonly points: ReadonlyArray<readonly [timestamp: number, value: number]>
-  /** Type in Datadog. */
-  readonly type: SeriesType
   /** Host name. Default: none. */
   readonly host?: string | null | undefined
   /** Device. Default: none. */
@@ -27,6 +16,22 @@ export interface Series {
 }
 
 /**
+ * One gauge, rate or count, with one value for one roll-up interval.
+ *
+ * `points` holds `[seconds since the epoch, value]`; `interval` is the roll-up interval in seconds, which Datadog needs
+ * to turn rates into counts and back. Source: Datadog API reference, `POST /api/v1/series`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Series extends WireFields {
+  /** Start of the interval in seconds since the epoch, and the value. */
+  readonly points: ReadonlyArray<readonly [timestamp: number, value: number]>
+  /** Type in Datadog. */
+  readonly type: SeriesType
+}
+
+/**
  * The values of a distribution. Datadog computes percentiles over the values of all senders.
  *
  * `points` holds `[seconds since the epoch, values]`. Source: Datadog API reference, `POST /api/v1/distribution_points`.
@@ -34,21 +39,11 @@ export interface Series {
  * @since 0.1.0
  * @category models
  */
-export interface DistributionSeries {
-  /** Name, with namespace and suffix. */
-  readonly metric: string
+export interface DistributionSeries extends WireFields {
   /** Start of the interval in seconds since the epoch, and the values. */
   readonly points: ReadonlyArray<readonly [timestamp: number, values: ReadonlyArray<number>]>
   /** Type in Datadog. */
   readonly type: "distribution"
-  /** Host name. Default: none. */
-  readonly host?: string | null | undefined
-  /** Device. Default: none. */
-  readonly device?: string | null | undefined
-  /** Tags, with those of the client. */
-  readonly tags: ReadonlyArray<string>
-  /** Length of the roll-up interval, in seconds. */
-  readonly interval: number
 }
 
 /**
@@ -62,21 +57,11 @@ export interface DistributionSeries {
  * @since 0.1.0
  * @category models
  */
-export interface SampleSeries {
-  /** Name, with namespace and suffix. */
-  readonly metric: string
+export interface SampleSeries extends WireFields {
   /** Start of the interval in seconds since the epoch, and the values or members. */
   readonly points: ReadonlyArray<readonly [timestamp: number, values: ReadonlyArray<number | string>]>
   /** Number of recorded values that each value stands for. It may have a fraction. */
   readonly weight: number
   /** Kind of the metric. */
-  readonly type: "counter" | "gauge" | "set" | "histogram" | "timing"
-  /** Host name. Default: none. */
-  readonly host?: string | null | undefined
-  /** Device. Default: none. */
-  readonly device?: string | null | undefined
-  /** Tags, with those of the client. */
-  readonly tags: ReadonlyArray<string>
-  /** Length of the roll-up interval, in seconds. */
-  readonly interval: number
+  readonly type: Exclude<Kind, KindOf<"values">>
 }

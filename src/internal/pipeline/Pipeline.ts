@@ -86,7 +86,7 @@ export const make = Effect.fnUntraced(function*(
   const coordinator = new FlushCoordinator<FlushReceipt>({
     run: makeFlushCycle({
       ...options,
-      enrichment: Enrichment.make(config, Duration.toSeconds(aggregator.rollUpInterval)),
+      enrichment: Enrichment.make(config, Duration.toSeconds(aggregator.settings.rollUpInterval)),
       state,
       breaker,
       retention,

@@ -1,9 +1,9 @@
 import type * as Clock from "effect/Clock"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
-import type { EventsAggregator } from "../../EventsAggregator.js"
-import type { MetricsAggregator } from "../../MetricsAggregator.js"
 import type { RetainedStore } from "../../RetainedStore.js"
+import type { PipelineEventsAggregator } from "../aggregation/EventsAggregator.js"
+import type { PipelineMetricsAggregator } from "../aggregation/MetricsAggregator.js"
 import type { Reporter } from "../model/Reporter.js"
 import type { ThreadStatsSettings } from "../model/settings.js"
 import type { PreAggregationDrops } from "./PipelineState.js"
@@ -12,8 +12,8 @@ import type { PreAggregationDrops } from "./PipelineState.js"
 export interface PipelineServices {
   readonly config: ThreadStatsSettings
   readonly clock: Clock.Clock
-  readonly aggregator: MetricsAggregator["Type"]
-  readonly eventsAggregator: EventsAggregator["Type"]
+  readonly aggregator: PipelineMetricsAggregator["Type"]
+  readonly eventsAggregator: PipelineEventsAggregator["Type"]
   readonly store: Option.Option<RetainedStore["Type"]>
   readonly preAggregation: PreAggregationDrops
   /** Runs at the start of each flush. */

@@ -6,7 +6,7 @@ import type { TruncationReason } from "../model/AggregatorStats.js"
 import { addReceipts, emptyReceipt, type Receipt, type ReporterError } from "../model/Delivery.js"
 import * as DropCounters from "../model/DropCounters.js"
 import type { Event } from "../model/Event.js"
-import type { EventDropReason, MetricDropReason, Stats } from "../model/Stats.js"
+import type { Counts, EventDropReason, MetricDropReason, Stats } from "../model/Stats.js"
 import type * as CircuitBreaker from "./CircuitBreaker.js"
 
 const none = { received: 0, delivered: 0, pending: 0, dropped: {} }
@@ -33,6 +33,19 @@ export interface PreAggregationDrops {
   /** Texts and tags of events that were cut to Datadog's limits. */
   readonly truncations: DropCounters.DropCounters<TruncationReason>
 }
+
+/** Adds the counts of a pipeline to those of its aggregator. `others` were received, but never by the aggregator. */
+const sumCounts = <Reason extends string>(
+  aggregated: Pick<Counts<Reason>, "received" | "pending" | "dropped">,
+  { delivered, inFlight }: { readonly delivered: number; readonly inFlight: number },
+  others: number,
+  drops: ReadonlyArray<DropCounters.DropCounters<Reason>>
+): Counts<Reason> => ({
+  received: aggregated.received + others,
+  delivered,
+  pending: aggregated.pending + inFlight,
+  dropped: drops.reduce((sum, counters) => DropCounters.addTotals(sum, counters.totals()), aggregated.dropped)
+})
 
 /** Counters of one pipeline: recorded = delivered + pending + dropped, at every moment. */
 export class PipelineState {
@@ -87,24 +100,18 @@ export class PipelineState {
     return Effect.zipWith(aggregator.stats, eventsAggregator.stats, (metrics, events): Stats => {
       const { corrupt, preAggregation } = this
       return {
-        metrics: {
-          received: metrics.received + preAggregation.received.metrics + corrupt.metrics,
-          delivered: this.metrics.delivered,
-          pending: metrics.pending + this.metrics.inFlight,
-          dropped: DropCounters.addTotals<MetricDropReason>(
-            metrics.dropped,
-            DropCounters.addTotals(preAggregation.metricDrops.totals(), this.metricDrops.totals())
-          )
-        },
-        events: {
-          received: events.received + preAggregation.received.events + corrupt.events,
-          delivered: this.events.delivered,
-          pending: events.pending + this.events.inFlight,
-          dropped: DropCounters.addTotals<EventDropReason>(
-            events.dropped,
-            DropCounters.addTotals(preAggregation.eventDrops.totals(), this.eventDrops.totals())
-          )
-        },
+        metrics: sumCounts<MetricDropReason>(
+          metrics,
+          this.metrics,
+          preAggregation.received.metrics + corrupt.metrics,
+          [preAggregation.metricDrops, this.metricDrops]
+        ),
+        events: sumCounts<EventDropReason>(
+          events,
+          this.events,
+          preAggregation.received.events + corrupt.events,
+          [preAggregation.eventDrops, this.eventDrops]
+        ),
         truncated: DropCounters.addTotals<TruncationReason>(metrics.truncated, preAggregation.truncations.totals()),
         series: metrics.series,
         flushes: this.flushes,

@@ -1,9 +1,9 @@
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type { EventsAggregator } from "../../EventsAggregator.js"
-import type { MetricsAggregator } from "../../MetricsAggregator.js"
 import type { RetainedStore, RetainedStoreError } from "../../RetainedStore.js"
+import type { PipelineEventsAggregator } from "../aggregation/EventsAggregator.js"
+import type { PipelineMetricsAggregator } from "../aggregation/MetricsAggregator.js"
 import type { Temporality } from "../model/AggregatedSeries.js"
 import type { ThreadStatsSettings } from "../model/settings.js"
 import { logFrom } from "../runtime/log.js"
@@ -31,8 +31,8 @@ export interface Retention {
 
 export interface RetentionOptions {
   readonly store: RetainedStore["Type"]
-  readonly aggregator: MetricsAggregator["Type"]
-  readonly eventsAggregator: EventsAggregator["Type"]
+  readonly aggregator: PipelineMetricsAggregator["Type"]
+  readonly eventsAggregator: PipelineEventsAggregator["Type"]
   readonly clock: Clock.Clock
   readonly config: Pick<ThreadStatsSettings, "delivery">
   readonly temporality: Temporality

@@ -1,6 +1,8 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import * as EventsAggregator from "../aggregation/EventsAggregator.js"
+import * as MetricsAggregator from "../aggregation/MetricsAggregator.js"
 import type { SeriesOptions } from "../model/AggregatedSeries.js"
 import * as DropCounters from "../model/DropCounters.js"
 import type { Reporter } from "../model/Reporter.js"
@@ -33,13 +35,13 @@ const addStats = (a: Stats, b: Stats): Stats => ({
 })
 
 /** Copies tags and host: a getter may have effects, or return another value the next time. */
-const readOnce = (context: SeriesOptions | undefined): SeriesOptions | undefined => {
-  if (context === undefined) return undefined
+const readOnce = (series: SeriesOptions | undefined): SeriesOptions | undefined => {
+  if (series === undefined) return undefined
   try {
-    return { tags: context.tags, host: context.host }
+    return { tags: series.tags, host: series.host }
   } catch {
     // Each pipeline drops and counts the point.
-    return context
+    return series
   }
 }
 
@@ -62,12 +64,12 @@ const merge = (pipelines: ReadonlyArray<Pipeline.Pipeline>, onFlushStart: Effect
       )
   })
   return {
-    unsafeAdd(kind, name, value, time, now, context) {
-      const copy = readOnce(context)
+    unsafeAdd(kind, name, value, time, now, series) {
+      const copy = readOnce(series)
       for (const pipeline of pipelines) pipeline.unsafeAdd(kind, name, value, time, now, copy)
     },
-    bind(kind, name, context, readNow) {
-      const copy = readOnce(context)
+    bind(kind, name, series, readNow) {
+      const copy = readOnce(series)
       let now = 0
       // All pipelines record the point at the same time.
       const addToEach = pipelines.map((pipeline) => pipeline.bind(kind, name, copy, () => now))
@@ -105,7 +107,10 @@ const makeAll = (
       const own = { ...services, reporter, onFlushStart: Effect.void, index }
       if (index === 0) return Pipeline.make(own)
       return Effect.flatMap(
-        Effect.zip(services.aggregator.clone, services.eventsAggregator.clone),
+        Effect.zip(
+          MetricsAggregator.make(services.aggregator.settings),
+          EventsAggregator.make(services.eventsAggregator.settings)
+        ),
         ([aggregator, eventsAggregator]) =>
           Pipeline.make({
             ...own,

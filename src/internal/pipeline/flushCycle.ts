@@ -6,7 +6,7 @@ import type { AggregatedSeries } from "../model/AggregatedSeries.js"
 import { addReceipts, emptyReceipt } from "../model/Delivery.js"
 import type { Enrichment } from "../model/Enrichment.js"
 import type { Event } from "../model/Event.js"
-import { isAdditive } from "../model/metricKinds.js"
+import { isAdditive, metricKinds } from "../model/metricKinds.js"
 import type { FlushCounts, FlushReceipt } from "../model/Stats.js"
 import { monotonicMillis } from "../model/time.js"
 import type * as CircuitBreaker from "./CircuitBreaker.js"
@@ -43,14 +43,15 @@ const iterate = (all: ReadonlyArray<AggregatedSeries>): () => ReadonlyArray<Aggr
 
 /** True for a series that the reporter takes as a distribution. */
 const isDistribution = ({ aggregator }: FlushCycleOptions, { kind }: AggregatedSeries): boolean =>
-  isAdditive(kind, aggregator.submitAs)
+  isAdditive(kind, aggregator.settings.submitAs)
 
 /** True for a series that must not be sent twice: delivery is at most once, and the receiver adds values up. */
 const mustNotResend = (options: FlushCycleOptions, series: AggregatedSeries): boolean => {
   if (options.config.delivery === "at-least-once") return false
   if (isDistribution(options, series)) return true
   const { samples, temporality } = options.reporter
-  return temporality === "delta" && series.kind !== "gauge" && (samples === true || series.kind !== "set")
+  const accumulation = metricKinds[series.kind]
+  return temporality === "delta" && accumulation !== "last" && (samples === true || accumulation !== "unique")
 }
 
 /** Drains both aggregators at the same moment as the retained store takes its snapshot. */

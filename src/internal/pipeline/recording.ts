@@ -13,13 +13,13 @@ export interface Recording {
     value: Value,
     time: number,
     now: number,
-    context: SeriesOptions | undefined
+    series: SeriesOptions | undefined
   ) => void
   /** Returns a function that adds points of one series at the time of `now`. Default of a counter's value: 1. */
   readonly bind: (
     kind: Kind,
     name: string,
-    context: SeriesOptions | undefined,
+    series: SeriesOptions | undefined,
     now: () => number
   ) => (value?: Value) => void
   /** Adds an event, and starts a flush above the high-water mark. */
@@ -31,13 +31,12 @@ export const makeRecording = (
   { aggregator, eventsAggregator }: Pick<PipelineServices, "aggregator" | "eventsAggregator">,
   onHighWaterMark: (now: number) => void
 ): Recording => ({
-  unsafeAdd(kind, name, value, time, now, context) {
-    if (aggregator.unsafeAdd(kind, name, value, time, context)) onHighWaterMark(now)
+  unsafeAdd(kind, name, value, time, now, series) {
+    if (aggregator.unsafeAdd(kind, name, value, time, series)) onHighWaterMark(now)
   },
-  bind: (kind, name, context, now) => aggregator.bind(kind, name, context, { now, onHighWaterMark }),
+  bind: (kind, name, series, now) => aggregator.bind(kind, name, series, { now, onHighWaterMark }),
   unsafeAddEvent(event, now) {
-    eventsAggregator.unsafeAdd(event)
-    if (eventsAggregator.isAboveHighWaterMark()) onHighWaterMark(now)
+    if (eventsAggregator.unsafeAdd(event)) onHighWaterMark(now)
   }
 })
 

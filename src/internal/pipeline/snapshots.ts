@@ -1,10 +1,10 @@
 import * as Effect from "effect/Effect"
-import type { EventsAggregator } from "../../EventsAggregator.js"
-import type { MetricsAggregator } from "../../MetricsAggregator.js"
 import type { PendingData } from "../../RetainedStore.js"
+import type { PipelineEventsAggregator } from "../aggregation/EventsAggregator.js"
+import type { PipelineMetricsAggregator } from "../aggregation/MetricsAggregator.js"
 import type { BucketSnapshot, SerializedSeries, Temporality } from "../model/AggregatedSeries.js"
 import type { Event } from "../model/Event.js"
-import { isAdditive } from "../model/metricKinds.js"
+import { isAdditive, metricKinds } from "../model/metricKinds.js"
 import type { DeliverySemantics } from "../model/settings.js"
 
 /** Takes a snapshot for the retained store. Receives the versions, by start, of the buckets that the store has. */
@@ -23,8 +23,8 @@ export interface Snapshots {
 const noEvents = Effect.succeed<ReadonlyArray<Event>>([])
 
 export const make = ({ aggregator, delivery, eventsAggregator, temporality }: {
-  readonly aggregator: MetricsAggregator["Type"]
-  readonly eventsAggregator: EventsAggregator["Type"]
+  readonly aggregator: PipelineMetricsAggregator["Type"]
+  readonly eventsAggregator: PipelineEventsAggregator["Type"]
   readonly delivery: DeliverySemantics
   readonly temporality: Temporality
 }): Snapshots => {
@@ -35,7 +35,7 @@ export const make = ({ aggregator, delivery, eventsAggregator, temporality }: {
 
   /** True for a series that may arrive twice and count once. */
   const isIdempotent = ({ kind }: SerializedSeries) =>
-    kind === "gauge" || (temporality === "total" && !isAdditive(kind, aggregator.submitAs))
+    metricKinds[kind] === "last" || (temporality === "total" && !isAdditive(kind, aggregator.settings.submitAs))
 
   const idempotent: TakeSnapshot = () =>
     zip(

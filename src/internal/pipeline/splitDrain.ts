@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 import type { AggregatedSeries } from "../model/AggregatedSeries.js"
 import { emptyReceipt, type Receipt, ReporterError, type SeriesBatch } from "../model/Delivery.js"
 import type { Enrichment } from "../model/Enrichment.js"
+import { isScalar, metricKinds } from "../model/metricKinds.js"
 import { oneTurn } from "../runtime/eventLoop.js"
 
 /**
@@ -11,8 +12,7 @@ import { oneTurn } from "../runtime/eventLoop.js"
 const sliceWork = 16_000
 const lineWork = 8
 
-const workOf = ({ kind, recorded }: AggregatedSeries): number =>
-  lineWork + (kind === "counter" || kind === "gauge" ? 1 : recorded)
+const workOf = ({ kind, recorded }: AggregatedSeries): number => lineWork + (isScalar(metricKinds[kind]) ? 1 : recorded)
 
 /** Series of one batch: all those drained for it, in order, of which the reporter has pulled the first ones. */
 export class DrainedPart {

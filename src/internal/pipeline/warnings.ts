@@ -1,6 +1,6 @@
 import * as Effect from "effect/Effect"
-import type { EventsAggregator } from "../../EventsAggregator.js"
-import type { MetricsAggregator } from "../../MetricsAggregator.js"
+import type { PipelineEventsAggregator } from "../aggregation/EventsAggregator.js"
+import type { PipelineMetricsAggregator } from "../aggregation/MetricsAggregator.js"
 import type { DropReason, TruncationReason } from "../model/AggregatorStats.js"
 import type { ReporterError } from "../model/Delivery.js"
 import type { UnreportedDrops } from "../model/DropCounters.js"
@@ -59,8 +59,8 @@ export interface Warnings {
 }
 
 export const make = (options: {
-  readonly aggregator: MetricsAggregator["Type"]
-  readonly eventsAggregator: EventsAggregator["Type"]
+  readonly aggregator: PipelineMetricsAggregator["Type"]
+  readonly eventsAggregator: PipelineEventsAggregator["Type"]
   readonly preAggregation: PreAggregationDrops
   readonly state: PipelineState
   /** Index of the pipeline, if the client has several. */

@@ -2,6 +2,7 @@ import * as Hash from "effect/Hash"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { EventPayload } from "../../Event.js"
+import { type Accumulation, type Kind, kinds, metricKinds } from "../model/metricKinds.js"
 
 /** One entry with series or events of the store. */
 export interface Page {
@@ -33,37 +34,28 @@ export const makeCodecs = () => {
   const positive = Schema.Int.pipe(Schema.positive())
   const notNegative = Schema.Int.pipe(Schema.nonNegative())
   const values = Schema.NonEmptyArray(Schema.Finite)
-  const common = {
-    name: Schema.NonEmptyString,
-    host: Schema.NullOr(Schema.String),
-    tags: Schema.Array(Schema.String),
-    start: Schema.Int,
-    recorded: positive
-  }
+  const states = {
+    sum: Schema.Finite,
+    last: Schema.Finite,
+    unique: Schema.Array(Schema.Union(Schema.Finite, Schema.String)),
+    values,
+    summary: Schema.Union(
+      values,
+      Schema.Struct({ min: Schema.Finite, max: Schema.Finite, sum: Schema.Finite, count: positive, sample: values })
+    )
+  } satisfies { readonly [A in Accumulation]: Schema.Schema.AnyNoContext }
+  const seriesOf = (kind: Kind) =>
+    Schema.Struct({
+      kind: Schema.Literal(kind),
+      name: Schema.NonEmptyString,
+      host: Schema.NullOr(Schema.String),
+      tags: Schema.Array(Schema.String),
+      start: Schema.Int,
+      recorded: positive,
+      state: states[metricKinds[kind]]
+    })
   return {
-    metrics: open(Schema.Array(Schema.Union(
-      Schema.Struct({ kind: Schema.Literal("counter", "gauge"), ...common, state: Schema.Finite }),
-      Schema.Struct({
-        kind: Schema.Literal("set"),
-        ...common,
-        state: Schema.Array(Schema.Union(Schema.Finite, Schema.String))
-      }),
-      Schema.Struct({ kind: Schema.Literal("distribution"), ...common, state: values }),
-      Schema.Struct({
-        kind: Schema.Literal("histogram", "timing"),
-        ...common,
-        state: Schema.Union(
-          values,
-          Schema.Struct({
-            min: Schema.Finite,
-            max: Schema.Finite,
-            sum: Schema.Finite,
-            count: positive,
-            sample: values
-          })
-        )
-      })
-    ))),
+    metrics: open(Schema.Array(Schema.Union(...kinds.map(seriesOf)))),
     events: open(Schema.Array(EventPayload)),
     index: open(Schema.Struct({
       generation: Schema.Int,
