@@ -28,3 +28,36 @@ describe("README", () => {
     }
   })
 })
+
+describe("docs/settings.md", () => {
+  /** Public interfaces of options, apart from those of a single point, event, timer or instrument. */
+  const interfaces: ReadonlyArray<readonly [name: string, file: string, page?: string]> = [
+    ["ThreadStatsOptions", "ThreadStatsConfig"],
+    ["DogStatsDReporterOptions", "internal/dogstatsd/options"],
+    ["AwsOptions", "ApiKey"],
+    ["ProgramOptions", "Lambda"],
+    ["HandlerOptions", "Lambda"],
+    ["StreamHandlerOptions", "Lambda"],
+    ["RuntimeOptions", "LambdaRuntime"],
+    ["ExtensionOptions", "LambdaExtension"],
+    ["StreamOptions", "LambdaStream"],
+    ["LogReporterOptions", "LogReporter"],
+    ["IntakeOptions", "LocalIntake"],
+    ["IntakeLimits", "intake/model"],
+    ["EffectMetricsOptions", "internal/effectMetrics/options", "docs/effect-metrics.md"]
+  ]
+
+  for (const [name, file, page = "docs/settings.md"] of interfaces) {
+    it(`has every option of ${name}${page === "docs/settings.md" ? "" : ` in ${page}`}`, () => {
+      const [, body = ""] =
+        new RegExp(`export interface ${name}\\b[^]*?\\{\\n([^]*?)^\\}`, "m").exec(read(`src/${file}.ts`)) ??
+          []
+      const options = Array.from(body.matchAll(/^  readonly (\w+)\??:/gm), ([, option]) => option!)
+        // A handler and its layer are no settings.
+        .filter((option) => !["handler", "layer"].includes(option))
+      if (name !== "StreamHandlerOptions") assert.isNotEmpty(options)
+      const code = Array.from(read(page).matchAll(/`([^`\n]+)`/g), ([, text]) => text).join("\n")
+      assert.deepStrictEqual(options.filter((option) => !new RegExp(`\\b${option}\\b`).test(code)), [])
+    })
+  }
+})
