@@ -8,6 +8,7 @@ import {
   emptyProject,
   entries,
   installLines,
+  intakeLines,
   isForTests,
   isRegistryReachable,
   npmProgram,
@@ -19,10 +20,11 @@ import {
   start,
   succeeds,
   temporary,
+  withIntake,
   withReceiver,
   write
 } from "./consumer.js"
-import { compiles, manifest, packedTarball } from "./tarball.js"
+import { compiles, manifest, packedTarball, root } from "./tarball.js"
 
 beforeAll(async () => {
   if (isRegistryReachable) await packedTarball()
@@ -62,6 +64,56 @@ describe.skipIf(!isRegistryReachable)("install lines of the README", () => {
       }
     }, compiles)
   }
+})
+
+describe.skipIf(!isRegistryReachable)("a new user", () => {
+  it(
+    "sees the first metric of the README's program and of its function with five commands, in less than a minute after npm's downloads",
+    async () => {
+      const [intake, program, ...others] = intakeLines
+      assert.isDefined(program)
+      assert.isEmpty(others)
+      const folder = mkdtempSync(join(temporary, "new-user-"))
+      const commands = [["npm", "init", "-y"], await argumentsOf(installLines[0]!)]
+      assert.isAtMost(commands.length + intakeLines.length, 5)
+      for (const command of commands) await succeeds(folder, command)
+      await succeeds(folder, ["npx", "--yes", "tsx", "--version"])
+      const handler = readmeBlocks.find((code) => code.includes("makeHandler"))
+      const lambdaPage = readFileSync(join(root, "docs/lambda.md"), "utf8")
+      const [, attempt] = /```js\n([^]*?)```/.exec(lambdaPage) ?? []
+      assert.match(lambdaPage, /tsx try\.ts/)
+      write(folder, { "program.ts": readmeBlocks[0]!, "handler.ts": handler!, "try.ts": attempt! })
+      assert.match(await succeeds(folder, ["bash", "-c", `${intake} --help`]), /--port[^]*Default: 8127\./)
+
+      const start = performance.now()
+      await withIntake(folder, intake!, async (url) => {
+        const execute = (line: string) => {
+          assert.include(line, "DATADOG_HOST=http://127.0.0.1:8127 ")
+          return succeeds(folder, ["bash", "-c", line.replace("http://127.0.0.1:8127", url)])
+        }
+        const read = (accept: string) => fetch(url, { headers: { accept } })
+        assert.strictEqual(await execute(program!), "")
+        const { series } = await (await read("application/json")).json() as {
+          readonly series: ReadonlyArray<{ readonly metric: string }>
+        }
+        const seconds = (performance.now() - start) / 1000
+        assert.deepInclude(series.find(({ metric }) => metric === "jobs.started"), {
+          metric: "jobs.started",
+          type: "rate",
+          tags: ["queue:mail"]
+        })
+        assert.isBelow(seconds, 60)
+        assert.match(await (await read("text/html")).text(), /<title>[^<]*intake/i)
+
+        assert.match(await execute(program!.replace("program.ts", "try.ts")), /accepted/)
+        const { distributions } = await (await read("application/json")).json() as {
+          readonly distributions: ReadonlyArray<{ readonly metric: string }>
+        }
+        assert.deepStrictEqual(distributions.map(({ metric }) => metric), ["orders.value"])
+      })
+    },
+    compiles
+  )
 })
 
 describe.skipIf(!isRegistryReachable)("Lambda functions", () => {
