@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { existsSync, readFileSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { posix } from "node:path"
 // The README shows this test, which runs here.
 import "../../examples/example.test.js"
 
@@ -20,12 +21,57 @@ describe("README", () => {
     }
   })
 
+  it("has at most 150 lines", () => {
+    assert.isAtMost(readme.trimEnd().split("\n").length, 150)
+  })
+
   it("refers to existing scripts and files only", () => {
     const { scripts } = JSON.parse(read("package.json"))
     for (const [, script] of readme.matchAll(/npm run ([\w:]+)/g)) assert.property(scripts, script!)
     for (const [, path] of readme.matchAll(/\]\((docs\/[^)]+)\)/g)) {
       assert.isTrue(existsSync(new URL(`../../${path}`, import.meta.url)), path)
     }
+  })
+})
+
+describe("documents", () => {
+  const pages = ["README.md", "CONTRIBUTING.md", "test/README.md", "bench/README.md"]
+    .concat(
+      readdirSync(new URL("../../docs", import.meta.url)).filter((file) => file.endsWith(".md")).map((file) =>
+        `docs/${file}`
+      )
+    )
+
+  /** Returns the anchors that GitHub gives to the headings of a page. */
+  const anchorsOf = (page: string) =>
+    Array.from(
+      read(page).matchAll(/^#+ (.*)$/gm),
+      ([, heading = ""]) => heading.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-")
+    )
+
+  it("link to existing headings only", () => {
+    const broken = pages.flatMap((page) =>
+      Array.from(read(page).matchAll(/\]\(([^)#\s:]*)#([^)]+)\)/g)).flatMap(([, path = "", anchor = ""]) => {
+        const target = path === "" ? page : posix.join(posix.dirname(page), path)
+        return pages.includes(target) && anchorsOf(target).includes(anchor) ? [] : [`${page}: ${path}#${anchor}`]
+      })
+    )
+    assert.deepStrictEqual(broken, [])
+  })
+})
+
+describe("docs/local-intake.md", () => {
+  it("has the code of every verdict, and no other", () => {
+    const files = readdirSync(new URL("../../src/intake", import.meta.url), { recursive: true, encoding: "utf8" })
+      .filter((file) => file.endsWith(".ts") && !/^(?:page|cli)\b/.test(file))
+    const literal =
+      /(?:makeVerdict\(\s*"\w+",|refuse\(\s*\d+,|\bwarn\(|\bcode:|"warning",)\s*"([A-Z]\w+)"|"(TooOld|TooNew)"/g
+    const codes = files.flatMap((file) =>
+      Array.from(read(`src/intake/${file}`).matchAll(literal), ([, code, other]) => code ?? other!)
+    ).filter((code) => code !== "Accepted")
+    const rows = Array.from(read("docs/local-intake.md").matchAll(/^\| (`[A-Z][^|]*) \|/gm), ([, cell = ""]) => cell)
+    const documented = rows.flatMap((cell) => Array.from(cell.matchAll(/`(\w+)`/g), ([, code]) => code!))
+    assert.deepStrictEqual(Array.from(new Set(documented)).sort(), Array.from(new Set(codes)).sort())
   })
 })
 
