@@ -75,6 +75,25 @@ describe("docs/local-intake.md", () => {
   })
 })
 
+describe("docs/delivery.md", () => {
+  it("quotes log lines that the sources contain, and reasons that exist", () => {
+    const [, table = ""] = /^## Operation\n([^]*?)^## /m.exec(read("docs/delivery.md")) ?? []
+    const lines = Array.from(table.matchAll(/^\| (`.*?) \|/gm), ([, cell = ""]) => cell)
+      .flatMap((cell) => Array.from(cell.matchAll(/`([^`]+)`/g), ([, line]) => line!))
+    assert.isAtLeast(lines.length, 15)
+    const sources = readdirSync(new URL("../../src", import.meta.url), { recursive: true, encoding: "utf8" })
+      .filter((file) => file.endsWith(".ts") && !file.startsWith("intake"))
+      .map((file) => read(`src/${file}`))
+      .join("\n")
+    // Text between placeholders, without the numbers and punctuation that the sources insert.
+    const fragments = lines.flatMap((line) => line.split(/<[^>]*>|: | at |\(status|[()]|\b\d+\b/)).map((text) =>
+      text.trim()
+    )
+      .filter((text) => text.length > 2)
+    assert.deepStrictEqual(fragments.filter((text) => !sources.includes(text)), [])
+  })
+})
+
 describe("docs/settings.md", () => {
   /** Public interfaces of options, apart from those of a single point, event, timer or instrument. */
   const interfaces: ReadonlyArray<readonly [name: string, file: string, page?: string]> = [
