@@ -34,14 +34,14 @@ describe("README", () => {
   })
 })
 
-describe("documents", () => {
-  const pages = ["README.md", "CONTRIBUTING.md", "test/README.md", "bench/README.md"]
-    .concat(
-      readdirSync(new URL("../../docs", import.meta.url)).filter((file) => file.endsWith(".md")).map((file) =>
-        `docs/${file}`
-      )
+const pages = ["README.md", "CONTRIBUTING.md", "test/README.md", "bench/README.md"]
+  .concat(
+    readdirSync(new URL("../../docs", import.meta.url)).filter((file) => file.endsWith(".md")).map((file) =>
+      `docs/${file}`
     )
+  )
 
+describe("documents", () => {
   /** Returns the anchors that GitHub gives to the headings of a page. */
   const anchorsOf = (page: string) =>
     Array.from(
@@ -57,6 +57,23 @@ describe("documents", () => {
       })
     )
     assert.deepStrictEqual(broken, [])
+  })
+})
+
+describe("names in documents", () => {
+  it("of members of public modules exist in these modules", () => {
+    const modules = readdirSync(new URL("../../src", import.meta.url)).flatMap((file) =>
+      /^([A-Z]\w+)\.ts$/.exec(file)?.[1] ?? []
+    )
+    const member = new RegExp(`\\b(${modules.join("|")})\\.([a-z]\\w*|[A-Z]\\w*)(?!\\w*\\.(?:ts|md|js))`, "g")
+    const missing = pages.flatMap((page) =>
+      Array.from(read(page).matchAll(member)).flatMap(([name, module = "", key = ""]) =>
+        ["ts", "js", "md", "test", "io"].includes(key) || new RegExp(`\\b${key}\\b`).test(read(`src/${module}.ts`))
+          ? []
+          : [`${page}: ${name}`]
+      )
+    )
+    assert.deepStrictEqual(missing, [])
   })
 })
 
