@@ -65,7 +65,7 @@ describe("names in documents", () => {
     const modules = readdirSync(new URL("../../src", import.meta.url)).flatMap((file) =>
       /^([A-Z]\w+)\.ts$/.exec(file)?.[1] ?? []
     )
-    const member = new RegExp(`\\b(${modules.join("|")})\\.([a-z]\\w*|[A-Z]\\w*)(?!\\w*\\.(?:ts|md|js))`, "g")
+    const member = new RegExp(`\\b(${modules.join("|")})\\.(\\w+)(?!\\w*\\.(?:ts|md|js))`, "g")
     const missing = pages.flatMap((page) =>
       Array.from(read(page).matchAll(member)).flatMap(([name, module = "", key = ""]) =>
         ["ts", "js", "md", "test", "io"].includes(key) || new RegExp(`\\b${key}\\b`).test(read(`src/${module}.ts`))
