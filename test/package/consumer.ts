@@ -1,12 +1,14 @@
 /** Projects of new users: an empty folder, a command of the README, and a program out of the documents. */
 import { assert } from "@effect/vitest"
-import { execFile, execFileSync } from "node:child_process"
+import { execFile, execFileSync, spawn } from "node:child_process"
+import { once } from "node:events"
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs"
 import { rm } from "node:fs/promises"
 import { createServer } from "node:http"
 import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { createInterface } from "node:readline"
 import { promisify } from "node:util"
 import { manifest, packedTarball, root } from "./tarball.js"
 
@@ -34,23 +36,22 @@ interface Ended {
   readonly output: string
 }
 
+/** Environment of the commands: that of this process without Vitest. npm runs no scripts of packages and prints no advice. */
+const userEnvironment = (): NodeJS.ProcessEnv => {
+  const { NODE_OPTIONS: _, VITEST: __, ...inherited } = process.env
+  return { ...inherited, npm_config_audit: "false", npm_config_fund: "false", npm_config_ignore_scripts: "true" }
+}
+
 /** Runs a command, and returns its exit code and its output. */
 export const run = async (
   folder: string,
   [command, ...args]: ReadonlyArray<string>,
   env: Record<string, string> = {}
 ): Promise<Ended> => {
-  const { NODE_OPTIONS: _, VITEST: __, ...inherited } = process.env
   try {
     const { stderr, stdout } = await promisify(execFile)(command!, args, {
       cwd: folder,
-      env: {
-        ...inherited,
-        npm_config_audit: "false",
-        npm_config_fund: "false",
-        npm_config_ignore_scripts: "true",
-        ...env
-      },
+      env: { ...userEnvironment(), ...env },
       maxBuffer: 64 << 20
     })
     return { code: 0, output: stdout + stderr }
@@ -88,6 +89,13 @@ export const installLines = (() => {
   const section = /^## Install\n([^]*?)^## /m.exec(readFileSync(join(root, "README.md"), "utf8"))?.[1] ?? ""
   const [, commands = ""] = /```sh\n([^]*?)```/.exec(section) ?? []
   return commands.split("\n").filter((line) => /^(?:npm|pnpm) /.test(line))
+})()
+
+/** Commands of the section "See it locally" of the README: the intake, and a program that delivers to it. */
+export const intakeLines: ReadonlyArray<string> = (() => {
+  const section = /^## See it locally\n([^]*?)^## /m.exec(readFileSync(join(root, "README.md"), "utf8"))?.[1] ?? ""
+  const [, commands = ""] = /```sh\n([^]*?)```/.exec(section) ?? []
+  return commands.split("\n").filter((line) => line !== "")
 })()
 
 export const isForTests = (line: string) => line.includes("--save-dev")
@@ -153,6 +161,28 @@ export const withReceiver = async <A>(use: (env: Record<string, string>) => Prom
     return result
   } finally {
     server.close()
+  }
+}
+
+/** Runs the intake of a command line on free ports, and passes the address that it prints. */
+export const withIntake = async <A>(folder: string, line: string, use: (url: string) => Promise<A>): Promise<A> => {
+  // A group of its own, because npx passes no signal on.
+  const child = spawn("bash", ["-c", `${line} --port 0 --dogstatsd-port 0`], {
+    cwd: folder,
+    env: userEnvironment(),
+    detached: true,
+    stdio: ["ignore", "pipe", "inherit"]
+  })
+  const ended = once(child, "close")
+  try {
+    for await (const text of createInterface({ input: child.stdout })) {
+      const [, url] = /^DATADOG_HOST=(.*)$/.exec(text) ?? []
+      if (url !== undefined) return await use(url)
+    }
+    throw new Error(`The command ended before it printed its address: ${line}`)
+  } finally {
+    if (child.exitCode === null) process.kill(-child.pid!, "SIGTERM")
+    await ended
   }
 }
 

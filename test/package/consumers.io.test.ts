@@ -8,6 +8,7 @@ import {
   emptyProject,
   entries,
   installLines,
+  intakeLines,
   isForTests,
   isRegistryReachable,
   npmProgram,
@@ -19,10 +20,11 @@ import {
   start,
   succeeds,
   temporary,
+  withIntake,
   withReceiver,
   write
 } from "./consumer.js"
-import { compiles, manifest, packedTarball } from "./tarball.js"
+import { compiles, manifest, packedTarball, root } from "./tarball.js"
 
 beforeAll(async () => {
   if (isRegistryReachable) await packedTarball()
@@ -62,6 +64,80 @@ describe.skipIf(!isRegistryReachable)("install lines of the README", () => {
       }
     }, compiles)
   }
+})
+
+describe.skipIf(!isRegistryReachable)("a new user", () => {
+  const [intake = "", program = "", ...others] = intakeLines
+  const address = "http://127.0.0.1:8127"
+  const lambdaPage = readFileSync(join(root, "docs/lambda.md"), "utf8")
+
+  interface Received {
+    readonly series: ReadonlyArray<{ readonly metric: string }>
+    readonly distributions: ReadonlyArray<{ readonly metric: string }>
+  }
+
+  /** Reads the received data from the intake. */
+  const receivedBy = async (url: string): Promise<Received> =>
+    await (await fetch(url, { headers: { accept: "application/json" } })).json() as Received
+
+  let folder = ""
+  beforeAll(async () => {
+    if (!isRegistryReachable) return
+    folder = mkdtempSync(join(temporary, "new-user-"))
+    const commands = [["npm", "init", "-y"], await argumentsOf(installLines[0]!)]
+    assert.isAtMost(commands.length + intakeLines.length, 5)
+    for (const command of commands) await succeeds(folder, command)
+    // npm downloads tsx.
+    await succeeds(folder, ["npx", "--yes", "tsx", "--version"])
+  }, compiles)
+
+  /** Writes a file, and executes it with the README's command against the intake. */
+  const execute = (url: string, file: string, code: string): Promise<string> => {
+    write(folder, { [file]: code })
+    return succeeds(folder, ["bash", "-c", program.replace(address, url).replace("program.ts", file)])
+  }
+
+  it(
+    "sees the metrics of the README's program within a minute after npm's downloads, with five commands at most",
+    async () => {
+      assert.isEmpty(others)
+      assert.match(await succeeds(folder, ["bash", "-c", `${intake} --help`]), /--port[^]*Default: 8127\./)
+      assert.include(program, `DATADOG_HOST=${address} `)
+      const start = performance.now()
+      await withIntake(folder, intake, async (url) => {
+        assert.strictEqual(await execute(url, "program.ts", readmeBlocks[0]!), "")
+        const { series } = await receivedBy(url)
+        assert.isBelow(performance.now() - start, 60_000)
+        assert.deepInclude(series.find(({ metric }) => metric === "jobs.started"), {
+          type: "rate",
+          tags: ["queue:mail"]
+        })
+      })
+    },
+    compiles
+  )
+
+  it("sees the metrics of the README's Lambda function that the program of docs/lambda.md calls", async () => {
+    const handler = readmeBlocks.find((code) => code.includes("makeHandler"))
+    const [, call] = /```js\n([^]*?)```/.exec(lambdaPage) ?? []
+    assert.include(lambdaPage, program.replace("program.ts", "try.ts"))
+    write(folder, { "handler.ts": handler! })
+    await withIntake(folder, intake, async (url) => {
+      assert.match(await execute(url, "try.ts", call!), /accepted/)
+      const { distributions } = await receivedBy(url)
+      assert.deepStrictEqual(distributions.map(({ metric }) => metric), ["orders.value"])
+    })
+  }, compiles)
+
+  it("sees the metric of the program that the page of the intake shows", async () => {
+    await withIntake(folder, intake, async (url) => {
+      const page = await (await fetch(url, { headers: { accept: "text/html" } })).text()
+      const [, example] = /<code id="example">([^]*?)<\/code>/.exec(page) ?? []
+      assert.strictEqual(await execute(url, "page.ts", example!.replaceAll("&quot;", "\"")), "")
+      const { series } = await receivedBy(url)
+      assert.deepStrictEqual(series.map(({ metric }) => metric), ["orders.placed"])
+    })
+  }, compiles)
 })
 
 describe.skipIf(!isRegistryReachable)("Lambda functions", () => {

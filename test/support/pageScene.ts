@@ -159,7 +159,7 @@ export const scene = (now: number): Partial<Update> => {
   }
   const refused: Verdict = {
     outcome: "refused",
-    code: "InvalidJson",
+    code: "NotJson",
     message: "The body is not a JSON document: it ends after 1,408 bytes.",
     metric: null
   }

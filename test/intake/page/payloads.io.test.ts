@@ -16,7 +16,7 @@ describePage("payload log", (it) => {
           requestOf(3, {
             status: 400,
             reason: "Not JSON.",
-            verdicts: [verdict("refused", "InvalidJson", "Not JSON.")]
+            verdicts: [verdict("refused", "NotJson", "Not JSON.")]
           }),
           requestOf(4, { status: 503, fault: "status=503 rate=0.2" }),
           requestOf(5, { verdicts: [verdict("rewritten", "NameRewritten", "a-b will be a_b.")] }),
