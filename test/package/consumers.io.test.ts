@@ -72,7 +72,9 @@ describe.skipIf(!isRegistryReachable)("a new user", () => {
   const lambdaPage = readFileSync(join(root, "docs/lambda.md"), "utf8")
 
   interface Received {
-    readonly series: ReadonlyArray<{ readonly metric: string }>
+    readonly series: ReadonlyArray<
+      { readonly metric: string; readonly type: string; readonly tags: ReadonlyArray<string> }
+    >
     readonly distributions: ReadonlyArray<{ readonly metric: string }>
   }
 
