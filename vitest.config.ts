@@ -35,6 +35,8 @@ export default defineConfig(({ mode }) => {
       // Limits that only a hung test reaches, on a busy machine too.
       testTimeout: mode === "test" ? 60_000 : 180_000,
       hookTimeout: 180_000,
+      // A test with processes and sockets gets a second try. The summary of .ci/run names those that needed it.
+      retry: mode === "test" ? 0 : 1,
       setupFiles: ["test/support/machineName.ts"],
       // The local intake serves a page that is built, not committed.
       globalSetup: ["test/support/pageSetup.ts"],
