@@ -1,6 +1,5 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import { Deadline } from "../model/Delivery.js"
 import { within } from "../runtime/timeLimit.js"
 import type { FlushBatch } from "./FlushBatch.js"
@@ -15,7 +14,7 @@ const reporterShare = 0.95
  * Reports batches at the same time, for at most `limit` milliseconds. Never fails. An interruption takes effect at once, also if
  * the reporter cannot be interrupted.
  */
-export const reportBatches = (batches: ReadonlyArray<FlushBatch>, limit: number): Effect.Effect<unknown> =>
+export const reportBatches = (batches: ReadonlyArray<FlushBatch>, limit: number): Effect.Effect<void> =>
   Effect.clockWith((clock) =>
     within(
       runAll(batches.map(({ report }) => report)),
@@ -28,8 +27,6 @@ export const reportBatches = (batches: ReadonlyArray<FlushBatch>, limit: number)
     )
   )
 
-/** Runs effects at the same time, each in a fiber of its own if there are several. They are interrupted with their parent. */
-const runAll = (effects: ReadonlyArray<Effect.Effect<void>>): Effect.Effect<unknown> =>
-  effects.length === 1
-    ? effects[0]!
-    : Effect.flatMap(Effect.forEach(effects, (effect) => Effect.fork(effect)), Fiber.awaitAll)
+/** Runs effects at the same time. One alone needs none of what `Effect.all` sets up. */
+const runAll = (effects: ReadonlyArray<Effect.Effect<void>>): Effect.Effect<void> =>
+  effects.length === 1 ? effects[0]! : Effect.all(effects, { concurrency: effects.length, discard: true })
