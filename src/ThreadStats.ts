@@ -22,6 +22,7 @@ import * as HttpReporter from "./HttpReporter.js"
 import type { Client } from "./internal/client/Client.js"
 import { makeAfterFailure } from "./internal/client/makeClient.js"
 import { makeOverReporter } from "./internal/client/makeOverReporter.js"
+import { resolve } from "./internal/config/settings.js"
 import type { EventOptions } from "./internal/model/eventBuilder.js"
 import type {
   BoundCounter,
@@ -308,7 +309,7 @@ export interface DogStatsDOptions extends ThreadStatsConfig.ThreadStatsOptions {
 export const layerDogStatsDWith = (options?: DogStatsDOptions): Layer.Layer<ThreadStats, ConfigError> =>
   Layer.scoped(
     ThreadStats,
-    Effect.flatMap(ThreadStatsConfig.make(options), (config) =>
+    Effect.flatMap(resolve(options, ["dogstatsd"]), (config) =>
       withAggregators(
         config,
         Effect.provideServiceEffect(
