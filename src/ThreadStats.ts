@@ -655,7 +655,7 @@ export const timer: {
     options?: TimerOptions<A, E>
   ): Effect.Effect<A, E, R | ThreadStats>
 } = /*#__PURE__*/ dual(
-  (args) => Effect.isEffect(args[0]),
+  (args) => isEffect(args[0]),
   <A, E, R>(
     effect: Effect.Effect<A, E, R>,
     name: string,
@@ -663,6 +663,15 @@ export const timer: {
   ): Effect.Effect<A, E, R | ThreadStats> =>
     Effect.flatMap(ThreadStats, (client) => client.timer(effect, name, options))
 )
+
+/** Returns false for a proxy that throws: as a name, it is invalid, and the client drops its points. */
+function isEffect(value: unknown): boolean {
+  try {
+    return Effect.isEffect(value)
+  } catch {
+    return false
+  }
+}
 
 /**
  * Decorates a function that returns an effect, so that each call records the duration of its effect. The result keeps the function's name
