@@ -352,7 +352,7 @@ describe("RetainedStore.load", () => {
       assert.lengthOf(damaged.metrics, 3)
     }))
 
-  it.effect("finds whole pages when every index is missing, counts damaged ones, and removes what it delivered", () =>
+  it.effect("finds whole pages when every index is missing, counts damaged pages, and removes delivered ones", () =>
     Effect.gen(function*() {
       const disk = yield* prepare
       for (const place of [0, 1]) disk.entries.delete(`threadstats-index-${place}`)
