@@ -20,9 +20,10 @@ import * as Sender from "./internal/dogstatsd/sender.js"
 import * as SetMembers from "./internal/dogstatsd/setMembers.js"
 import * as Settings from "./internal/dogstatsd/settings.js"
 import * as TimestampAllocator from "./internal/dogstatsd/timestampAllocator.js"
+import { monotonicDeadline } from "./internal/model/Delivery.js"
 import { distributionFromAggregated, samplesFromAggregated, type WireItem } from "./internal/model/wireForm.js"
 import { reportInWireForm, type WireFailure } from "./internal/reporters/wireReport.js"
-import { Deadline, type Receipt, Reporter, ReporterError } from "./Reporter.js"
+import { type Receipt, Reporter, ReporterError } from "./Reporter.js"
 
 export type {
   /**
@@ -118,7 +119,7 @@ export const make = (
 
     const deliver = <A extends WireItem>(items: ReadonlyArray<A>): Effect.Effect<Receipt, WireFailure<A>> =>
       Effect.gen(function*() {
-        const deadline = yield* Deadline
+        const deadline = yield* monotonicDeadline
         const now = Math.floor((yield* Clock.currentTimeMillis) / 1000)
         const { markSent, packets } = encode(items, { format, timestamps, members, now })
         const outcome = yield* sender.send(items.length, packets, deadline)

@@ -49,10 +49,11 @@ import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import * as GaugeTargets from "./internal/effectMetrics/gaugeTargets.js"
-import type { EffectMetricsOptions } from "./internal/effectMetrics/options.js"
+import { type EffectMetricsOptions, findInvalidOptions } from "./internal/effectMetrics/options.js"
 import * as Registry from "./internal/effectMetrics/registry.js"
 import { noopSink } from "./internal/effectMetrics/sink.js"
 import * as SeriesIdentity from "./internal/model/seriesIdentity.js"
+import { logFrom } from "./internal/runtime/log.js"
 import { ThreadStats } from "./ThreadStats.js"
 
 export type {
@@ -88,12 +89,21 @@ export const make: (options?: EffectMetricsOptions) => Effect.Effect<void, never
     const client = yield* ThreadStats
     const { disabled, percentiles, periodicFlush, rollUpInterval } = client.config
     if (disabled) return
+    const invalid = findInvalidOptions(options)
+    if (invalid.length > 0) {
+      yield* logFrom("EffectMetrics")(Effect.logWarning(
+        `Ignored invalid options of EffectMetrics: ${invalid.join(", ")}. Their defaults apply. Correct or remove them`
+      ))
+    }
     const runFork = Runtime.runFork(yield* Effect.runtime())
     const gaugeInterval = Option.getOrElse(
       Duration.decodeUnknown(options.gaugeInterval),
       () => periodicFlush ? rollUpInterval : Duration.minutes(1)
     )
-    const { asGauge = isActiveFibers, histogramValues = defaultHistogramValues, histograms = "distribution" } = options
+    const { asGauge = isActiveFibers, histogramValues = defaultHistogramValues } = options
+    const histograms = options.histograms === undefined || invalid.includes("histograms")
+      ? "distribution"
+      : options.histograms
     const gauges = GaugeTargets.make(
       yield* Effect.clock,
       Duration.toMillis(gaugeInterval),

@@ -29,6 +29,24 @@ export type {
   HttpReporterSettings
 } from "./internal/http/settings.js"
 
+/**
+ * Environment variables of {@link makeNode} besides those of `ThreadStatsConfig`, with their meaning, in the order of their precedence.
+ *
+ * @since 0.1.0
+ * @category metadata
+ */
+export const variables: ReadonlyArray<{ readonly name: string; readonly description: string }> = [
+  { name: "DD_PROXY_HTTPS", description: "Proxy for an API with TLS." },
+  { name: "HTTPS_PROXY", description: "The same if DD_PROXY_HTTPS is absent." },
+  { name: "https_proxy", description: "The same if both of these are absent." },
+  { name: "DD_PROXY_HTTP", description: "Proxy for an API without TLS." },
+  { name: "HTTP_PROXY", description: "The same if DD_PROXY_HTTP is absent." },
+  { name: "http_proxy", description: "The same if both of these are absent." },
+  { name: "DD_PROXY_NO_PROXY", description: "Hosts and domains without a proxy, separated by commas or spaces." },
+  { name: "NO_PROXY", description: "More of them." },
+  { name: "no_proxy", description: "More of them." }
+]
+
 const makeWithTransport = <R>(
   makeTransport: (settings: HttpReporterSettings) => Effect.Effect<Transport.Transport, ConfigError.ConfigError, R>
 ) =>

@@ -20,7 +20,7 @@ import { environmentOf } from "./internal/lambda/environment.js"
 import * as Invocation from "./internal/lambda/Invocation.js"
 import { LambdaContext, requestIdOf } from "./internal/lambda/LambdaContext.js"
 import { LambdaExtension } from "./internal/lambda/LambdaExtension.js"
-import { decode, orThrow, validateFunction } from "./internal/lambda/programOptions.js"
+import { decode, handlerOptions, orThrow, validateFunction } from "./internal/lambda/programOptions.js"
 import * as responseStream from "./internal/lambda/responseStream.js"
 import type * as LambdaStream from "./LambdaStream.js"
 import * as ThreadStats from "./ThreadStats.js"
@@ -410,7 +410,7 @@ export const streamHandler = <Event, A, E, R, LE, C = LambdaContext>(
 /** Builds the environment of a handler, and runs effects as invocations in it. */
 const makeInvoke = <Event, A, E, R, LE, C>(options: Omit<HandlerOptions<Event, A, E, R, LE, C>, "handler">) => {
   orThrow(validateFunction(options))
-  const settings = orThrow(decode(options))
+  const settings = orThrow(decode(options, handlerOptions))
   const around = decodeEnhancedMetrics(options.enhancedMetrics)
   // The extension comes first: Lambda takes no registration once the initialization of the function has ended.
   const registration = typeof options.flush === "object" ? options.flush.register() : undefined

@@ -123,8 +123,8 @@ export const run = <Event, A, E, R, LE>(
 ): Effect.Effect<never, LambdaRuntimeError | ConfigError | LE> =>
   Effect.gen(function*() {
     yield* orFail(validateFunction(options))
+    yield* orFail(decode(options, ["handler", "layer", "concurrency", "flushInterval", "deadlineMargin"]))
     const { deadlineMargin, flushInterval } = options
-    yield* orFail(decode({ deadlineMargin, flushInterval }))
     const base = yield* runtimeApi.address
     const metadata = yield* runtimeContext.functionMetadata
     const concurrency = yield* maxConcurrency(options.concurrency)

@@ -71,8 +71,8 @@ interface Service {
   readonly load: Effect.Effect<Loaded, RetainedStoreError>
   /**
    * Replaces the contents of the store. `take` receives the versions of the stored buckets by their start, and returns the
-   * new contents. A process that dies during a save leaves the previous contents. A save can be interrupted while it waits
-   * for another one, and not from `take` on.
+   * new contents. A process that dies during a save leaves the previous contents, or a part of the first ones. A save can be
+   * interrupted while it waits for another one, and not from `take` on.
    */
   readonly save: (
     take: (known: ReadonlyMap<number, number>) => Effect.Effect<PendingData>
@@ -108,7 +108,7 @@ const makeService = (
 
 /**
  * Creates a store over a `KeyValueStore`. Whenever the process dies, the store holds the contents of the last complete save, or
- * of the save under way.
+ * of the save under way. If the entries with its index are missing or damaged, it loads the whole pages that it finds.
  *
  * The client does not lock a `KeyValueStore`: do not use one from two processes.
  *

@@ -23,6 +23,7 @@ import type { Client } from "./internal/client/Client.js"
 import { makeAfterFailure } from "./internal/client/makeClient.js"
 import { makeOverReporter } from "./internal/client/makeOverReporter.js"
 import { withAggregators } from "./internal/client/withAggregators.js"
+import { resolve } from "./internal/config/settings.js"
 import type { EventOptions } from "./internal/model/eventBuilder.js"
 import type {
   BoundCounter,
@@ -302,7 +303,7 @@ export interface DogStatsDOptions extends ThreadStatsConfig.ThreadStatsOptions {
 export const layerDogStatsDWith = (options?: DogStatsDOptions): Layer.Layer<ThreadStats, ConfigError> =>
   Layer.scoped(
     ThreadStats,
-    Effect.flatMap(ThreadStatsConfig.make(options), (config) =>
+    Effect.flatMap(resolve(options, ["dogstatsd"]), (config) =>
       withAggregators(
         config,
         Effect.provideServiceEffect(
@@ -648,7 +649,7 @@ export const timer: {
     options?: TimerOptions<A, E>
   ): Effect.Effect<A, E, R | ThreadStats>
 } = /*#__PURE__*/ dual(
-  (args) => Effect.isEffect(args[0]),
+  (args) => isEffect(args[0]),
   <A, E, R>(
     effect: Effect.Effect<A, E, R>,
     name: string,
@@ -656,6 +657,15 @@ export const timer: {
   ): Effect.Effect<A, E, R | ThreadStats> =>
     Effect.flatMap(ThreadStats, (client) => client.timer(effect, name, options))
 )
+
+/** Returns false for a proxy that throws: as a name, it is invalid, and the client drops its points. */
+function isEffect(value: unknown): boolean {
+  try {
+    return Effect.isEffect(value)
+  } catch {
+    return false
+  }
+}
 
 /**
  * Decorates a function that returns an effect, so that each call records the duration of its effect. The result keeps the function's name

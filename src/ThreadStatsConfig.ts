@@ -98,7 +98,8 @@ export interface ThreadStatsOptions {
   readonly namespace?: string | undefined
   /**
    * Host name of the client. Events carry it, and so do points recorded with `host: ""`. Environment: `DD_HOSTNAME`. Default: the name
-   * of the machine over HTTP outside of AWS Lambda, like the reference client; otherwise none. An empty string means none.
+   * of the machine over HTTP outside of AWS Lambda, like the reference client; otherwise none. An empty string, the default on AWS
+   * Lambda, means none.
    */
   readonly hostname?: string | undefined
   /**
@@ -235,7 +236,8 @@ export interface ThreadStatsOptions {
 export const defaults: Omit<ThreadStatsSettings, "tags" | "apiKey" | "hostname" | "device"> = Settings.defaults
 
 /**
- * Environment variables of the client, with their meaning.
+ * Environment variables of the settings, with their meaning. Reporters and key sources have variables of their own, such as the proxy:
+ * `HttpReporter`, `DogStatsDReporter` and `ApiKey` describe theirs in the same way.
  *
  * @since 0.1.0
  * @category metadata
@@ -244,7 +246,7 @@ export const variables: ReadonlyArray<{ readonly name: string; readonly descript
 
 /**
  * Resolves all settings: the option, else the environment, else the default. Fails with a `ConfigError` that names the option or the
- * variable whose value is invalid.
+ * variable whose value is invalid, or an option that does not exist.
  *
  * @since 0.1.0
  * @category constructors

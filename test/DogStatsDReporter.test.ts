@@ -174,6 +174,28 @@ describe("DogStatsDReporter.layerConfig", () => {
     ))
 })
 
+describe("DogStatsDReporter.layerWith", () => {
+  it.effect("fails with an error that names an option without a meaning, and lists the options", () =>
+    Effect.gen(function*() {
+      const { message, path } = yield* settingErrorOf({ hostt: "agent" } as never)
+      assert.deepStrictEqual(path, ["hostt"])
+      assert.match(message, /there is no option of this name\. Use one of url, agentHost, /)
+    }))
+})
+
+describe("ThreadStats.layerDogStatsDWith", () => {
+  const buildClient = (options: object) =>
+    Effect.flip(Layer.build(ThreadStats.layerDogStatsDWith(options))).pipe(
+      Effect.withConfigProvider(environment({}))
+    )
+
+  it.scoped("fails with an error that names an option without a meaning, of the client or of the reporter", () =>
+    Effect.gen(function*() {
+      assert.include(String(yield* buildClient({ namespac: "shop" })), "Invalid data at namespac:")
+      assert.include(String(yield* buildClient({ dogstatsd: { hostt: "agent" } })), "Invalid data at hostt:")
+    }))
+})
+
 describe("DogStatsDReporter.variables", () => {
   const buildClient = (variables: Record<string, string>) =>
     Layer.build(Layer.provide(ThreadStats.layerDogStatsD, Layer.setConfigProvider(environment(variables))))

@@ -285,6 +285,19 @@ describe("EffectMetrics options", () => {
     }).pipe(
       Effect.provide(layerRecorded(only("o4.", { histogramValues: Number.NaN, gaugeInterval: "soon" as never })))
     ))
+
+  it.effect("are named in one warning when they are invalid or do not exist", () => {
+    const lines: Array<Scripted.Line> = []
+    const options = { histogram: "both", histograms: "all", since: "now", gaugeInterval: "soon", histogramValues: 0 }
+    return Effect.sync(() =>
+      assert.deepStrictEqual(lines, [{
+        level: "WARN",
+        message:
+          "Ignored invalid options of EffectMetrics: histogram, gaugeInterval, histograms, histogramValues, since. "
+          + "Their defaults apply. Correct or remove them"
+      }])
+    ).pipe(Effect.provide(layerRecorded(options as never).pipe(Layer.provideMerge(Scripted.logsTo(lines)))))
+  })
 })
 
 describe("EffectMetrics hostile input", () => {

@@ -17,6 +17,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import { readFileSync } from "node:fs"
 import { bodyOf, failWith, respond, scriptReporter, settings } from "./http/fakeClient.js"
 import { layerInProcess } from "./support/intake.js"
 import { apiKey, assertHidden, sweepKeys } from "./support/keySweep.js"
@@ -166,6 +167,28 @@ describe("HttpReporter with the API key", () => {
       Effect.provide(FetchHttpClient.layer),
       Effect.withConfigProvider(ConfigProvider.fromMap(new Map()))
     ))
+})
+
+describe("HttpReporter.variables", () => {
+  const page = readFileSync(new URL("../docs/settings.md", import.meta.url), "utf8")
+  const build = (apiUrl: string, variables: Record<string, string>) =>
+    Effect.exit(Effect.scoped(HttpReporter.makeNode(settings(apiUrl)))).pipe(
+      Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(variables))))
+    )
+
+  for (const { description, name } of HttpReporter.variables) {
+    it.effect(`describes ${name}, which HttpReporter.makeNode reads`, () =>
+      Effect.gen(function*() {
+        assert.isNotEmpty(description)
+        assert.include(page, `\`${name}\``)
+        const apiUrl = /HTTPS/i.test(name) ? "https://api.datadoghq.example" : "http://api.datadoghq.example"
+        // An invalid proxy fails the build, unless the API is excluded.
+        const variables = /no_proxy/i.test(name)
+          ? { HTTP_PROXY: "ftp://proxy", [name]: "*" }
+          : { [name]: "ftp://proxy" }
+        assert.strictEqual(Exit.isSuccess(yield* build(apiUrl, variables)), /no_proxy/i.test(name))
+      }))
+  }
 })
 
 describe("HttpReporter layers", () => {

@@ -386,6 +386,22 @@ describe("LambdaExtension.begin", () => {
       })
   )
 
+  testWithApi("releases the invocation when its scope has closed and no work is left", (api) =>
+    Effect.gen(function*() {
+      const extension = yield* makeExtension(api)
+      for (const [count, requestId] of [[2, "a"], [3, "an id of the caller"]] as const) {
+        const scope = yield* Scope.make()
+        yield* api.invoke(count === 2 ? "a" : "b", 5_000_000)
+        yield* Scope.extend(extension.begin(requestId), scope)
+        yield* TestClock.adjust(30_000)
+        yield* nextTurn
+        assert.strictEqual(api.nextCount(), count - 1)
+        yield* Scope.close(scope, Exit.void)
+        yield* api.nextRequested
+        assert.strictEqual(api.nextCount(), count)
+      }
+    }))
+
   for (const requestId of ["a", "an id of the caller"]) {
     for (const [order, isFirst] of [["before", true], ["after", false]] as const) {
       testWithApi(

@@ -142,7 +142,7 @@ describe("RetainedStore after kill -9", () => {
     survivor = await bundle("test/retained/survivor.ts")
   })
 
-  const run = (mode: "record" | "deliver", directory: string, url: string, run: number, key = apiKey) =>
+  const run = (mode: "record" | "visit" | "deliver", directory: string, url: string, run: number, key = apiKey) =>
     node([survivor, mode, directory, url, key, String(run)], {})
 
   /**
@@ -192,6 +192,31 @@ describe("RetainedStore after kill -9", () => {
       assert.deepStrictEqual([values[0], titles[0]], [100_001, "1/1"])
       assert.deepStrictEqual([stats.metrics.pending, stats.events.pending, stats.metrics.dropped], [0, 0, {}])
       assert.deepStrictEqual(readdirSync(directory).filter((name) => name.includes("page")), [])
+    }).pipe(Effect.provide(layerIntake({ apiKey: Redacted.make(apiKey) }))))
+
+  it.scopedLive("keeps the data of one process, and names it to another one that uses the same directory", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporaryDirectory
+      const intake = yield* LocalIntake.LocalIntake
+      const unavailable = yield* unavailableServer
+      const owner = yield* run("record", directory, unavailable, 1)
+      assert.strictEqual(yield* owner.line, "1")
+      const visitor = yield* run("visit", directory, unavailable, 2)
+      const { code, stderr, stdout } = yield* visitor.ended
+      assert.deepStrictEqual([code, stdout], [0, ""])
+      for (const line of stderr.trim().split("\n")) {
+        assert.include(line, "The retained store failed: Busy")
+        assert.include(line, `process ${owner.process.pid} on `)
+      }
+      yield* owner.line
+      const acknowledged = yield* kill(owner)
+
+      const next = yield* run("deliver", directory, intake.url, 3)
+      yield* next.line
+      const { titles, values } = yield* arrived
+      assert.includeMembers([...values], acknowledged.map((n) => 100_000 + n))
+      assert.deepStrictEqual(values.filter((value) => value > 200_000), [])
+      assert.deepStrictEqual(titles, ["1/1"])
     }).pipe(Effect.provide(layerIntake({ apiKey: Redacted.make(apiKey) }))))
 
   it.scopedLive("neither loses nor doubles flushed data when processes are killed at any moment", () =>

@@ -352,6 +352,31 @@ describe("RetainedStore.load", () => {
       assert.lengthOf(damaged.metrics, 3)
     }))
 
+  it.effect("finds whole pages when every index is missing, counts damaged pages, and removes delivered ones", () =>
+    Effect.gen(function*() {
+      const disk = yield* prepare
+      for (const place of [0, 1]) disk.entries.delete(`threadstats-index-${place}`)
+      const copy = makeDisk(disk.entries)
+      const { stats, successor, warnings } = yield* restarted(copy)
+      assert.deepStrictEqual(stats, allDelivered(6, 2))
+      assert.sameMembers(titlesOf(successor), ["e1", "e2"])
+      assert.strictEqual(warnings, 0)
+      assert.deepStrictEqual(pagesOf(copy), [])
+      disk.entries.set("threadstats-page-1", "broken")
+      const damaged = yield* restarted(makeDisk(disk.entries))
+      assert.deepStrictEqual(damaged.lines[0], {
+        level: "WARN",
+        message: "Skipped 1 unreadable entries of the retained store"
+      })
+    }))
+
+  it.effect("reads an empty store at once", () =>
+    Effect.gen(function*() {
+      const disk = makeDisk()
+      assert.strictEqual(contents(yield* Effect.flatMap(openStore(disk), (store) => store.load)), "")
+      assert.isBelow(disk.operations.length, 4)
+    }))
+
   it.effect("loads a series once when pages without a valid index hold an older state of it, too", () =>
     Effect.gen(function*() {
       const pages = [[{ ...storedPoint("a"), recorded: 2, state: 2 }], [storedPoint("a"), storedPoint("b")]]

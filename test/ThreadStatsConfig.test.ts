@@ -470,6 +470,14 @@ describe("ThreadStatsConfig", () => {
       assert.isTrue((yield* resolve({}, { ...lambda, DD_THREADSTATS_PERIODIC_FLUSH: "true" })).periodicFlush)
     }))
 
+  it.effect("gives the client no host inside AWS Lambda unless a setting names one", () =>
+    Effect.gen(function*() {
+      const lambda = { AWS_LAMBDA_FUNCTION_NAME: "orders" }
+      assert.isUndefined((yield* resolve({})).hostname)
+      assert.strictEqual((yield* resolve({}, lambda)).hostname, "")
+      assert.strictEqual((yield* resolve({ hostname: "web-1" }, lambda)).hostname, "web-1")
+    }))
+
   it("documents every variable in docs/settings.md", () => {
     const page = readFileSync(new URL("../docs/settings.md", import.meta.url), "utf8")
     const names = ThreadStatsConfig.variables.map(({ name }) => name)
@@ -483,8 +491,43 @@ describe("ThreadStatsConfig", () => {
     }
   })
 
+  it.effect("fails with an error that names an option without a meaning, and lists the options", () =>
+    Effect.gen(function*() {
+      for (const name of ["flushIntervall", "FLUSHINTERVAL", "tags", "__proto_", "0"]) {
+        const error = String(yield* Effect.flip(resolve(untyped({ [name]: "30 seconds" }))))
+        assert.include(error, `Invalid data at ${name}: "there is no option of this name. Use one of disabled, `)
+        assert.include(error, " flushInterval,")
+      }
+    }))
+
+  it.effect("hides the value of an option without a meaning, and shortens its name", () =>
+    Effect.gen(function*() {
+      const error = String(yield* Effect.flip(resolve(untyped({ ["n".repeat(1000)]: apiKey }))))
+      assertHidden([error], [apiKey])
+      assert.isBelow(error.length, 1000)
+    }))
+
+  it.effect("accepts options of another name that are undefined, inherited or not enumerable", () =>
+    Effect.gen(function*() {
+      const options = Object.create({ inherited: 1 })
+      Object.defineProperty(options, "hidden", { value: 1 })
+      const { namespace } = yield* resolve(Object.assign(options, { absent: undefined, namespace: "shop" }))
+      assert.strictEqual(namespace, "shop")
+    }))
+
+  it.effect("fails when the options are not an object or cannot be read", () =>
+    Effect.gen(function*() {
+      const { proxy, revoke } = Proxy.revocable({}, {})
+      revoke()
+      for (const options of [null, "shop", 7, true, () => ({}), ["shop"]]) {
+        assert.include(String(yield* Effect.flip(resolve(untyped(options)))), "Invalid data at")
+      }
+      assert.include(String(yield* Effect.flip(resolve(untyped(proxy)))), "expected a plain value")
+    }))
+
   it.effect("reads nothing else when the client is disabled", () =>
     Effect.gen(function*() {
+      assert.isTrue((yield* resolve(untyped({ disabled: true, flushIntervall: 1 }))).disabled)
       const invalid = {
         DD_SITE: "no site",
         DD_API_KEY: "a key with spaces",

@@ -163,7 +163,7 @@ const bounds: fc.Arbitrary<ThreadStatsConfig.ThreadStatsOptions> = fc.record({
   maxValues: fc.constantFrom(3, 20, 100_000),
   maxBytes: fc.constantFrom(2000, 5000, 1_000_000),
   sampleSize: fc.constantFrom(3, 1000),
-  counters: fc.constantFrom("series" as const, "distributions" as const),
+  submitAs: fc.constantFrom("series" as const, "distributions" as const),
   disabled: fc.nat(19).map((n) => n === 0)
 })
 

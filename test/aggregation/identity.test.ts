@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import type { MetricsAggregator, RollUp } from "effect-threadstats"
+import type { MetricsAggregator, RollUp, ThreadStatsConfig } from "effect-threadstats"
 import { add, drain, itAggregates, minute, now, restore, stats } from "../support/aggregator.js"
 import { lie } from "../support/hostile.js"
 import { makeMetricsAggregator } from "../support/layers.js"
@@ -88,6 +88,32 @@ describe("series identity", () => {
         assert.deepStrictEqual((yield* drain()).map(({ host, recorded }) => [host, recorded]), [[null, 3]])
       }),
     { hostname: "web-1", attachHost: true }
+  )
+
+  itAggregates(
+    "adds up points with an empty host and points without a host when the client has no host",
+    () =>
+      Effect.gen(function*() {
+        yield* add("counter", "x", 1)
+        yield* add("counter", "x", 2, { host: "" })
+        yield* add("counter", "y", 3, { host: "" })
+        yield* add("counter", "y", 4)
+        assert.deepStrictEqual((yield* drain()).map(({ host, name, recorded }) => [name, host, recorded]), [
+          ["x", null, 2],
+          ["y", "", 2]
+        ])
+      }),
+    { hostname: "" }
+  )
+
+  itAggregates(
+    "separates an empty host from no host when the reporter may know the name of the machine",
+    () =>
+      Effect.gen(function*() {
+        yield* add("counter", "x", 1)
+        yield* add("counter", "x", 2, { host: "" })
+        assert.lengthOf(yield* drain(), 2)
+      })
   )
 
   itAggregates(
@@ -218,6 +244,40 @@ describe("series of two kinds", () => {
       aggregator.unsafeAdd("counter", "x", 1, now)
       assert.deepStrictEqual((yield* flush).map(({ kind, name }) => [kind, name]), [["gauge", "x"]])
       assert.deepStrictEqual((yield* aggregator.stats).dropped, { KindConflict: 3 })
+    }))
+
+  const conflictsOf = (
+    points: ReadonlyArray<readonly [kind: RollUp.Kind, name: string]>,
+    options?: ThreadStatsConfig.ThreadStatsOptions
+  ) =>
+    Effect.gen(function*() {
+      const aggregator = yield* makeMetricsAggregator(options)
+      for (let round = 0; round < 2; round++) {
+        for (const [kind, name] of points) aggregator.unsafeAdd(kind, name, 1, now)
+      }
+      assert.deepInclude(yield* aggregator.stats, { pending: 2 * points.length, dropped: {} })
+      return (yield* aggregator.drainWarnings).conflicts
+    })
+
+  it.effect("names metrics that a histogram or timing of another name sends with a suffix", () =>
+    Effect.gen(function*() {
+      const withSuffix = (suffix: string) => [`x.${suffix} (which the histogram x sends, too)`]
+      assert.deepStrictEqual(yield* conflictsOf([["histogram", "x"], ["counter", "x.count"]]), withSuffix("count"))
+      assert.deepStrictEqual(yield* conflictsOf([["gauge", "x.avg"], ["timing", "x"]]), withSuffix("avg"))
+      assert.deepStrictEqual(
+        yield* conflictsOf([["timing", "x"], ["gauge", "x.95percentile"]]),
+        withSuffix("95percentile")
+      )
+      assert.deepStrictEqual(yield* conflictsOf([["histogram", "x"], ["histogram", "x.max"]]), [])
+    }))
+
+  it.effect("names no metric with a suffix that no histogram sends", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* conflictsOf([["histogram", "x"], ["counter", "x.sum"]]), [])
+      assert.deepStrictEqual(yield* conflictsOf([["counter", "x"], ["counter", "x.count"]]), [])
+      assert.deepStrictEqual(yield* conflictsOf([["distribution", "x"], ["counter", "x.count"]]), [])
+      const options = { submitAs: "distributions" } as const
+      assert.deepStrictEqual(yield* conflictsOf([["histogram", "x"], ["gauge", "x.count"]], options), [])
     }))
 
   it.effect("drops loaded and restored points whose series has another kind by now, and counts them", () =>

@@ -14,7 +14,9 @@ describe("flush", () => {
       get upTo(): never {
         throw new Error("broken getter")
       }
-    }
+    },
+    "an option has another name": untyped({ upto: 0 }),
+    "the options are not an object": untyped("5 seconds")
   }
   for (const [fault, options] of Object.entries(invalid)) {
     it.effect(`sends everything and logs one warning when ${fault}`, () => {
@@ -26,7 +28,7 @@ describe("flush", () => {
         assert.deepStrictEqual(metrics, { delivered: 1, pending: 0, dropped: 0 })
         assert.deepStrictEqual(metricValues(reporter.series()), [["open", 1]])
         assert.lengthOf(lines, 1)
-        assert.match(lines[0]!.message, /^Ignored an invalid option of a flush: (?:upTo|timeout)\. ./)
+        assert.match(lines[0]!.message, /^Ignored an invalid option of a flush: (?:upTo|timeout|upto|options)\. ./)
       }).pipe(Effect.provide([scripted.client(reporter), scripted.logsTo(lines)]))
     })
   }

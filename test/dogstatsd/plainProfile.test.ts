@@ -1,5 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
 import type { LineFormat } from "../../src/internal/dogstatsd/format.js"
+import * as Settings from "../../src/internal/dogstatsd/settings.js"
 import { makeEncoder, sample } from "./encoding.js"
 
 const plainFormat: Partial<LineFormat> = { profile: "plain", packed: false }
@@ -7,7 +10,21 @@ const plainFormat: Partial<LineFormat> = { profile: "plain", packed: false }
 const encode = (items: Parameters<ReturnType<typeof makeEncoder>>[0], format: Partial<LineFormat> = {}) =>
   makeEncoder({ ...plainFormat, ...format })(items)
 
+/** Settings of the profile, with these variables. */
+const formatOf = (variables: Record<string, string>) =>
+  Effect.withConfigProvider(
+    Effect.map(Settings.resolve({ profile: "plain" }), ({ format }) => format),
+    ConfigProvider.fromMap(new Map(Object.entries(variables)))
+  )
+
 describe("the profile \"plain\"", () => {
+  it.effect("has one value per line and no times, unless variables say otherwise", () =>
+    Effect.gen(function*() {
+      assert.deepInclude(yield* formatOf({}), { packed: false, timestamps: "never", origin: "", tags: [] })
+      const variables = { DD_THREADSTATS_DOGSTATSD_PACKED: "true", DD_THREADSTATS_DOGSTATSD_TIMESTAMPS: "always" }
+      assert.deepInclude(yield* formatOf(variables), { packed: true, timestamps: "always" })
+    }))
+
   it("sends one value per line, and single values as timers", () => {
     const { lines } = encode([
       sample("counter", "c", [3], { tags: ["a:b"] }),

@@ -10,6 +10,7 @@ import type { RefusedItem } from "../../src/internal/dogstatsd/format.js"
 import type { Packet } from "../../src/internal/dogstatsd/packets.js"
 import * as Sender from "../../src/internal/dogstatsd/sender.js"
 import type { UnixDatagrams } from "../../src/internal/dogstatsd/unixDatagram.js"
+import { makeSettableClock } from "../support/settableClock.js"
 
 /** Answer of a fake socket: the packet leaves, the system returns an error code, or the callback never runs. */
 type Answer = "sent" | "silent" | { readonly code: string }
@@ -173,6 +174,28 @@ describe("sender with a full buffer", () => {
       assert.deepStrictEqual(statusOf(sent, 3), ["Delivered", "Undelivered", "Undelivered"])
       assert.deepStrictEqual(sent.problem, { reason: "Transport", description: "the buffer is full (EAGAIN)" })
     }))
+
+  for (const [direction, hours] of [["back", -6], ["forward", 6]] as const) {
+    it.scoped(`keeps its deadline when the machine's clock is set ${direction} during the retries`, () =>
+      Effect.gen(function*() {
+        const settable = yield* makeSettableClock
+        const { fake, send } = yield* makeSender
+        fake.onSend = (text) => {
+          if (text === "a") return "sent"
+          settable.offset = hours * 3_600_000
+          return full
+        }
+        const fiber = yield* Effect.fork(Effect.withClock(send(2, packets("a", "b"), 50), settable.clock))
+        for (const text of ["connect", "a", "b", "b", "b", "b"]) assert.strictEqual(yield* fake.nextAttempt, text)
+        for (const pause of [2, 4, 8, 16]) {
+          yield* TestClock.adjust(pause)
+          assert.strictEqual(yield* fake.nextAttempt, "b")
+        }
+        const sent = yield* Fiber.join(fiber)
+        assert.deepStrictEqual(statusOf(sent, 2), ["Delivered", "Undelivered"])
+        assert.strictEqual(sent.problem?.description, "the buffer is full (EAGAIN)")
+      }))
+  }
 })
 
 describe("sender without a receiver", () => {

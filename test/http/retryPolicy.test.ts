@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Either, Random } from "effect"
+import { Effect, Either, Fiber, Random, TestClock } from "effect"
 import type { Event, Series } from "effect-threadstats"
 import { broken, reply, reporter as scripted } from "../support/scriptedHttp.js"
+import { makeSettableClock } from "../support/settableClock.js"
 import type { WireReporter } from "../support/wireReporter.js"
-import { batch, run } from "./deliveryRun.js"
+import { batch, run, withBudget } from "./deliveryRun.js"
 
 describe("retryPolicy", () => {
   for (const status of [408, 429, 500, 502, 503, 504]) {
@@ -102,6 +103,30 @@ describe("retryPolicy", () => {
         assert.isTrue(Either.isRight(result), after)
       }
     }))
+
+  for (const [direction, hours] of [["back", -6], ["forward", 6]] as const) {
+    it.effect(`keeps its time budget when the machine's clock is set ${direction} during the retries`, () =>
+      Effect.gen(function*() {
+        yield* TestClock.setTime(1_000_000)
+        const settable = yield* makeSettableClock
+        const times: Array<number> = []
+        const { reporter } = yield* scripted(() => {
+          times.push(settable.clock.unsafeCurrentTimeMillis() - settable.offset - 1_000_000)
+          settable.offset = hours * 3_600_000
+          return reply(503)
+        })
+        const fiber = yield* Effect.either(reporter.flushMetrics(batch)).pipe(
+          withBudget(5000),
+          Effect.withRandom(Random.fixed([1])),
+          Effect.withClock(settable.clock),
+          Effect.fork
+        )
+        yield* TestClock.adjust("5 seconds")
+        const error = Either.getOrThrow(Either.flip(yield* Fiber.join(fiber)))
+        assert.deepStrictEqual(times, [0, 200, 600, 1400, 3000])
+        assert.deepInclude(error, { reason: "ServerError", undelivered: batch })
+      }))
+  }
 
   it.effect("fails at once when the requested pause is longer than the flush", () =>
     Effect.gen(function*() {

@@ -33,6 +33,22 @@ describe("lambdaError.toRejection and toReport", () => {
       "OutOfStock",
       "{\"_tag\":\"OutOfStock\",\"item\":\"tea\"}"
     ],
+    [
+      "a tagged value with a bigint",
+      Effect.fail({ _tag: "InsufficientFunds", balance: 10n }),
+      "InsufficientFunds",
+      "{\"_tag\":\"InsufficientFunds\",\"balance\":\"10n\"}"
+    ],
+    [
+      "a tagged value that contains itself, and another value twice",
+      Effect.sync(() => {
+        const item = { name: "tea" }
+        const failure = { _tag: "OutOfStock", items: [item, item], self: {} }
+        return Object.assign(failure, { self: failure })
+      }).pipe(Effect.flatMap(Effect.fail)),
+      "OutOfStock",
+      "{\"_tag\":\"OutOfStock\",\"items\":[{\"name\":\"tea\"},{\"name\":\"tea\"}]}"
+    ],
     ["undefined", Effect.fail(undefined), "undefined", "undefined"],
     [
       "an interruption",

@@ -23,7 +23,9 @@ const invalidProgramOptions: ReadonlyArray<readonly [name: string, value: unknow
   ["flush", "before"],
   ["flush", null],
   ["flush", {}],
-  ["flush", true]
+  ["flush", true],
+  ["flushIntervall", "1 second"],
+  ["timeout", 1]
 ]
 
 const invalidHandlerOptions: ReadonlyArray<readonly [name: string, value: unknown]> = [
@@ -93,7 +95,10 @@ describe("makeHandler and streamHandler options", () => {
 })
 
 describe("LambdaRuntime.run options", () => {
-  const invalid = invalidHandlerOptions.filter(([name]) => name !== "flush" && name !== "enhancedMetrics")
+  const invalid: typeof invalidHandlerOptions = [
+    ...invalidHandlerOptions.filter(([name]) => name !== "flush" && name !== "enhancedMetrics"),
+    ["flush", "before-response"]
+  ]
   for (const [name, value] of invalid) {
     it.effect(`fails with a ConfigError when ${title(name, value)}`, () =>
       Effect.gen(function*() {
@@ -114,7 +119,8 @@ describe("LambdaExtension options", () => {
     ["name", "line\nbreak"],
     ["name", "x".repeat(129)],
     ["blocking", "no"],
-    ["blocking", null]
+    ["blocking", null],
+    ["Name", "extension"]
   ]
   for (const [name, value] of invalid) {
     it.effect(`fail with a ConfigError, or throw, when ${title(name, value).slice(0, 40)}`, () =>

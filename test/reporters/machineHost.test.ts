@@ -78,6 +78,22 @@ describe("HttpReporter", () => {
       assert.deepStrictEqual(yield* hostsAt("web-7", {}, { DD_HOSTNAME: "shop" }), hosts("shop"))
     }))
 
+  it.effect("sends one series for points with an empty host and points without a host on AWS Lambda", () =>
+    Effect.gen(function*() {
+      yield* Effect.gen(function*() {
+        yield* ThreadStats.increment("orders", 7, { host: "" })
+        yield* ThreadStats.increment("orders", 3)
+        yield* ThreadStats.flush()
+      }).pipe(
+        Effect.provide(ThreadStats.layerHttpClientWith({ apiUrl: "http://127.0.0.1", submitAs: "series" })),
+        Effect.withConfigProvider(
+          ConfigProvider.fromMap(new Map(Object.entries({ DD_API_KEY: "key", AWS_LAMBDA_FUNCTION_NAME: "f" })))
+        )
+      )
+      const { series } = yield* LocalIntake.LocalIntake
+      assert.deepStrictEqual((yield* series).map(({ points }) => points[0]?.[1]), [1])
+    }).pipe(Effect.provide(Layer.fresh(layerInProcess()))))
+
   it.effect("sends no name of the machine on AWS Lambda, for an empty host, or if the machine has a local or invalid one", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* hostsAt("web-7", {}, { AWS_LAMBDA_FUNCTION_NAME: "f" }), hosts(null))

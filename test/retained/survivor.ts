@@ -1,7 +1,7 @@
 /**
  * A client with a store in a directory. In mode `record` it records and flushes until it is killed, and prints the number of
- * each flush whose pending data is in the store. In mode `deliver` it delivers the stored data of earlier processes.
- * `node survivor.mjs record|deliver <directory> <address> <key> <number of this run>`
+ * each flush whose pending data is in the store. Mode `visit` does the same for twenty flushes. In mode `deliver` it delivers
+ * the stored data of earlier processes. `node survivor.mjs record|visit|deliver <directory> <address> <key> <number of this run>`
  */
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
@@ -41,7 +41,7 @@ const logger = Logger.make(({ message }) => {
 })
 
 const record = Effect.iterate(1, {
-  while: () => true,
+  while: (n) => mode === "record" || n <= 20,
   body: Effect.fnUntraced(function*(n) {
     yield* ThreadStats.increment("c", 1)
     yield* ThreadStats.distribution("d", Number(run) * 100_000 + n)
@@ -55,7 +55,7 @@ const record = Effect.iterate(1, {
 const deliver = Effect.zipRight(ThreadStats.flush(), Effect.flatMap(ThreadStats.stats, print))
 
 void Effect.runPromise(
-  Effect.asVoid<unknown, never, ThreadStats.ThreadStats>(mode === "record" ? record : deliver).pipe(
+  Effect.asVoid<unknown, never, ThreadStats.ThreadStats>(mode === "deliver" ? deliver : record).pipe(
     Effect.provide(client),
     Effect.provide(Logger.replace(Logger.defaultLogger, logger))
   )

@@ -4,6 +4,7 @@ import type { DropReason, TruncationReason } from "../model/AggregatorStats.js"
 import { pointWindow } from "../model/datadogLimits.js"
 import * as DropCounters from "../model/DropCounters.js"
 import { type Accumulation, accumulationOf, isAdditive, isSameRollUp, type Kind } from "../model/metricKinds.js"
+import { percentileSuffix } from "../model/percentile.js"
 import * as SeriesIdentity from "../model/seriesIdentity.js"
 import type { ThreadStatsSettings } from "../model/settings.js"
 import { Bucket, type Entry } from "./bucket.js"
@@ -71,6 +72,8 @@ export class AggregatorState {
   readonly evictedStarts = new Set<number>()
   /** First kind that each name was used with. */
   private readonly kindOfName = new Map<string, Kind>()
+  /** Suffixes of the metrics that a histogram sends, such as `count`. */
+  private readonly suffixes: ReadonlySet<string>
   /** Names used with more than one kind since the last warning. */
   conflicts = new Set<string>()
 
@@ -113,6 +116,7 @@ export class AggregatorState {
       accumulationOf: (kind) => this.accumulationOf(kind),
       identity: SeriesIdentity.make(settings)
     })
+    this.suffixes = new Set([...settings.aggregates, ...settings.percentiles.map(percentileSuffix)])
     this.makeRollUp = makeRollUpFactory({ ...settings, random: new PCGRandom(seed) })
   }
 
@@ -159,9 +163,27 @@ export class AggregatorState {
     if (known === undefined) {
       if (this.kindOfName.size >= maxRemembered) this.kindOfName.clear()
       this.kindOfName.set(name, kind)
+      this.noteSuffixes(kind, name)
     } else if (!isSameRollUp(known, kind)) {
       this.noteConflict(name)
     }
+  }
+
+  /** Remembers a new name as a conflict if it equals the name of a histogram with its suffix, or the other way round. */
+  private noteSuffixes(kind: Kind, name: string): void {
+    const sendsSuffixes = (other: Kind | undefined) => other !== undefined && this.accumulationOf(other) === "summary"
+    const note = (whole: string, histogram: string) =>
+      this.noteConflict(`${whole} (which the histogram ${histogram} sends, too)`)
+    if (sendsSuffixes(kind)) {
+      for (const suffix of this.suffixes) {
+        const whole = `${name}.${suffix}`
+        if (this.kindOfName.has(whole) && !sendsSuffixes(this.kindOfName.get(whole))) note(whole, name)
+      }
+      return
+    }
+    const dot = name.lastIndexOf(".")
+    const histogram = name.slice(0, Math.max(0, dot))
+    if (this.suffixes.has(name.slice(dot + 1)) && sendsSuffixes(this.kindOfName.get(histogram))) note(name, histogram)
   }
 
   /** Remembers that a name is used with more than one kind. */

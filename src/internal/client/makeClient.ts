@@ -8,6 +8,7 @@ import { RetainedStore } from "../../RetainedStore.js"
 import { PipelineEventsAggregator } from "../aggregation/EventsAggregator.js"
 import { PipelineMetricsAggregator } from "../aggregation/MetricsAggregator.js"
 import { disabledSettings } from "../config/settings.js"
+import { findUnknownOption } from "../config/unknownOption.js"
 import type { ThreadStatsSettings } from "../model/settings.js"
 import type { FlushOptions } from "../model/Stats.js"
 import { toMillis } from "../model/time.js"
@@ -50,9 +51,13 @@ export const makeAfterFailure = (error: unknown): Effect.Effect<Client> =>
     Effect.map(Effect.clock, (clock) => makeDisabled(disabledSettings, clock))
   )
 
+const flushOptions: ReadonlyArray<keyof FlushOptions> = ["upTo", "timeout"]
+
 /** Reads the options of a flush. Leaves out an invalid one, and names it, so that a flush sends everything in case of doubt. */
 const readFlushOptions = (options: FlushOptions | undefined) => {
   const invalid: Array<string> = []
+  const unknown = findUnknownOption(options, flushOptions)
+  if (unknown !== undefined) invalid.push(unknown.name)
   const read = <A, B>(name: string, get: () => A | undefined, decode: (value: A) => B | undefined): B | undefined => {
     try {
       const value = get()

@@ -5,6 +5,7 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type { Decoder } from "./decoders.js"
 import { variable } from "./environment.js"
+import { findUnknownOption } from "./unknownOption.js"
 
 export interface Setting<out A> {
   /** Variables that set it, in order of precedence. */
@@ -78,4 +79,14 @@ export const resolve = <A>(
     return Either.isLeft(option) || Option.isSome(option.right)
       ? option
       : resolveVariable(setting.variables, setting.decodeVariable)
+  })
+
+/** Fails if the options are not an object, or contain one of another name than these. */
+export const checkNames = (
+  options: object | undefined,
+  known: ReadonlyArray<string>
+): Effect.Effect<void, ConfigError.ConfigError> =>
+  Effect.suspend(() => {
+    const unknown = findUnknownOption(options, known)
+    return unknown === undefined ? Effect.void : Effect.fail(ConfigError.InvalidData([unknown.name], unknown.expected))
   })

@@ -108,9 +108,13 @@ const resolveVariableTags: Effect.Effect<ReadonlyArray<string>, ConfigError.Conf
 )
 
 /**
- * Resolves all settings. Reads nothing else if the client is disabled, so that no other mistake can fail it. The loop takes half the operations of `Config.all`, which counts in a cold start on Lambda.
+ * Resolves all settings. Reads nothing else if the client is disabled, so that no other mistake can fail it. Fails if there is an option of
+ * another name, the `otherOptions` excepted. The loop takes half the operations of `Config.all`, which counts in a cold start on Lambda.
  */
-export const resolve = (options: object | undefined): Effect.Effect<ThreadStatsSettings, ConfigError.ConfigError> =>
+export const resolve = (
+  options: object | undefined,
+  otherOptions: ReadonlyArray<string> = []
+): Effect.Effect<ThreadStatsSettings, ConfigError.ConfigError> =>
   Effect.gen(function*() {
     const resolved: { [name: string]: unknown } = {}
     for (const [name, setting] of Object.entries<Setting.Setting<unknown>>(settings)) {
@@ -118,6 +122,7 @@ export const resolve = (options: object | undefined): Effect.Effect<ThreadStatsS
       if (Option.isSome(value)) resolved[name] = value.value
       if (resolved.disabled === true) return disabledSettings
     }
+    yield* Setting.checkNames(options, [...Object.keys(settings), ...otherOptions])
     const variableTags = yield* resolveVariableTags
     return withDefaults(resolved, variableTags, Option.isSome(yield* functionName))
   })
@@ -127,7 +132,8 @@ const withDefaults = (
   variableTags: ReadonlyArray<string>,
   onLambda: boolean
 ): ThreadStatsSettings => ({
-  hostname: undefined,
+  // An execution environment of Lambda is not a host.
+  hostname: onLambda ? "" : undefined,
   device: undefined,
   ...defaults,
   submitAs: onLambda ? "distributions" : defaults.submitAs,

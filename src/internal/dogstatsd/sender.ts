@@ -2,6 +2,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type { Scope } from "effect/Scope"
+import { monotonicMillis } from "../model/time.js"
 import { BatchProgress, type SendResult } from "./batchProgress.js"
 import { afterPoll, type Target } from "./connection.js"
 import * as CurrentConnection from "./currentConnection.js"
@@ -12,8 +13,8 @@ import type { UnixDatagrams } from "./unixDatagram.js"
 
 export interface Sender {
   /**
-   * Sends the packets one after the other, and stops at the first that does not leave before the deadline. Retries a receiver that is
-   * absent for a moment, but only once in each of the following batches.
+   * Sends the packets one after the other, and stops at the first that does not leave before the deadline, in milliseconds of the
+   * monotonic time. Retries a receiver that is absent for a moment, but only once in each of the following batches.
    */
   readonly send: (
     items: number,
@@ -40,6 +41,9 @@ const longestFullPause = 100
 /** Lets the event loop turn, so that a receiver in this process can read. */
 const yieldToEventLoop = Effect.async<void>((resume) => afterPoll(() => resume(Effect.void)))
 
+/** Time of the monotonic clock, in milliseconds. Durations must not change with the machine's clock. */
+const currentMillis = Effect.clockWith((clock) => Effect.sync(() => monotonicMillis(clock)))
+
 /** State that outlives a batch. */
 interface SenderState {
   readonly connection: CurrentConnection.CurrentConnection
@@ -65,7 +69,7 @@ export const make = (
     return {
       send: (items, packets, deadline) =>
         Effect.flatMap(
-          Clock.currentTimeMillis,
+          currentMillis,
           (start) => new BatchSender(state, new BatchProgress(items), start, deadline).sendAll(packets)
         ),
       warm: canStayOpen ? Effect.ignore(lock.withPermits(1)(open)) : Effect.void,
@@ -136,7 +140,7 @@ class BatchSender {
       return connection === undefined || !this.progress.hasSent() ? Effect.void : connection.checkDelivered
     }).pipe(
       Effect.catchAll((error) =>
-        Effect.map(Clock.currentTimeMillis, (now) => {
+        Effect.map(currentMillis, (now) => {
           this.state.connection.close()
           this.progress.revokeLost(error, now)
         })
@@ -154,7 +158,8 @@ class BatchSender {
   }
 
   private attempt(packet: Packet, attempts: PacketAttempts): Effect.Effect<void, SocketError> {
-    return Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    return Effect.clockWith((clock) => {
+      const now = monotonicMillis(clock)
       const left = this.deadline - now
       if (left < 1) return Effect.fail(attempts.lastError ?? timeout("no time left in this flush", false))
       this.closeBrokenConnection(now)
@@ -162,12 +167,13 @@ class BatchSender {
       const { connection } = this.state
       const isFirst = !this.progress.hasSent()
       const before = connection.get()
-      return (isFirst ? connection.connectBatch(now, left) : connection.connect(now, left)).pipe(
+      const wallTime = clock.unsafeCurrentTimeMillis()
+      return (isFirst ? connection.connectBatch(wallTime, left) : connection.connect(wallTime, left)).pipe(
         Effect.flatMap((current) => {
           attempts.usesOldConnection = isFirst && current === before
           return current.send(packet.body, CurrentConnection.stepLimit(left))
         }),
-        Effect.zipRight(Clock.currentTimeMillis),
+        Effect.zipRight(currentMillis),
         Effect.map((time) => {
           this.state.connectFailures = 0
           this.progress.addSent(packet, time)
@@ -188,7 +194,7 @@ class BatchSender {
 
   /** Waits before the next attempt, or fails if another attempt cannot help. */
   private recover(error: SocketError, attempts: PacketAttempts): Effect.Effect<void, SocketError> {
-    return Effect.flatMap(Effect.all([Clock.currentTimeMillis, Random.next]), ([now, random]) => {
+    return Effect.flatMap(Effect.all([currentMillis, Random.next]), ([now, random]) => {
       if (error.kind === "TooLarge") return Effect.fail(error)
       attempts.lastError = error
       if (error.kind === "BufferFull") return this.waitForRoom(error, attempts, now)

@@ -29,8 +29,29 @@ const defaultSocketLifetime = /*#__PURE__*/ Duration.seconds(30)
 /** Payload of an Ethernet frame: 1500 bytes less the longest headers of IPv4, 60 bytes, and of UDP, 8 bytes. */
 const udpPacketSize = 1432
 
+/** Names of all options. */
+const names: ReadonlyArray<keyof DogStatsDReporterOptions> = [
+  "url",
+  "agentHost",
+  "port",
+  "socketLifetime",
+  "profile",
+  "packetSize",
+  "lineTimestamps",
+  "packed",
+  "sets",
+  "tagFormat",
+  "originDetection",
+  "containerId",
+  "externalEnv",
+  "entityId",
+  "cardinality",
+  "root"
+]
+
 export const resolve = (options: DogStatsDReporterOptions): Resolution<Settings> =>
   Effect.gen(function*() {
+    yield* Setting.checkNames(options, names)
     const profile = yield* orDefault<Profile>(
       word(options, "profile", "DD_THREADSTATS_DOGSTATSD_PROFILE", "agent", "extension", "plain"),
       "agent"

@@ -1,5 +1,7 @@
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import type * as MetricKey from "effect/MetricKey"
+import * as Option from "effect/Option"
+import { findUnknownOption } from "../config/unknownOption.js"
 import type { Tags } from "../model/tags.js"
 
 /**
@@ -14,6 +16,7 @@ export type HistogramTransport = "distribution" | "aggregates" | "both"
 
 /**
  * Options of `EffectMetrics`. Each function is called once for each metric. If one throws, its metric is left out, and one warning names it.
+ * An invalid option has no effect, and one warning names all of them.
  */
 export interface EffectMetricsOptions {
   /** Selects the metrics to report. Default: all. */
@@ -29,7 +32,7 @@ export interface EffectMetricsOptions {
   readonly asGauge?: ((key: MetricKey.MetricKey.Untyped) => boolean) | undefined
   /**
    * Time after which an unchanged gauge is reported again. Datadog connects points that are up to 300 seconds apart. Zero reports it with
-   * every flush, `Duration.infinity` never again. An invalid duration has no effect. Default: the client's roll-up interval, or a minute
+   * every flush, `Duration.infinity` never again. Default: the client's roll-up interval, or a minute
    * if the client does not flush periodically, for instance on Lambda.
    */
   readonly gaugeInterval?: Duration.DurationInput | undefined
@@ -45,4 +48,33 @@ export interface EffectMetricsOptions {
    * `"process"`.
    */
   readonly since?: "process" | "layer" | undefined
+}
+
+const names: ReadonlyArray<keyof EffectMetricsOptions> = [
+  "filter",
+  "rename",
+  "tags",
+  "asGauge",
+  "gaugeInterval",
+  "histograms",
+  "histogramValues",
+  "since"
+]
+
+const isOneOf = (...words: ReadonlyArray<unknown>) => (value: unknown): boolean => words.includes(value)
+
+const isValid: { readonly [Name in keyof EffectMetricsOptions]?: (value: unknown) => boolean } = {
+  gaugeInterval: (value) => Option.isSome(Duration.decodeUnknown(value)),
+  histograms: isOneOf("distribution", "aggregates", "both"),
+  histogramValues: (value) => typeof value === "number" && value >= 1,
+  since: isOneOf("process", "layer")
+}
+
+/** Returns the names of the options that have no effect: those that do not exist, and those with an invalid value. */
+export const findInvalidOptions = (options: EffectMetricsOptions): ReadonlyArray<string> => {
+  const unknown = findUnknownOption(options, names)
+  return [
+    ...unknown === undefined ? [] : [unknown.name],
+    ...names.filter((name) => options[name] !== undefined && isValid[name]?.(options[name]) === false)
+  ]
 }

@@ -7,15 +7,14 @@ import type { AggregatedSeries } from "../model/AggregatedSeries.js"
 import { pointWindow } from "../model/datadogLimits.js"
 import {
   addReceipts,
-  Deadline,
   emptyReceipt,
   type Item,
+  monotonicDeadline,
   type Receipt,
   ReporterError,
   type SeriesBatch
 } from "../model/Delivery.js"
 import type { Reporter } from "../model/Reporter.js"
-import { monotonicMillis } from "../model/time.js"
 import { type BodyWriter, makeBodyWriter } from "./bodyWriter.js"
 import { encode, type Encoded } from "./chunker.js"
 import { encodingOf } from "./compression.js"
@@ -97,13 +96,6 @@ export const make = Effect.fnUntraced(
       warm: transport.warm(Option.isSome(source) ? Option.none() : settings.apiKey)
     } satisfies Reporter["Type"]
   }
-)
-
-/** Returns the deadline of the flush, in milliseconds of the monotonic time. */
-const monotonicDeadline = Effect.flatMap(
-  Deadline,
-  (deadline) =>
-    Effect.clockWith((clock) => Effect.succeed(deadline - clock.unsafeCurrentTimeMillis() + monotonicMillis(clock)))
 )
 
 const receiptOf = <A>(outcome: Outcome<A>): Receipt =>

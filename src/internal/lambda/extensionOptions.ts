@@ -1,7 +1,6 @@
 /** The options of the extension: validated, never ignored. */
 import * as Either from "effect/Either"
-import * as Predicate from "effect/Predicate"
-import type { InvalidOption } from "./programOptions.js"
+import { findUnknownOption, type InvalidOption } from "../config/unknownOption.js"
 
 export interface ExtensionSettings {
   readonly name: string
@@ -12,7 +11,8 @@ const invalid = (name: string, expected: string): Either.Either<never, InvalidOp
 
 /** Decodes the options of the extension. Its name is the value of a header. Source: AWS, Extensions API, register. */
 export const decodeExtensionOptions = (options: unknown): Either.Either<ExtensionSettings, InvalidOption> => {
-  if (options !== undefined && !Predicate.isObject(options)) return invalid("options", "expected an object")
+  const unknown = findUnknownOption(options, ["name", "blocking"])
+  if (unknown !== undefined) return Either.left(unknown)
   const { blocking = true, name = "effect-threadstats" } = (options ?? {}) as { readonly [name: string]: unknown }
   if (typeof name !== "string" || !/^[\x21-\x7e]{1,128}$/.test(name)) {
     return invalid("name", "expected 1 to 128 visible ASCII characters")

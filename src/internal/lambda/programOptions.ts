@@ -6,13 +6,8 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
+import { findUnknownOption, type InvalidOption } from "../config/unknownOption.js"
 import type { InvocationSettings } from "./Invocation.js"
-
-/** An option that is not valid. */
-export interface InvalidOption {
-  readonly name: string
-  readonly expected: string
-}
 
 type Decoded<A> = Either.Either<A, InvalidOption>
 
@@ -37,9 +32,18 @@ const decodeFlush = (flush: unknown): Decoded<boolean> => {
     : invalid("flush", "expected \"before-response\" or LambdaExtension.afterResponse")
 }
 
-/** Decodes the options of an invocation. */
-export const decode = (options: unknown): Decoded<InvocationSettings> => {
-  if (options !== undefined && !Predicate.isObject(options)) return invalid("options", "expected an object")
+const programOptions = ["flushInterval", "deadlineMargin", "flush"]
+
+/** Names of the options of a handler. */
+export const handlerOptions = ["handler", "layer", "enhancedMetrics", ...programOptions]
+
+/** Decodes the options of an invocation. They may have the given names only. */
+export const decode = (
+  options: unknown,
+  names: ReadonlyArray<string> = programOptions
+): Decoded<InvocationSettings> => {
+  const unknown = findUnknownOption(options, names)
+  if (unknown !== undefined) return Either.left(unknown)
   const { deadlineMargin, flush, flushInterval } = (options ?? {}) as { readonly [name: string]: unknown }
   return Either.all({
     flushInterval: decodeMillis("flushInterval", flushInterval, undefined),

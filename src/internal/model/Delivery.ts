@@ -5,6 +5,7 @@ import type { AggregatedSeries } from "./AggregatedSeries.js"
 import type { Enrichment } from "./Enrichment.js"
 import type { Event } from "./Event.js"
 import { toPrintable } from "./printableText.js"
+import { monotonicMillis } from "./time.js"
 
 /**
  * One element of a batch.
@@ -120,6 +121,13 @@ export class ReporterError extends /*#__PURE__*/ Data.TaggedError("ReporterError
 export class Deadline extends /*#__PURE__*/ Context.Reference<Deadline>()("effect-threadstats/Reporter/Deadline", {
   defaultValue: () => Infinity
 }) {}
+
+/** Returns the {@link Deadline} in milliseconds of the monotonic time, which a change of the machine's clock does not move. */
+export const monotonicDeadline: Effect.Effect<number> = /*#__PURE__*/ Effect.flatMap(
+  Deadline,
+  (deadline) =>
+    Effect.clockWith((clock) => Effect.succeed(deadline - clock.unsafeCurrentTimeMillis() + monotonicMillis(clock)))
+)
 
 /**
  * Pending series on their way to a reporter.

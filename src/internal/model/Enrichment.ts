@@ -39,4 +39,4 @@ export const enrichName = ({ prefix }: Enrichment, name: string): string =>
   prefix === "" || name.startsWith(datadogPrefix) ? name : `${prefix}${name}`
 
 export const enrichHost = ({ attachHost, hostname: ownHost }: Enrichment, host: string | null): string | null =>
-  host === "" || (host === null && attachHost) ? ownHost ?? host : host
+  host === "" || (host === null && attachHost) ? ownHost || host : host

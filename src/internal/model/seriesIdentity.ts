@@ -29,10 +29,12 @@ export interface SeriesIdentity {
 /** Makes the identity of the series of one client. */
 export const make = ({ attachHost, hostname, tags: constantTags }: IdentitySettings): SeriesIdentity => {
   const storedConstant = new Set(constantTags.map((tag) => normalizeTag(cutTag(tag))))
+  /** A client without a host of its own sends the empty host like an absent one. Without the setting, a reporter may have another host. */
+  const ownHost = hostname === "" ? null : hostname ?? ""
   const isPlain = (tag: string) => isNormalTag(tag) && !storedConstant.has(tag)
   return {
     storedName: (name) => isNormalName(name) ? name : normalizeName(name),
-    storedHost: (host) => host === "" || (host === null && attachHost) ? hostname ?? "" : host,
+    storedHost: (host) => host === "" || (host === null && attachHost) ? ownHost : host,
     distinctTags(tags) {
       if (tags.every(isPlain)) return { sent: tags, stored: tags }
       const stored = new Set<string>()

@@ -24,7 +24,7 @@ export interface ThreadStatsSettings {
   readonly namespace: string
   /**
    * Host name of the client. Events carry it, and so do points recorded with `host: ""`. Default: the name of the machine over HTTP
-   * outside of AWS Lambda, like the reference client; otherwise none. An empty string means none.
+   * outside of AWS Lambda, like the reference client; otherwise none. An empty string, the default on AWS Lambda, means none.
    */
   readonly hostname: string | undefined
   /** Whether points recorded without a host carry {@link hostname} too. Default: `false`, like the reference client. */

@@ -93,8 +93,9 @@ export class PageStore {
       this.generation = newest?.generation ?? 0
       this.isSure = true
       return {
-        /** True if every index is damaged. Pages without any index belong to a first save that did not end. */
-        isIndexLost: newest === undefined && found.length > 0,
+        /** True if every index is damaged or missing, in a store that is not empty or cannot count its entries. */
+        isIndexLost: newest === undefined &&
+          (found.length > 0 || (yield* Effect.orElseSucceed(this.store.size, () => 1)) > 0),
         skipped: errors.length + found.length - whole.length,
         older: older?.pages ?? []
       }

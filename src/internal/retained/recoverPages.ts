@@ -23,7 +23,7 @@ const identityOf = ({ host, kind, name, start, tags }: SerializedSeries): string
   JSON.stringify([start, kind, name, host, tags])
 
 /**
- * Finds the whole pages of a store whose indexes are damaged. A process that died may have left an older page of the same bucket: of
+ * Finds the whole pages of a store whose indexes are damaged or missing. A process that died may have left an older page of the same bucket: of
  * two entries of one series, the one with more points counts.
  */
 export const recoverPages = (
