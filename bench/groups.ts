@@ -460,6 +460,8 @@ const invocationGarbage = (value: string): Program => ({
 
 const cheap = { before: 2000, invocations: 1000 }
 
+const lifecycle = "floor: the lifecycle in Effect"
+
 const invoke: Group = {
   id: "invoke",
   rounds: { full: 7, quick: 2 },
@@ -471,9 +473,11 @@ const invoke: Group = {
       "floor: Effect, a scope, a finalizer, one POST by node:http",
       invocation("one", "makeEffect", "requests")
     ),
+    peer("lifecycle", `${lifecycle}, one POST by node:http`, invocation("one", "makeLifecycleOne", "requests")),
     peer("fetch", "bare, one POST by fetch", invocation("one", "makeFetch", "requests")),
     own("two-posts", "bare, two POSTs by node:http (yardstick)", invocation("two", "makeTwoPosts", "requests")),
     own("two", "ThreadStats, a gauge and a distribution", invocation("two", "makeTwo", "requests")),
+    peer("lifecycle-two", `${lifecycle}, two POSTs by node:http`, invocation("two", "makeLifecycleTwo", "requests")),
     own(
       "hundred",
       "ThreadStats, 100 series of all kinds",
@@ -481,12 +485,24 @@ const invoke: Group = {
     ),
     own("garbage", "ThreadStats, a counter and a distribution", invocationGarbage("makeOne")),
     peer("garbage-post", "bare, one POST by node:http", invocationGarbage("makePost")),
+    peer("garbage-lifecycle", `${lifecycle}, one POST by node:http`, invocationGarbage("makeLifecycleOne")),
     peer("datadog-lambda-js", "datadog-lambda-js, a distribution", invocation("tls", "makeDatadogLambda", "requests")),
     peer("tls", "ThreadStats, a distribution", invocation("tls", "makeTls", "requests")),
+    peer("lifecycle-tls", `${lifecycle}, one POST by node:https`, invocation("tls", "makeLifecycleTls", "requests")),
     own("datagram", "bare, two lines by node:dgram (yardstick)", invocation("udp", "makeDatagram", "datagrams", cheap)),
     own("dogstatsd", "ThreadStats, layerDogStatsD", invocation("udp", "makeDogStatsD", "datagrams")),
+    peer(
+      "lifecycle-udp",
+      `${lifecycle}, two lines by node:dgram`,
+      invocation("udp", "makeLifecycleDatagram", "datagrams")
+    ),
     own("lines", "bare, two lines to standard output (yardstick)", invocation("log", "makeLines", "lines", cheap)),
-    own("log", "ThreadStats, log lines", invocation("log", "makeLog", "lines"))
+    own("log", "ThreadStats, log lines", invocation("log", "makeLog", "lines")),
+    peer(
+      "lifecycle-lines",
+      `${lifecycle}, two lines to standard output`,
+      invocation("log", "makeLifecycleLines", "lines")
+    )
   ],
   rows: [
     {

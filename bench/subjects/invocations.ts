@@ -6,13 +6,17 @@ import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import { createSocket } from "node:dgram"
 import * as http from "node:http"
+import * as https from "node:https"
 import type { Invocations } from "../children/invocation.js"
 import type { Handler } from "../children/warm.js"
 import type { DatadogLambda } from "../peers.js"
 
 type MakeInvocations = () => Promise<Invocations>
 
-const agent = new http.Agent({ keepAlive: true })
+const agents = {
+  "http:": new http.Agent({ keepAlive: true }),
+  "https:": new https.Agent({ keepAlive: true })
+}
 
 const now = () => Math.floor(Date.now() / 1000)
 
@@ -23,12 +27,14 @@ const distribution = (metric: string, value: number) => ({
   tags: ["shop:eu"]
 })
 
-/** Sends one request by `node:http`, with a kept connection. */
+/** Sends one request by `node:http` or `node:https`, with a kept connection. */
 const post = (path: string, series: ReadonlyArray<object>): Promise<void> =>
   new Promise((resolve, reject) => {
     const body = JSON.stringify({ series })
-    const request = http.request(`${process.env.DATADOG_HOST}${path}`, {
-      agent,
+    const url = new URL(path, process.env.DATADOG_HOST)
+    const { request } = url.protocol === "https:" ? https : http
+    const outgoing = request(url, {
+      agent: agents[url.protocol as keyof typeof agents],
       method: "POST",
       headers: {
         "content-type": "application/json",
@@ -38,9 +44,14 @@ const post = (path: string, series: ReadonlyArray<object>): Promise<void> =>
     }, (response) => {
       response.resume().on("end", resolve)
     })
-    request.on("error", reject)
-    request.end(body)
+    outgoing.on("error", reject)
+    outgoing.end(body)
   })
+
+const postSeries = () =>
+  post("/api/v1/series", [{ metric: "queue.length", points: [[now(), 12]], type: "gauge", tags: ["queue:mail"] }])
+
+const postDistribution = () => post("/api/v1/distribution_points", [distribution("orders.value", 49.9)])
 
 const postDistributions = () =>
   post("/api/v1/distribution_points", [distribution("orders.received", 1), distribution("orders.value", 49.9)])
@@ -52,11 +63,7 @@ export const makePost: MakeInvocations = async () => ({
 
 export const makeTwoPosts: MakeInvocations = async () => ({
   metrics: 2,
-  handler: () =>
-    Promise.all([
-      post("/api/v1/series", [{ metric: "queue.length", points: [[now(), 12]], type: "gauge", tags: ["queue:mail"] }]),
-      post("/api/v1/distribution_points", [distribution("orders.value", 49.9)])
-    ]).then(() => "done")
+  handler: () => Promise.all([postSeries(), postDistribution()]).then(() => "done")
 })
 
 export const makeFetch: MakeInvocations = async () => ({
@@ -72,12 +79,57 @@ export const makeFetch: MakeInvocations = async () => ({
   }
 })
 
-/** The floor: a scope, a finalizer and a request, with Effect's own pieces and nothing else. */
+/** A floor: a scope, a finalizer and a request, with Effect's own pieces and nothing else. */
 export const makeEffect: MakeInvocations = async () => {
   const runtime = ManagedRuntime.make(Layer.empty)
   const flush = Effect.orDie(Effect.tryPromise(postDistributions))
   const program = Effect.scoped(Effect.as(Effect.addFinalizer(() => flush), "done"))
   return { metrics: 2, handler: () => runtime.runPromise(program) }
+}
+
+/**
+ * The floor of the lifecycle that `docs/architecture.md` describes, with Effect's own pieces and nothing recorded: a scope, a finalizer
+ * that flushes, a fiber for the flush before the deadline, one flush at a time, and a time limit that holds in a finalizer.
+ */
+const makeLifecycle = (metrics: number, send: Effect.Effect<unknown, unknown>): Invocations => {
+  const runtime = ManagedRuntime.make(Layer.empty)
+  const flush = send.pipe(
+    Effect.interruptible,
+    Effect.disconnect,
+    Effect.timeoutOption("5 seconds"),
+    Effect.unsafeMakeSemaphore(1).withPermits(1),
+    Effect.ignore
+  )
+  const program = Effect.scoped(
+    Effect.addFinalizer(() => flush).pipe(
+      Effect.zipRight(Effect.forkScoped(Effect.delay(flush, "10 minutes"))),
+      Effect.as("done")
+    )
+  )
+  return { metrics, handler: () => runtime.runPromise(program) }
+}
+
+export const makeLifecycleOne: MakeInvocations = async () => makeLifecycle(2, Effect.tryPromise(postDistributions))
+
+export const makeLifecycleTwo: MakeInvocations = async () =>
+  makeLifecycle(
+    2,
+    Effect.all([Effect.tryPromise(postSeries), Effect.tryPromise(postDistribution)], { concurrency: "unbounded" })
+  )
+
+export const makeLifecycleTls: MakeInvocations = async () => {
+  process.env.DATADOG_HOST = `https://127.0.0.1:${process.env.BENCH_TLS_PORT}`
+  return makeLifecycle(1, Effect.tryPromise(postDistribution))
+}
+
+export const makeLifecycleDatagram: MakeInvocations = async () => {
+  const { handler, metrics } = await makeDatagram()
+  return makeLifecycle(metrics, Effect.tryPromise(() => handler(undefined, undefined as never)))
+}
+
+export const makeLifecycleLines: MakeInvocations = async () => {
+  const { handler, metrics } = await makeLines()
+  return makeLifecycle(metrics, Effect.tryPromise(() => handler(undefined, undefined as never)))
 }
 
 const order = Effect.gen(function*() {
