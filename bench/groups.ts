@@ -97,7 +97,7 @@ const fewLambda = { full: { series: 100, calls: 200_000 }, quick: few.quick }
 
 const record100: Group = {
   id: "record-100",
-  rounds: { full: 7, quick: 5 },
+  rounds: { full: 7, quick: 3 },
   runs: [
     own("bare", yardstick, program("record", "bare", "make", few)),
     own("unsafe", "ThreadStats, unsafe call", program("record", "threadstats", "makeUnsafe", few)),
@@ -204,7 +204,7 @@ const allocation = (module: string, value: string) =>
 
 const allocations: Group = {
   id: "allocation",
-  rounds: { full: 3, quick: 2 },
+  rounds: { full: 3, quick: 1 },
   runs: [
     own("bare", yardstick, allocation("bare", "make")),
     own("unsafe", "ThreadStats, unsafe call", allocation("threadstats", "makeUnsafe")),
@@ -410,7 +410,7 @@ const lines = (value: string): Program =>
 
 const readme: Group = {
   id: "readme",
-  rounds: { full: 7, quick: 5 },
+  rounds: { full: 7, quick: 3 },
   runs: [
     own("bare", yardstick, lines("makeBare")),
     own("increment", "ThreadStats, yield* ThreadStats.increment, tags as a record", lines("makeIncrement")),
@@ -438,7 +438,7 @@ const invocation = (
   measure: string,
   value: string,
   delivers: Program["delivers"] & string,
-  quick = { before: 500, invocations: 300 }
+  quick = { before: 1000, invocations: 200 }
 ): Program => ({
   _tag: "Program",
   child: "invocation",
