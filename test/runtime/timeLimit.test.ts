@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Context, DefaultServices, Deferred, Effect, Exit, Fiber, TestClock } from "effect"
 import { Reporter, ThreadStats } from "effect-threadstats"
-import { within } from "../../src/internal/runtime/timeLimit.js"
+import { allWithin, within } from "../../src/internal/runtime/timeLimit.js"
 import * as scripted from "../support/scripted.js"
 import { watchTimers } from "../support/timers.js"
 
@@ -163,4 +163,37 @@ describe("flush", () => {
       assert.strictEqual(hanging.interruptions(), 1)
     }).pipe(Effect.provide(scripted.client(reporter, { flushTimeout: "10 seconds" })))
   })
+})
+
+describe("allWithin", () => {
+  it.effect("ends when all effects have ended", () =>
+    Effect.gen(function*() {
+      const effects = [1000, 500].map((millis) => Effect.as(Effect.sleep(millis), millis))
+      const fiber = yield* Effect.fork(allWithin(effects, 2000, onTimeout))
+      yield* TestClock.adjust(999)
+      assert.isNull(fiber.unsafePoll())
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(fiber.unsafePoll(), Exit.succeed(1000))
+    }))
+
+  it.effect("interrupts the others when one fails", () =>
+    Effect.gen(function*() {
+      const hanging = makeHanging()
+      const failing = Effect.zipRight(Effect.sleep(1), Effect.fail("failure"))
+      const fiber = yield* Effect.fork(allWithin([hanging.effect, failing], 1000, onTimeout))
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(fiber.unsafePoll(), Exit.fail("failure"))
+      assert.strictEqual(hanging.interruptions(), 1)
+    }))
+
+  it.effect("interrupts each effect at the limit, also beside one that cannot be interrupted", () =>
+    Effect.gen(function*() {
+      const hanging = makeHanging()
+      const fiber = yield* Effect.fork(
+        allWithin([Effect.uninterruptible(Effect.never), hanging.effect, Effect.succeed("result")], 1000, onTimeout)
+      )
+      yield* TestClock.adjust(1000)
+      assert.deepStrictEqual(fiber.unsafePoll(), Exit.succeed("late"))
+      assert.strictEqual(hanging.interruptions(), 1)
+    }))
 })

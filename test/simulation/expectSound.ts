@@ -7,7 +7,22 @@ export const seedsFrom = (first: number, last: number): ReadonlyArray<number> =>
   Array.from({ length: last - first + 1 }, (_, i) => first + i)
 
 /** Seeds that failed once: drained points without an owner, and requests that outlived their interrupted flush. */
-export const regressionSeeds: ReadonlyArray<number> = [2319, 2693, 2881, 2974, 3268, 4813, 4965, 2427, 4826]
+export const regressionSeeds: ReadonlyArray<number> = [
+  2319,
+  2693,
+  2881,
+  2974,
+  3268,
+  4813,
+  4965,
+  2427,
+  4826,
+  584,
+  4987,
+  15118,
+  11550,
+  15254
+]
 
 /** Runs the seeds, and fails at the first one in which a promise is broken. */
 export const expectSound = Effect.fnUntraced(function*(seeds: ReadonlyArray<number>) {

@@ -1,7 +1,8 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { Deadline } from "../model/Delivery.js"
-import { within } from "../runtime/timeLimit.js"
+import { oneTurn } from "../runtime/eventLoop.js"
+import { allWithin } from "../runtime/timeLimit.js"
 import type { FlushBatch } from "./FlushBatch.js"
 
 /**
@@ -12,12 +13,13 @@ const reporterShare = 0.95
 
 /**
  * Reports batches at the same time, for at most `limit` milliseconds. Never fails. An interruption takes effect at once, also if
- * the reporter cannot be interrupted.
+ * the reporter cannot be interrupted. Interrupted reports get a turn of the event loop, in which they end their requests before the next flush
+ * begins.
  */
 export const reportBatches = (batches: ReadonlyArray<FlushBatch>, limit: number): Effect.Effect<void> =>
   Effect.clockWith((clock) =>
-    within(
-      runAll(batches.map(({ report }) => report)),
+    allWithin(
+      batches.map(({ report }) => report),
       limit,
       () =>
         Effect.sync(() => {
@@ -25,8 +27,4 @@ export const reportBatches = (batches: ReadonlyArray<FlushBatch>, limit: number)
         }),
       Context.make(Deadline, clock.unsafeCurrentTimeMillis() + limit * reporterShare)
     )
-  )
-
-/** Runs effects at the same time. One alone needs none of what `Effect.all` sets up. */
-const runAll = (effects: ReadonlyArray<Effect.Effect<void>>): Effect.Effect<void> =>
-  effects.length === 1 ? effects[0]! : Effect.all(effects, { concurrency: effects.length, discard: true })
+  ).pipe(Effect.asVoid, Effect.onInterrupt(() => oneTurn))
