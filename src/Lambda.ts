@@ -12,7 +12,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import type * as Layer from "effect/Layer"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { AfterResponse, Registration } from "./internal/lambda/afterResponse.js"
 import * as enhanced from "./internal/lambda/enhancedMetrics.js"
@@ -306,20 +306,15 @@ const runInvocation = <A, E, R>(
   body: Effect.Effect<A, E, R>,
   settings: Invocation.InvocationSettings
 ): Effect.Effect<A, E, Exclude<R, Scope.Scope> | ThreadStats.ThreadStats> =>
-  Effect.flatMap(
-    Scope.make(),
-    (scope) =>
-      Effect.flatMap(Invocation.open(settings, scope), ({ close, flushWhileOpen, invocation }) => {
-        const services: Context.Context<Scope.Scope> = Context.make(Scope.Scope, scope).pipe(
-          Context.add(Invocation.Invocation, invocation)
-        )
-        // Added first, so it runs last: after the body's own finalizers and fibers, and whatever the outcome.
-        return Scope.addFinalizer(scope, close).pipe(
-          Effect.zipRight(Effect.forkIn(flushWhileOpen, scope)),
-          Effect.zipRight(Effect.provide(body, services))
-        )
-      }).pipe(Effect.onExit((exit) => Scope.close(scope, exit)))
-  )
+  Effect.scoped(Effect.flatMap(
+    Invocation.open(settings),
+    ({ close, flushWhileOpen, invocation }) =>
+      // Added first, so it runs last: after the body's own finalizers and fibers, and whatever the outcome.
+      Effect.addFinalizer(() => close).pipe(
+        Effect.zipRight(flushWhileOpen),
+        Effect.zipRight(Effect.provideService(body, Invocation.Invocation, invocation))
+      )
+  ))
 
 /**
  * Makes a handler for AWS's Node.js runtime: every invocation is a {@link lambdaProgram}, in an environment that is built once.

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import { type FlushOptions, ThreadStats } from "../../ThreadStats.js"
 import { functionName } from "../config/environment.js"
 import { logFrom } from "../runtime/log.js"
@@ -39,20 +39,19 @@ export interface InvocationSettings {
 export interface OpenedInvocation {
   readonly invocation: Invocation
   /** Flushes until the scope closes: closed buckets on the interval, and everything once, shortly before the deadline. */
-  readonly flushWhileOpen: Effect.Effect<void>
+  readonly flushWhileOpen: Effect.Effect<void, never, Scope.Scope>
   /** Closes the invocation and flushes everything. */
   readonly close: Effect.Effect<void>
 }
 
 /**
- * Opens an invocation of the client in a scope. Inside an open invocation of the same client it leaves every flush to that one. With an
+ * Opens an invocation of the client. Inside an open invocation of the same client it leaves every flush to that one. With an
  * extension it keeps the environment awake until the scope has closed.
  */
 export const open = (
-  settings: InvocationSettings,
-  scope: Scope.Scope
-): Effect.Effect<OpenedInvocation, never, ThreadStats> =>
-  Effect.contextWithEffect((services: Context.Context<ThreadStats>) => {
+  settings: InvocationSettings
+): Effect.Effect<OpenedInvocation, never, ThreadStats | Scope.Scope> =>
+  Effect.contextWithEffect((services: Context.Context<ThreadStats | Scope.Scope>) => {
     const client = Context.get(services, ThreadStats)
     const parent = nearestOpen(Option.getOrUndefined(Context.getOption(services, Invocation)))
     const context = findContext(services) ?? parent?.context
@@ -79,7 +78,7 @@ export const open = (
     }
     return extension === undefined || requestId === undefined
       ? Effect.succeed(opened)
-      : Effect.as(Scope.extend(extension.begin(requestId), scope), opened)
+      : Effect.as(extension.begin(requestId), opened)
   })
 
 /** Skips the ended invocations in front: a chain of fibers, each started by an earlier one, must not retain them all. */
@@ -127,14 +126,14 @@ const budgetWithoutDeadline = (client: Client): Effect.Effect<number> =>
   })
 
 /**
- * Flushes until it is interrupted: closed buckets on the interval, and everything once, shortly before the deadline. The wait for
+ * Flushes until the scope closes: closed buckets on the interval, and everything once, shortly before the deadline. The wait for
  * the deadline keeps the process alive, because a process that ends loses what the invocation has recorded.
  */
 const flushWhileOpen = (
   client: Client,
   context: unknown,
   { deadlineMargin, flushInterval }: InvocationSettings
-): Effect.Effect<void> =>
+): Effect.Effect<void, never, Scope.Scope> =>
   Effect.clockWith((clock) => {
     const interval = flushInterval ?? Duration.toMillis(client.config.flushInterval)
     const left = remainingMillis(context) ?? Infinity
@@ -161,5 +160,7 @@ const flushWhileOpen = (
   }).pipe(
     // In an uninterruptible program too, the fiber ends with the scope.
     Effect.interruptible,
+    // It starts when the body first yields, so an invocation that ends at once pays for one fiber only.
+    Effect.forkScoped,
     Effect.asVoid
   )

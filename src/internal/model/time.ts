@@ -5,7 +5,7 @@ import * as Predicate from "effect/Predicate"
 /** Point in time: a `Date`, a `DateTime`, or milliseconds since the epoch. (The reference client takes seconds.) */
 export type TimeInput = Date | DateTime.DateTime | number
 
-/** Returns milliseconds since the epoch, or `NaN` for any other value. Knows a `DateTime` by its property, of any copy of the module. */
+/** Returns milliseconds since the epoch, or `NaN` for any other value. A `DateTime` is recognized by its property, without its module. */
 export const toMillis = (time: TimeInput): number =>
   typeof time === "number"
     ? time

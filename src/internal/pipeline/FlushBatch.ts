@@ -49,14 +49,13 @@ export class FlushBatch {
     return Effect.suspend(() => {
       const { applyOutcome, received } = this.options
       const outcome = this.outcome ?? interruptedOutcome(received())
-      const { error, receipt } = this.end(outcome)
+      const { error, receipt } = outcome
       return Effect.map(applyOutcome(outcome), (counts) => ({ counts, receipt, error }))
     })
   }
 
   /** Notes the first outcome. A reporter that was left to itself may end later. */
-  private end(outcome: BatchOutcome): BatchOutcome {
+  private end(outcome: BatchOutcome): void {
     this.outcome ??= outcome
-    return outcome
   }
 }

@@ -33,6 +33,7 @@ class EnclosingFlushes extends /*#__PURE__*/ Context.Reference<EnclosingFlushes>
  * flush of its own: they are rare, because a bucket closes once in a roll-up interval.
  */
 export class FlushCoordinator<A> {
+  private readonly semaphore = Effect.unsafeMakeSemaphore(1)
   private running: ActiveFlush<A> | undefined
   /** Full flush that waits for the running one. */
   private shared: ActiveFlush<A> | undefined
@@ -113,7 +114,15 @@ export class FlushCoordinator<A> {
    * finalizer), and run if its caller was interrupted before.
    */
   private start(flush: ActiveFlush<A>, enclosing: ReadonlyArray<unknown>): Effect.Effect<ActiveFlush<A>> {
-    const run = Effect.interruptible(Effect.onExit(this.runAlone(flush), (exit) => this.complete(flush, exit)))
+    const run = Effect.suspend(() => {
+      if (this.shared === flush) this.shared = undefined
+      this.running = flush
+      return this.options.run(flush.request)
+    }).pipe(
+      this.semaphore.withPermits(1),
+      Effect.onExit((exit) => this.complete(flush, exit)),
+      Effect.interruptible
+    )
     return Effect.map(
       detachedFiber.fork(run, Context.make(EnclosingFlushes, [...enclosing, flush])),
       (fiber) => {
@@ -121,17 +130,6 @@ export class FlushCoordinator<A> {
         return flush
       }
     )
-  }
-
-  /** Runs a flush when no other one is running. */
-  private runAlone(flush: ActiveFlush<A>): Effect.Effect<A> {
-    return Effect.suspend(() => {
-      // Several flushes may wait for the running one, so each looks again when it has ended.
-      if (this.running !== undefined) return Effect.zipRight(Deferred.await(this.running.end), this.runAlone(flush))
-      if (this.shared === flush) this.shared = undefined
-      this.running = flush
-      return this.options.run(flush.request)
-    })
   }
 
   /** Completes the flush for its callers, whatever its exit. */

@@ -27,4 +27,4 @@ export const reportBatches = (batches: ReadonlyArray<FlushBatch>, limit: number)
         }),
       Context.make(Deadline, clock.unsafeCurrentTimeMillis() + limit * reporterShare)
     )
-  ).pipe(Effect.asVoid, Effect.onInterrupt(() => oneTurn))
+  ).pipe(Effect.onInterrupt(() => oneTurn))
