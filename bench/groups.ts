@@ -73,6 +73,7 @@ const own = (id: string, title: string, spawn: Program | Function): Run => ({ id
 const peer = (id: string, title: string, spawn: Program | Function): Run => ({ id, title, peer: true, spawn })
 
 const yardstick = "bare-threadstats (yardstick)"
+const lifecycle = "floor: the lifecycle in Effect"
 
 const clients = (args: Program["args"], lambda: Program["args"], heavy: Program["args"]): ReadonlyArray<Run> => {
   const shared = { full: { ...args.full, shared: true }, quick: { ...args.quick, shared: true } }
@@ -97,7 +98,7 @@ const fewLambda = { full: { series: 100, calls: 200_000 }, quick: few.quick }
 
 const record100: Group = {
   id: "record-100",
-  rounds: { full: 7, quick: 3 },
+  rounds: { full: 7, quick: 2 },
   runs: [
     own("bare", yardstick, program("record", "bare", "make", few)),
     own("unsafe", "ThreadStats, unsafe call", program("record", "threadstats", "makeUnsafe", few)),
@@ -140,9 +141,9 @@ const many = {
 }
 const manyHeavy = { full: { ...many.full, calls: 300_000 }, quick: many.quick }
 
-const record100k: Group = {
-  id: "record-100k",
-  rounds: { full: 7, quick: 3 },
+const recordMany: Group = {
+  id: "record-many",
+  rounds: { full: 7, quick: 2 },
   runs: [
     own("bare", yardstick, program("record", "bare", "make", many)),
     own("unsafe", "ThreadStats, unsafe call", program("record", "threadstats", "makeUnsafe", many)),
@@ -156,8 +157,8 @@ const record100k: Group = {
   ],
   rows: [
     {
-      id: "record-100k",
-      title: "record, 100,000 series",
+      id: "record-many",
+      title: "record, many series",
       measure: "ns",
       cpu: "nsCpu",
       unit: "ns",
@@ -167,7 +168,7 @@ const record100k: Group = {
     },
     {
       id: "heap",
-      title: "heap of 100,000 series",
+      title: "heap of many series",
       measure: "heap",
       unit: "MB",
       base: "bare",
@@ -176,7 +177,7 @@ const record100k: Group = {
     },
     {
       id: "flush",
-      title: "flush of 100,000 series",
+      title: "flush of many series",
       measure: "flush",
       cpu: "flushCpu",
       wall: true,
@@ -200,7 +201,7 @@ const record100k: Group = {
 
 const allocationNode = ["--expose-gc", "--min-semi-space-size=512", "--max-semi-space-size=512"]
 const allocation = (module: string, value: string) =>
-  program("allocation", module, value, { full: { calls: 50_000 }, quick: { calls: 50_000 } }, allocationNode)
+  program("allocation", module, value, { full: { calls: 50_000 }, quick: { calls: 20_000 } }, allocationNode)
 
 const allocations: Group = {
   id: "allocation",
@@ -233,7 +234,7 @@ const values = (full: number, quick: number) => ({ full: { values: full }, quick
 
 const distributions: Group = {
   id: "distribution",
-  rounds: { full: 7, quick: 3 },
+  rounds: { full: 7, quick: 2 },
   runs: [
     own("bare", yardstick, program("distribution", "bare", "make", values(1_000_000, 400_000))),
     own(
@@ -260,7 +261,7 @@ const distributions: Group = {
   rows: [
     {
       id: "distribution-bytes",
-      title: "a distribution's value, of 1,000,000",
+      title: "large distribution, size of a value",
       measure: "bytes",
       unit: "B",
       compare: "absolute",
@@ -268,7 +269,7 @@ const distributions: Group = {
     },
     {
       id: "distribution-ns",
-      title: "recording it",
+      title: "large distribution, recording a value",
       measure: "ns",
       cpu: "nsCpu",
       unit: "ns",
@@ -279,7 +280,7 @@ const distributions: Group = {
     },
     {
       id: "distribution-growth",
-      title: "a value of 1,000,000 over one of 250,000",
+      title: "large distribution, over one of a quarter of its values",
       measure: "growth",
       cpu: "growthCpu",
       unit: "×",
@@ -386,6 +387,7 @@ const warm: Group = {
       "ThreadStats, one count flushed to a body",
       program("warm", "handlers", "makeRecording", recording)
     ),
+    peer("lifecycle", lifecycle, program("warm", "handlers", "makeFloor", warming)),
     peer("bare", "bare", program("warm", "handlers", "makeBare", warming)),
     peer("effect-aws", "@effect-aws/lambda", program("warm", "effectAws", "make", warming)),
     peer("datadog-lambda-js", "datadog-lambda-js", program("warm", "datadogLambdaHandler", "make", warming))
@@ -405,16 +407,16 @@ const warm: Group = {
   ]
 }
 
-const lines = (value: string): Program =>
-  program("readme", "readme", value, { full: { calls: 2_000_000 }, quick: { calls: 400_000 } })
+const lines = (value: string, quick = 400_000): Program =>
+  program("readme", "readme", value, { full: { calls: 2_000_000 }, quick: { calls: quick } })
 
 const readme: Group = {
   id: "readme",
-  rounds: { full: 7, quick: 3 },
+  rounds: { full: 7, quick: 2 },
   runs: [
     own("bare", yardstick, lines("makeBare")),
     own("increment", "ThreadStats, yield* ThreadStats.increment, tags as a record", lines("makeIncrement")),
-    own("timer", "ThreadStats, ThreadStats.timer", lines("makeTimer")),
+    own("timer", "ThreadStats, ThreadStats.timer", lines("makeTimer", 100_000)),
     own("bound", "ThreadStats, bound counter, yield*", lines("makeBound")),
     own("unsafe", "ThreadStats, unsafe call, tags as a record", lines("makeUnsafe")),
     peer("datadog-metrics", "datadog-metrics", lines("makeDatadogMetrics"))
@@ -438,7 +440,7 @@ const invocation = (
   measure: string,
   value: string,
   delivers: Program["delivers"] & string,
-  quick = { before: 1000, invocations: 200 }
+  quick = { before: 1000, invocations: 100 }
 ): Program => ({
   _tag: "Program",
   child: "invocation",
@@ -460,11 +462,9 @@ const invocationGarbage = (value: string): Program => ({
 
 const cheap = { before: 2000, invocations: 1000 }
 
-const lifecycle = "floor: the lifecycle in Effect"
-
 const invoke: Group = {
   id: "invoke",
-  rounds: { full: 7, quick: 2 },
+  rounds: { full: 7, quick: 1 },
   runs: [
     own("post", "bare, one POST by node:http (yardstick)", invocation("one", "makePost", "requests")),
     own("one", "ThreadStats, a counter and a distribution", invocation("one", "makeOne", "requests")),
@@ -483,6 +483,20 @@ const invoke: Group = {
       "ThreadStats, 100 series of all kinds",
       invocation("series", "makeHundred", "requests", { before: 200, invocations: 100 })
     ),
+    peer(
+      "hundred-posts",
+      "bare, 100 series, two POSTs by node:http",
+      invocation("series", "makeHundredPosts", "requests")
+    ),
+    peer(
+      "hundred-lifecycle",
+      `${lifecycle}, an effect for each point`,
+      invocation("series", "makeLifecycleHundred", "requests")
+    ),
+    peer("after", "ThreadStats, a counter and a distribution, LambdaExtension.afterResponse", {
+      ...invocation("response", "makeAfterResponse", "requests"),
+      main: "runAfterResponse"
+    }),
     own("garbage", "ThreadStats, a counter and a distribution", invocationGarbage("makeOne")),
     peer("garbage-post", "bare, one POST by node:http", invocationGarbage("makePost")),
     peer("garbage-lifecycle", `${lifecycle}, one POST by node:http`, invocationGarbage("makeLifecycleOne")),
@@ -535,6 +549,24 @@ const invoke: Group = {
       goals: { hundred: 3 }
     },
     {
+      id: "invoke-before-response",
+      title: "invocation before its response",
+      measure: "response",
+      cpu: "responseCpu",
+      unit: "µs",
+      compare: "absolute",
+      goals: {}
+    },
+    {
+      id: "invoke-after-response",
+      title: "the same after its response",
+      measure: "rest",
+      cpu: "restCpu",
+      unit: "µs",
+      compare: "absolute",
+      goals: {}
+    },
+    {
       id: "invoke-allocation",
       title: "allocated by an invocation with one request",
       measure: "allocated",
@@ -583,7 +615,7 @@ export const groups: ReadonlyArray<Group> = [
   readme,
   record100,
   allocations,
-  record100k,
+  recordMany,
   distributions,
   down(
     "down",

@@ -12,6 +12,9 @@ export interface Baseline {
 /** Tolerance for chance and for other machines. */
 export const tolerance = 0.25
 
+/** A difference that is never a regression: a hundredth of the yardstick, or of a unit. */
+const insignificant = 0.01
+
 export interface Regression {
   readonly group: Group
   readonly row: Row
@@ -63,7 +66,8 @@ export const regressions = (baseline: Baseline, group: Group, measured: Measured
   guarded(group).flatMap(([row, run]) => {
     const before = baseline.values[row.id]?.[run.id]
     const value = valueOf(group, row, run, measured)
-    return before === undefined || value === undefined || value.best <= before * (1 + tolerance)
+    return before === undefined || value === undefined ||
+        value.best <= Math.max(before * (1 + tolerance), before + insignificant)
       ? []
       : [{ group, row, run, before, now: value.best }]
   })

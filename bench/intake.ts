@@ -1,7 +1,10 @@
-/** Receivers on the loopback interface: HTTP, HTTPS and DogStatsD. They collect the names of the metrics that arrive. */
+/**
+ * Receivers on the loopback interface: HTTP, HTTPS and DogStatsD. They collect the names of the metrics that arrive. The receiver for HTTP is
+ * also the Extensions API of AWS Lambda, which announces an invocation whenever the extension requests the next event.
+ */
 import { createSocket } from "node:dgram"
 import { mkdirSync, writeFileSync } from "node:fs"
-import { createServer, type RequestListener, type Server } from "node:http"
+import { createServer, type RequestListener, type Server, type ServerResponse } from "node:http"
 import { createServer as createTlsServer } from "node:https"
 import type { AddressInfo } from "node:net"
 import { join } from "node:path"
@@ -28,12 +31,31 @@ const close = (server: Server) =>
     server.closeAllConnections()
   })
 
+const extensionPath = "/2020-01-01/extension"
+
 export const start = async (): Promise<Intake> => {
   let arrived: Array<string> = []
+  let invocations = 0
+  const answerExtension = (path: string, response: ServerResponse) => {
+    if (path === `${extensionPath}/register`) {
+      invocations = 0
+      response.writeHead(200, { "Lambda-Extension-Identifier": "bench" }).end("{}")
+      return
+    }
+    invocations++
+    response.end(
+      JSON.stringify({ eventType: "INVOKE", requestId: `bench-${invocations}`, deadlineMs: Date.now() + 600_000 })
+    )
+  }
   const listener: RequestListener = (request, response) => {
     const chunks: Array<Buffer> = []
     request.on("data", (chunk) => chunks.push(chunk))
     request.on("end", () => {
+      const path = request.url!
+      if (path.startsWith(extensionPath)) {
+        answerExtension(path, response)
+        return
+      }
       if (request.method === "POST") {
         const body = Buffer.concat(chunks)
         const { series } = JSON.parse((body[0] === 0x78 ? inflateSync(body) : body).toString())
@@ -60,6 +82,7 @@ export const start = async (): Promise<Intake> => {
   writeFileSync(certificateFile, certificate.cert)
   return {
     environment: {
+      AWS_LAMBDA_RUNTIME_API: `127.0.0.1:${portOf(plain)}`,
       DATADOG_HOST: `http://127.0.0.1:${portOf(plain)}`,
       DD_DOGSTATSD_URL: `udp://127.0.0.1:${portOf(datagrams)}`,
       BENCH_TLS_PORT: String(portOf(secure)),

@@ -101,8 +101,9 @@ export const measure = async (
 ): Promise<Measured> => {
   const intake = await Intake.start()
   try {
-    const prepared = new Map<Run, () => Promise<Report>>()
-    for (const run of runs) prepared.set(run, await prepare(run, mode, intake))
+    const prepared = new Map(
+      await Promise.all(runs.map(async (run) => [run, await prepare(run, mode, intake)] as const))
+    )
     const measured = new Map<Run, Array<{ readonly [measure: string]: number }>>()
     const missing = new Map<Run, string>()
     for (let round = 1; round <= rounds; round++) {

@@ -1,4 +1,6 @@
 /** The cost of an invocation that delivers to a receiver of another process: time on the processor, and garbage. */
+import { subscribe } from "node:diagnostics_channel"
+import type { ClientRequest } from "node:http"
 import { performance, PerformanceObserver } from "node:perf_hooks"
 import { memory, report, sleep, Wrong } from "./child.js"
 import { contextOf, type Handler } from "./warm.js"
@@ -66,6 +68,58 @@ export const run = (make: () => Promise<Invocations>): Promise<never> =>
       [`${args.measure}Cpu`]: (cpu - base.cpu) / over.series,
       posted: posted + countOf(args) * over.metrics
     }
+  })
+
+/** Returns a function that waits for the extension's next request for an event. It makes that request when the work has ended. */
+const awaitRelease = () => {
+  let requests = 0
+  let resume = () => {}
+  subscribe("http.client.request.start", (message) => {
+    if (!(message as { readonly request: ClientRequest }).request.path.endsWith("/event/next")) return
+    requests++
+    resume()
+  })
+  let released = 0
+  return async () => {
+    if (requests === released) await new Promise<void>((resolve) => resume = resolve)
+    released++
+  }
+}
+
+/** Measures an invocation before and after its response, in microseconds: processor time and wall time of the fastest pass. */
+export const runAfterResponse = (make: () => Promise<Invocations>): Promise<never> =>
+  report<Args>(async ({ before, invocations, measure }) => {
+    // The extension's request does not hold the process. On AWS Lambda the runtime client does.
+    setInterval(() => {}, 60_000)
+    const release = awaitRelease()
+    const { handler, metrics } = await make()
+    const context = contextOf(Date.now() + 600_000)
+    await release()
+    let invoked = 0
+    const fastest = { [measure]: Infinity, [`${measure}Cpu`]: Infinity, rest: Infinity, restCpu: Infinity }
+    const invoke = async (count: number) => {
+      const sum = { [measure]: 0, [`${measure}Cpu`]: 0, rest: 0, restCpu: 0 }
+      for (let i = 0; i < count; i++) {
+        invoked++
+        const times = [performance.now() * 1e3]
+        const processor = [processorTime()]
+        await handler({ orderId: "1" }, { ...context, awsRequestId: `bench-${invoked}` } as never)
+        times.push(performance.now() * 1e3)
+        processor.push(processorTime())
+        await release()
+        sum[measure]! += times[1]! - times[0]!
+        sum[`${measure}Cpu`]! += processor[1]! - processor[0]!
+        sum.rest += performance.now() * 1e3 - times[1]!
+        sum.restCpu += processorTime() - processor[1]!
+      }
+      return sum
+    }
+    await invoke(before)
+    for (let pass = 0; pass < passes; pass++) {
+      const sum = await invoke(invocations)
+      for (const [name, time] of Object.entries(sum)) fastest[name] = Math.min(fastest[name]!, time / invocations)
+    }
+    return { ...fastest, posted: invoked * metrics }
   })
 
 /** Measures the garbage of an invocation, in kB. Needs a young generation that holds all of it. */

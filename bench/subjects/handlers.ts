@@ -4,11 +4,15 @@ import * as ThreadStats from "effect-threadstats/ThreadStats"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Handler } from "../children/warm.js"
+import { makeLifecycle } from "./lifecycle.js"
 import { intake, unlimited } from "./threadstats.js"
 
 export const makeBare = async (): Promise<Handler> => async () => "done"
 
 export const makeEffect = async (): Promise<Handler> => () => Effect.runPromise(Effect.succeed("done"))
+
+/** A floor: the lifecycle alone. */
+export const makeFloor = async (): Promise<Handler> => makeLifecycle(Effect.void)
 
 const layer = Layer.provide(
   ThreadStats.layerHttpClientWith({ ...unlimited, flushTimeout: "5 seconds" }),

@@ -1,15 +1,19 @@
 /** Handlers that record and deliver, as users write them, and the same by hand. */
 import * as Lambda from "effect-threadstats/Lambda"
+import * as LambdaExtension from "effect-threadstats/LambdaExtension"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import { createSocket } from "node:dgram"
 import * as http from "node:http"
 import * as https from "node:https"
+import { deflateSync } from "node:zlib"
 import type { Invocations } from "../children/invocation.js"
 import type { Handler } from "../children/warm.js"
 import type { DatadogLambda } from "../peers.js"
+import { makeLifecycle } from "./lifecycle.js"
 
 type MakeInvocations = () => Promise<Invocations>
 
@@ -20,17 +24,25 @@ const agents = {
 
 const now = () => Math.floor(Date.now() / 1000)
 
-const distribution = (metric: string, value: number) => ({
+const gauge = (metric: string, value: number, tags: ReadonlyArray<string>) => ({
+  metric,
+  points: [[now(), value]],
+  type: "gauge",
+  tags
+})
+
+const distribution = (metric: string, value: number, tags: ReadonlyArray<string> = ["shop:eu"]) => ({
   metric,
   points: [[now(), [value]]],
   type: "distribution",
-  tags: ["shop:eu"]
+  tags
 })
 
-/** Sends one request by `node:http` or `node:https`, with a kept connection. */
+/** Sends one request by `node:http` or `node:https`, with a kept connection. Compresses a body of more than 1 kB, as this client does. */
 const post = (path: string, series: ReadonlyArray<object>): Promise<void> =>
   new Promise((resolve, reject) => {
-    const body = JSON.stringify({ series })
+    const text = JSON.stringify({ series })
+    const body = text.length < 1024 ? text : deflateSync(text)
     const url = new URL(path, process.env.DATADOG_HOST)
     const { request } = url.protocol === "https:" ? https : http
     const outgoing = request(url, {
@@ -39,6 +51,7 @@ const post = (path: string, series: ReadonlyArray<object>): Promise<void> =>
       headers: {
         "content-type": "application/json",
         "content-length": Buffer.byteLength(body),
+        ...(body === text ? undefined : { "content-encoding": "deflate" }),
         "dd-api-key": process.env.DD_API_KEY
       }
     }, (response) => {
@@ -48,8 +61,7 @@ const post = (path: string, series: ReadonlyArray<object>): Promise<void> =>
     outgoing.end(body)
   })
 
-const postSeries = () =>
-  post("/api/v1/series", [{ metric: "queue.length", points: [[now(), 12]], type: "gauge", tags: ["queue:mail"] }])
+const postSeries = () => post("/api/v1/series", [gauge("queue.length", 12, ["queue:mail"])])
 
 const postDistribution = () => post("/api/v1/distribution_points", [distribution("orders.value", 49.9)])
 
@@ -87,49 +99,33 @@ export const makeEffect: MakeInvocations = async () => {
   return { metrics: 2, handler: () => runtime.runPromise(program) }
 }
 
-/**
- * The floor of the lifecycle that `docs/architecture.md` describes, with Effect's own pieces and nothing recorded: a scope, a finalizer
- * that flushes, a fiber for the flush before the deadline, one flush at a time, and a time limit that holds in a finalizer.
- */
-const makeLifecycle = (metrics: number, send: Effect.Effect<unknown, unknown>): Invocations => {
-  const runtime = ManagedRuntime.make(Layer.empty)
-  const flush = send.pipe(
-    Effect.interruptible,
-    Effect.disconnect,
-    Effect.timeoutOption("5 seconds"),
-    Effect.unsafeMakeSemaphore(1).withPermits(1),
-    Effect.ignore
-  )
-  const program = Effect.scoped(
-    Effect.addFinalizer(() => flush).pipe(
-      Effect.zipRight(Effect.forkScoped(Effect.delay(flush, "10 minutes"))),
-      Effect.as("done")
-    )
-  )
-  return { metrics, handler: () => runtime.runPromise(program) }
-}
+const lifecycle = (metrics: number, send: () => Promise<unknown>): Invocations => ({
+  metrics,
+  handler: makeLifecycle(Effect.tryPromise(send))
+})
 
-export const makeLifecycleOne: MakeInvocations = async () => makeLifecycle(2, Effect.tryPromise(postDistributions))
+export const makeLifecycleOne: MakeInvocations = async () => lifecycle(2, postDistributions)
 
-export const makeLifecycleTwo: MakeInvocations = async () =>
-  makeLifecycle(
-    2,
+export const makeLifecycleTwo: MakeInvocations = async () => ({
+  metrics: 2,
+  handler: makeLifecycle(
     Effect.all([Effect.tryPromise(postSeries), Effect.tryPromise(postDistribution)], { concurrency: "unbounded" })
   )
+})
 
 export const makeLifecycleTls: MakeInvocations = async () => {
   process.env.DATADOG_HOST = `https://127.0.0.1:${process.env.BENCH_TLS_PORT}`
-  return makeLifecycle(1, Effect.tryPromise(postDistribution))
+  return lifecycle(1, postDistribution)
 }
 
 export const makeLifecycleDatagram: MakeInvocations = async () => {
   const { handler, metrics } = await makeDatagram()
-  return makeLifecycle(metrics, Effect.tryPromise(() => handler(undefined, undefined as never)))
+  return lifecycle(metrics, () => handler(undefined, undefined as never))
 }
 
 export const makeLifecycleLines: MakeInvocations = async () => {
   const { handler, metrics } = await makeLines()
-  return makeLifecycle(metrics, Effect.tryPromise(() => handler(undefined, undefined as never)))
+  return lifecycle(metrics, () => handler(undefined, undefined as never))
 }
 
 const order = Effect.gen(function*() {
@@ -140,9 +136,10 @@ const order = Effect.gen(function*() {
 
 const makeHandler = async (
   program: Effect.Effect<string, never, ThreadStats.ThreadStats>,
-  layer: Layer.Layer<ThreadStats.ThreadStats, unknown>
+  layer: Layer.Layer<ThreadStats.ThreadStats, unknown>,
+  flush: Lambda.FlushMode = "before-response"
 ): Promise<Handler> => {
-  const handler = Lambda.makeHandler({ handler: () => program, layer })
+  const handler = Lambda.makeHandler({ handler: () => program, layer, flush })
   await handler.ready
   return handler
 }
@@ -151,6 +148,12 @@ const makeHandler = async (
 export const makeOne: MakeInvocations = async () => ({
   metrics: 2,
   handler: await makeHandler(order, ThreadStats.layer)
+})
+
+/** The same, delivered after the response. */
+export const makeAfterResponse: MakeInvocations = async () => ({
+  metrics: 2,
+  handler: await makeHandler(order, ThreadStats.layer, LambdaExtension.afterResponse)
 })
 
 /** One gauge and one distribution: two requests. */
@@ -166,12 +169,20 @@ export const makeTwo: MakeInvocations = async () => ({
   )
 })
 
-/** 100 series of all kinds, over an invocation with one gauge and one distribution, which sends as many requests. */
+const shops = Array.from({ length: 20 }, (_, i) => `shop-${i}`)
+
+/** 100 series, over an invocation with one gauge and one distribution, which sends as many requests. */
+const hundred = (handler: Handler, over: Invocations): Invocations => ({
+  metrics: 100,
+  handler,
+  over: { handler: over.handler, metrics: over.metrics, series: 98 }
+})
+
+/** 100 series of all kinds. On Lambda, counters and histograms are distributions. */
 export const makeHundred: MakeInvocations = async () => {
-  const { handler, metrics } = await makeTwo()
-  const shops = Array.from({ length: 20 }, (_, i) => ({ shop: `shop-${i}` }))
+  const tagsOf = shops.map((shop) => ({ shop }))
   const program = Effect.gen(function*() {
-    for (const tags of shops) {
+    for (const tags of tagsOf) {
       yield* ThreadStats.increment("orders.received", 1, { tags })
       yield* ThreadStats.increment("orders.lines", 3, { tags })
       yield* ThreadStats.gauge("queue.length", 12, { tags })
@@ -180,11 +191,41 @@ export const makeHundred: MakeInvocations = async () => {
     }
     return "done"
   })
-  return {
-    metrics: 100,
-    handler: await makeHandler(program, ThreadStats.layer),
-    over: { handler, metrics, series: 98 }
-  }
+  return hundred(await makeHandler(program, ThreadStats.layer), await makeTwo())
+}
+
+const postHundred = () => {
+  const tagsOf = shops.map((shop) => [`shop:${shop}`])
+  return Promise.all([
+    post("/api/v1/series", tagsOf.map((tags) => gauge("queue.length", 12, tags))),
+    post(
+      "/api/v1/distribution_points",
+      tagsOf.flatMap((tags) => [
+        distribution("orders.received", 1, tags),
+        distribution("orders.lines", 3, tags),
+        distribution("orders.weight", 2, tags),
+        distribution("orders.value", 49.9, tags)
+      ])
+    )
+  ])
+}
+
+export const makeHundredPosts: MakeInvocations = async () =>
+  hundred(() => postHundred().then(() => "done"), await makeTwoPosts())
+
+/** A floor: each point is an effect that reads a service, as in the README, and the requests are made by hand. */
+export const makeLifecycleHundred: MakeInvocations = async () => {
+  const Points = Context.GenericTag<{ readonly count: () => void }>("Points")
+  let points = 0
+  const services = { count: () => void points++ }
+  const point = Effect.map(Points, (service) => service.count())
+  const body = Effect.gen(function*() {
+    for (let i = 0; i < 100; i++) yield* point
+  })
+  return hundred(
+    makeLifecycle(Effect.tryPromise(postHundred), Effect.provideService(body, Points, services)),
+    await makeLifecycleTwo()
+  )
 }
 
 /** One distribution over TLS, to compare with datadog-lambda-js, which sends over TLS only. */
