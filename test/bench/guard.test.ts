@@ -65,6 +65,13 @@ describe("bench/guard", () => {
     assert.deepStrictEqual(regressionsOf([10, 10, 10], 1), [])
   })
 
+  it("reports no difference of a hundredth of the yardstick", () => {
+    const tiny = baselineOf(new Map([[group, measured([0.4], 8)]]))
+    const rowsOf = (ns: number) => regressions(tiny, group, measured([ns], 8)).map(({ row }) => row.id)
+    assert.deepStrictEqual(rowsOf(1.3), [])
+    assert.deepStrictEqual(rowsOf(1.5), ["ratio"])
+  })
+
   it("compares the better of median and minimum, so that single slow rounds of a busy machine pass", () => {
     assert.deepStrictEqual(regressionsOf([400, 40, 400]), [])
     assert.deepStrictEqual(regressionsOf([400, 50.4, 400]), [["ratio", "ours", 0.4, 0.504]])

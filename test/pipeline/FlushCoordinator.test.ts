@@ -162,6 +162,35 @@ describe("flush", () => {
     }).pipe(Effect.provide(scripted.client(reporter)))
   })
 
+  it.effect("answers callers of the same moment by their own deadlines", () => {
+    const reporter = scripted.make()
+    reporter.answer = () => Effect.never
+    // The last flush of the layer must end.
+    const recover = Effect.sync(() => {
+      reporter.answer = ({ batch }) => scripted.accept(batch)
+    })
+    return Effect.gen(function*() {
+      yield* ThreadStats.gauge("a", 1)
+      const answered: Array<string> = []
+      const gate = yield* Deferred.make<void>()
+      for (const timeout of ["5 seconds", "1 seconds", "2 seconds"] as const) {
+        yield* Deferred.await(gate).pipe(
+          Effect.zipRight(ThreadStats.flush({ timeout })),
+          Effect.tap(() => Effect.sync(() => answered.push(timeout))),
+          Effect.fork
+        )
+      }
+      yield* Effect.yieldNow()
+      yield* Deferred.succeed(gate, undefined)
+      yield* TestClock.adjust("1 seconds")
+      assert.deepStrictEqual(answered, ["1 seconds"])
+      yield* TestClock.adjust("1 seconds")
+      assert.deepStrictEqual(answered, ["1 seconds", "2 seconds"])
+      yield* TestClock.adjust("3 seconds")
+      assert.deepStrictEqual(answered, ["1 seconds", "2 seconds", "5 seconds"])
+    }).pipe(Effect.ensuring(recover), Effect.provide(scripted.client(reporter)))
+  })
+
   it.effect("ends a flush by its `timeout` or by `flushTimeout`, whichever comes first", () => {
     const reporter = scripted.make()
     return Effect.gen(function*() {

@@ -12,7 +12,7 @@ import { within } from "../runtime/timeLimit.js"
 import type { FlushFault } from "./flushReceipt.js"
 import * as FlushRequest from "./FlushRequest.js"
 
-/** A flush that is running, or waits for the one that is. */
+/** A flush that was requested and has not ended. */
 interface ActiveFlush<A> {
   request: FlushRequest.FlushRequest
   callers: number
@@ -27,15 +27,17 @@ class EnclosingFlushes extends /*#__PURE__*/ Context.Reference<EnclosingFlushes>
 ) {}
 
 /**
- * Runs one flush at a time. Full flushes requested meanwhile share the next one, so that a caller waits for two at most.
+ * Runs one flush at a time. Full flushes requested before its end share the next one, so that a caller waits for two at most.
  *
  * Requests for closed buckets that arrive meanwhile attach to a shared full flush if there is one. Without one, each gets a
  * flush of its own: they are rare, because a bucket closes once in a roll-up interval.
  */
 export class FlushCoordinator<A> {
   private readonly semaphore = Effect.unsafeMakeSemaphore(1)
+  /** In the order of their requests, which is the order of the semaphore. */
+  private readonly active = new Set<ActiveFlush<A>>()
   private running: ActiveFlush<A> | undefined
-  /** Full flush that waits for the running one. */
+  /** Full flush that waits for an earlier one. */
   private shared: ActiveFlush<A> | undefined
   private readonly options: {
     readonly run: (request: FlushRequest.FlushRequest) => Effect.Effect<A>
@@ -49,7 +51,7 @@ export class FlushCoordinator<A> {
 
   /** True if no flush is running or waiting. */
   get isIdle(): boolean {
-    return this.shared === undefined && this.running === undefined
+    return this.active.size === 0
   }
 
   /**
@@ -85,6 +87,7 @@ export class FlushCoordinator<A> {
     )
   }
 
+  /** Lets a request share a flush, or starts one. The request counts at once: another may follow before its fiber runs. */
   private attach(
     request: FlushRequest.FlushRequest,
     enclosing: ReadonlyArray<unknown>
@@ -96,7 +99,8 @@ export class FlushCoordinator<A> {
     }
     const flush: ActiveFlush<A> = { request, callers: 1, fiber: undefined, end: Deferred.unsafeMake(FiberId.none) }
     // A flush that starts at once is not shared: a later caller may have a later deadline.
-    if (request.upTo === undefined && this.running !== undefined) this.shared = flush
+    if (request.upTo === undefined && !this.isIdle) this.shared = flush
+    this.active.add(flush)
     return this.start(flush, enclosing)
   }
 
@@ -105,7 +109,8 @@ export class FlushCoordinator<A> {
       flush.callers--
       if (flush.callers > 0 || flush.fiber === undefined) return Effect.void
       if (this.shared === flush) this.shared = undefined
-      return Fiber.interrupt(flush.fiber)
+      // A fiber that is interrupted before it runs completes nothing.
+      return Effect.zipRight(Fiber.interrupt(flush.fiber), Effect.sync(() => this.active.delete(flush)))
     })
   }
 
@@ -135,6 +140,7 @@ export class FlushCoordinator<A> {
   /** Completes the flush for its callers, whatever its exit. */
   private complete(flush: ActiveFlush<A>, exit: Exit.Exit<A>): Effect.Effect<unknown> {
     if (this.running === flush) this.running = undefined
+    this.active.delete(flush)
     if (Exit.isSuccess(exit)) return Deferred.succeed(flush.end, exit.value)
     const log = Cause.isInterruptedOnly(exit.cause)
       ? Effect.void
@@ -148,10 +154,22 @@ export class FlushCoordinator<A> {
   /** Waits for the flush, or until the caller's own deadline if the flush has a later one. */
   private awaitEnd(flush: ActiveFlush<A>, { deadline }: FlushRequest.FlushRequest): Effect.Effect<A> {
     const end = Effect.interruptible(Deferred.await(flush.end))
-    return Effect.flatMap(Effect.clock, (clock) =>
-      within(end, Math.max(0, deadline - monotonicMillis(clock)), () => {
-        const isLate = flush.request.deadline > deadline || (this.running?.request.deadline ?? 0) > deadline
-        return isLate ? Effect.sync(() => this.options.answerFault("NoTimeLeft")) : end
-      }))
+    return Effect.flatMap(
+      Effect.clock,
+      (clock) =>
+        within(end, Math.max(0, deadline - monotonicMillis(clock)), () =>
+          this.mayOutlast(flush, deadline)
+            ? Effect.sync(() => this.options.answerFault("NoTimeLeft"))
+            : end)
+    )
+  }
+
+  /** Returns whether the flush, or one before it, may go on after the deadline. */
+  private mayOutlast(flush: ActiveFlush<A>, deadline: number): boolean {
+    for (const each of this.active) {
+      if (each.request.deadline > deadline) return true
+      if (each === flush) return false
+    }
+    return false
   }
 }
