@@ -10,12 +10,10 @@
  *
  * @since 0.1.0
  */
-import * as Arr from "effect/Array"
 import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
@@ -166,10 +164,7 @@ export const run = <Event, A, E, R, LE>(
     return yield* Effect.gen(function*() {
       const { warm } = yield* ThreadStats.ThreadStats
       yield* Effect.forkScoped(Effect.catchAllCause(warm, () => Effect.void))
-      return yield* Effect.forEach(Arr.replicate(loop, concurrency), identity, {
-        concurrency: "unbounded",
-        discard: true
-      })
+      return yield* Effect.replicateEffect(loop, concurrency, { concurrency: "unbounded", discard: true })
     }).pipe(
       Effect.zipRight(Effect.never),
       Effect.mapInputContext((context: Context.Context<Scope.Scope>) => Context.merge(context, environment))

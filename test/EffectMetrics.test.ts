@@ -8,6 +8,7 @@ import * as ThreadStats from "effect-threadstats/ThreadStats"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
@@ -74,6 +75,29 @@ describe("EffectMetrics layer", () => {
         )
       )
     ))
+
+  it.effect("excludes the fibers of periodic flushes, so that an idle invocation counts none", () => {
+    const reporter = Scripted.make()
+    const idle = Lambda.lambdaProgram(Effect.never, { flushInterval: "10 seconds" }).pipe(
+      Effect.provide(
+        EffectMetrics.layerWith({ filter: ({ tags }) => tags.some(({ value }) => value === "l6") }).pipe(
+          Layer.provideMerge(Scripted.client(reporter, { periodicFlush: true, flushInterval: "10 seconds" }))
+        )
+      ),
+      Effect.withRuntimeFlagsPatch(RuntimeFlagsPatch.enable(RuntimeFlags.RuntimeMetrics)),
+      Effect.tagMetrics("test", "l6")
+    )
+    return Effect.gen(function*() {
+      const fiber = yield* Effect.fork(idle)
+      const started = () => reporter.series().filter(({ metric }) => metric === "effect_fiber_started").length
+      yield* TestClock.adjust("30 seconds")
+      const atFirst = started()
+      assert.isAbove(atFirst, 0)
+      yield* TestClock.adjust("2 minutes")
+      assert.strictEqual(started(), atFirst)
+      yield* Fiber.interrupt(fiber)
+    })
+  })
 
   it.effect("reports pending increments when it closes, before the client closes", () =>
     Effect.gen(function*() {

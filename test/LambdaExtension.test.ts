@@ -11,6 +11,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
+import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import { type Answer, type ExtensionsApi, failedRegistrations, json, makeInProcess } from "./lambda/extensionsApi.js"
@@ -287,6 +288,35 @@ describe("LambdaExtension.afterResponse work", () => {
         })
         yield* Deferred.await(done)
         assert.deepStrictEqual(order, ["returned", "settled", "posted", "work"])
+      })
+  )
+
+  /** Lets other fibers run before one operation of a fiber. */
+  const yieldBefore = (operation: number) => {
+    let operations = 0
+    return Effect.withScheduler({
+      scheduleTask: (task, priority, fiber) => Scheduler.defaultScheduler.scheduleTask(task, priority, fiber),
+      shouldYield: () => ++operations === operation ? 0 : false
+    })
+  }
+
+  testWithApi(
+    "releases the invocation when its caller is interrupted before any operation",
+    (api) =>
+      Effect.gen(function*() {
+        const extension = yield* makeExtension(api)
+        for (let operation = 1; operation <= 20; operation++) {
+          yield* api.invoke(`request-${operation}`)
+          yield* settle
+          const fiber = yield* extension.afterResponse(`request-${operation}`, Effect.void).pipe(
+            yieldBefore(operation),
+            Effect.fork
+          )
+          yield* Effect.yieldNow()
+          yield* Fiber.interrupt(fiber)
+          yield* TestClock.adjust("1 seconds")
+          assert.strictEqual(api.nextCount(), operation + 1)
+        }
       })
   )
 

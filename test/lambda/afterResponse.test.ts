@@ -13,14 +13,14 @@ import { makeLambdaContext, withLambdaContext } from "./lambdaContext.js"
 import { deliveredDistributions, layerNoting, layerObserved } from "./observedClient.js"
 
 describe("LambdaExtension.afterResponse", () => {
-  /** An extension that runs no work by itself, and the work that it got. */
+  /** An extension that runs no work by itself while it is alive, and the work that it got. */
   const makeExtension = (isAlive = true) => {
     const works: Array<readonly [requestId: string, work: Effect.Effect<void>]> = []
     const service = LambdaExtension.LambdaExtension.of({
       isAlive: Effect.succeed(isAlive),
       begin: () => Effect.void,
       unsafeBegin: () => () => {},
-      afterResponse: (requestId, work) => Effect.sync(() => works.push([requestId, work]))
+      afterResponse: (requestId, work) => isAlive ? Effect.sync(() => works.push([requestId, work])) : work
     })
     return { works, provide: Effect.provideService(LambdaExtension.LambdaExtension, service) }
   }

@@ -44,6 +44,24 @@ describe("circuit breaker", () => {
     }).pipe(Effect.provide(scripted.client(reporter)))
   })
 
+  it.effect("opens after three failures that took half of a short time, and not after shorter ones", () => {
+    const reporter = scripted.make()
+    return Effect.gen(function*() {
+      const state = Effect.map(ThreadStats.stats, ({ breaker }) => breaker)
+      const flush = (timeout: number) =>
+        Effect.zipRight(Effect.fork(ThreadStats.flush({ timeout })), TestClock.adjust(timeout))
+      reporter.answer = () => Effect.never
+      yield* ThreadStats.increment("c")
+      // A slow answer of a healthy receiver takes as long.
+      for (let i = 0; i < 5; i++) yield* flush(499)
+      assert.strictEqual(yield* state, "closed")
+      for (let i = 0; i < 3; i++) yield* flush(1000)
+      assert.strictEqual(yield* state, "open")
+      reporter.answer = ({ batch }) => scripted.accept(batch)
+      assert.isTrue((yield* ThreadStats.flush({ timeout: 1000 })).skipped)
+    }).pipe(Effect.provide(scripted.client(reporter)))
+  })
+
   it.effect("doubles the pause up to five minutes while flushes time out", () => {
     const reporter = scripted.make()
     return Effect.gen(function*() {

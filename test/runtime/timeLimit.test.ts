@@ -28,12 +28,6 @@ describe("within", () => {
       assert.isTrue(Exit.isInterrupted(yield* exitOf(Effect.interrupt)))
     }))
 
-  it.effect("provides services to the effect, and not to its caller", () =>
-    Effect.gen(function*() {
-      const deadline = yield* within(Reporter.Deadline, 1000, onTimeout, Context.make(Reporter.Deadline, 5))
-      assert.deepStrictEqual([deadline, yield* Reporter.Deadline], [5, Infinity])
-    }))
-
   it.effect("interrupts the effect and ends with the alternative when the limit has passed", () =>
     Effect.gen(function*() {
       const hanging = makeHanging()
@@ -166,6 +160,12 @@ describe("flush", () => {
 })
 
 describe("allWithin", () => {
+  it.effect("provides services to the effects, and not to its caller", () =>
+    Effect.gen(function*() {
+      const deadline = yield* allWithin([Reporter.Deadline], 1000, onTimeout, Context.make(Reporter.Deadline, 5))
+      assert.deepStrictEqual([deadline, yield* Reporter.Deadline], [5, Infinity])
+    }))
+
   it.effect("ends when all effects have ended", () =>
     Effect.gen(function*() {
       const effects = [1000, 500].map((millis) => Effect.as(Effect.sleep(millis), millis))

@@ -6,6 +6,7 @@ import type * as Scope from "effect/Scope"
 import type { ThreadStatsSettings } from "../model/settings.js"
 import * as FlushRequest from "../pipeline/FlushRequest.js"
 import type { Pipeline } from "../pipeline/Pipeline.js"
+import { withoutFiberMetrics } from "../runtime/fiberMetrics.js"
 import * as unrefClock from "../runtime/unrefClock.js"
 import { flushBeforeExit } from "./beforeExit.js"
 
@@ -29,13 +30,12 @@ export const scheduleFlushes = ({ clock, config, flushesBeforeExit, pipeline }: 
       yield* Effect.forEach(
         pipeline.periodic,
         (flush) =>
-          Effect.exit(flush).pipe(
-            // The sleeps between flushes do not keep the process alive. A flush under way does, until its end.
+          // The sleeps between flushes do not keep the process alive. A flush under way does, until its end.
+          unrefClock.schedule(flush, interval).pipe(
             Effect.withClock(clock),
-            Effect.schedule(interval),
-            Effect.withClock(unrefClock.make(clock)),
             Effect.interruptible,
-            Effect.forkScoped
+            Effect.forkScoped,
+            withoutFiberMetrics
           ),
         { discard: true }
       )

@@ -90,8 +90,8 @@ class BodyBuilder<A> {
     this.compressor.writeBuffer(buffer, used)
   }
 
-  /** Ends the body and returns it as it is sent. */
-  end(after: string): Effect.Effect<CompressedBody> {
+  /** Ends the body at once, and returns the effect that waits for it in the form in which it is sent. */
+  unsafeEnd(after: string): Effect.Effect<CompressedBody> {
     this.text += after
     this.size += after.length
     const { endpoint, encoding } = this
@@ -103,7 +103,7 @@ class BodyBuilder<A> {
     this.parts = []
     return compressor === undefined
       ? compressBody(parts.length === 1 ? parts[0]! : Buffer.concat(parts), encoding, endpoint.limits.bytes)
-      : Effect.map(compressor.end, (body) => ({ body, encoding }))
+      : Effect.map(compressor.unsafeEnd(), (body) => ({ body, encoding }))
   }
 }
 
@@ -181,7 +181,7 @@ export const makeBodyWriter = <A>(endpoint: EnvelopedEndpoint, encoding: Encodin
     if (current === undefined) return
     const lines = current
     current = undefined
-    ended.push(Effect.flatMap(lines.end(after), (body): Effect.Effect<Encoded<A>> => {
+    ended.push(Effect.flatMap(lines.unsafeEnd(after), (body): Effect.Effect<Encoded<A>> => {
       const chunk = new WrittenChunk(endpoint, lines, body)
       if (lines.size <= limits.unpackedBytes && chunk.body.byteLength <= limits.bytes) {
         return Effect.succeed({ chunks: [chunk], unencodable: [] })

@@ -105,12 +105,10 @@ export class Compressor {
     })
   }
 
-  /** Returns the compressed body. */
-  get end(): Effect.Effect<Uint8Array> {
+  /** Ends the body at once, and returns the effect that waits for its compression. */
+  unsafeEnd(): Effect.Effect<Uint8Array> {
     this.stream.end()
-    return Effect.async<Uint8Array>((resume) => {
-      this.result.then((bytes) => resume(Effect.succeed(bytes)), (error) => resume(Effect.die(error)))
-    })
+    return Effect.promise(() => this.result)
   }
 
   close(): void {

@@ -72,7 +72,7 @@ const shortBody = 1024
 const readBody = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<string> => {
   const isShort = Number(response.headers["content-length"]) <= shortBody
   return isShort && response.status < 300
-    ? Effect.catchAll(response.text, () => Effect.succeed(""))
+    ? Effect.orElseSucceed(response.text, () => "")
     : readStream(response)
 }
 

@@ -51,7 +51,7 @@ export const makeBatchKey = (
       current: () => current,
       refresh: (refused) =>
         Effect.map(
-          Effect.catchAll(readKey(source.refresh(refused), deadline), () => Effect.succeed(refused)),
+          Effect.orElseSucceed(readKey(source.refresh(refused), deadline), () => refused),
           (fresh) => {
             const isNew = Redacted.value(fresh) !== Redacted.value(refused)
             if (isNew) current = fresh

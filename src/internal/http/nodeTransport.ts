@@ -2,15 +2,13 @@
  * Transport over `node:http` and `node:https`, with its own pool of connections. It loads and evaluates a fraction of what `fetch`
  * does, and adds nothing of `@effect/platform` to a bundle.
  */
-import type * as Clock from "effect/Clock"
 import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
-import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import type * as Http from "node:http"
+import { asyncWithin } from "../runtime/asyncWithin.js"
 import { oneTurn } from "../runtime/eventLoop.js"
 import { builtin } from "../runtime/nodeBuiltin.js"
-import * as alarm from "../runtime/timer.js"
 import { type DeliveryFailure, timedOut } from "./httpFailure.js"
 import { type HttpResponse, maxResponseBytes } from "./httpResponse.js"
 import { makeTunnelAgent, nameProxy, proxyHeaders } from "./proxyAgent.js"
@@ -57,7 +55,7 @@ export const make = (
           try {
             let address = addresses.get(request.url)
             if (address === undefined) addresses.set(request.url, address = parseAddress(request.url, proxy))
-            return exchange(pool, address, request, limit, failedBy, clock)
+            return exchange(pool, address, request, limit, failedBy)
           } catch (error) {
             return Effect.fail(failed(error))
           }
@@ -153,71 +151,73 @@ const exchange = (
   address: Address,
   request: Transport.HttpRequest,
   limit: number,
-  failed: (error: unknown) => DeliveryFailure,
-  clock: Clock.Clock
+  failed: (error: unknown) => DeliveryFailure
 ): Effect.Effect<HttpResponse, DeliveryFailure> =>
-  Effect.async((resume) => {
-    let outgoing: Http.ClientRequest
-    try {
-      outgoing = pool.request({
-        ...address.options,
-        agent: pool.agent,
-        method: request.method,
-        headers: request.body === undefined
-          ? { ...request.headers, ...address.headers }
-          : { ...request.headers, ...address.headers, "content-length": request.body.byteLength }
-      })
-    } catch (error) {
-      // The protocol or a header is invalid.
-      return resume(Effect.fail(failed(error)))
-    }
+  Effect.suspend(() => {
     let incoming: Http.IncomingMessage | undefined
-    let isEnded = false
     let bytes = 0
     const chunks: Array<Uint8Array> = []
+    /** After the status there is a response, whatever happens to its body. */
+    const respond = (failure: () => DeliveryFailure): Effect.Effect<HttpResponse, DeliveryFailure> =>
+      incoming === undefined
+        ? Effect.fail(failure())
+        : Effect.succeed(new NodeResponse(incoming, Buffer.concat(chunks).toString()))
 
-    // A timer of the clock, so that the limit holds also where the fiber cannot be interrupted.
-    const late = () => end(() => timedOut(limit))
-    const off = alarm.set(clock, Runtime.defaultRuntime, limit, late, { unref: false })
-    const stop = () => {
-      isEnded = true
-      off()
-      // A connection returns to the pool when request and response are complete.
-      if (incoming?.complete !== true || !outgoing.writableFinished) outgoing.destroy()
-    }
-    /** Ends the exchange; only the first call counts. After the status there is a response, whatever happens to its body. */
-    const end = (failure: () => DeliveryFailure) => {
-      if (isEnded) return
-      isEnded = true
-      resume(
-        incoming === undefined
-          ? Effect.fail(failure())
-          : Effect.succeed(new NodeResponse(incoming, Buffer.concat(chunks).toString()))
-      )
-      stop()
-    }
-    const onEnd = () => end(() => failed(new Error("the connection was closed before an answer")))
+    return asyncWithin<HttpResponse, DeliveryFailure>(
+      (resume) => {
+        let outgoing: Http.ClientRequest
+        try {
+          outgoing = pool.request({
+            ...address.options,
+            agent: pool.agent,
+            method: request.method,
+            headers: request.body === undefined
+              ? { ...request.headers, ...address.headers }
+              : { ...request.headers, ...address.headers, "content-length": request.body.byteLength }
+          })
+        } catch (error) {
+          // The protocol or a header is invalid.
+          resume(Effect.fail(failed(error)))
+          return
+        }
+        let isEnded = false
+        const stop = () => {
+          isEnded = true
+          // A connection returns to the pool when request and response are complete.
+          if (incoming?.complete !== true || !outgoing.writableFinished) outgoing.destroy()
+        }
+        /** Ends the exchange; only the first call counts. */
+        const end = (failure: () => DeliveryFailure) => {
+          if (isEnded) return
+          resume(respond(failure))
+          stop()
+        }
+        const onEnd = () => end(() => failed(new Error("the connection was closed before an answer")))
 
-    outgoing.on("error", (error) => end(() => failed(error)))
-    outgoing.on("close", onEnd)
-    outgoing.on("upgrade", (message, socket) => {
-      incoming = message
-      onEnd()
-      // Nobody uses the socket of another protocol.
-      socket.destroy()
-    })
-    outgoing.on("response", (message) => {
-      incoming = message
-      message.on("data", (chunk: Uint8Array) => {
-        bytes += chunk.byteLength
-        chunks.push(chunk)
-        if (bytes >= maxResponseBytes) onEnd()
-      })
-      message.on("error", onEnd)
-      message.on("end", onEnd)
-    })
-    const { body } = request
-    if (body !== undefined && body.byteLength <= longestText) outgoing.end(toBinaryText(body), "latin1")
-    else outgoing.end(body)
-    return Effect.sync(stop)
+        outgoing.on("error", (error) => end(() => failed(error)))
+        outgoing.on("close", onEnd)
+        outgoing.on("upgrade", (message, socket) => {
+          incoming = message
+          onEnd()
+          // Nobody uses the socket of another protocol.
+          socket.destroy()
+        })
+        outgoing.on("response", (message) => {
+          incoming = message
+          message.on("data", (chunk: Uint8Array) => {
+            bytes += chunk.byteLength
+            chunks.push(chunk)
+            if (bytes >= maxResponseBytes) onEnd()
+          })
+          message.on("error", onEnd)
+          message.on("end", onEnd)
+        })
+        const { body } = request
+        if (body !== undefined && body.byteLength <= longestText) outgoing.end(toBinaryText(body), "latin1")
+        else outgoing.end(body)
+        return stop
+      },
+      limit,
+      () => respond(() => timedOut(limit))
+    )
   })

@@ -2,12 +2,12 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { type FlushOptions, ThreadStats } from "../../ThreadStats.js"
 import { functionName } from "../config/environment.js"
+import { withoutFiberMetrics } from "../runtime/fiberMetrics.js"
 import { logFrom } from "../runtime/log.js"
 import * as unrefClock from "../runtime/unrefClock.js"
 import { findContext, remainingMillis, requestIdOf } from "./LambdaContext.js"
@@ -57,10 +57,12 @@ export const open = (
     const context = findContext(services) ?? parent?.context
     const owner = findFlushOwner(parent, client)
     const invocation: Invocation = { client, context, parent, isOpen: true }
-    const requestId = settings.afterResponse ? requestIdOf(context) : undefined
-    const extension = requestId === undefined
-      ? undefined
-      : Option.getOrUndefined(Context.getOption(services, LambdaExtension))
+    const held = settings.afterResponse
+      ? Option.all({
+        extension: Context.getOption(services, LambdaExtension),
+        requestId: Option.fromNullable(requestIdOf(context))
+      })
+      : Option.none()
     const flushLast = flushEverything(client, context)
     const opened: OpenedInvocation = {
       invocation,
@@ -68,17 +70,16 @@ export const open = (
       close: Effect.suspend(() => {
         invocation.isOpen = false
         if (owner?.isOpen === true) return Effect.void
-        return extension === undefined || requestId === undefined
-          ? flushLast
-          : Effect.flatMap(
-            extension.isAlive,
-            (isAlive) => isAlive ? extension.afterResponse(requestId, flushLast) : flushLast
-          )
+        return Option.match(held, {
+          onNone: () => flushLast,
+          onSome: ({ extension, requestId }) => extension.afterResponse(requestId, flushLast)
+        })
       })
     }
-    return extension === undefined || requestId === undefined
-      ? Effect.succeed(opened)
-      : Effect.as(extension.begin(requestId), opened)
+    return Option.match(held, {
+      onNone: () => Effect.succeed(opened),
+      onSome: ({ extension, requestId }) => Effect.as(extension.begin(requestId), opened)
+    })
   })
 
 /** Skips the ended invocations in front: a chain of fibers, each started by an earlier one, must not retain them all. */
@@ -139,10 +140,8 @@ const flushWhileOpen = (
     const left = remainingMillis(context) ?? Infinity
     const margin = Math.min(deadlineMargin, left / 2)
 
-    // A flush has a fiber of its own: it goes on when the invocation ends, because an interrupted one would be sent twice. Its
-    // clock is the program's own, so that its pauses keep the process alive.
-    const toItsEnd = (self: Effect.Effect<void>) =>
-      Effect.flatMap(Effect.forkDaemon(Effect.withClock(self, clock)), Fiber.await)
+    // A flush goes on when the invocation ends, because an interrupted one would be sent twice. Nothing waits for it.
+    const toItsEnd = (self: Effect.Effect<void>) => Effect.disconnect(Effect.uninterruptible(self))
 
     const onInterval = flush(client, () => ({
       upTo: clock.unsafeCurrentTimeMillis(),
@@ -150,8 +149,7 @@ const flushWhileOpen = (
     })).pipe(
       toItsEnd,
       // Waits before the first flush, and does not catch up after a freeze.
-      Effect.schedule(Schedule.spaced(interval)),
-      Effect.withClock(unrefClock.make(clock))
+      (self) => unrefClock.schedule(self, Schedule.spaced(interval))
     )
     const beforeDeadline = flushEverything(client, context).pipe(toItsEnd, Effect.delay(left - margin))
     const hasInterval = interval > 0 && interval < left
@@ -162,5 +160,6 @@ const flushWhileOpen = (
     Effect.interruptible,
     // It starts when the body first yields, so an invocation that ends at once pays for one fiber only.
     Effect.forkScoped,
+    withoutFiberMetrics,
     Effect.asVoid
   )

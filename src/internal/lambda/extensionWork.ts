@@ -42,18 +42,21 @@ export const make = (clock: Clock.Clock): ExtensionWork => {
 
   const interruptWork = Effect.suspend(() => Effect.forEach(workFibers, Fiber.interruptFork, { discard: true }))
 
+  /** Holds the environment from now until the work has ended. */
   const forkWork = (work: Effect.Effect<void>) =>
-    Effect.zipRight(responseLeaves, work).pipe(
-      Effect.interruptible,
-      Effect.exit,
-      Effect.zipRight(Effect.sync(() => events.endWork())),
-      Effect.forkDaemon,
-      Effect.map((fiber) => {
-        workFibers.add(fiber)
-        fiber.addObserver(() => workFibers.delete(fiber))
-      }),
-      Effect.uninterruptible
-    )
+    Effect.zipRight(
+      Effect.sync(() => events.beginWork()),
+      Effect.zipRight(responseLeaves, work).pipe(
+        Effect.interruptible,
+        Effect.exit,
+        Effect.zipRight(Effect.sync(() => events.endWork())),
+        Effect.forkDaemon,
+        Effect.map((fiber) => {
+          workFibers.add(fiber)
+          fiber.addObserver(() => workFibers.delete(fiber))
+        })
+      )
+    ).pipe(Effect.uninterruptible)
 
   return {
     service: {
@@ -72,9 +75,7 @@ export const make = (clock: Clock.Clock): ExtensionWork => {
       afterResponse: (requestId, work) =>
         Effect.suspend(() => {
           const safeWork = Effect.catchAllCause(work, () => Effect.void)
-          if (!events.canHold(requestId)) return safeWork
-          events.beginWork()
-          return forkWork(safeWork)
+          return events.canHold(requestId) ? forkWork(safeWork) : safeWork
         })
     },
     holdEvent: ({ deadline, requestId }) =>
@@ -97,9 +98,8 @@ export const make = (clock: Clock.Clock): ExtensionWork => {
       events.isAlive = false
       return wasAlive
     }),
-    close: Effect.suspend(() => {
-      const running = Array.from(workFibers)
-      return Effect.zipRight(interruptWork, Effect.forEach(running, Fiber.await, { discard: true }))
-    }).pipe(Effect.zipRight(Effect.sync(() => events.release())))
+    close: Effect.suspend(() => Fiber.interruptAll(Array.from(workFibers))).pipe(
+      Effect.zipRight(Effect.sync(() => events.release()))
+    )
   }
 }

@@ -1,4 +1,6 @@
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
 
 /** The part of Node.js's `Writable` that a write with backpressure needs. */
 interface ChunkWriter<Chunk> {
@@ -13,11 +15,14 @@ export const writeChunk = <Chunk, E>(
   writer: ChunkWriter<Chunk>,
   chunk: Chunk,
   ended: Effect.Effect<never, E>
-): Effect.Effect<void, E> => {
-  const drained = Effect.async<void>((resume) => {
-    const onDrain = () => resume(Effect.void)
+): Effect.Effect<void, E> =>
+  Effect.suspend(() => {
+    if (writer.write(chunk)) return Effect.void
+    // Listens at once: the writer may drain before a fiber that waits for it begins.
+    const drained = Deferred.unsafeMake<void>(FiberId.none)
+    const onDrain = () => Deferred.unsafeDone(drained, Effect.void)
     writer.on("drain", onDrain)
-    return Effect.sync(() => writer.off("drain", onDrain))
+    return Effect.raceFirst(Deferred.await(drained), ended).pipe(
+      Effect.ensuring(Effect.sync(() => writer.off("drain", onDrain)))
+    )
   })
-  return Effect.suspend(() => writer.write(chunk) ? Effect.void : Effect.raceFirst(drained, ended))
-}

@@ -1,5 +1,4 @@
 import type * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { AggregatedSeries } from "../model/AggregatedSeries.js"
@@ -141,11 +140,14 @@ const eventBatch = (
 const addCounts = (settled: ReadonlyArray<SettledBatch>): FlushCounts =>
   settled.reduce((sum, { counts }) => addFlushCounts(sum, counts), emptyFlush.metrics)
 
-/** Counts the flush, and notes in the circuit breaker a delivery, or a flush that used half of its time for nothing. */
+/** Time after which a failed flush counts for the circuit breaker, in milliseconds, if half of its own time is less. */
+const leastFailureTime = 500
+
+/** Counts the flush, and records in the circuit breaker a delivery, or a failure that took half of the flush's time. */
 const recordOutcome = (
-  { breaker, clock, config, state, warnings }: FlushCycleOptions,
+  { breaker, clock, state, warnings }: FlushCycleOptions,
   settled: ReadonlyArray<SettledBatch>,
-  startedAt: number,
+  { deadline, startedAt }: { readonly startedAt: number; readonly deadline: number },
   isInterrupted: boolean
 ) => {
   const receipt = settled.reduce((sum, one) => addReceipts(sum, one.receipt), emptyReceipt)
@@ -153,9 +155,10 @@ const recordOutcome = (
   state.recordFlush(receipt, failed.at(-1)?.[0])
   if (receipt.payloads > 0) {
     warnings.keyAccepted()
-    breaker.succeeded()
+    breaker.recordSuccess()
   } else if (failed.length > 0 && !isInterrupted) {
-    if (monotonicMillis(clock) - startedAt >= Duration.toMillis(config.flushTimeout) / 2) breaker.wasted()
+    const longFailure = Math.max(leastFailureTime, (deadline - startedAt) / 2)
+    if (monotonicMillis(clock) - startedAt >= longFailure) breaker.recordFailure()
   }
   return { receipt, failed }
 }
@@ -209,14 +212,13 @@ export const makeFlushCycle = (options: FlushCycleOptions): (request: FlushReque
       const limit = (deadline - monotonicMillis(clock)) * (retention === undefined ? 1 : 1 - storeShare)
       const exit = yield* Effect.exit(restore(reportBatches([...metricBatches, ...eventBatches], limit)))
 
-      const metrics: Array<SettledBatch> = []
-      for (const batch of metricBatches) metrics.push(yield* batch.settle)
-      const eventsOfFlush: Array<SettledBatch> = []
-      for (const batch of eventBatches) eventsOfFlush.push(yield* batch.settle)
+      const settleEach = (batches: ReadonlyArray<FlushBatch>) => Effect.forEach(batches, ({ settle }) => settle)
+      const metrics = yield* settleEach(metricBatches)
+      const eventsOfFlush = yield* settleEach(eventBatches)
       const settled = [...metrics, ...eventsOfFlush]
-      const { failed, receipt } = recordOutcome(options, settled, startedAt, Exit.isFailure(exit))
+      const { failed, receipt } = recordOutcome(options, settled, { startedAt, deadline }, Exit.isFailure(exit))
       yield* finish(settled.every(({ counts }) => counts.pending === 0), deadline, failed)
-      if (Exit.isFailure(exit)) return yield* Effect.failCause(exit.cause)
+      yield* exit
       return {
         metrics: addCounts(metrics),
         events: addCounts(eventsOfFlush),

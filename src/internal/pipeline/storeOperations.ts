@@ -2,7 +2,6 @@ import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type { RetainedStoreError } from "../../RetainedStore.js"
 import { monotonicMillis } from "../model/time.js"
@@ -16,8 +15,8 @@ export interface StoreFailure {
 /** Runs operations of a store within time limits, and remembers the last failure. */
 export interface StoreOperations {
   /**
-   * Runs an operation until the deadline, and returns true if it succeeded by then. Never fails. Later the operation is left to
-   * itself, and those that wait for it are interrupted: of a store that hangs, at most one operation is running.
+   * Runs an operation until the deadline, and returns true if it succeeded by then. Never fails. At the deadline the operation is
+   * interrupted, and left to itself.
    */
   readonly runUntil: (deadline: number, operation: Effect.Effect<void, RetainedStoreError>) => Effect.Effect<boolean>
   /** Returns the last failure since the previous call. */
@@ -26,28 +25,24 @@ export interface StoreOperations {
 
 export const make = (clock: Clock.Clock): StoreOperations => {
   let failure: StoreFailure | undefined
+  const fail = (message: string) => {
+    failure = { message }
+    return false
+  }
   return {
-    runUntil: Effect.fnUntraced(function*(deadline, operation) {
-      const fiber = yield* Effect.forkDaemon(Effect.interruptible(operation)).pipe(
-        // Effect logs a fiber that failed, by loggers that may throw, before it notifies those that wait for the fiber.
-        Effect.withUnhandledErrorLogLevel(Option.none())
-      )
-      const left = Math.max(0, deadline - monotonicMillis(clock))
-      // Forked, because an interruption of the flush must not cut this short: the flush has drained series to settle.
-      const waiting = yield* Effect.forkDaemon(
-        within(Effect.interruptible(Fiber.await(fiber)), left, () => Effect.succeed(undefined))
-      )
-      const exit = yield* Fiber.join(waiting)
-      if (exit === undefined) {
-        failure = { message: "The retained store took too long" }
-        yield* Fiber.interruptFork(fiber)
-        return false
-      }
-      if (Exit.isSuccess(exit)) return true
-      const error = Cause.failureOption(exit.cause)
-      failure = { message: Option.isSome(error) ? error.value.message : "The retained store died" }
-      return false
-    }),
+    runUntil: (deadline, operation) =>
+      Effect.suspend(() =>
+        within(
+          Effect.exit(Effect.interruptible(operation)),
+          Math.max(0, deadline - monotonicMillis(clock)),
+          () => Effect.succeed(undefined)
+        )
+      ).pipe(Effect.map((exit) => {
+        if (exit === undefined) return fail("The retained store took too long")
+        if (Exit.isSuccess(exit)) return true
+        const error = Cause.failureOption(exit.cause)
+        return fail(Option.isSome(error) ? error.value.message : "The retained store died")
+      })),
     takeFailure() {
       const last = failure
       failure = undefined

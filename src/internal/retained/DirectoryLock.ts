@@ -150,9 +150,7 @@ export const make = (
     const path = (yield* Path.Path).join(directory, "threadstats.lock")
     const lock = new DirectoryLock(fileSystem, clock, path, yield* currentHolder(fileSystem))
     yield* Effect.addFinalizer(() => lock.release)
-    yield* lock.touch.pipe(
-      Effect.schedule(Schedule.spaced(touchInterval)),
-      Effect.withClock(unrefClock.make(clock)),
+    yield* unrefClock.schedule(lock.touch, Schedule.spaced(touchInterval)).pipe(
       Effect.interruptible,
       Effect.forkScoped,
       withoutFiberMetrics

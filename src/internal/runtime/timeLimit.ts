@@ -3,57 +3,56 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Runtime from "effect/Runtime"
-import * as alarm from "./timer.js"
+import * as clockTimer from "./clockTimer.js"
 
 /**
- * Runs effects at the same time, and ends as the last one of them or as the first that fails; or as `late`, if that takes longer than `limit`
- * milliseconds. It is `Effect.all`, `Effect.disconnect` and `Effect.timeoutTo` in one, with one fiber for each effect and none besides: each is
- * interrupted, and left to itself, when its time is over or the caller is interrupted. So the limit holds for an effect that cannot be
- * interrupted, and for a caller that cannot. `services` are provided to the effects, which costs nothing here.
+ * Runs effects at the same time, and ends as the last one of them or as the first that fails; or as `onTimeout`, if that takes longer than
+ * `limit` milliseconds. It is `Effect.all`, `Effect.disconnect` and `Effect.timeoutTo` in one, with one fiber for each effect and none besides:
+ * each is interrupted, and left to itself, when its time is over or the caller is interrupted. So the limit holds for an effect that cannot
+ * be interrupted, and for a caller that cannot. `services` are provided to the effects, which costs nothing here.
  */
 export const allWithin = <A, E, R, A2, E2, S = never>(
   effects: ReadonlyArray<Effect.Effect<A, E, R>>,
   limit: number,
-  late: () => Effect.Effect<A2, E2>,
+  onTimeout: () => Effect.Effect<A2, E2>,
   services: Context.Context<S> = Context.empty() as Context.Context<S>
 ): Effect.Effect<A | A2, E | E2, Exclude<R, S>> =>
-  Effect.withFiberRuntime<A | A2, E | E2, Exclude<R, S>>((parent, { runtimeFlags }) => {
-    const runtime = Runtime.make({
-      context: Context.merge(parent.currentContext, services) as Context.Context<any>,
-      runtimeFlags,
-      fiberRefs: parent.getFiberRefs()
-    })
-    // not at once: an interruption that comes before it waits for its own fibers would not reach them
-    const fibers = effects.map((effect) => Runtime.runFork(runtime)(effect, { immediate: false }))
-    return Effect.async<A | A2, E | E2>((resume) => {
+  Effect.withFiberRuntime<A | A2, E | E2, Exclude<R, S>>((parent, { runtimeFlags }) =>
+    Effect.async<A | A2, E | E2>((resume) => {
+      const runtime = Runtime.make({
+        context: Context.merge(parent.currentContext, services) as Context.Context<any>,
+        runtimeFlags,
+        fiberRefs: parent.getFiberRefs()
+      })
+      // not at once: an interruption that comes before it waits for its own fibers would not reach them
+      const fibers = effects.map((effect) => Runtime.runFork(runtime)(effect, { immediate: false }))
       const leave = () => {
         for (const fiber of fibers) fiber.unsafeInterruptAsFork(parent.id())
       }
       const clock = Context.get(parent.currentDefaultServices, Clock.Clock)
-      const off = alarm.set(clock, runtime as Runtime.Runtime<never>, limit, () => {
-        resume(Effect.suspend(late))
+      const clear = clockTimer.set(clock, limit, () => {
+        resume(Effect.suspend(onTimeout))
         leave()
-      }, { unref: false })
+      })
       let running = fibers.length
       const onExit = (exit: Exit.Exit<A, E>) => {
         running--
         if (running > 0 && Exit.isSuccess(exit)) return
-        off()
+        clear()
         resume(exit)
         if (running > 0) leave()
       }
       for (const fiber of fibers) fiber.addObserver(onExit)
       return Effect.sync(() => {
-        off()
+        clear()
         leave()
       })
     })
-  })
+  )
 
 /** {@link allWithin} for one effect. */
-export const within = <A, E, R, A2, E2, S = never>(
+export const within = <A, E, R, A2, E2>(
   effect: Effect.Effect<A, E, R>,
   limit: number,
-  late: () => Effect.Effect<A2, E2>,
-  services?: Context.Context<S>
-): Effect.Effect<A | A2, E | E2, Exclude<R, S>> => allWithin([effect], limit, late, services)
+  onTimeout: () => Effect.Effect<A2, E2>
+): Effect.Effect<A | A2, E | E2, R> => allWithin([effect], limit, onTimeout)

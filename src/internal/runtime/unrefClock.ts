@@ -3,6 +3,7 @@ import * as Context from "effect/Context"
 import * as DefaultServices from "effect/DefaultServices"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Schedule from "effect/Schedule"
 
 /** Returns whether the clock is the machine's own and not, for example, a test's. */
 export const isLive = (clock: Clock.Clock): boolean => clock === Context.get(DefaultServices.liveServices, Clock.Clock)
@@ -27,3 +28,10 @@ export const make = (clock: Clock.Clock): Clock.Clock =>
         })
     }
     : clock
+
+/** `Effect.schedule`, but the sleeps between the runs do not keep the process alive. The runs themselves do. */
+export const schedule = <A, E, R, B, R2>(
+  self: Effect.Effect<A, E, R>,
+  schedule: Schedule.Schedule<B, unknown, R2>
+): Effect.Effect<B, E, R | R2> =>
+  Effect.clockWith((clock) => Effect.withClock(Effect.schedule(Effect.withClock(self, clock), schedule), make(clock)))

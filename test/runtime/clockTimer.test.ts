@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Context, DefaultServices, Effect, TestClock } from "effect"
-import * as timer from "../../src/internal/runtime/timer.js"
+import * as clockTimer from "../../src/internal/runtime/clockTimer.js"
 import { watchTimers } from "../support/timers.js"
 
 /** A duration that no other code uses. */
@@ -8,11 +8,11 @@ const interval = 123_459
 
 const liveClock = Context.get(DefaultServices.liveServices, Clock.Clock)
 
-describe("timer.set", () => {
+describe("clockTimer.set", () => {
   it.effect("runs the task once when the clock has reached the time", () =>
     Effect.gen(function*() {
       let runs = 0
-      timer.set(yield* Effect.clock, yield* Effect.runtime(), 1000, () => runs++, { unref: false })
+      clockTimer.set(yield* Effect.clock, 1000, () => runs++)
       yield* TestClock.adjust(999)
       assert.strictEqual(runs, 0)
       yield* TestClock.adjust(1)
@@ -24,27 +24,25 @@ describe("timer.set", () => {
   it.effect("does not run the task when it was canceled", () =>
     Effect.gen(function*() {
       let runs = 0
-      const cancel = timer.set(yield* Effect.clock, yield* Effect.runtime(), 1000, () => runs++, { unref: false })
+      const cancel = clockTimer.set(yield* Effect.clock, 1000, () => runs++)
       cancel()
       yield* TestClock.adjust("1 minute")
       assert.strictEqual(runs, 0)
     }))
 
-  for (const unref of [true, false]) {
-    it.scoped(`${unref ? "does not keep" : "keeps"} the process alive on the machine's clock when \`unref\` is ${unref}`, () =>
-      Effect.gen(function*() {
-        const timers = yield* watchTimers((millis) => millis === interval)
-        const cancel = timer.set(liveClock, yield* Effect.runtime(), interval, () => {}, { unref })
-        assert.deepStrictEqual(timers.pending().map((timer) => timer.hasRef()), [!unref])
-        cancel()
-        assert.lengthOf(timers.pending(), 0)
-      }))
-  }
+  it.scoped("keeps the process alive on the machine's clock", () =>
+    Effect.gen(function*() {
+      const timers = yield* watchTimers((millis) => millis === interval)
+      const cancel = clockTimer.set(liveClock, interval, () => {})
+      assert.deepStrictEqual(timers.pending().map((timer) => timer.hasRef()), [true])
+      cancel()
+      assert.lengthOf(timers.pending(), 0)
+    }))
 
   it.scoped("limits the time to the longest that a timer of the machine supports", () =>
     Effect.gen(function*() {
       const timers = yield* watchTimers((millis) => millis === 2 ** 31 - 1)
-      const cancel = timer.set(liveClock, yield* Effect.runtime(), Infinity, () => {}, { unref: true })
+      const cancel = clockTimer.set(liveClock, Infinity, () => {})
       assert.strictEqual(timers.started(), 1)
       cancel()
     }))
