@@ -219,6 +219,22 @@ export type {
  */
 export class ThreadStats extends /*#__PURE__*/ Context.Tag("effect-threadstats/ThreadStats")<ThreadStats, Client>() {}
 
+/** Makes a layer of a client with its own aggregators, over a reporter with the same settings. */
+const layerOver = <E, R, E2, R2>(
+  settings: Effect.Effect<ThreadStatsConfig.ThreadStatsConfig["Type"], E, R>,
+  makeReporter: (
+    settings: ThreadStatsConfig.ThreadStatsConfig["Type"]
+  ) => Effect.Effect<Reporter.Reporter["Type"], E2, R2>
+) =>
+  Layer.scoped(
+    ThreadStats,
+    Effect.flatMap(settings, (config) =>
+      withAggregators(
+        config,
+        Effect.provideServiceEffect(makeOverReporter(config), Reporter.Reporter, makeReporter(config))
+      ))
+  )
+
 /**
  * Builds a client with its own aggregators that delivers to Datadog over `node:http` and `node:https`. Needs no other layer. Options
  * have precedence over the environment. Fails with a `ConfigError` that names the option or variable whose value is invalid, and
@@ -228,14 +244,7 @@ export class ThreadStats extends /*#__PURE__*/ Context.Tag("effect-threadstats/T
  * @category layers
  */
 export const layerWith = (options?: ThreadStatsConfig.ThreadStatsOptions): Layer.Layer<ThreadStats, ConfigError> =>
-  Layer.scoped(
-    ThreadStats,
-    Effect.flatMap(ThreadStatsConfig.make(options), (config) =>
-      withAggregators(
-        config,
-        Effect.provideServiceEffect(makeOverReporter(config), Reporter.Reporter, HttpReporter.makeNode(config))
-      ))
-  )
+  layerOver(ThreadStatsConfig.make(options), HttpReporter.makeNode)
 
 /**
  * {@link layerWith} with settings from the environment: the main layer on Node.js.
@@ -264,14 +273,7 @@ export const layerConfig = (
 export const layerHttpClientWith = (
   options?: ThreadStatsConfig.ThreadStatsOptions
 ): Layer.Layer<ThreadStats, ConfigError, HttpClient.HttpClient> =>
-  Layer.scoped(
-    ThreadStats,
-    Effect.flatMap(ThreadStatsConfig.make(options), (config) =>
-      withAggregators(
-        config,
-        Effect.provideServiceEffect(makeOverReporter(config), Reporter.Reporter, HttpReporter.make(config))
-      ))
-  )
+  layerOver(ThreadStatsConfig.make(options), HttpReporter.make)
 
 /**
  * {@link layerHttpClientWith} with settings from the environment.
@@ -301,19 +303,9 @@ export interface DogStatsDOptions extends ThreadStatsConfig.ThreadStatsOptions {
  * @category layers
  */
 export const layerDogStatsDWith = (options?: DogStatsDOptions): Layer.Layer<ThreadStats, ConfigError> =>
-  Layer.scoped(
-    ThreadStats,
-    Effect.flatMap(resolve(options, ["dogstatsd"]), (config) =>
-      withAggregators(
-        config,
-        Effect.provideServiceEffect(
-          makeOverReporter(config),
-          Reporter.Reporter,
-          config.disabled
-            ? Effect.sync(() => noop.make())
-            : DogStatsDReporter.make(options?.dogstatsd)
-        )
-      ))
+  layerOver(
+    resolve(options, ["dogstatsd"]),
+    ({ disabled }) => disabled ? Effect.sync(() => noop.make()) : DogStatsDReporter.make(options?.dogstatsd)
   )
 
 /**
@@ -331,18 +323,7 @@ export const layerDogStatsD: Layer.Layer<ThreadStats, ConfigError> = /*#__PURE__
  * @category layers
  */
 export const layerAutoWith = (options?: ThreadStatsConfig.ThreadStatsOptions): Layer.Layer<ThreadStats, ConfigError> =>
-  Layer.scoped(
-    ThreadStats,
-    Effect.flatMap(ThreadStatsConfig.make(options), (config) =>
-      withAggregators(
-        config,
-        Effect.provideServiceEffect(
-          makeOverReporter(config),
-          Reporter.Reporter,
-          AutoReporter.make(config)
-        )
-      ))
-  )
+  layerOver(ThreadStatsConfig.make(options), AutoReporter.make)
 
 /**
  * {@link layerAutoWith} with settings from the environment. Needs no other layer.

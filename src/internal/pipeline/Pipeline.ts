@@ -6,8 +6,8 @@ import type * as Scope from "effect/Scope"
 import * as Enrichment from "../model/Enrichment.js"
 import type { FlushReceipt, Stats } from "../model/Stats.js"
 import { monotonicMillis } from "../model/time.js"
+import { attach } from "./attachment.js"
 import * as CircuitBreaker from "./CircuitBreaker.js"
-import { close } from "./closing.js"
 import { FlushCoordinator } from "./FlushCoordinator.js"
 import { makeFlushCycle } from "./flushCycle.js"
 import { emptyFlush, failedFlush } from "./flushReceipt.js"
@@ -95,7 +95,7 @@ export const make = Effect.fnUntraced(function*(
     }),
     answerFault: failedFlush
   })
-  const { isClosed, logRemaining, warnOfClosed } = yield* close(options, { stats, retention, warnings })
+  const { isClosed, logRemaining, warnOfClosed } = yield* attach(options, { stats, retention, warnings })
   const flushEarly = makeFlushEarly(config.flushTimeout, () => {
     Runtime.runFork(runtime)(coordinator.run(FlushRequest.make(config, clock)))
   })

@@ -6,8 +6,8 @@ import type { PipelineServices } from "./PipelineOptions.js"
 import type { Retention } from "./RetentionManager.js"
 import type { Warnings } from "./warnings.js"
 
-/** The end of a pipeline. */
-export interface Closing {
+/** The tie of a pipeline to its aggregators, which ends with the scope. */
+export interface Attachment {
   /** Returns true if the scope has closed. The aggregators drop everything then. */
   readonly isClosed: () => boolean
   /** Logs once that something was recorded after the end. */
@@ -17,7 +17,7 @@ export interface Closing {
 }
 
 const makeLogRemaining = (
-  { retention, stats, warnings }: Parameters<typeof close>[1]
+  { retention, stats, warnings }: Parameters<typeof attach>[1]
 ): Effect.Effect<void> =>
   Effect.flatMap(stats, ({ events, metrics }) => {
     const saved = retention?.saved() ?? { points: 0, events: 0 }
@@ -26,15 +26,15 @@ const makeLogRemaining = (
     return warnings.logRemaining({ kept, lost })
   })
 
-/** Attaches a pipeline to its aggregators, and closes both with the scope. Logs a warning if another client is attached. */
-export const close = (
+/** Attaches a pipeline to its aggregators until the scope closes. Logs a warning if another client is attached. */
+export const attach = (
   { aggregator, eventsAggregator }: Pick<PipelineServices, "aggregator" | "eventsAggregator">,
   options: {
     readonly stats: Effect.Effect<Stats>
     readonly retention: Retention | undefined
     readonly warnings: Warnings
   }
-): Effect.Effect<Closing, never, Scope.Scope> =>
+): Effect.Effect<Attachment, never, Scope.Scope> =>
   Effect.gen(function*() {
     const { warnings } = options
     const runtime = yield* Effect.runtime()
