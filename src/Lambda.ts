@@ -507,7 +507,8 @@ export {
 export const enhancedMetrics: EnhancedMetrics = { around: enhanced.recordInvocation }
 
 /**
- * Records a distribution, under the name of Datadog's Lambda libraries. Distributions add up across execution environments.
+ * Records a distribution. The function has the name that Datadog's Lambda libraries use. Distributions add up across execution
+ * environments.
  *
  * @since 0.1.0
  * @category accessors

@@ -142,7 +142,7 @@ export const expected = (names: ReadonlyArray<Name>): ReadonlyMap<string, number
       }
       case "http": {
         const declined = order(documents.http.body ?? "", "http")
-        add(totals, 1, "http.responses sum", `route:${documents.http.rawPath}`, `status:${declined ? 402 : 201}`)
+        add(totals, 1, "http.responses sum", "route:/orders", `status:${declined ? 402 : 201}`)
         break
       }
       case "stock":

@@ -119,7 +119,7 @@ describe.skipIf(!isRegistryReachable)("a new user", () => {
 
   it("sees the metrics of the README's Lambda function that the program of docs/lambda.md calls", async () => {
     const handler = readmeBlocks.find((code) => code.includes("makeHandler"))
-    const [, call] = /```js\n([^]*?)```/.exec(lambdaPage) ?? []
+    const [, call] = /```ts\n(import \{ handler \}[^]*?)```/.exec(lambdaPage) ?? []
     assert.include(lambdaPage, program.replace("program.ts", "try.ts"))
     write(folder, { "handler.ts": handler! })
     await withIntake(folder, intake, async (url) => {

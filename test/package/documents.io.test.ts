@@ -43,7 +43,10 @@ describe.skipIf(!isRegistryReachable)("programs of the documents", () => {
     folder = emptyProject("documents")
     const line = installLines.find((line) => line.startsWith("npm ") && line.includes("@effect/platform-node@"))!
     await succeeds(folder, [...await argumentsOf(line), ...packages])
-    cpSync(join(folder, "node_modules", manifest.name, "examples/fileReporter.ts"), join(folder, "fileReporter.ts"))
+    // Programs of the documents import these examples.
+    for (const file of ["fileReporter.ts", "handler.ts"]) {
+      cpSync(join(folder, "node_modules", manifest.name, "examples", file), join(folder, file))
+    }
     for (const { code, name } of snippets) write(folder, { [`${name}.ts`]: code })
     await compile(folder, snippets.map(({ name }) => `${name}.ts`), { types: ["node"], declaration: false })
   }, compiles)

@@ -1,13 +1,11 @@
 /**
- * Orders, as a zip that starts faster: with what V8 compiled of the function when it was built. `index.mjs` loads it, `cache.mjs`
- * makes it.
+ * Orders, as a zip with V8's code cache. `cache.mjs` makes the cache, `index.mjs` loads it.
  *
  *     npx esbuild handler.ts --bundle --minify --platform=node --format=cjs --target=node22 --outfile=dist/function.cjs
  *     cp index.mjs dist && node cache.mjs
  *     cd dist && zip ../function.zip index.mjs function.cjs function.cache
  *
- * The last but one by the Node.js that will run the function: what another version compiled is left alone, and everything is
- * compiled again.
+ * Run the second command with the Node.js version of the function: V8 ignores the cache of another version.
  *
  * The function's handler is `index.handler`, its variables are `DD_API_KEY` and `DD_SITE`.
  */

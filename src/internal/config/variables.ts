@@ -4,7 +4,7 @@ export interface VariableDescription {
   readonly description: string
 }
 
-/** Environment variables of the client. A test compares them with the settings and with the README. */
+/** Environment variables of the client. Tests compare them with the settings and with `docs/settings.md`. */
 export const clientVariables: ReadonlyArray<VariableDescription> = [
   { name: "DD_THREADSTATS_NAMESPACE", description: "Prefix of every metric name, joined with a dot." },
   { name: "DD_HOSTNAME", description: "Host name of the client." },
