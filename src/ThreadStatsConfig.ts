@@ -21,9 +21,9 @@ import * as Settings from "./internal/config/settings.js"
 import { clientVariables } from "./internal/config/variables.js"
 import type {
   Aggregate,
-  CounterTransport,
   DeliverySemantics,
   SeriesVersion,
+  SubmissionType,
   ThreadStatsSettings,
   TimerUnit
 } from "./internal/model/settings.js"
@@ -38,13 +38,6 @@ export type {
    */
   Aggregate,
   /**
-   * Form in which counters, histograms and timings are sent.
-   *
-   * @since 0.1.0
-   * @category models
-   */
-  CounterTransport,
-  /**
    * How often Datadog may receive data whose delivery is uncertain.
    *
    * @since 0.1.0
@@ -58,6 +51,13 @@ export type {
    * @category models
    */
   SeriesVersion,
+  /**
+   * Form in which counters, histograms and timings are sent.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  SubmissionType,
   /**
    * All settings of a client, resolved.
    *
@@ -172,7 +172,7 @@ export interface ThreadStatsOptions {
    * Form in which counters, histograms and timings are sent. Environment: `DD_THREADSTATS_SUBMIT_AS`. Default: `"series"`, but
    * `"distributions"` inside AWS Lambda, where many environments have the same tags.
    */
-  readonly submitAs?: CounterTransport | undefined
+  readonly submitAs?: SubmissionType | undefined
   /**
    * Number of values that a histogram samples per bucket for its percentiles. Environment: `DD_THREADSTATS_SAMPLE_SIZE`. Default:
    * 1000, like the reference client.

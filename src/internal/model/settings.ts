@@ -4,7 +4,7 @@ import type { Option } from "effect/Option"
 import type { Redacted } from "effect/Redacted"
 import type { Aggregate, SubmissionType } from "./metricKinds.js"
 
-export type { Aggregate, SubmissionType as CounterTransport } from "./metricKinds.js"
+export type { Aggregate, SubmissionType } from "./metricKinds.js"
 
 /** Unit in which `timer` and `timed` record. The reference client records seconds. */
 export type TimerUnit = "seconds" | "milliseconds"
