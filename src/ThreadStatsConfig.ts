@@ -122,8 +122,9 @@ export interface ThreadStatsOptions {
    */
   readonly rollUpInterval?: Duration.DurationInput | undefined
   /**
-   * Time between periodic flushes of closed buckets, while the layer lives or, on Lambda, while an invocation runs.
-   * `Duration.infinity` (`off` in the environment) disables them. Environment: `DD_THREADSTATS_FLUSH_INTERVAL`. Default: 10 seconds.
+   * Time between periodic flushes of closed buckets, of at least 1 millisecond: while the layer lives or, on Lambda, while an
+   * invocation runs. `Duration.infinity` (`off` in the environment) leaves everything to the last flush. Environment:
+   * `DD_THREADSTATS_FLUSH_INTERVAL`. Default: 10 seconds.
    */
   readonly flushInterval?: Duration.DurationInput | undefined
   /**

@@ -25,7 +25,7 @@ describe("LambdaExtension.afterResponse", () => {
     return { works, provide: Effect.provideService(LambdaExtension.LambdaExtension, service) }
   }
   const recordOrder = ThreadStats.distribution("orders", 1)
-  const options = { flush: LambdaExtension.afterResponse, flushInterval: 0 } as const
+  const options = { flush: LambdaExtension.afterResponse, flushInterval: Infinity } as const
 
   it.effect("leaves the last flush to the extension, and the program has its result before it", () =>
     Effect.gen(function*() {

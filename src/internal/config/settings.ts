@@ -64,7 +64,7 @@ const makeSettings = () => ({
   attachHost: boolean("DD_THREADSTATS_ATTACH_HOST"),
   device: text("DD_THREADSTATS_DEVICE", Decoders.decodeHost),
   rollUpInterval: duration("DD_THREADSTATS_ROLL_UP_INTERVAL", Decoders.decodeRollUpInterval),
-  flushInterval: duration("DD_THREADSTATS_FLUSH_INTERVAL", Decoders.decodeDuration),
+  flushInterval: duration("DD_THREADSTATS_FLUSH_INTERVAL", Decoders.decodeFlushInterval),
   periodicFlush: boolean("DD_THREADSTATS_PERIODIC_FLUSH"),
   flushTimeout: duration("DD_THREADSTATS_FLUSH_TIMEOUT", Decoders.decodeFiniteDuration),
   requestTimeout: duration("DD_THREADSTATS_REQUEST_TIMEOUT", Decoders.decodeFiniteDuration),
