@@ -108,11 +108,11 @@ export const variables: ReadonlyArray<{ readonly name: string; readonly descript
  * @category constructors
  */
 export const make = (
-  options?: DogStatsDReporterOptions
+  options: DogStatsDReporterOptions = {}
 ): Effect.Effect<typeof Reporter.Service, ConfigError.ConfigError, Scope.Scope> =>
   Effect.gen(function*() {
-    const { format, socketLifetime, target } = yield* Settings.resolve(options ?? {})
-    const sender = yield* Sender.make(target, yield* Settings.unixDatagramsFor(target), socketLifetime)
+    const { format, socketLifetime, target } = yield* Settings.resolve(options)
+    const sender = yield* Sender.make(target, yield* Settings.unixDatagramsFor(target, options), socketLifetime)
     const endpoint = formatTarget(target)
     const timestamps = TimestampAllocator.make()
     const members = SetMembers.make()

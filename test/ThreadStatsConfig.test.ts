@@ -1,5 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Config, ConfigProvider, Duration, Effect, Exit, Inspectable, Layer, Option, Redacted } from "effect"
+import {
+  Cause,
+  Config,
+  ConfigError,
+  ConfigProvider,
+  Duration,
+  Effect,
+  Exit,
+  Inspectable,
+  Layer,
+  Option,
+  Redacted
+} from "effect"
 import { ThreadStatsConfig } from "effect-threadstats"
 import { readFileSync } from "node:fs"
 import { untyped } from "./support/clientAssertions.js"
@@ -498,6 +510,27 @@ describe("ThreadStatsConfig", () => {
         assert.include(error, `Invalid data at ${name}: "there is no option of this name. Use one of disabled, `)
         assert.include(error, " flushInterval,")
       }
+    }))
+
+  it.effect("names the form that an invalid value should have", () =>
+    Effect.gen(function*() {
+      const expected: ReadonlyArray<readonly [string, ThreadStatsConfig.ThreadStatsOptions]> = [
+        ["expected at least 1 millisecond, or Duration.infinity (off in a variable) for the last flush only", {
+          flushInterval: 0
+        }],
+        ["expected a duration such as \"10 seconds\", received \"soon\"", { flushTimeout: untyped("soon") }],
+        ["expected tags such as [\"team:checkout\"] or { team: \"checkout\" }", { constantTags: untyped("team") }],
+        ["expected Redacted.make(key)", { apiKey: untyped("0123abcd") }]
+      ]
+      for (const [text, options] of expected) {
+        const error = yield* Effect.flip(resolve(options))
+        if (!ConfigError.isConfigError(error) || error._op !== "InvalidData") return assert.fail(String(error))
+        assert.strictEqual(error.message, text)
+      }
+      assert.include(
+        String(yield* Effect.flip(resolve({}, { DD_THREADSTATS_FLUSH_INTERVAL: "0" }))),
+        "DD_THREADSTATS_FLUSH_INTERVAL: \"expected at least 1 millisecond, or"
+      )
     }))
 
   it.effect("hides the value of an option without a meaning, and shortens its name", () =>

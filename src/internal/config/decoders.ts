@@ -183,7 +183,9 @@ export const decodeTags: Decoder<unknown, ReadonlyArray<string>> = (value) => {
       isTooLong = true
     })
   )
-  if (typeof tags === "string") return Either.left("expected tags")
+  if (typeof tags === "string") {
+    return Either.left("expected tags such as [\"team:checkout\"] or { team: \"checkout\" }")
+  }
   return isTooLong ? Either.left("expected tags of at most 200 characters") : Either.right(tags)
 }
 
@@ -242,6 +244,7 @@ export const parseApiKey: Decoder<string, Redacted.Redacted> = (text) => Either.
 
 /** The message does not show the key. */
 export const decodeApiKey: Decoder<unknown, Redacted.Redacted> = (value) => {
+  if (!Redacted.isRedacted(value)) return Either.left("expected Redacted.make(key)")
   const key = value as Redacted.Redacted
   return isUsable(key) ? Either.right(key) : Either.left("expected a key of printable characters without spaces")
 }
