@@ -91,8 +91,7 @@ export const make = (options?: LogReporterOptions): Effect.Effect<Reporter["Type
       samples: true,
       reportSeries: (batch) => reportInWireForm(batch, samplesFromAggregated, deliver),
       reportDistributions: (batch) => reportInWireForm(batch, distributionFromAggregated, deliver),
-      reportEvents: refuse,
-      warm: Effect.void
+      reportEvents: refuse
     })
   })
 
