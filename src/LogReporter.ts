@@ -33,9 +33,11 @@ import * as Setting from "./internal/config/setting.js"
 import { fitsLimit, type LineChunk, lineChunks, type LogItem, maxLineBytes } from "./internal/log/lines.js"
 import * as LineWriter from "./internal/log/writer.js"
 import { distributionFromAggregated, samplesFromAggregated } from "./internal/model/wireForm.js"
+import { unlessDisabled } from "./internal/reporters/unlessDisabled.js"
 import { reportInWireForm, type WireFailure } from "./internal/reporters/wireReport.js"
 import { within } from "./internal/runtime/timeLimit.js"
 import { Deadline, emptyReceipt, type Reason, type Receipt, Reporter, ReporterError } from "./Reporter.js"
+import type { ThreadStatsConfig } from "./ThreadStatsConfig.js"
 
 export type {
   /**
@@ -105,13 +107,15 @@ export const make = (options?: LogReporterOptions): Effect.Effect<Reporter["Type
   })
 
 /**
- * {@link make} as a layer.
+ * {@link make} as a layer. If the client is disabled, the reporter writes nothing and reads no option.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerWith = (options?: LogReporterOptions): Layer.Layer<Reporter, ConfigError.ConfigError> =>
-  Layer.effect(Reporter, make(options))
+export const layerWith = (
+  options?: LogReporterOptions
+): Layer.Layer<Reporter, ConfigError.ConfigError, ThreadStatsConfig> =>
+  Layer.effect(Reporter, unlessDisabled(make(options)))
 
 /**
  * {@link layerWith} for standard output.
@@ -119,7 +123,9 @@ export const layerWith = (options?: LogReporterOptions): Layer.Layer<Reporter, C
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<Reporter, ConfigError.ConfigError> = /*#__PURE__*/ Layer.suspend(layerWith)
+export const layer: Layer.Layer<Reporter, ConfigError.ConfigError, ThreadStatsConfig> = /*#__PURE__*/ Layer.suspend(
+  layerWith
+)
 
 const endpoint = "standard output"
 

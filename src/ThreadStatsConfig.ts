@@ -9,7 +9,7 @@
  *
  * @since 0.1.0
  */
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
@@ -313,4 +313,4 @@ export const layerTest: Layer.Layer<ThreadStatsConfig> = /*#__PURE__*/ layerTest
 export const layerConfig = (
   options: Config.Config.Wrap<ThreadStatsOptions>
 ): Layer.Layer<ThreadStatsConfig, ConfigError.ConfigError> =>
-  Layer.effect(ThreadStatsConfig, Effect.flatMap(Config.unwrap(options), make))
+  Layer.effect(ThreadStatsConfig, Effect.flatMap(Settings.unwrapOptions(options), make))

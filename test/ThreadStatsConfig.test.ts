@@ -612,6 +612,27 @@ describe("ThreadStatsConfig layers", () => {
         ] as const
       ) assert.include(String(yield* Effect.flip(tagsOf(layer))), name)
     }))
+
+  it.effect("read no Config of a disabled client but that of `disabled`", () =>
+    Effect.gen(function*() {
+      const missing = { apiKey: Config.redacted("MISSING"), namespace: Config.string("MISSING") }
+      const build = (disabled: Config.Config<boolean> | undefined, variables: Record<string, string>) =>
+        ThreadStatsConfig.ThreadStatsConfig.pipe(
+          Effect.provide(ThreadStatsConfig.layerConfig(disabled === undefined ? missing : { ...missing, disabled })),
+          Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(variables))))
+        )
+      const byVariable = { DD_THREADSTATS_DISABLED: "true" }
+      assert.isTrue((yield* build(undefined, byVariable)).disabled)
+      assert.isTrue((yield* build(Config.succeed(true), {})).disabled)
+      assert.isTrue((yield* build(Config.boolean("MINE"), { MINE: "true" })).disabled)
+      for (const [disabled, variables] of [[undefined, {}], [Config.succeed(false), byVariable]] as const) {
+        assert.include(String(yield* Effect.flip(build(disabled, variables))), "MISSING")
+      }
+      assert.include(
+        String(yield* Effect.flip(build(undefined, { DD_THREADSTATS_DISABLED: "perhaps" }))),
+        "DD_THREADSTATS_DISABLED"
+      )
+    }))
 })
 
 describe("ThreadStatsConfig.apiKey", () => {
