@@ -89,7 +89,10 @@ describe("LambdaExtension.afterResponse", () => {
       assert.deepStrictEqual(log, ["first", "flush all", "second", "flush all"])
       const warnings = print.mock.calls.map((call) => call.join(" ")).filter((line) => line.includes("level=WARN"))
       assert.lengthOf(warnings, 1)
-      assert.include(warnings[0], "Flushing before the response")
+      assert.include(
+        warnings[0],
+        "Flushing before the response. Make the handler while the function initializes, or leave"
+      )
       assert.include(warnings[0], "AWS_LAMBDA_RUNTIME_API")
     } finally {
       print.mockRestore()
