@@ -294,7 +294,7 @@ export const layerTestWith = (options?: ThreadStatsOptions): Layer.Layer<ThreadS
 export const layerTest: Layer.Layer<ThreadStatsConfig> = /*#__PURE__*/ layerTestWith()
 
 /**
- * Provides the settings with options that are read from a `Config`.
+ * Provides the settings with options that are read from a `Config`. Reads `disabled` first, and no other option of a disabled client.
  *
  * @example
  * ```ts
