@@ -43,8 +43,7 @@ export const layerFile = (path: string): Layer.Layer<Reporter.Reporter, never, F
             Reporter.pullAll(batch),
             (series) => append(series, series.map((each) => Series.distributionFromAggregated(each, batch.enrichment)))
           ),
-        reportEvents: (events) => append(events, events),
-        warm: Effect.void
+        reportEvents: (events) => append(events, events)
       })
     })
   )

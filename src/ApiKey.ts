@@ -10,14 +10,17 @@
  *
  * @since 0.1.0
  */
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as AwsSources from "./internal/apiKey/awsSources.js"
 import { decrypt, defaultTimeout, fromConfigError, resolveSource } from "./internal/apiKey/environmentSource.js"
 import { ApiKey, ApiKeyError, make } from "./internal/apiKey/sources.js"
+import { decodeDuration } from "./internal/config/decoders.js"
 import { fipsMode } from "./internal/config/environment.js"
+import * as Setting from "./internal/config/setting.js"
 
 export {
   /**
@@ -117,7 +120,7 @@ export const fromSecretsManager = (
   }
 ): Effect.Effect<Redacted.Redacted, ApiKeyError> =>
   Effect.flatMap(
-    makeLookup("ApiKey.fromSecretsManager", "secretId", options.secretId, options),
+    makeLookup("ApiKey.fromSecretsManager", options, "secretId", "field"),
     (lookup) => AwsSources.readSecret(lookup, options.field)
   )
 
@@ -134,7 +137,7 @@ export const fromSsm = (
     readonly name: string
   }
 ): Effect.Effect<Redacted.Redacted, ApiKeyError> =>
-  Effect.flatMap(makeLookup("ApiKey.fromSsm", "name", options.name, options), AwsSources.readParameter)
+  Effect.flatMap(makeLookup("ApiKey.fromSsm", options, "name"), AwsSources.readParameter)
 
 /**
  * Decrypts a key with AWS KMS. Needs the package `@aws-sdk/client-kms`, and the permission `kms:Decrypt` for the KMS key.
@@ -154,7 +157,7 @@ export const fromKms = (
   }
 ): Effect.Effect<Redacted.Redacted, ApiKeyError> =>
   Effect.flatMap(
-    makeLookup("ApiKey.fromKms", "ciphertext", options.ciphertext, options),
+    makeLookup("ApiKey.fromKms", options, "ciphertext", "encryptionContext"),
     (lookup) => decrypt(lookup, options.encryptionContext)
   )
 
@@ -218,16 +221,22 @@ export const layerEnv: Layer.Layer<ApiKey> = /*#__PURE__*/ Layer.effect(
   )
 )
 
-/** Validates the options of a source that is made in code. */
-const makeLookup = (
+/** Validates the options of a source that is made in code: the one that identifies the key, the others of this source, and those of all. */
+const makeLookup = <Name extends string>(
   label: string,
-  option: string,
-  id: unknown,
-  { endpoint, fips, region, timeout = defaultTimeout }: AwsOptions
+  options: AwsOptions & { readonly [name in Name]: string },
+  name: Name,
+  ...others: ReadonlyArray<string>
 ): Effect.Effect<AwsSources.AwsLookup, ApiKeyError> =>
   Effect.gen(function*() {
+    const timeout = yield* Setting.checkNames(options, [name, ...others, "region", "endpoint", "fips", "timeout"]).pipe(
+      Effect.zipRight(Setting.resolveOption(options, "timeout", decodeDuration)),
+      Effect.mapError((error) => new ApiKeyError({ description: `${label}: ${String(error)}` }))
+    )
+    const { endpoint, fips, region } = options
+    const id: unknown = options[name]
     if (typeof id !== "string" || id.trim() === "") {
-      return yield* new ApiKeyError({ description: `${label}: the option ${option} is missing` })
+      return yield* new ApiKeyError({ description: `${label}: the option ${name} is missing` })
     }
     return {
       label,
@@ -235,6 +244,6 @@ const makeLookup = (
       region,
       endpoint,
       fips: fips ?? (yield* Effect.mapError(fipsMode, fromConfigError)),
-      timeout: Duration.decode(timeout)
+      timeout: Option.getOrElse(timeout, () => defaultTimeout)
     }
   })

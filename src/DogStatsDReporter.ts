@@ -22,8 +22,10 @@ import * as Settings from "./internal/dogstatsd/settings.js"
 import * as TimestampAllocator from "./internal/dogstatsd/timestampAllocator.js"
 import { monotonicDeadline } from "./internal/model/Delivery.js"
 import { distributionFromAggregated, samplesFromAggregated, type WireItem } from "./internal/model/wireForm.js"
+import { unlessDisabled } from "./internal/reporters/unlessDisabled.js"
 import { reportInWireForm, type WireFailure } from "./internal/reporters/wireReport.js"
 import { type Receipt, Reporter, ReporterError } from "./Reporter.js"
+import type { ThreadStatsConfig } from "./ThreadStatsConfig.js"
 
 export type {
   /**
@@ -108,11 +110,11 @@ export const variables: ReadonlyArray<{ readonly name: string; readonly descript
  * @category constructors
  */
 export const make = (
-  options?: DogStatsDReporterOptions
+  options: DogStatsDReporterOptions = {}
 ): Effect.Effect<typeof Reporter.Service, ConfigError.ConfigError, Scope.Scope> =>
   Effect.gen(function*() {
-    const { format, socketLifetime, target } = yield* Settings.resolve(options ?? {})
-    const sender = yield* Sender.make(target, yield* Settings.unixDatagramsFor(target), socketLifetime)
+    const { format, socketLifetime, target } = yield* Settings.resolve(options)
+    const sender = yield* Sender.make(target, yield* Settings.unixDatagramsFor(target, options), socketLifetime)
     const endpoint = formatTarget(target)
     const timestamps = TimestampAllocator.make()
     const members = SetMembers.make()
@@ -144,13 +146,15 @@ export const make = (
   })
 
 /**
- * {@link make} as a layer. The socket is closed with it.
+ * {@link make} as a layer. The socket is closed with it. If the client is disabled, the reporter sends nothing and reads no setting.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerWith = (options?: DogStatsDReporterOptions): Layer.Layer<Reporter, ConfigError.ConfigError> =>
-  Layer.scoped(Reporter, make(options))
+export const layerWith = (
+  options?: DogStatsDReporterOptions
+): Layer.Layer<Reporter, ConfigError.ConfigError, ThreadStatsConfig> =>
+  Layer.scoped(Reporter, unlessDisabled(make(options)))
 
 /**
  * {@link layerWith} with each option read from a `Config` of your own.
@@ -160,7 +164,8 @@ export const layerWith = (options?: DogStatsDReporterOptions): Layer.Layer<Repor
  */
 export const layerConfig = (
   options: Config.Config.Wrap<DogStatsDReporterOptions>
-): Layer.Layer<Reporter, ConfigError.ConfigError> => Layer.unwrapEffect(Effect.map(Config.unwrap(options), layerWith))
+): Layer.Layer<Reporter, ConfigError.ConfigError, ThreadStatsConfig> =>
+  Layer.scoped(Reporter, unlessDisabled(Effect.flatMap(Config.unwrap(options), make)))
 
 /**
  * {@link layerWith} with all settings from the environment.
@@ -168,7 +173,9 @@ export const layerConfig = (
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<Reporter, ConfigError.ConfigError> = /*#__PURE__*/ Layer.suspend(layerWith)
+export const layer: Layer.Layer<Reporter, ConfigError.ConfigError, ThreadStatsConfig> = /*#__PURE__*/ Layer.suspend(
+  layerWith
+)
 
 const settle = <A>(
   endpoint: string,

@@ -97,8 +97,8 @@ export interface HandlerReady {
  */
 export interface ProgramOptions {
   /**
-   * Interval at which closed roll-up buckets are flushed while the invocation runs. Default: the client's `flushInterval`. Zero
-   * and `Duration.infinity` leave everything to the last flush.
+   * Interval at which closed roll-up buckets are flushed while the invocation runs, of at least 1 millisecond. `Duration.infinity`
+   * leaves everything to the last flush. Default: the client's `flushInterval`.
    */
   readonly flushInterval?: Duration.DurationInput | undefined
   /**

@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
+import { findUnknownOption } from "./internal/config/unknownOption.js"
 
 /**
  * A part of the result. Text is sent as UTF-8.
@@ -154,10 +155,13 @@ export const head = (
   })
 }
 
-/** Returns the name of an option that Lambda could not turn into a part of an HTTP response. */
-const findInvalidOption = (options: unknown): keyof StreamOptions | "options" | undefined => {
-  if (!Predicate.isRecord(options)) return "options"
-  const { contentType, cookies, headers, statusCode } = options
+const names: ReadonlyArray<keyof StreamOptions> = ["statusCode", "headers", "cookies", "contentType"]
+
+/** Returns the name of an option that does not exist, or that Lambda could not turn into a part of an HTTP response. */
+const findInvalidOption = (options: unknown): string | undefined => {
+  const unknown = findUnknownOption(options, names)
+  if (unknown !== undefined) return unknown.name
+  const { contentType, cookies, headers, statusCode } = (options ?? {}) as { readonly [name: string]: unknown }
   if (
     statusCode !== undefined && !(Number.isInteger(statusCode) && Number(statusCode) >= 100 && Number(statusCode) < 600)
   ) {

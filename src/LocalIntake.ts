@@ -30,6 +30,7 @@ import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
 import * as HttpServer from "@effect/platform/HttpServer"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Clock from "effect/Clock"
+import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
@@ -62,6 +63,7 @@ import {
   type ServiceCheck,
   type StoredMetrics
 } from "./intake/model.js"
+import { checkDatagramOptions, checkIntakeOptions } from "./intake/options.js"
 import * as Server from "./intake/server.js"
 import { Store } from "./intake/store.js"
 import { addPayloads, totalOf } from "./intake/totals.js"
@@ -296,15 +298,21 @@ export const Api: typeof IntakeApi = IntakeApi
 export const parseFault: (words: string) => Either.Either<Faults.InjectedFault, string> = Faults.parseFault
 
 /**
- * Creates an intake that listens until the scope closes.
+ * Creates an intake that listens until the scope closes. Fails with a `ConfigError` that names an invalid option, or an option that does
+ * not exist.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const make: (
   options?: IntakeOptions
-) => Effect.Effect<typeof LocalIntake.Service, never, HttpServer.HttpServer | Scope.Scope> = Effect.fnUntraced(
+) => Effect.Effect<
+  typeof LocalIntake.Service,
+  ConfigError.ConfigError,
+  HttpServer.HttpServer | Scope.Scope
+> = Effect.fnUntraced(
   function*(options: IntakeOptions = {}) {
+    yield* checkIntakeOptions(options)
     const server = yield* HttpServer.HttpServer
     const datagrams = yield* Effect.serviceOption(Datagrams)
     const url = clientUrl(server.address)
@@ -381,13 +389,15 @@ export const make: (
  * @since 0.1.0
  * @category layers
  */
-export const layer = (options?: IntakeOptions): Layer.Layer<LocalIntake, never, HttpServer.HttpServer> =>
-  Layer.scoped(LocalIntake, make(options))
+export const layer = (
+  options?: IntakeOptions
+): Layer.Layer<LocalIntake, ConfigError.ConfigError, HttpServer.HttpServer> => Layer.scoped(LocalIntake, make(options))
 
 /**
  * A UDP socket for {@link layer}, with which the intake ingests DogStatsD like an Agent.
  *
- * `port`: default 8125, the port of an Agent; `0` chooses a free port. `host`: address to listen on, default `127.0.0.1`.
+ * `port`: default 8125, the port of an Agent; `0` chooses a free port. `host`: address to listen on, default `127.0.0.1`. Fails with a
+ * `ConfigError` that names an invalid option, or an option that does not exist.
  *
  * @since 0.1.0
  * @category layers
@@ -399,12 +409,13 @@ export const layerDatagrams = (
     /** Address or name to listen on. Default: 127.0.0.1. */
     readonly host?: string | undefined
   } = {}
-): Layer.Layer<Datagrams, DatagramsError> =>
+): Layer.Layer<Datagrams, DatagramsError | ConfigError.ConfigError> =>
   Layer.scoped(
     Datagrams,
-    Effect.suspend(() => {
+    Effect.gen(function*() {
+      yield* checkDatagramOptions(options)
       const { host = "127.0.0.1", port = 8125 } = options
-      return Effect.mapError(bindUdp(host, port), (cause) =>
+      return yield* Effect.mapError(bindUdp(host, port), (cause) =>
         new DatagramsError({
           reason: "code" in cause && cause.code === "EADDRINUSE" ? "PortTaken" : "CannotListen",
           host,

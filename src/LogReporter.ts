@@ -21,16 +21,23 @@
  */
 import * as Arr from "effect/Array"
 import * as Clock from "effect/Clock"
+import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import type { Event } from "./Event.js"
+import type { Decoder } from "./internal/config/decoders.js"
+import * as Setting from "./internal/config/setting.js"
 import { fitsLimit, type LineChunk, lineChunks, type LogItem, maxLineBytes } from "./internal/log/lines.js"
 import * as LineWriter from "./internal/log/writer.js"
 import { distributionFromAggregated, samplesFromAggregated } from "./internal/model/wireForm.js"
+import { unlessDisabled } from "./internal/reporters/unlessDisabled.js"
 import { reportInWireForm, type WireFailure } from "./internal/reporters/wireReport.js"
 import { within } from "./internal/runtime/timeLimit.js"
 import { Deadline, emptyReceipt, type Reason, type Receipt, Reporter, ReporterError } from "./Reporter.js"
+import type { ThreadStatsConfig } from "./ThreadStatsConfig.js"
 
 export type {
   /**
@@ -62,12 +69,16 @@ export interface LogReporterOptions {
  * It waits until the output accepts a piece, or until the {@link Deadline}, and writes one piece at a time. Lines that were not
  * written in time, or to a closed output, are `undelivered`; those of the piece in progress may have arrived.
  *
+ * Fails with a `ConfigError` that names an invalid option, or an option that does not exist.
+ *
  * @since 0.1.0
  * @category constructors
  */
-export const make = (options?: LogReporterOptions): Effect.Effect<Reporter["Type"]> =>
-  Effect.sync(() => {
-    const writer = LineWriter.make(() => options?.output ?? globalThis.process.stdout)
+export const make = (options?: LogReporterOptions): Effect.Effect<Reporter["Type"], ConfigError.ConfigError> =>
+  Effect.gen(function*() {
+    yield* Setting.checkNames(options, ["output"])
+    const output = yield* Setting.resolveOption(options, "output", decodeOutput)
+    const writer = LineWriter.make(() => Option.getOrElse(output, () => globalThis.process.stdout))
 
     const deliver = <A extends LogItem>(items: ReadonlyArray<A>): Effect.Effect<Receipt, WireFailure<A>> =>
       Effect.gen(function*() {
@@ -91,18 +102,20 @@ export const make = (options?: LogReporterOptions): Effect.Effect<Reporter["Type
       samples: true,
       reportSeries: (batch) => reportInWireForm(batch, samplesFromAggregated, deliver),
       reportDistributions: (batch) => reportInWireForm(batch, distributionFromAggregated, deliver),
-      reportEvents: refuse,
-      warm: Effect.void
+      reportEvents: refuse
     })
   })
 
 /**
- * {@link make} as a layer.
+ * {@link make} as a layer. If the client is disabled, the reporter writes nothing and reads no option.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerWith = (options?: LogReporterOptions): Layer.Layer<Reporter> => Layer.effect(Reporter, make(options))
+export const layerWith = (
+  options?: LogReporterOptions
+): Layer.Layer<Reporter, ConfigError.ConfigError, ThreadStatsConfig> =>
+  Layer.effect(Reporter, unlessDisabled(make(options)))
 
 /**
  * {@link layerWith} for standard output.
@@ -110,9 +123,16 @@ export const layerWith = (options?: LogReporterOptions): Layer.Layer<Reporter> =
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<Reporter> = /*#__PURE__*/ Layer.suspend(layerWith)
+export const layer: Layer.Layer<Reporter, ConfigError.ConfigError, ThreadStatsConfig> = /*#__PURE__*/ Layer.suspend(
+  layerWith
+)
 
 const endpoint = "standard output"
+
+const decodeOutput: Decoder<unknown, LineWriter.LogOutput> = (value) =>
+  ["write", "on", "off"].every((name) => Predicate.hasProperty(value, name) && Predicate.isFunction(value[name]))
+    ? Either.right(value as LineWriter.LogOutput)
+    : Either.left("expected a stream, such as process.stderr")
 
 interface Stop {
   readonly reason: Reason
@@ -126,7 +146,7 @@ const tooLong: Stop = { reason: "PayloadTooLarge", description: `a line would be
 
 const broken = (cause: unknown): Stop => ({
   reason: "Transport",
-  description: cause instanceof Error ? cause.message : "it could not be written",
+  description: cause instanceof Error ? cause.message : "the output took no lines",
   cause
 })
 

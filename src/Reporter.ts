@@ -136,8 +136,7 @@ export const layerMemoryWith = (options: {
         Effect.map(pullAll(batch), (series) =>
           keep(distributions, series.map((each) => distributionFromAggregated(each, batch.enrichment)))),
       reportEvents: (batch) =>
-        Effect.sync(() => keep(events, batch)),
-      warm: Effect.void
+        Effect.sync(() => keep(events, batch))
     }).pipe(Context.add(MemoryReporter, {
       metrics: Effect.sync(() => metrics.slice()),
       samples: Effect.sync(() => samples.slice()),
@@ -172,7 +171,6 @@ export const layerConsole: Layer.Layer<Reporter> = /*#__PURE__*/ Layer.sync(Repo
       { ...emptyReceipt, items: items.length, payloads: items.length }
     )
   return Reporter.of({
-    temporality: "total",
     reportSeries: (batch) =>
       Effect.flatMap(
         pullAll(batch),
@@ -183,7 +181,6 @@ export const layerConsole: Layer.Layer<Reporter> = /*#__PURE__*/ Layer.sync(Repo
         pullAll(batch),
         (series) => print(series.map((each) => distributionFromAggregated(each, batch.enrichment)))
       ),
-    reportEvents: print,
-    warm: Effect.void
+    reportEvents: print
   })
 })

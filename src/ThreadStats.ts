@@ -7,7 +7,7 @@
  * @since 0.1.0
  */
 import type * as HttpClient from "@effect/platform/HttpClient"
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
@@ -23,7 +23,7 @@ import type { Client } from "./internal/client/Client.js"
 import { makeAfterFailure } from "./internal/client/makeClient.js"
 import { makeOverReporter } from "./internal/client/makeOverReporter.js"
 import { withAggregators } from "./internal/client/withAggregators.js"
-import { resolve } from "./internal/config/settings.js"
+import { resolve, unwrapOptions } from "./internal/config/settings.js"
 import type { EventOptions } from "./internal/model/eventBuilder.js"
 import type {
   BoundCounter,
@@ -262,7 +262,7 @@ export const layer: Layer.Layer<ThreadStats, ConfigError> = /*#__PURE__*/ layerW
  */
 export const layerConfig = (
   options: Config.Config.Wrap<ThreadStatsConfig.ThreadStatsOptions>
-): Layer.Layer<ThreadStats, ConfigError> => Layer.unwrapEffect(Effect.map(Config.unwrap(options), layerWith))
+): Layer.Layer<ThreadStats, ConfigError> => Layer.unwrapEffect(Effect.map(unwrapOptions(options), layerWith))
 
 /**
  * Like {@link layerWith}, but delivers through the `HttpClient` of the context, such as `FetchHttpClient.layer`.

@@ -9,7 +9,7 @@
  *
  * @since 0.1.0
  */
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
@@ -21,9 +21,9 @@ import * as Settings from "./internal/config/settings.js"
 import { clientVariables } from "./internal/config/variables.js"
 import type {
   Aggregate,
-  CounterTransport,
   DeliverySemantics,
   SeriesVersion,
+  SubmissionType,
   ThreadStatsSettings,
   TimerUnit
 } from "./internal/model/settings.js"
@@ -38,13 +38,6 @@ export type {
    */
   Aggregate,
   /**
-   * Form in which counters, histograms and timings are sent.
-   *
-   * @since 0.1.0
-   * @category models
-   */
-  CounterTransport,
-  /**
    * How often Datadog may receive data whose delivery is uncertain.
    *
    * @since 0.1.0
@@ -58,6 +51,13 @@ export type {
    * @category models
    */
   SeriesVersion,
+  /**
+   * Form in which counters, histograms and timings are sent.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  SubmissionType,
   /**
    * All settings of a client, resolved.
    *
@@ -122,8 +122,9 @@ export interface ThreadStatsOptions {
    */
   readonly rollUpInterval?: Duration.DurationInput | undefined
   /**
-   * Time between periodic flushes of closed buckets, while the layer lives or, on Lambda, while an invocation runs.
-   * `Duration.infinity` (`off` in the environment) disables them. Environment: `DD_THREADSTATS_FLUSH_INTERVAL`. Default: 10 seconds.
+   * Time between periodic flushes of closed buckets, of at least 1 millisecond: while the layer lives or, on Lambda, while an
+   * invocation runs. `Duration.infinity` (`off` in the environment) leaves everything to the last flush. Environment:
+   * `DD_THREADSTATS_FLUSH_INTERVAL`. Default: 10 seconds.
    */
   readonly flushInterval?: Duration.DurationInput | undefined
   /**
@@ -172,7 +173,7 @@ export interface ThreadStatsOptions {
    * Form in which counters, histograms and timings are sent. Environment: `DD_THREADSTATS_SUBMIT_AS`. Default: `"series"`, but
    * `"distributions"` inside AWS Lambda, where many environments have the same tags.
    */
-  readonly submitAs?: CounterTransport | undefined
+  readonly submitAs?: SubmissionType | undefined
   /**
    * Number of values that a histogram samples per bucket for its percentiles. Environment: `DD_THREADSTATS_SAMPLE_SIZE`. Default:
    * 1000, like the reference client.
@@ -293,7 +294,7 @@ export const layerTestWith = (options?: ThreadStatsOptions): Layer.Layer<ThreadS
 export const layerTest: Layer.Layer<ThreadStatsConfig> = /*#__PURE__*/ layerTestWith()
 
 /**
- * Provides the settings with options that are read from a `Config`.
+ * Provides the settings with options that are read from a `Config`. Reads `disabled` first, and no other option of a disabled client.
  *
  * @example
  * ```ts
@@ -312,4 +313,4 @@ export const layerTest: Layer.Layer<ThreadStatsConfig> = /*#__PURE__*/ layerTest
 export const layerConfig = (
   options: Config.Config.Wrap<ThreadStatsOptions>
 ): Layer.Layer<ThreadStatsConfig, ConfigError.ConfigError> =>
-  Layer.effect(ThreadStatsConfig, Effect.flatMap(Config.unwrap(options), make))
+  Layer.effect(ThreadStatsConfig, Effect.flatMap(Settings.unwrapOptions(options), make))

@@ -265,7 +265,7 @@ describe("HttpReporter with an ApiKey", () => {
           Effect.provideServiceEffect(ApiKey.ApiKey, ApiKey.make(vault.read)),
           Effect.withConfigProvider(ConfigProvider.fromMap(new Map()))
         )
-        yield* reporter.warm
+        yield* reporter.warm ?? Effect.void
         assert.deepStrictEqual(warmUps, ["/api/v1/validate undefined"])
         assert.strictEqual(vault.reads, 0)
       }

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as DogStatsDReporter from "effect-threadstats/DogStatsDReporter"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
+import * as ThreadStatsConfig from "effect-threadstats/ThreadStatsConfig"
 import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -170,6 +171,7 @@ describe("DogStatsDReporter.layerConfig", () => {
       Effect.provide(
         DogStatsDReporter.layerConfig({ agentHost: Config.string("MY_HOST"), port: Config.integer("MY_PORT") })
       ),
+      Effect.provide(ThreadStatsConfig.layerTest),
       Effect.withConfigProvider(environment({ MY_HOST: "mine", MY_PORT: "7" }))
     ))
 })

@@ -81,7 +81,8 @@ describe("LambdaStream.head", () => {
       ["headers", "content-type: text/html"],
       ["cookies", "a=1"],
       ["cookies", [1]],
-      ["contentType", 7]
+      ["contentType", 7],
+      ["status", 200]
     ] as const
   ) {
     it.effect(`fails with a LambdaStreamError that names the option when ${name} is ${typeof value} ${String(value)}`, () =>

@@ -1,10 +1,14 @@
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { assert, describe, it } from "@effect/vitest"
 import * as LocalIntake from "effect-threadstats/LocalIntake"
+import * as ConfigError from "effect/ConfigError"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/TestClock"
+import { untyped } from "./support/clientAssertions.js"
 import { type Handler, layerInProcess } from "./support/intake.js"
 import { assertNothingAccepted, fault, gauge, payloads, postEvent, postSeries, send } from "./support/intakeClient.js"
 import { distributions, metrics } from "./support/reporterContract.js"
@@ -127,6 +131,58 @@ describe("LocalIntake.series and requests", () => {
       assert.strictEqual(requests.length, 1)
       assert.strictEqual(series.length, metrics.length)
     }).pipe(Effect.provide(layerInProcess())))
+})
+
+/** Checks that building a layer fails with a `ConfigError` that names the option. */
+const assertNames = <A>(name: string, layer: Layer.Layer<A, unknown>) =>
+  Effect.map(Effect.flip(Effect.scoped(Layer.build(layer))), (error) => {
+    assert.isTrue(ConfigError.isConfigError(error))
+    assert.match(
+      String(error),
+      new RegExp(`Invalid data at ${name}: "(?:expected|there is no option of this name\\. Use) `)
+    )
+    assert.notInclude(String(error), "s3cret")
+  })
+
+describe("LocalIntake.layer options", () => {
+  const invalid: ReadonlyArray<readonly [name: string, options: unknown]> = [
+    ["maxBodyByte", { maxBodyByte: 1 }],
+    ["options", "strict"],
+    ["apiKey", { apiKey: "s3cret" }],
+    ["apiKey", { apiKey: Redacted.make("") }],
+    ["maxBodyBytes", { maxBodyBytes: -1 }],
+    ["maxBodyBytes", { maxBodyBytes: 1.5 }],
+    ["maxUnpackedBytes", { maxUnpackedBytes: "1 MB" }],
+    ["strict", { strict: "yes" }],
+    ["faults", { faults: ["status=503"] }],
+    ["faults", { faults: [LocalIntake.parseFault("status=503")] }],
+    ["hosts", { hosts: "intake" }],
+    ["limits", { limits: 5000 }],
+    ["request", { limits: { request: 1 } }],
+    ["requests", { limits: { requests: Number.NaN } }]
+  ]
+  for (const [name, options] of invalid) {
+    it.effect(`fail the layer with an error that names ${name} when they are ${JSON.stringify(options)}`, () =>
+      assertNames(name, layerInProcess(untyped(options))))
+  }
+
+  it.effect("are all valid within their types", () =>
+    Effect.asVoid(LocalIntake.LocalIntake).pipe(Effect.provide(layerInProcess({
+      apiKey: Redacted.make("two words"),
+      maxBodyBytes: 1,
+      maxUnpackedBytes: Infinity,
+      strict: false,
+      faults: [fault("hang")],
+      hosts: [],
+      limits: { requests: 0, bytes: Infinity }
+    }))))
+})
+
+describe("LocalIntake.layerDatagrams options", () => {
+  for (const [name, value] of [["port", 65_536], ["port", "8125"], ["host", null], ["prt", 0]] as const) {
+    it.effect(`fail the layer with an error that names ${name} when it is ${value}`, () =>
+      assertNames(name, LocalIntake.layerDatagrams(untyped({ [name]: value }))))
+  }
 })
 
 describe("LocalIntake.layer", () => {

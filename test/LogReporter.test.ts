@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
-import { LogReporter, Reporter, ThreadStats } from "effect-threadstats"
+import { LogReporter, Reporter, ThreadStats, ThreadStatsConfig } from "effect-threadstats"
 import {
   checkedStats,
   layerClient,
@@ -10,6 +10,7 @@ import {
   metric,
   metricsIn
 } from "./log/output.js"
+import { untyped } from "./support/clientAssertions.js"
 import { reporterContract } from "./support/reporterContract.js"
 
 class Output extends Context.Tag("test/Output")<Output, MemoryOutput>() {}
@@ -21,7 +22,7 @@ describe("LogReporter reporter contract", () => {
     Effect.suspend(() => {
       const output = makeOutput()
       output.answer = (callback) => callback(new Error("write EPIPE"))
-      return LogReporter.make({ output })
+      return Effect.orDie(LogReporter.make({ output }))
     })
   )
   const reporter = Effect.flatMap(Output, (output) => LogReporter.make({ output }))
@@ -65,6 +66,31 @@ describe("LogReporter reporter contract", () => {
   )
 })
 
+describe("LogReporter.layerWith options", () => {
+  const { off, on, write } = process.stderr
+  const invalid: ReadonlyArray<readonly [name: string, options: unknown]> = [
+    ["outpt", { outpt: process.stderr }],
+    ["output", { output: "stderr" }],
+    ["output", { output: null }],
+    ["output", { output: { write, on } }],
+    ["output", { output: { on, off } }],
+    ["options", 7]
+  ]
+  for (const [i, [name, options]] of invalid.entries()) {
+    it.effect(`fail the layer with an error that names ${name} when they are invalid (${i + 1})`, () =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(Effect.scoped(Layer.build(LogReporter.layerWith(untyped(options)))))
+        assert.include(String(error), `Invalid data at ${name}: "`)
+      }).pipe(Effect.provide(ThreadStatsConfig.layerTest)))
+  }
+
+  it.effect("may have the three methods of a stream only", () =>
+    Effect.asVoid(Layer.build(LogReporter.layerWith({ output: { write, on, off } }))).pipe(
+      Effect.scoped,
+      Effect.provide(ThreadStatsConfig.layerTest)
+    ))
+})
+
 describe("ThreadStats over LogReporter", () => {
   it.effect("writes the points of every kind that are new since the last flush", () => {
     const output = makeOutput()
@@ -95,7 +121,7 @@ describe("ThreadStats over LogReporter", () => {
     }).pipe(Effect.provide(layerClient(output)))
   })
 
-  it.effect("writes counters and histograms unchanged when `counters` is \"distributions\"", () => {
+  it.effect("writes counters and histograms unchanged when `submitAs` is \"distributions\"", () => {
     const output = makeOutput()
     return Effect.gen(function*() {
       yield* ThreadStats.increment("orders", 10)

@@ -4,15 +4,21 @@ import { assert, describe, it } from "@effect/vitest"
 import * as HttpReporter from "effect-threadstats/HttpReporter"
 import { LocalIntake } from "effect-threadstats/LocalIntake"
 import * as Reporter from "effect-threadstats/Reporter"
+import * as Series from "effect-threadstats/Series"
+import * as ThreadStats from "effect-threadstats/ThreadStats"
 import * as Console from "effect/Console"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { layerInProcess } from "./support/intake.js"
+import { layerEventsAggregator, layerMetricsAggregator, layerReporterWith } from "./support/layers.js"
 import { type Arrived, distributions, events, metrics, reporterContract, samples } from "./support/reporterContract.js"
+import { type Line, logsTo } from "./support/scripted.js"
 import { aggregatedOf, WireReporter } from "./support/wireReporter.js"
 
 describe("Reporter.layerNoop", () => {
@@ -153,6 +159,54 @@ describe("ReporterError", () => {
     )
     assert.strictEqual(error._tag, "ReporterError")
   })
+})
+
+describe("a reporter of three methods", () => {
+  /** A reporter without temporality and warm-up, and the points of the series that it got. */
+  const makeMinimal = () => {
+    const points: Array<ReadonlyArray<unknown>> = []
+    const report = (batch: Reporter.SeriesBatch) =>
+      Effect.map(Reporter.pullAll(batch), (series) => {
+        points.push(
+          ...series.flatMap((each) => Series.fromAggregated(each, batch.enrichment)).map(({ points }) => points)
+        )
+        return { ...Reporter.emptyReceipt, items: series.length, payloads: 1 }
+      })
+    const layer = Layer.sync(Reporter.Reporter, () =>
+      Reporter.Reporter.of({
+        reportSeries: report,
+        reportDistributions: report,
+        reportEvents: (batch) => Effect.succeed({ ...Reporter.emptyReceipt, items: batch.length })
+      }))
+    return { layer, points }
+  }
+
+  it.effect("gets totals, and is warmed without an effect", () => {
+    const { layer, points } = makeMinimal()
+    const lines: Array<Line> = []
+    return Effect.gen(function*() {
+      const client = yield* ThreadStats.ThreadStats
+      yield* client.warm
+      for (const value of [2, 3]) {
+        yield* client.increment("orders", value)
+        yield* client.flush()
+      }
+      assert.deepStrictEqual(points, [[[0, 0.2]], [[0, 0.5]]])
+      assert.deepStrictEqual(lines, [])
+    }).pipe(
+      Effect.provide(layerReporterWith({ periodicFlush: false })),
+      Effect.provide([layer, layerMetricsAggregator, layerEventsAggregator]),
+      Logger.withMinimumLogLevel(LogLevel.Debug),
+      Effect.provide(logsTo(lines))
+    )
+  })
+
+  it.effect("has the temporality total, and no warm-up, within a combined reporter", () =>
+    Effect.gen(function*() {
+      const { temporality, warm } = yield* Reporter.Reporter
+      assert.strictEqual(temporality, "total")
+      yield* warm ?? Effect.fail("absent")
+    }).pipe(Effect.provide(Reporter.combine(makeMinimal().layer, makeMinimal().layer))))
 })
 
 describe("Reporter.addReceipts", () => {

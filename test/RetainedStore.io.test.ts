@@ -8,7 +8,7 @@ import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { beforeAll } from "vitest"
-import { allDelivered, checkedCounts, failingReporter, titlesOf } from "./retained/disk.js"
+import { allDelivered, checkedCounts, failingReporter, titlesOf, unreadable } from "./retained/disk.js"
 import { bundle, node } from "./support/childProcess.js"
 import { layerIntake } from "./support/intake.js"
 import { apiKey, sweepKeys } from "./support/keySweep.js"
@@ -93,7 +93,7 @@ describe("RetainedStore.layerFileSystem", () => {
       const reporter = Scripted.make()
       const next = yield* Effect.provide(startIn(directory, reporter), logsTo(lines))
       assert.deepStrictEqual(lines.map(({ message }) => message), [
-        "Skipped 2 unreadable entries of the retained store"
+        unreadable(2)
       ])
       yield* Effect.provide(next.flush(), logsTo(lines))
       assert.deepStrictEqual(titlesOf(reporter), ["e"])

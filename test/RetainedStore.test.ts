@@ -19,6 +19,7 @@ import {
   setClock,
   start,
   titlesOf,
+  unreadable,
   valuesOf
 } from "./retained/disk.js"
 import * as Scripted from "./support/scripted.js"
@@ -307,10 +308,16 @@ describe("RetainedStore.load", () => {
       const { lines, stats, warnings } = yield* restarted(disk)
       assert.deepStrictEqual([stats.metrics.dropped, stats.events.dropped], [{ Corrupt: 5 }, { Corrupt: 2 }])
       assert.deepStrictEqual(lines.slice(0, warnings), [
-        { level: "WARN", message: "Skipped 3 unreadable entries of the retained store" }
+        { level: "WARN", message: unreadable(3) }
       ])
-      assert.include(lines.map(({ message }) => message), "Dropped 5 points: Corrupt (in the store)")
-      assert.include(lines.map(({ message }) => message), "Dropped 2 events: Corrupt (in the store)")
+      assert.include(
+        lines.map(({ message }) => message),
+        "Dropped 5 points: Corrupt (in the store). Remedy: docs/delivery.md"
+      )
+      assert.include(
+        lines.map(({ message }) => message),
+        "Dropped 2 events: Corrupt (in the store). Remedy: docs/delivery.md"
+      )
     }))
 
   it.effect("reads the intact index when the other one is damaged", () =>
@@ -366,7 +373,7 @@ describe("RetainedStore.load", () => {
       const damaged = yield* restarted(makeDisk(disk.entries))
       assert.deepStrictEqual(damaged.lines[0], {
         level: "WARN",
-        message: "Skipped 1 unreadable entries of the retained store"
+        message: unreadable(1)
       })
     }))
 

@@ -1,5 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Config, ConfigProvider, Duration, Effect, Exit, Inspectable, Layer, Option, Redacted } from "effect"
+import {
+  Cause,
+  Config,
+  ConfigError,
+  ConfigProvider,
+  Duration,
+  Effect,
+  Exit,
+  Inspectable,
+  Layer,
+  Option,
+  Redacted
+} from "effect"
 import { ThreadStatsConfig } from "effect-threadstats"
 import { readFileSync } from "node:fs"
 import { untyped } from "./support/clientAssertions.js"
@@ -500,6 +512,27 @@ describe("ThreadStatsConfig", () => {
       }
     }))
 
+  it.effect("names the form that an invalid value should have", () =>
+    Effect.gen(function*() {
+      const expected: ReadonlyArray<readonly [string, ThreadStatsConfig.ThreadStatsOptions]> = [
+        ["expected at least 1 millisecond, or Duration.infinity (off in a variable) for the last flush only", {
+          flushInterval: 0
+        }],
+        ["expected a duration such as \"10 seconds\", received \"soon\"", { flushTimeout: untyped("soon") }],
+        ["expected tags such as [\"team:checkout\"] or { team: \"checkout\" }", { constantTags: untyped("team") }],
+        ["expected Redacted.make(key)", { apiKey: untyped("0123abcd") }]
+      ]
+      for (const [text, options] of expected) {
+        const error = yield* Effect.flip(resolve(options))
+        if (!ConfigError.isConfigError(error) || error._op !== "InvalidData") return assert.fail(String(error))
+        assert.strictEqual(error.message, text)
+      }
+      assert.include(
+        String(yield* Effect.flip(resolve({}, { DD_THREADSTATS_FLUSH_INTERVAL: "0" }))),
+        "DD_THREADSTATS_FLUSH_INTERVAL: \"expected at least 1 millisecond, or"
+      )
+    }))
+
   it.effect("hides the value of an option without a meaning, and shortens its name", () =>
     Effect.gen(function*() {
       const error = String(yield* Effect.flip(resolve(untyped({ ["n".repeat(1000)]: apiKey }))))
@@ -578,6 +611,27 @@ describe("ThreadStatsConfig layers", () => {
           [ThreadStatsConfig.layerConfig({ sampleSize: Config.integer("MISSING") }), "MISSING"]
         ] as const
       ) assert.include(String(yield* Effect.flip(tagsOf(layer))), name)
+    }))
+
+  it.effect("read no Config of a disabled client but that of `disabled`", () =>
+    Effect.gen(function*() {
+      const missing = { apiKey: Config.redacted("MISSING"), namespace: Config.string("MISSING") }
+      const build = (disabled: Config.Config<boolean> | undefined, variables: Record<string, string>) =>
+        ThreadStatsConfig.ThreadStatsConfig.pipe(
+          Effect.provide(ThreadStatsConfig.layerConfig(disabled === undefined ? missing : { ...missing, disabled })),
+          Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(variables))))
+        )
+      const byVariable = { DD_THREADSTATS_DISABLED: "true" }
+      assert.isTrue((yield* build(undefined, byVariable)).disabled)
+      assert.isTrue((yield* build(Config.succeed(true), {})).disabled)
+      assert.isTrue((yield* build(Config.boolean("MINE"), { MINE: "true" })).disabled)
+      for (const [disabled, variables] of [[undefined, {}], [Config.succeed(false), byVariable]] as const) {
+        assert.include(String(yield* Effect.flip(build(disabled, variables))), "MISSING")
+      }
+      assert.include(
+        String(yield* Effect.flip(build(undefined, { DD_THREADSTATS_DISABLED: "perhaps" }))),
+        "DD_THREADSTATS_DISABLED"
+      )
     }))
 })
 

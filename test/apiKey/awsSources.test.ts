@@ -4,6 +4,7 @@ import { assert, describe } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Layer, Logger, LogLevel, Redacted, TestClock } from "effect"
 import { ApiKey, LocalIntake, ThreadStats, type ThreadStatsConfig } from "effect-threadstats"
 import { fakeSdk, refusal } from "../support/aws.js"
+import { untyped } from "../support/clientAssertions.js"
 import { layerInProcess } from "../support/intake.js"
 import { apiKey, sweepKeys } from "../support/keySweep.js"
 import { type Line, logsTo } from "../support/scripted.js"
@@ -71,6 +72,34 @@ describe("ApiKey options of AWS sources", () => {
           ["ap-southeast-2", true]
         ]
       )
+    }))
+
+  it.effect("fails with an error that names the source and the option when an option is invalid or does not exist", () =>
+    Effect.gen(function*() {
+      const cases = [
+        [
+          ApiKey.fromSecretsManager({ secretId: "s", timeout: untyped("soon") }),
+          "timeout",
+          "expected a duration such as"
+        ],
+        [ApiKey.fromSsm({ name: "n", timeout: 0 }), "timeout", "expected at least 1 millisecond"],
+        [
+          ApiKey.fromSsm(untyped({ name: "n", field: "f" })),
+          "field",
+          "there is no option of this name. Use one of name, "
+        ],
+        [
+          ApiKey.fromKms(untyped({ ciphertext: "eA==", regoin: "eu-west-1" })),
+          "regoin",
+          "there is no option of this name"
+        ]
+      ] as const
+      for (const [source, name, expected] of cases) {
+        assert.match(
+          (yield* Effect.flip(source)).message,
+          new RegExp(`^ApiKey\\.from\\w+: \\(Invalid data at ${name}: "${expected}`)
+        )
+      }
     }))
 
   it.effect("fails when the identifier is missing or the ciphertext is not base64", () =>

@@ -3,7 +3,9 @@ import * as ThreadStats from "effect-threadstats/ThreadStats"
 import * as Effect from "effect/Effect"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 
-const runtime = ManagedRuntime.make(ThreadStats.layerDogStatsD)
+const runtime = ManagedRuntime.make(
+  ThreadStats.layerDogStatsDWith({ dogstatsd: { url: process.env["URL_OPTION"] } })
+)
 
 await runtime.runPromise(Effect.gen(function*() {
   yield* Effect.flatMap(ThreadStats.ThreadStats, ({ warm }) => warm)

@@ -5,20 +5,29 @@ import * as Servers from "../support/dogstatsd.js"
 import { bundledProgram } from "./connections.js"
 
 describe("DogStatsDReporter without the package unix-dgram", () => {
-  const run = (url: string) =>
+  const run = (url: string, variable = "DD_DOGSTATSD_URL") =>
     Effect.flatMap(
       bundledProgram,
-      (path) => node(["--import", "./test/dogstatsd/missing.mjs", path], { DD_DOGSTATSD_URL: url })
+      (path) => node(["--import", "./test/dogstatsd/missing.mjs", path], { [variable]: url })
     )
 
-  it.scopedLive("fails at the start with an error that names the package when the URL begins with unixgram://", () =>
-    Effect.gen(function*() {
-      const child = yield* run("unixgram:///run/dsd.socket")
-      const { code, stderr } = yield* child.ended
-      assert.strictEqual(code, 1)
-      assert.include(stderr, "unixgram:// needs the package unix-dgram, and loading it failed")
-      assert.include(stderr, "DD_DOGSTATSD_URL")
-    }))
+  for (
+    const [source, variable, name] of [
+      ["the variable", "DD_DOGSTATSD_URL", "DD_DOGSTATSD_URL"],
+      ["the option url", "URL_OPTION", "url"]
+    ] as const
+  ) {
+    it.scopedLive(`fails at the start with an error that names the package and ${source} of a unixgram:// address`, () =>
+      Effect.gen(function*() {
+        const child = yield* run("unixgram:///run/dsd.socket", variable)
+        const { code, stderr } = yield* child.ended
+        assert.strictEqual(code, 1)
+        assert.include(
+          stderr,
+          `Invalid data at ${name}: "unixgram:// needs the package unix-dgram, and loading it failed`
+        )
+      }))
+  }
 
   it.scopedLive("sends over a stream when the URL begins with unix://", () =>
     Effect.gen(function*() {

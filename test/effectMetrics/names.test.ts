@@ -104,7 +104,7 @@ describe("names", () => {
           level: "WARN",
           message: "Reported 1 of Effect's metrics under the name of another one (n5 made). Use the option rename"
         },
-        { level: "WARN", message: "The name n5.two is used with more than one kind of metric" }
+        { level: "WARN", message: "The name n5.two is used with more than one kind of metric. Rename one" }
       ])
     }).pipe(Effect.provide(layerRecorded(only("n5")).pipe(Layer.provideMerge(Scripted.logsTo(logged))))))
 })

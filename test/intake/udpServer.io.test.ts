@@ -94,6 +94,7 @@ describe("LocalIntake.layerDatagrams", () => {
       const { url } = yield* udpServer()
       const port = Number(new URL(url).port)
       const error = yield* Effect.flip(Layer.build(LocalIntake.layerDatagrams({ port })))
+      assert.instanceOf(error, LocalIntake.DatagramsError)
       assert.strictEqual(error.reason, "PortTaken")
       assert.strictEqual(error.message, `Cannot listen on UDP port ${port} of 127.0.0.1: another process uses it`)
     }))
@@ -101,6 +102,7 @@ describe("LocalIntake.layerDatagrams", () => {
   it.scoped("fails with the reason CannotListen when the machine does not have the address", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Layer.build(LocalIntake.layerDatagrams({ port: 0, host: "203.0.113.1" })))
+      assert.instanceOf(error, LocalIntake.DatagramsError)
       assert.strictEqual(error.reason, "CannotListen")
     }))
 

@@ -16,6 +16,9 @@ const invalidProgramOptions: ReadonlyArray<readonly [name: string, value: unknow
   ["flushInterval", Number.NaN],
   ["flushInterval", null],
   ["flushInterval", -1n],
+  ["flushInterval", 0],
+  ["flushInterval", "0 seconds"],
+  ["flushInterval", 0.5],
   ["deadlineMargin", "an hour"],
   ["deadlineMargin", -500],
   ["deadlineMargin", {}],
@@ -53,27 +56,25 @@ describe("lambdaProgram options", () => {
     })
   }
 
+  it("names the duration without periodic flushes when flushInterval is zero", () => {
+    const expected = "expected at least 1 millisecond, or Duration.infinity (off in a variable) for the last flush only"
+    assert.throws(
+      () => Lambda.lambdaProgram({ flushInterval: 0 }),
+      TypeError,
+      `Invalid option flushInterval: ${expected}`
+    )
+  })
+
   it("throws when the options are not an object", () => {
     assert.throws(() => Lambda.lambdaProgram(Effect.void, "30 seconds" as never), TypeError, "Invalid option options: ")
     assert.throws(() => Lambda.lambdaProgram(Effect.void, null as never), TypeError, "Invalid option options: ")
   })
 
-  it("accepts durations from zero to infinity, and the flush modes", () => {
-    for (
-      const duration of [
-        0,
-        1.5,
-        0n,
-        "0 millis",
-        "1 second",
-        [1, 0] as const,
-        Duration.zero,
-        Duration.infinity,
-        Infinity
-      ]
-    ) {
+  it("accepts intervals from a millisecond to infinity, margins from zero to infinity, and the flush modes", () => {
+    for (const duration of [1, 1.5, 1_000_000n, "1 second", [1, 0] as const, Duration.infinity, Infinity]) {
       Lambda.lambdaProgram({ flushInterval: duration as Duration.DurationInput, deadlineMargin: duration as never })
     }
+    for (const deadlineMargin of [0, 0n, "0 millis", Duration.zero] as const) Lambda.lambdaProgram({ deadlineMargin })
     for (const flush of [undefined, "before-response", LambdaExtension.afterResponseWith()] as const) {
       Lambda.lambdaProgram({ flush, flushInterval: undefined, deadlineMargin: undefined })
     }

@@ -1,8 +1,8 @@
 /** An output in memory for the LogReporter, and the metrics that Datadog's forwarder reads from it. */
 import { assert } from "@effect/vitest"
 import { Deferred, Effect, Layer } from "effect"
-import { LogReporter, ThreadStats } from "effect-threadstats"
-import type { Series, ThreadStatsConfig } from "effect-threadstats"
+import { LogReporter, ThreadStats, ThreadStatsConfig } from "effect-threadstats"
+import type { Series } from "effect-threadstats"
 import { layerEventsAggregatorWith, layerMetricsAggregatorWith, layerReporterWith } from "../support/layers.js"
 import { toWire } from "../support/wireReporter.js"
 
@@ -91,7 +91,7 @@ export const layerClient = (
 ): Layer.Layer<ThreadStats.ThreadStats> =>
   layerReporterWith({ periodicFlush: false, ...options }).pipe(
     Layer.provide(Layer.mergeAll(
-      LogReporter.layerWith({ output }),
+      Layer.provide(LogReporter.layerWith({ output }), ThreadStatsConfig.layerTest),
       Layer.fresh(layerMetricsAggregatorWith(options)),
       Layer.fresh(layerEventsAggregatorWith(options))
     )),

@@ -1,6 +1,7 @@
 /** Programs that record metrics and print at the same time. The environment variable PROGRAM names the one to run. */
 import * as LogReporter from "effect-threadstats/LogReporter"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
+import * as ThreadStatsConfig from "effect-threadstats/ThreadStatsConfig"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -9,6 +10,7 @@ import { layerEventsAggregator, layerMetricsAggregator, layerReporterWith } from
 
 const layer = layerReporterWith({ periodicFlush: false, flushTimeout: "2 minutes" }).pipe(
   Layer.provide([LogReporter.layer, layerMetricsAggregator, layerEventsAggregator]),
+  Layer.provide(ThreadStatsConfig.layerTest),
   Layer.orDie
 )
 

@@ -93,10 +93,28 @@ describe("docs/local-intake.md", () => {
 })
 
 describe("docs/delivery.md", () => {
+  const [, table = ""] = /^## Operation\n([^]*?)^## /m.exec(read("docs/delivery.md")) ?? []
+  const lines = Array.from(table.matchAll(/^\| (`.*?) \|/gm), ([, cell = ""]) => cell)
+    .flatMap((cell) => Array.from(cell.matchAll(/`([^`]+)`/g), ([, line]) => line!))
+
+  it("has a cause and a remedy for every drop reason, and no other reason", () => {
+    const reasons = ["model/AggregatorStats", "model/Stats", "model/tags", "model/eventBuilder", "model/time"].flatMap(
+      (file) =>
+        Array.from(
+          read(`src/internal/${file}.ts`).matchAll(
+            /^export type (?:\w*DropReason|\w+Fault) =([^]*?)(?=\n(?:\n|export|\/\*\*))/gm
+          ),
+          ([, union = ""]) => Array.from(union.matchAll(/"(\w+)"/g), ([, reason]) => reason!)
+        ).flat()
+    )
+    const documented = lines.flatMap((line) =>
+      /^(?:Dropped <n> points: )?([A-Z]\w+)(?: \(<names>\))?$/.exec(line)?.[1] ?? []
+    )
+    assert.sameMembers(documented, Array.from(new Set(reasons)))
+    for (const row of table.matchAll(/^\| `.*$/gm)) assert.match(row[0], /^(?:\| \S[^|]*){3}\|$/)
+  })
+
   it("quotes log lines that the sources contain, and reasons that exist", () => {
-    const [, table = ""] = /^## Operation\n([^]*?)^## /m.exec(read("docs/delivery.md")) ?? []
-    const lines = Array.from(table.matchAll(/^\| (`.*?) \|/gm), ([, cell = ""]) => cell)
-      .flatMap((cell) => Array.from(cell.matchAll(/`([^`]+)`/g), ([, line]) => line!))
     assert.isAtLeast(lines.length, 15)
     const sources = readdirSync(new URL("../../src", import.meta.url), { recursive: true, encoding: "utf8" })
       .filter((file) => file.endsWith(".ts") && !file.startsWith("intake"))

@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Duration, Effect, Fiber, Layer, Option, TestClock } from "effect"
 import { ThreadStats } from "effect-threadstats"
+import { PipelineMetricsAggregator } from "../../src/internal/aggregation/MetricsAggregator.js"
 import { assertAllAccounted, metricValues, untyped } from "../support/clientAssertions.js"
+import { layerEventsAggregator, layerMetricsAggregator, layerReporterWith } from "../support/layers.js"
 import * as scripted from "../support/scripted.js"
 import { makeSettableClock } from "../support/settableClock.js"
 
@@ -271,13 +273,40 @@ describe("flush", () => {
         Effect.gen(function*() {
           const receipt = yield* Effect.flatten(Effect.fork(client.flush()))
           nested.push(...faultsOf(receipt))
-          assert.include(receipt.errors[0]!.message, "Do not flush in a reporter")
+          assert.include(
+            receipt.errors[0]!.message,
+            "a running flush requested another, and would wait for itself. Do not flush in a reporter"
+          )
           return yield* scripted.accept(batch)
         })
       yield* client.gauge("a", 1)
       assert.strictEqual((yield* client.flush()).metrics.delivered, 1)
       assert.deepStrictEqual(nested, ["Defect at flush"])
     }).pipe(Effect.provide(scripted.client(reporter)))
+  })
+
+  it.effect("names the log line that has the cause when a flush dies", () => {
+    const lines: Array<scripted.Line> = []
+    const layerBroken = Layer.map(
+      Layer.fresh(layerMetricsAggregator),
+      (context) =>
+        Context.make(PipelineMetricsAggregator, {
+          ...Context.get(context, PipelineMetricsAggregator),
+          drainEach: () => Effect.die("bug")
+        })
+    )
+    return Effect.gen(function*() {
+      yield* ThreadStats.gauge("a", 1)
+      const { errors } = yield* ThreadStats.flush()
+      assert.deepStrictEqual(errors.map(({ message }) => message), [
+        "Defect at flush: the flush died. The log line \"A flush died\" has the cause: report it as a bug"
+      ])
+      assert.deepInclude(lines, { level: "ERROR", message: "A flush died" })
+    }).pipe(
+      Effect.provide(layerReporterWith({ periodicFlush: false })),
+      Effect.provide([scripted.make().layer, layerBroken, Layer.fresh(layerEventsAggregator)]),
+      Effect.provide(scripted.logsTo(lines))
+    )
   })
 
   it.effect("lets a reporter flush another client in its own flush", () => {

@@ -45,7 +45,7 @@ describe("client after its scope has closed", () => {
         assert.lengthOf(lines, 1)
         assert.match(lines[0]!.message, /^Dropped as Closed: .*Keep the scope open/)
         assert.strictEqual((yield* client.flush()).metrics.delivered, 0)
-        assert.strictEqual(lines.at(-1)!.message, "Dropped 3 points: Closed (c)")
+        assert.strictEqual(lines.at(-1)!.message, "Dropped 3 points: Closed (c). Remedy: docs/delivery.md")
       }).pipe(Effect.provide(scripted.logsTo(lines)))
     })
   }

@@ -20,11 +20,11 @@ describe("flush", () => {
       assert.deepStrictEqual(lines, [])
       yield* ThreadStats.flush()
       assert.deepStrictEqual(lines.map(({ level, message }) => `${level} ${message}`), [
-        "WARN Dropped 2 points: InvalidValue (a, b)",
-        "WARN Dropped 1 points: KindConflict (d)",
-        "WARN Dropped 1 events: InvalidEvent ()",
+        "WARN Dropped 2 points: InvalidValue (a, b). Remedy: docs/delivery.md",
+        "WARN Dropped 1 point: KindConflict (d). Remedy: docs/delivery.md",
+        "WARN Dropped 1 event: InvalidEvent (). Remedy: docs/delivery.md",
         "WARN Cut 1 tags to 200 characters (c): Datadog takes no longer ones",
-        "WARN The name d is used with more than one kind of metric"
+        "WARN The name d is used with more than one kind of metric. Rename one"
       ])
       yield* ThreadStats.gauge("d", 1)
       yield* ThreadStats.flush()

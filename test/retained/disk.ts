@@ -72,6 +72,10 @@ export const start = (
 /** Refuses a batch of which certainly nothing arrived. */
 export const refuseAll = ({ batch }: Scripted.Call) => Scripted.fail("Transport", { undelivered: batch })
 
+/** Warning of entries that could not be read. */
+export const unreadable = (entries: number): string =>
+  `Unreadable entries of the retained store: ${entries}, lost in a crash or damaged on disk. Check the disk if more appear`
+
 export const failingReporter = (temporality?: Reporter.Temporality) => {
   const reporter = Scripted.make(temporality)
   reporter.answer = refuseAll

@@ -32,7 +32,7 @@ export interface Plan {
   readonly percentiles: ReadonlyArray<number>
   readonly sampleSize: number
   /** With `distributions`, the receiver adds up the values of counters, histograms and timings. */
-  readonly counters: ThreadStatsConfig.CounterTransport
+  readonly counters: ThreadStatsConfig.SubmissionType
   readonly prefix: string
   readonly constantTag: string | undefined
   readonly ownHost: string | undefined

@@ -147,7 +147,8 @@ export const toWire = (reporter: Reporter.Reporter["Type"]): WireReporter => {
       const { batch, wireOf } = batchOfWire(items)
       return Effect.mapError(report(batch), (error) => toWireError(error, wireOf))
     })
-  const { reportDistributions, reportEvents, reportSeries, samples, temporality, warm } = reporter
+  const { reportDistributions, reportEvents, reportSeries, samples, temporality = "total", warm = Effect.void } =
+    reporter
   return {
     temporality,
     flushMetrics: flushTo(reportSeries),

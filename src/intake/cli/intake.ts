@@ -2,6 +2,7 @@
 import * as Command from "@effect/cli/Command"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import type * as HttpServer from "@effect/platform/HttpServer"
+import type * as ConfigError from "effect/ConfigError"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -31,6 +32,10 @@ const shutdownGrace = "250 millis"
 
 const isLoopback = (host: string): boolean => host === "localhost" || host === "::1" || /^127(?:\.\d+){3}$/.test(host)
 
+/** Returns the message of an error, and the text of a `ConfigError`, which has the name of the option too. */
+const messageOf = (error: LocalIntake.DatagramsError | ConfigError.ConfigError): string =>
+  error._tag === "DatagramsError" ? error.message : String(error)
+
 /** Server that destroys open connections when it closes. A client could keep the process alive otherwise. */
 const layerServer = ({ host, port }: IntakeCommandConfig): Layer.Layer<HttpServer.HttpServer, CommandError> =>
   Layer.suspend(() => {
@@ -57,12 +62,12 @@ const layerDatagrams = (
   { dogstatsdPort, host }: IntakeCommandConfig
 ): Layer.Layer<LocalIntake.Datagrams, CommandError> =>
   LocalIntake.layerDatagrams({ port: dogstatsdPort, host }).pipe(
-    Layer.mapError(({ message, reason }) =>
+    Layer.mapError((error) =>
       new CommandError({
-        message: reason === "PortTaken"
-          ? `${message}, perhaps an Agent. ` +
+        message: error._tag === "DatagramsError" && error.reason === "PortTaken"
+          ? `${error.message}, perhaps an Agent. ` +
             "Choose another port with --dogstatsd-port (0 for a free one), or use --no-dogstatsd"
-          : message
+          : messageOf(error)
       })
     )
   )
@@ -76,6 +81,7 @@ const layerIntake = (config: IntakeCommandConfig) => {
     limits,
     hosts: isIP(host) === 0 ? [host, ...allowHost] : allowHost
   }).pipe(
+    Layer.mapError((error) => new CommandError({ message: messageOf(error) })),
     Layer.provideMerge(noDogstatsd ? Layer.empty : layerDatagrams(config)),
     Layer.provide(layerServer(config))
   )

@@ -76,12 +76,24 @@ export const parseDuration: Decoder<string, Duration.Duration> = (text) =>
     )
 
 /** Rejects less than a millisecond, the resolution of timers: no request could end in such a time limit. */
-export const decodeDuration: Decoder<unknown, Duration.Duration> = (value) =>
+const decodeDurationOr = (tooShort: string): Decoder<unknown, Duration.Duration> => (value) =>
   Either.filterOrLeft(
-    Either.fromOption(Duration.decodeUnknown(value), () => "expected a duration"),
+    Either.fromOption(
+      Duration.decodeUnknown(value),
+      () => `expected a duration such as "10 seconds"${received(value)}`
+    ),
     (duration) => Duration.toMillis(duration) >= 1,
-    () => "expected at least 1 millisecond"
+    () => tooShort
   )
+
+const atLeast = "expected at least 1 millisecond"
+
+export const decodeDuration: Decoder<unknown, Duration.Duration> = /*#__PURE__*/ decodeDurationOr(atLeast)
+
+/** Decodes the time between periodic flushes. The message names the duration without them, because zero means that elsewhere. */
+export const decodeFlushInterval: Decoder<unknown, Duration.Duration> = /*#__PURE__*/ decodeDurationOr(
+  `${atLeast}, or Duration.infinity (off in a variable) for the last flush only`
+)
 
 export const decodeFiniteDuration: Decoder<unknown, Duration.Duration> = (value) =>
   Either.filterOrLeft(decodeDuration(value), Duration.isFinite, () => "expected a finite duration")
@@ -171,7 +183,9 @@ export const decodeTags: Decoder<unknown, ReadonlyArray<string>> = (value) => {
       isTooLong = true
     })
   )
-  if (typeof tags === "string") return Either.left("expected tags")
+  if (typeof tags === "string") {
+    return Either.left("expected tags such as [\"team:checkout\"] or { team: \"checkout\" }")
+  }
   return isTooLong ? Either.left("expected tags of at most 200 characters") : Either.right(tags)
 }
 
@@ -230,6 +244,7 @@ export const parseApiKey: Decoder<string, Redacted.Redacted> = (text) => Either.
 
 /** The message does not show the key. */
 export const decodeApiKey: Decoder<unknown, Redacted.Redacted> = (value) => {
+  if (!Redacted.isRedacted(value)) return Either.left("expected Redacted.make(key)")
   const key = value as Redacted.Redacted
   return isUsable(key) ? Either.right(key) : Either.left("expected a key of printable characters without spaces")
 }

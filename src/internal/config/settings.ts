@@ -1,4 +1,5 @@
 /** Settings of a client: their variables, decoders and defaults. */
+import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -64,7 +65,7 @@ const makeSettings = () => ({
   attachHost: boolean("DD_THREADSTATS_ATTACH_HOST"),
   device: text("DD_THREADSTATS_DEVICE", Decoders.decodeHost),
   rollUpInterval: duration("DD_THREADSTATS_ROLL_UP_INTERVAL", Decoders.decodeRollUpInterval),
-  flushInterval: duration("DD_THREADSTATS_FLUSH_INTERVAL", Decoders.decodeDuration),
+  flushInterval: duration("DD_THREADSTATS_FLUSH_INTERVAL", Decoders.decodeFlushInterval),
   periodicFlush: boolean("DD_THREADSTATS_PERIODIC_FLUSH"),
   flushTimeout: duration("DD_THREADSTATS_FLUSH_TIMEOUT", Decoders.decodeFiniteDuration),
   requestTimeout: duration("DD_THREADSTATS_REQUEST_TIMEOUT", Decoders.decodeFiniteDuration),
@@ -125,6 +126,22 @@ export const resolve = (
     yield* Setting.checkNames(options, [...Object.keys(settings), ...otherOptions])
     const variableTags = yield* resolveVariableTags
     return withDefaults(resolved, variableTags, Option.isSome(yield* functionName))
+  })
+
+/**
+ * Reads options from a `Config`. Reads `disabled` first, and no other option of a disabled client, unless one `Config` contains them all.
+ */
+export const unwrapOptions = <A extends { readonly disabled?: boolean | undefined }>(
+  options: Config.Config.Wrap<A>
+): Effect.Effect<A | { readonly disabled: true }, ConfigError.ConfigError> =>
+  Effect.gen(function*() {
+    if (!Config.isConfig(options)) {
+      const { disabled } = options as { readonly disabled?: Config.Config<boolean | undefined> }
+      const option = { disabled: disabled === undefined ? undefined : yield* disabled }
+      const isDisabled = yield* Setting.resolve(option, "disabled", settings.disabled)
+      if (Option.contains(isDisabled, true)) return { disabled: true }
+    }
+    return yield* Config.unwrap(options)
   })
 
 const withDefaults = (

@@ -203,14 +203,17 @@ const field = (key: string, value: Option.Option<string>): string =>
   })
 
 /** Loads the package for datagrams on Unix sockets. Only a URL of this type requires it. */
-export const unixDatagramsFor = (target: Target): Resolution<UnixDatagrams | undefined> =>
+export const unixDatagramsFor = (
+  target: Target,
+  { url }: DogStatsDReporterOptions
+): Resolution<UnixDatagrams | undefined> =>
   target._tag === "Udp" || target.framing === "stream"
     ? Effect.succeed(undefined)
     : target.framing === "either"
     ? Effect.orElseSucceed(loadUnixDatagrams, () => undefined)
     : Effect.mapError(loadUnixDatagrams, (error) =>
-      ConfigError.MissingData(
-        ["DD_DOGSTATSD_URL"],
+      ConfigError.InvalidData(
+        [url === undefined ? "DD_DOGSTATSD_URL" : "url"],
         `unixgram:// needs the package unix-dgram, and loading it failed: ${
           error instanceof Error ? error.message.split("\n", 1)[0] : "the error has no message"
         }. Install it, or use unixstream:// or udp://`

@@ -152,7 +152,7 @@ const flushWhileOpen = (
       (self) => unrefClock.schedule(self, Schedule.spaced(interval))
     )
     const beforeDeadline = flushEverything(client, context).pipe(toItsEnd, Effect.delay(left - margin))
-    const hasInterval = interval > 0 && interval < left
+    const hasInterval = interval < left
     if (left === Infinity) return hasInterval ? onInterval : Effect.void
     return hasInterval ? Effect.zipRight(Effect.fork(beforeDeadline), onInterval) : beforeDeadline
   }).pipe(

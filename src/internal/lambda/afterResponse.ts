@@ -42,7 +42,7 @@ export const make = (
       logFrom("Lambda")(Effect.logWarning(
         `The Lambda extension could not be registered: ${
           toReport(toRejection(cause)).errorMessage
-        }. Flushing before the response`
+        }. Flushing before the response. Make the handler while the function initializes, or leave out the option flush`
       ))
     )) as Layer.Layer<never>
   const self: AfterResponse = { layer, register: () => registrationOf(self) }

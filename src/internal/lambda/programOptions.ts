@@ -6,6 +6,7 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
+import { decodeFlushInterval } from "../config/decoders.js"
 import { findUnknownOption, type InvalidOption } from "../config/unknownOption.js"
 import type { InvocationSettings } from "./Invocation.js"
 
@@ -17,13 +18,19 @@ const isNegative = (input: unknown): boolean =>
   typeof input === "number" ? !(input >= 0) : typeof input === "bigint" ? input < 0 : String(input).startsWith("-")
 
 /** Decodes a duration from zero to infinity, in milliseconds. */
-const decodeMillis = <A>(name: string, input: unknown, otherwise: A): Decoded<number | A> => {
-  if (input === undefined) return Either.right(otherwise)
+const decodeMargin = (input: unknown): Decoded<number> => {
+  if (input === undefined) return Either.right(500)
   const duration = isNegative(input) ? Option.none() : Duration.decodeUnknown(input)
   return Option.isNone(duration)
-    ? invalid(name, "expected a duration from zero, such as \"10 seconds\"")
+    ? invalid("deadlineMargin", "expected a duration from zero, such as \"1 second\"")
     : Either.right(Duration.toMillis(duration.value))
 }
+
+const decodeInterval = (input: unknown): Decoded<number | undefined> =>
+  input === undefined ? Either.right(undefined) : Either.mapBoth(decodeFlushInterval(input), {
+    onLeft: (expected) => ({ name: "flushInterval", expected }),
+    onRight: Duration.toMillis
+  })
 
 const decodeFlush = (flush: unknown): Decoded<boolean> => {
   if (flush === undefined || flush === "before-response") return Either.right(false)
@@ -46,8 +53,8 @@ export const decode = (
   if (unknown !== undefined) return Either.left(unknown)
   const { deadlineMargin, flush, flushInterval } = (options ?? {}) as { readonly [name: string]: unknown }
   return Either.all({
-    flushInterval: decodeMillis("flushInterval", flushInterval, undefined),
-    deadlineMargin: decodeMillis("deadlineMargin", deadlineMargin, 500),
+    flushInterval: decodeInterval(flushInterval),
+    deadlineMargin: decodeMargin(deadlineMargin),
     afterResponse: decodeFlush(flush)
   })
 }

@@ -14,6 +14,7 @@ import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Http from "node:http"
+import { variable } from "../config/environment.js"
 import { builtin } from "../runtime/nodeBuiltin.js"
 import { writeChunk } from "./writeChunk.js"
 
@@ -71,16 +72,22 @@ export interface LambdaApi {
   }) => Effect.Effect<Upload, never, Scope.Scope>
 }
 
-const variable = "AWS_LAMBDA_RUNTIME_API"
+const addressVariable = "AWS_LAMBDA_RUNTIME_API"
 
 /** Reads the URL of the endpoint from host and port. */
-export const address: Config.Config<URL> = Config.nonEmptyString(variable).pipe(
-  Config.mapOrFail((text) =>
-    Either.try({
-      try: () => new URL(/^http:\/\//.test(text) ? text : `http://${text}`),
-      catch: () => ConfigError.InvalidData([variable], `Expected host and port but received "${text}"`)
-    })
-  )
+export const address: Config.Config<URL> = /*#__PURE__*/ Config.mapOrFail(
+  /*#__PURE__*/ variable(addressVariable),
+  Option.match({
+    onNone: () =>
+      Either.left(
+        ConfigError.MissingData([addressVariable], "AWS Lambda sets it. Run this program on Lambda or in its emulator")
+      ),
+    onSome: (text) =>
+      Either.try({
+        try: () => new URL(/^http:\/\//.test(text) ? text : `http://${text}`),
+        catch: () => ConfigError.InvalidData([addressVariable], `Expected host and port but received "${text}"`)
+      })
+  })
 )
 
 /** Describes a response that reports an error: `type: message` if it has the API's form, else the start of its body. */

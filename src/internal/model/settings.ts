@@ -4,7 +4,7 @@ import type { Option } from "effect/Option"
 import type { Redacted } from "effect/Redacted"
 import type { Aggregate, SubmissionType } from "./metricKinds.js"
 
-export type { Aggregate, SubmissionType as CounterTransport } from "./metricKinds.js"
+export type { Aggregate, SubmissionType } from "./metricKinds.js"
 
 /** Unit in which `timer` and `timed` record. The reference client records seconds. */
 export type TimerUnit = "seconds" | "milliseconds"
@@ -36,8 +36,8 @@ export interface ThreadStatsSettings {
   /** Length of a roll-up bucket, in whole seconds from 1 to 1800. Default: 10 seconds. */
   readonly rollUpInterval: Duration
   /**
-   * Time between periodic flushes of closed buckets, while the layer lives or, on Lambda, while an invocation runs.
-   * `Duration.infinity` (`off` in the environment) disables them. Default: 10 seconds.
+   * Time between periodic flushes of closed buckets, of at least 1 millisecond: while the layer lives or, on Lambda, while an
+   * invocation runs. `Duration.infinity` (`off` in the environment) leaves everything to the last flush. Default: 10 seconds.
    */
   readonly flushInterval: Duration
   /**

@@ -63,7 +63,7 @@ const makeRetention = (
     eventsAggregator,
     clock,
     config,
-    temporality: reporter.temporality,
+    temporality: reporter.temporality ?? "total",
     recordCorrupt: (points, events) => state.recordCorrupt(points, events)
   })
 
@@ -121,7 +121,7 @@ export const make = Effect.fnUntraced(function*(
     ),
     stats,
     warm: Effect.catchAllCause(
-      Effect.withTracerEnabled(reporter.warm, false),
+      Effect.withTracerEnabled(reporter.warm ?? Effect.void, false),
       (cause) => warnings.annotate(Effect.logDebug("The reporter could not be warmed up", cause))
     ),
     logRemaining

@@ -49,7 +49,9 @@ const makeLoad = ({ aggregator, eventsAggregator, recordCorrupt, store }: Retent
         if (isLoaded) return Effect.void
         isLoaded = true
         recordCorrupt(loaded.lost.points, loaded.lost.events)
-        const warn = Effect.logWarning(`Skipped ${loaded.skipped} unreadable entries of the retained store`)
+        const warn = Effect.logWarning(
+          `Unreadable entries of the retained store: ${loaded.skipped}, lost in a crash or damaged on disk. Check the disk if more appear`
+        )
         return Effect.all([
           aggregator.load(loaded.metrics),
           eventsAggregator.load(loaded.events),

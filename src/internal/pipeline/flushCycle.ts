@@ -56,7 +56,8 @@ const mustNotResend = (options: FlushCycleOptions, series: AggregatedSeries): bo
 /** Drains both aggregators at the same moment as the retained store takes its snapshot. */
 const drain = (options: FlushCycleOptions, now: number, { deadline, upTo }: FlushRequest) => {
   const { aggregator, clock, eventsAggregator, reporter, retention, state } = options
-  const drainOptions = { temporality: reporter.temporality, samples: reporter.samples === true, now, upTo }
+  const { samples, temporality = "total" } = reporter
+  const drainOptions = { temporality, samples: samples === true, now, upTo }
   const addInFlight = (drained: ReadonlyArray<AggregatedSeries>) => {
     for (const series of drained) state.addSeriesInFlight(series)
   }

@@ -19,7 +19,7 @@ export const emptyFlush: FlushReceipt = {
  *
  * - `NoTimeLeft`: its time limit passed while it waited for an earlier flush
  * - `Nested`: a reporter or a store requested it within a running flush
- * - `Died`: it died
+ * - `Died`: it ended with a defect
  */
 export type FlushFault = "NoTimeLeft" | "Nested" | "Died"
 
@@ -30,9 +30,9 @@ const faults: { readonly [F in FlushFault]: readonly [Reason, description: strin
   ],
   Nested: [
     "Defect",
-    "a running flush requested it, and would wait for itself. Do not flush in a reporter or a RetainedStore"
+    "a running flush requested another, and would wait for itself. Do not flush in a reporter or a RetainedStore"
   ],
-  Died: ["Defect", "it died. The log has the cause"]
+  Died: ["Defect", "the flush died. The log line \"A flush died\" has the cause: report it as a bug"]
 }
 
 /** Makes the receipt of a flush that did not run to its end. Its error explains the reason. */

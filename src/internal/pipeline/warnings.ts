@@ -35,8 +35,9 @@ const sharedDropReasons: ReadonlySet<DropReason> = new Set<DropReason>([
   "KindConflict"
 ])
 
-const describeDrops = (noun: "points" | "events") => ({ count, names, reason }: UnreportedDrops<string>): string =>
-  `Dropped ${count} ${noun}: ${reason} (${names.join(", ")})`
+/** Describes drops of one reason. The page has a row for each reason: a text for each would be in every bundle. */
+const describeDrops = (noun: "point" | "event") => ({ count, names, reason }: UnreportedDrops<string>): string =>
+  `Dropped ${describeCount(count, noun)}: ${reason} (${names.join(", ")}). Remedy: docs/delivery.md`
 
 const truncationTexts: { readonly [R in TruncationReason]: string } = {
   TagTooLong: "tags to 200 characters",
@@ -83,17 +84,19 @@ export const make = (options: {
           ...(isFirst ? dropped : dropped.filter(({ reason }) => !sharedDropReasons.has(reason))),
           ...preAggregation.metricDrops.drainUnreported(),
           ...state.metricDrops.drainUnreported()
-        ].map(describeDrops("points")),
+        ].map(describeDrops("point")),
         ...[
           ...eventDrops,
           ...preAggregation.eventDrops.drainUnreported(),
           ...state.eventDrops.drainUnreported()
-        ].map(describeDrops("events")),
+        ].map(describeDrops("event")),
         ...[
           ...(isFirst ? truncated : []),
           ...preAggregation.truncations.drainUnreported()
         ].map(describeTruncations),
-        ...(isFirst ? conflicts : []).map((name) => `The name ${name} is used with more than one kind of metric`)
+        ...(isFirst ? conflicts : []).map((name) =>
+          `The name ${name} is used with more than one kind of metric. Rename one`
+        )
       ])
   )
 

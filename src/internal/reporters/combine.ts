@@ -63,11 +63,11 @@ export const combineReporters = (all: ReadonlyArray<Service>): Service => {
       (series) => reportToAll(series, (reporter) => reporter[method](batchOf(batch.enrichment, series)))
     )
   return {
-    temporality: reporters.every(({ temporality }) => temporality === "total") ? "total" : "delta",
+    temporality: reporters.some(({ temporality }) => temporality === "delta") ? "delta" : "total",
     reportSeries: (batch) => reportBatchToAll(batch, "reportSeries"),
     reportDistributions: (batch) => reportBatchToAll(batch, "reportDistributions"),
     reportEvents: (events) => reportToAll(events, (reporter) => reporter.reportEvents(events)),
-    warm: Effect.forEach(reporters, ({ warm }) => warm, { concurrency: "unbounded", discard: true }),
+    warm: Effect.forEach(reporters, ({ warm }) => warm ?? Effect.void, { concurrency: "unbounded", discard: true }),
     reporters
   }
 }

@@ -4,9 +4,7 @@ import type { Reporter } from "../model/Reporter.js"
 
 /** Makes a reporter that accepts everything and sends nothing. */
 export const make = (): Reporter["Type"] => ({
-  temporality: "total",
   reportSeries: (batch) => Effect.map(pullAll(batch), (series) => ({ ...emptyReceipt, items: series.length })),
   reportDistributions: (batch) => Effect.map(pullAll(batch), (series) => ({ ...emptyReceipt, items: series.length })),
-  reportEvents: (events) => Effect.succeed({ ...emptyReceipt, items: events.length }),
-  warm: Effect.void
+  reportEvents: (events) => Effect.succeed({ ...emptyReceipt, items: events.length })
 })
