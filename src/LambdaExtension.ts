@@ -97,12 +97,13 @@ export const make: (
     if (!isMainThread) return yield* unsupported("invocations are not answered from a worker thread")
 
     const clock = unrefClock.make(yield* Effect.clock)
-    const identifier = yield* Effect.withClock(extensionsApi.register(base, { name, blocking }), clock)
+    const send = runtimeApi.makeRequestUnref(base)
+    const identifier = yield* Effect.withClock(extensionsApi.register(base, send, { name, blocking }), clock)
     const work = ExtensionWork.make(clock)
     yield* Effect.addFinalizer(() => Effect.zipRight(work.stop, work.close))
 
     // The loop outlives the scope: Lambda goes on to wait for the extension's next request.
-    yield* extensionsApi.nextEvent(base, identifier).pipe(
+    yield* extensionsApi.nextEvent(send, identifier).pipe(
       Effect.flatMap(work.holdEvent),
       Effect.forever,
       Effect.catchAll((error) => Effect.flatMap(work.stop, (wasAlive) => wasAlive ? logStop(error) : Effect.void)),

@@ -43,6 +43,18 @@ describe("LambdaExtension.make over a socket", () => {
       })
   )
 
+  testWithServer("requests all events over one connection", (api) =>
+    Effect.gen(function*() {
+      const extension = yield* makeExtension(api)
+      for (const requestId of ["a", "b", "c"]) {
+        yield* api.invoke(requestId)
+        yield* extension.afterResponse(requestId, Effect.void)
+        yield* api.nextRequested
+      }
+      assert.strictEqual(api.nextCount(), 4)
+      assert.strictEqual(api.connections(), 1)
+    }))
+
   for (const [condition, reason, status, answer] of failedRegistrations) {
     testWithServer(`fails with the reason ${reason} when ${condition}`, (api) =>
       Effect.gen(function*() {

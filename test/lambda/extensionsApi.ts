@@ -25,6 +25,8 @@ export interface ExtensionsApi {
   /** The value of `AWS_LAMBDA_RUNTIME_API`. */
   readonly address: string
   readonly requests: Array<ApiRequest>
+  /** Number of connections so far. In process there are none. */
+  readonly connections: () => number
   /** Answers registrations. Without an answer the request stays open. */
   register: () => Answer | undefined
   /** Waits for an open request for the next event. */
@@ -46,7 +48,7 @@ export const json = (status: number, body: unknown, headers: Record<string, stri
 const prefix = "/2020-01-01/extension/"
 
 /** The API without a transport. `receive` passes a request to it, and returns the function that gives the request up. */
-const makeApi = (address: string) => {
+const makeApi = (address: string, connections: () => number = () => 0) => {
   const requests: Array<ApiRequest> = []
   const openRequests: Array<(answer: Answer) => void> = []
   const waiters: Array<() => void> = []
@@ -59,6 +61,7 @@ const makeApi = (address: string) => {
   const api: ExtensionsApi = {
     address,
     requests,
+    connections,
     register: () => json(200, {}, { "lambda-extension-identifier": "id-1" }),
     nextRequested,
     answerNext,
@@ -182,7 +185,9 @@ export const makeServer: Effect.Effect<ExtensionsApi, never, Scope.Scope> = Effe
         server.closeAllConnections()
       })
   )
-  const served = makeApi(`127.0.0.1:${(server.address() as AddressInfo).port}`)
+  let connections = 0
+  server.on("connection", () => connections++)
+  const served = makeApi(`127.0.0.1:${(server.address() as AddressInfo).port}`, () => connections)
   receive = served.receive
   return served.api
 })

@@ -27,7 +27,7 @@ const post = `
   })`
 
 /** Ceilings of the size in bytes, and of the modules of Node.js that are loaded beyond those of {@link post}. */
-const ceilings = { gzipped: 90_500, modules: 12 }
+const ceilings = { gzipped: 91_000, modules: 12 }
 
 interface Bundle {
   readonly code: string

@@ -5,11 +5,10 @@
 import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
 import { oneTurn } from "../runtime/eventLoop.js"
+import { within } from "../runtime/timeLimit.js"
 import type { InvokeEvent } from "./extensionsApi.js"
 import { type HeldEvent, HeldEvents } from "./HeldEvents.js"
 import type { LambdaExtension } from "./LambdaExtension.js"
@@ -84,14 +83,14 @@ export const make = (clock: Clock.Clock): ExtensionWork => {
         events.hold(event)
         const left = Math.max(deadline - releaseMarginMillis - clock.unsafeCurrentTimeMillis(), 0)
         const awaitReleased = (millis: number) =>
-          Effect.timeoutOption(Deferred.await(event.released), Duration.millis(millis))
+          within(Effect.as(Deferred.await(event.released), true), millis, () => Effect.succeed(false))
         const beginTime = Math.min(beginMillis, left)
-        let released = yield* awaitReleased(beginTime)
-        if (Option.isNone(released) && !event.isBegun) yield* invocationArrives
-        if (Option.isNone(released) && event.isBegun) released = yield* awaitReleased(left - beginTime)
+        let isReleased = yield* awaitReleased(beginTime)
+        if (!isReleased && !event.isBegun) yield* invocationArrives
+        if (!isReleased && event.isBegun) isReleased = yield* awaitReleased(left - beginTime)
         events.forget(event)
         // Work that ignores its interruption must not hold the environment beyond the deadline, so nothing waits for it.
-        if (Option.isNone(released)) yield* interruptWork
+        if (!isReleased) yield* interruptWork
       }),
     stop: Effect.sync(() => {
       const wasAlive = events.isAlive

@@ -6,6 +6,7 @@ import * as Schedule from "effect/Schedule"
 import { requestBlocking } from "../runtime/blockingRequest.js"
 import { LambdaExtensionError } from "./LambdaExtensionError.js"
 import * as runtimeApi from "./runtimeApi.js"
+import type { LambdaApi } from "./runtimeApi.js"
 
 /** The start of an invocation, as the extension learns of it. */
 export interface InvokeEvent {
@@ -39,6 +40,7 @@ const timedOut = () =>
 /** Registers the extension for invocations, and returns its identifier. */
 export const register = (
   base: URL,
+  send: LambdaApi["request"],
   options: { readonly name: string; readonly blocking: boolean }
 ): Effect.Effect<string, LambdaExtensionError> => {
   const request: runtimeApi.ApiRequest = {
@@ -47,7 +49,7 @@ export const register = (
     headers: { "Lambda-Extension-Name": options.name },
     body: JSON.stringify({ events: ["INVOKE"] })
   }
-  return Effect.flatMap(options.blocking ? sendBlocking(base, request) : send(base, request), (response) => {
+  return Effect.flatMap(options.blocking ? sendBlocking(base, request) : sendInTime(send(request)), (response) => {
     if (response.status !== 200) return refused("register", response)
     const identifier = response.headers["lambda-extension-identifier"]
     return identifier === undefined || identifier === ""
@@ -56,8 +58,8 @@ export const register = (
   })
 }
 
-const send = (base: URL, request: runtimeApi.ApiRequest) =>
-  runtimeApi.requestUnref(base, request).pipe(
+const sendInTime = (response: ReturnType<LambdaApi["request"]>) =>
+  response.pipe(
     Effect.mapError(fromApiError("register")),
     Effect.timeoutFail({ duration: Duration.millis(registrationTimeoutMillis), onTimeout: timedOut })
   )
@@ -76,8 +78,11 @@ const sendBlocking = (
     return fromApiError("register")(new runtimeApi.LambdaApiError({ reason: reply.reason, cause }))
   }))
 
-const requestEvent = (base: URL, identifier: string): Effect.Effect<InvokeEvent, LambdaExtensionError> =>
-  runtimeApi.requestUnref(base, {
+const requestEvent = (
+  send: LambdaApi["request"],
+  identifier: string
+): Effect.Effect<InvokeEvent, LambdaExtensionError> =>
+  send({
     method: "GET",
     path: `${path}/event/next`,
     headers: { "Lambda-Extension-Identifier": identifier }
@@ -96,8 +101,11 @@ const requestEvent = (base: URL, identifier: string): Effect.Effect<InvokeEvent,
 const isRetryable = ({ status }: LambdaExtensionError) => status === undefined || status < 400 || status >= 500
 
 /** Waits for the next event. Requests it again, up to four times, after pauses that double. */
-export const nextEvent = (base: URL, identifier: string): Effect.Effect<InvokeEvent, LambdaExtensionError> =>
-  Effect.retry(requestEvent(base, identifier), {
+export const nextEvent = (
+  send: LambdaApi["request"],
+  identifier: string
+): Effect.Effect<InvokeEvent, LambdaExtensionError> =>
+  Effect.retry(requestEvent(send, identifier), {
     schedule: Schedule.exponential(Duration.millis(50)),
     times: 4,
     while: isRetryable

@@ -158,18 +158,33 @@ const start = ({ body, headers, method, url }: PreparedRequest, agent: Http.Agen
   return outgoing
 }
 
-/** Sends a request over a connection of its own, which does not keep the process alive. */
-export const requestUnref = (base: URL, request: ApiRequest): Effect.Effect<ApiResponse, LambdaApiError> =>
-  Effect.async((resume) => {
-    const outgoing = start(prepare(base, request), false, resume)
-    outgoing.on("socket", (socket) => socket.unref())
-    return Effect.sync(() => outgoing.destroy())
-  })
-
 /** Returns whether the other side had closed a kept connection before it was used again. */
 const wasStale = (outgoing: Http.ClientRequest, { cause, reason }: LambdaApiError): boolean =>
   outgoing.reusedSocket && reason === "Connection" &&
   ["ECONNRESET", "EPIPE"].includes(String(Reflect.get(cause, "code")))
+
+/** Sends a request over a kept connection, or over a new one if there is none or the other side had closed it. */
+const send = (
+  prepared: PreparedRequest,
+  agent: Http.Agent | false,
+  options: { readonly unref: boolean }
+): Effect.Effect<ApiResponse, LambdaApiError> =>
+  Effect.async((resume) => {
+    const outgoing = start(prepared, agent, (result) =>
+      resume(
+        agent === false
+          ? result
+          : Effect.catchIf(result, (error) => wasStale(outgoing, error), () => send(prepared, false, options))
+      ))
+    if (options.unref) outgoing.on("socket", (socket) => socket.unref())
+    return Effect.sync(() => outgoing.destroy())
+  })
+
+/** Returns a function that sends requests over a kept connection. Neither of them keeps the process alive. */
+export const makeRequestUnref = (base: URL): LambdaApi["request"] => {
+  const agent = new (http().Agent)({ keepAlive: true })
+  return (request) => send(prepare(base, request), agent, { unref: true })
+}
 
 export const make = (base: URL): Effect.Effect<LambdaApi, never, Scope.Scope> =>
   Effect.acquireRelease(
@@ -177,17 +192,6 @@ export const make = (base: URL): Effect.Effect<LambdaApi, never, Scope.Scope> =>
     (agent) => Effect.sync(() => agent.destroy())
   ).pipe(
     Effect.map((agent) => {
-      const send = (request: ApiRequest, agent: Http.Agent | false): Effect.Effect<ApiResponse, LambdaApiError> =>
-        Effect.async((resume) => {
-          const outgoing = start(prepare(base, request), agent, (result) =>
-            resume(
-              agent === false
-                ? result
-                : Effect.catchIf(result, (error) => wasStale(outgoing, error), () => send(request, false))
-            ))
-          return Effect.sync(() => outgoing.destroy())
-        })
-
       const upload: LambdaApi["upload"] = ({ headers, path, trailers }) =>
         Effect.acquireRelease(
           Effect.sync(() => {
@@ -216,6 +220,6 @@ export const make = (base: URL): Effect.Effect<LambdaApi, never, Scope.Scope> =>
           }
         }))
 
-      return { request: (request) => send(request, agent), upload }
+      return { request: (request) => send(prepare(base, request), agent, { unref: false }), upload }
     })
   )

@@ -213,9 +213,10 @@ export const makeFlushCycle = (options: FlushCycleOptions): (request: FlushReque
       const limit = (deadline - monotonicMillis(clock)) * (retention === undefined ? 1 : 1 - storeShare)
       const exit = yield* Effect.exit(restore(reportBatches([...metricBatches, ...eventBatches], limit)))
 
-      const settleEach = (batches: ReadonlyArray<FlushBatch>) => Effect.forEach(batches, ({ settle }) => settle)
-      const metrics = yield* settleEach(metricBatches)
-      const eventsOfFlush = yield* settleEach(eventBatches)
+      const metrics: Array<SettledBatch> = []
+      for (const batch of metricBatches) metrics.push(yield* batch.settle)
+      const eventsOfFlush: Array<SettledBatch> = []
+      for (const batch of eventBatches) eventsOfFlush.push(yield* batch.settle)
       const settled = [...metrics, ...eventsOfFlush]
       const { failed, receipt } = recordOutcome(options, settled, { startedAt, deadline }, Exit.isFailure(exit))
       yield* finish(settled.every(({ counts }) => counts.pending === 0), deadline, failed)
