@@ -1,6 +1,6 @@
 /**
  * `npm run flame -- GROUP RUN FILE.svg`: profiles one run of a group, and draws its time as a flame graph. The width
- * of a frame is its time; the calls of a function are below it. NOTES.md shows the pictures.
+ * of a frame is its time; the calls of a function are below it.
  */
 import { execFileSync } from "node:child_process"
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"

@@ -62,6 +62,17 @@ describe("circuit breaker", () => {
     }).pipe(Effect.provide(scripted.client(reporter)))
   })
 
+  it.effect("opens after three time-outs when flushTimeout is shorter than a second", () => {
+    const reporter = scripted.make()
+    return Effect.gen(function*() {
+      reporter.answer = () => Effect.never
+      yield* ThreadStats.increment("c")
+      for (let i = 0; i < 3; i++) yield* flushFor("200 millis")
+      assert.strictEqual((yield* ThreadStats.stats).breaker, "open")
+      reporter.answer = ({ batch }) => scripted.accept(batch)
+    }).pipe(Effect.provide(scripted.client(reporter, { flushTimeout: "200 millis" })))
+  })
+
   it.effect("doubles the pause up to five minutes while flushes time out", () => {
     const reporter = scripted.make()
     return Effect.gen(function*() {

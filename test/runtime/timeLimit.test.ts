@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Context, DefaultServices, Deferred, Effect, Exit, Fiber, TestClock } from "effect"
+import { Clock, Context, DefaultServices, Deferred, Effect, Exit, Fiber, Option, TestClock } from "effect"
 import { Reporter, ThreadStats } from "effect-threadstats"
 import { allWithin, within } from "../../src/internal/runtime/timeLimit.js"
 import * as scripted from "../support/scripted.js"
@@ -18,7 +18,18 @@ const makeHanging = () => {
 
 const onTimeout = () => Effect.succeed("late")
 
-describe("within", () => {
+/** The same in Effect's own combinators. */
+const withinInEffect = <A, E, R, A2, E2>(
+  effect: Effect.Effect<A, E, R>,
+  limit: number,
+  onTimeout: () => Effect.Effect<A2, E2>
+): Effect.Effect<A | A2, E | E2, R> =>
+  Effect.flatMap(
+    Effect.timeoutOption(Effect.disconnect(effect), limit),
+    (result): Effect.Effect<A | A2, E2> => Option.isSome(result) ? Effect.succeed(result.value) : onTimeout()
+  )
+
+describe.each([["within", within], ["within, in Effect's combinators", withinInEffect]] as const)("%s", (_, within) => {
   it.effect("ends as the effect does when the effect ends in time", () =>
     Effect.gen(function*() {
       const exitOf = (effect: Effect.Effect<string, string>) => Effect.exit(within(effect, 1000, onTimeout))
@@ -47,16 +58,6 @@ describe("within", () => {
       assert.deepStrictEqual(fiber.unsafePoll(), Exit.succeed("late"))
     }))
 
-  it.effect("interrupts the effect at the limit when its caller cannot be interrupted", () =>
-    Effect.gen(function*() {
-      const hanging = makeHanging()
-      const interruptible = Effect.interruptible(hanging.effect)
-      const fiber = yield* Effect.fork(Effect.uninterruptible(within(interruptible, 1000, onTimeout)))
-      yield* TestClock.adjust(1000)
-      assert.deepStrictEqual(fiber.unsafePoll(), Exit.succeed("late"))
-      assert.strictEqual(hanging.interruptions(), 1)
-    }))
-
   it.effect("interrupts the effect when its caller is interrupted", () =>
     Effect.gen(function*() {
       const hanging = makeHanging()
@@ -76,6 +77,19 @@ describe("within", () => {
       const fiber = yield* Effect.fork(within(effect, 1000, onTimeout))
       yield* Deferred.await(started)
       assert.isTrue(Exit.isInterrupted(yield* Fiber.interrupt(fiber)))
+    }))
+})
+
+describe("within", () => {
+  // In such a caller, Effect's combinators wait for the effect.
+  it.effect("interrupts the effect at the limit when its caller cannot be interrupted", () =>
+    Effect.gen(function*() {
+      const hanging = makeHanging()
+      const interruptible = Effect.interruptible(hanging.effect)
+      const fiber = yield* Effect.fork(Effect.uninterruptible(within(interruptible, 1000, onTimeout)))
+      yield* TestClock.adjust(1000)
+      assert.deepStrictEqual(fiber.unsafePoll(), Exit.succeed("late"))
+      assert.strictEqual(hanging.interruptions(), 1)
     }))
 
   describe("on the machine's clock", () => {

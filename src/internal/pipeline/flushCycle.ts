@@ -1,4 +1,5 @@
 import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { AggregatedSeries } from "../model/AggregatedSeries.js"
@@ -141,12 +142,12 @@ const eventBatch = (
 const addCounts = (settled: ReadonlyArray<SettledBatch>): FlushCounts =>
   settled.reduce((sum, { counts }) => addFlushCounts(sum, counts), emptyFlush.metrics)
 
-/** Time after which a failed flush counts for the circuit breaker, in milliseconds, if half of its own time is less. */
-const leastFailureTime = 500
+/** Time in milliseconds that a failure must take for the circuit breaker, also in a flush with less than twice as much. */
+const longFailure = 500
 
 /** Counts the flush, and records in the circuit breaker a delivery, or a failure that took half of the flush's time. */
 const recordOutcome = (
-  { breaker, clock, state, warnings }: FlushCycleOptions,
+  { breaker, clock, config, state, warnings }: FlushCycleOptions,
   settled: ReadonlyArray<SettledBatch>,
   { deadline, startedAt }: { readonly startedAt: number; readonly deadline: number },
   isInterrupted: boolean
@@ -158,8 +159,8 @@ const recordOutcome = (
     warnings.keyAccepted()
     breaker.recordSuccess()
   } else if (failed.length > 0 && !isInterrupted) {
-    const longFailure = Math.max(leastFailureTime, (deadline - startedAt) / 2)
-    if (monotonicMillis(clock) - startedAt >= longFailure) breaker.recordFailure()
+    const least = Math.min(longFailure, Duration.toMillis(config.flushTimeout) / 2)
+    if (monotonicMillis(clock) - startedAt >= Math.max(least, (deadline - startedAt) / 2)) breaker.recordFailure()
   }
   return { receipt, failed }
 }
