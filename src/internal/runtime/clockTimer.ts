@@ -5,8 +5,8 @@ import * as FiberId from "effect/FiberId"
 import * as unrefClock from "./unrefClock.js"
 
 /**
- * Runs `task` after `millis` milliseconds and returns its cancellation. `task` must not throw. On the machine's clock this is a timer,
- * which keeps the process alive and costs less than a fiber that sleeps.
+ * Runs `task` after `millis` milliseconds and returns its cancellation. `task` must not throw. On the machine's clock this is a timer of
+ * Node.js, which keeps the process alive. It stands for a fiber that sleeps: see the figures of `asyncWithin`.
  */
 export const set = (clock: Clock.Clock, millis: number, task: () => void): () => void => {
   if (unrefClock.isLive(clock)) {
