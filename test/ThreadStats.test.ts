@@ -439,6 +439,14 @@ describe("ThreadStats.timer", () => {
       ])
     }).pipe(Effect.provide(ThreadStats.layerTest)))
 
+  it.effect("returns the effect's result and drops the time as InvalidValue when the unit does not exist", () =>
+    Effect.gen(function*() {
+      for (const unit of ["ms", "constructor", 1000, { toString: () => assert.fail("read") }]) {
+        assert.strictEqual(yield* ThreadStats.timer(Effect.succeed(1), "t", { unit: unit as "seconds" }), 1)
+      }
+      assert.deepStrictEqual((yield* ThreadStats.stats).metrics.dropped, { InvalidValue: 4 })
+    }).pipe(Effect.provide(ThreadStats.layerTest)))
+
   it.effect("returns the effect's result when the tag function throws", () =>
     Effect.gen(function*() {
       const tags = () => {

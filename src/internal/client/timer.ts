@@ -17,6 +17,9 @@ export interface Stopwatch {
   ) => Effect.Effect<A, E, R>
 }
 
+/** A unit that does not exist makes a duration that is not a number, which is dropped as an invalid value. */
+const nanosPerUnit: ReadonlyMap<unknown, number> = /*#__PURE__*/ new Map([["seconds", 1e9], ["milliseconds", 1e6]])
+
 /** Creates a stopwatch that reads the client's clock. */
 export const makeStopwatch = (clock: Clock.Clock, defaultUnit: TimerUnit): Stopwatch => ({
   unitOf(options) {
@@ -33,7 +36,7 @@ export const makeStopwatch = (clock: Clock.Clock, defaultUnit: TimerUnit): Stopw
       return Effect.onExit(effect, (exit) =>
         Effect.sync(() => {
           const nanos = Number(clock.unsafeCurrentTimeNanos() - start)
-          record(nanos / (unit === "milliseconds" ? 1e6 : 1e9), exit)
+          record(nanos / (nanosPerUnit.get(unit) ?? Number.NaN), exit)
         }))
     })
 })
