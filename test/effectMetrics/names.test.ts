@@ -72,7 +72,7 @@ describe("names", () => {
       yield* Testing.expectCount("n6.made", 1, [`long:${"x".repeat(195)}`])
       assert.deepStrictEqual(cuts, [{
         level: "WARN",
-        message: "Cut 1 tags of Effect's metrics to 200 characters (n6.made): Datadog takes no longer ones"
+        message: "Tags of Effect's metrics cut to 200 characters, Datadog's limit: 1 (n6.made). Shorten them"
       }])
     }).pipe(Effect.provide(layerRecorded(only("n6")).pipe(Layer.provideMerge(Scripted.logsTo(cuts))))))
 

@@ -23,7 +23,7 @@ describe("flush", () => {
         "WARN Dropped 2 points: InvalidValue (a, b). Remedy: docs/delivery.md",
         "WARN Dropped 1 point: KindConflict (d). Remedy: docs/delivery.md",
         "WARN Dropped 1 event: InvalidEvent (). Remedy: docs/delivery.md",
-        "WARN Cut 1 tags to 200 characters (c): Datadog takes no longer ones",
+        "WARN Tags cut to 200 characters, Datadog's limit: 1 (c). Shorten them",
         "WARN The name d is used with more than one kind of metric. Rename one"
       ])
       yield* ThreadStats.gauge("d", 1)

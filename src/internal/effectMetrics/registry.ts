@@ -90,7 +90,7 @@ const logProblem = (
     )
     : reason === "TagTooLong"
     ? Effect.logWarning(
-      `Cut ${count} tags of Effect's metrics to 200 characters (${names.join(", ")}): Datadog takes no longer ones`
+      `Tags of Effect's metrics cut to 200 characters, Datadog's limit: ${count} (${names.join(", ")}). Shorten them`
     )
     : Effect.logWarning(
       `Reported ${count} of Effect's metrics under the name of another one (${names.join(", ")}). Use the option rename`

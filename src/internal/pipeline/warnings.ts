@@ -40,13 +40,13 @@ const describeDrops = (noun: "point" | "event") => ({ count, names, reason }: Un
   `Dropped ${describeCount(count, noun)}: ${reason} (${names.join(", ")}). Remedy: docs/delivery.md`
 
 const truncationTexts: { readonly [R in TruncationReason]: string } = {
-  TagTooLong: "tags to 200 characters",
-  TextTooLong: "event texts to 4000 characters",
-  AggregationKeyTooLong: "aggregation keys of events to 100 characters"
+  TagTooLong: "Tags cut to 200 characters",
+  TextTooLong: "Texts of events cut to 4000 characters",
+  AggregationKeyTooLong: "Aggregation keys of events cut to 100 characters"
 }
 
 const describeTruncations = ({ count, names, reason }: UnreportedDrops<TruncationReason>): string =>
-  `Cut ${count} ${truncationTexts[reason]} (${names.join(", ")}): Datadog takes no longer ones`
+  `${truncationTexts[reason]}, Datadog's limit: ${count} (${names.join(", ")}). Shorten them`
 
 export interface Warnings {
   /** Logs drops, conflicts and errors that no earlier call logged: one line per reason. Never fails. */
