@@ -70,7 +70,7 @@ export type {
    * @since 0.1.0
    * @category models
    */
-  HistogramTransport
+  HistogramForm
 } from "./internal/effectMetrics/options.js"
 
 const isActiveFibers = ({ name }: MetricKey.MetricKey.Untyped): boolean => name === "effect_fiber_active"

@@ -12,7 +12,7 @@ import type { Tags } from "../model/tags.js"
  *   instance `.95percentile`) of this process since the last flush. The boundaries limit the accuracy of the gauges.
  * - `"both"`: as both of these.
  */
-export type HistogramTransport = "distribution" | "aggregates" | "both"
+export type HistogramForm = "distribution" | "aggregates" | "both"
 
 /**
  * Options of `EffectMetrics`. Each function is called once for each metric. If one throws, its metric is left out, and one warning names it.
@@ -37,7 +37,7 @@ export interface EffectMetricsOptions {
    */
   readonly gaugeInterval?: Duration.DurationInput | undefined
   /** Form in which histograms are reported. Default: `"distribution"`. */
-  readonly histograms?: HistogramTransport | undefined
+  readonly histograms?: HistogramForm | undefined
   /**
    * Maximum number of values of one histogram that one flush records. A value costs about as much as one that the program records.
    * Default: 10,000.

@@ -7,7 +7,7 @@ import { percentileSuffix } from "../model/percentile.js"
 import type { GaugeTargets, UpdateGauge } from "./gaugeTargets.js"
 import * as HistogramDelta from "./histogramDelta.js"
 import { metricTag } from "./names.js"
-import type { HistogramTransport } from "./options.js"
+import type { HistogramForm } from "./options.js"
 import type { Sink } from "./sink.js"
 
 export type Publisher = (state: MetricState.MetricState.Untyped, sink: Sink) => void
@@ -18,7 +18,7 @@ export const noopPublisher: Publisher = () => {}
 export interface PublisherContext {
   readonly gauges: GaugeTargets
   readonly asGauge: (key: MetricKey.MetricKey.Untyped) => boolean
-  readonly histograms: HistogramTransport
+  readonly histograms: HistogramForm
   readonly histogramValues: number
   readonly percentiles: ReadonlyArray<number>
 }
