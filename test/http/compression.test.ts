@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import { LocalIntake } from "effect-threadstats"
 import type { Series } from "effect-threadstats"
 import * as zlib from "node:zlib"
+import { Compressor, partSize } from "../../src/internal/http/compression.js"
 import { layerInProcess } from "../support/intake.js"
 import { distributions, events } from "../support/reporterContract.js"
 import { bodyOf, bytesOf, reporterToIntake, respond, scriptReporter } from "./fakeClient.js"
@@ -86,4 +87,20 @@ describe("compression", () => {
       const encodings = (yield* intake.requests).map(({ encoding }) => encoding)
       assert.deepStrictEqual(encodings, ["deflate", "deflate", "identity"])
     }).pipe(Effect.provide(layerInProcess())))
+})
+
+describe("Compressor.settle", () => {
+  it.live("returns when the compression caught up after it was behind, before the wait began", () =>
+    Effect.gen(function*() {
+      const compressor = new Compressor()
+      // More than may wait for zlib's thread.
+      for (let part = 0; part < 8; part++) compressor.write(Buffer.alloc(partSize))
+      const { settle } = compressor
+      yield* settle
+      assert.strictEqual(
+        yield* Effect.timeoutTo(settle, { duration: "5 seconds", onSuccess: () => "settled", onTimeout: () => "late" }),
+        "settled"
+      )
+      compressor.close()
+    }))
 })

@@ -98,7 +98,8 @@ export class Compressor {
   /** Waits until compression has caught up, if it is behind. */
   get settle(): Effect.Effect<void> {
     const { stream } = this
-    return !stream.writableNeedDrain ? Effect.void : Effect.async<void>((resume) => {
+    return Effect.async<void>((resume) => {
+      if (!stream.writableNeedDrain) return resume(Effect.void)
       const drained = () => resume(Effect.void)
       stream.once("drain", drained)
       return Effect.sync(() => stream.off("drain", drained))
