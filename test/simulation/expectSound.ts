@@ -6,21 +6,25 @@ import { run } from "./simulation.js"
 export const seedsFrom = (first: number, last: number): ReadonlyArray<number> =>
   Array.from({ length: last - first + 1 }, (_, i) => first + i)
 
-/** Seeds that failed once: drained points without an owner, and requests that outlived their interrupted flush. */
+/** Seeds that failed once: drained points without an owner, requests that outlived their interrupted flush, a store without time left. */
 export const regressionSeeds: ReadonlyArray<number> = [
+  584,
   2319,
+  2427,
   2693,
   2881,
   2974,
   3268,
+  3542,
   4813,
-  4965,
-  2427,
   4826,
-  584,
+  4944,
+  4965,
   4987,
-  15118,
+  7676,
   11550,
+  11813,
+  15118,
   15254
 ]
 

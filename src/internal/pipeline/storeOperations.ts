@@ -2,6 +2,7 @@ import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type { RetainedStoreError } from "../../RetainedStore.js"
 import { monotonicMillis } from "../model/time.js"
@@ -30,19 +31,19 @@ export const make = (clock: Clock.Clock): StoreOperations => {
     return false
   }
   return {
-    runUntil: (deadline, operation) =>
-      Effect.suspend(() =>
-        within(
-          Effect.exit(Effect.interruptible(operation)),
-          Math.max(0, deadline - monotonicMillis(clock)),
-          () => Effect.succeed(undefined)
-        )
-      ).pipe(Effect.map((exit) => {
-        if (exit === undefined) return fail("The retained store took too long")
-        if (Exit.isSuccess(exit)) return true
-        const error = Cause.failureOption(exit.cause)
-        return fail(Option.isSome(error) ? error.value.message : "The retained store died")
-      })),
+    runUntil: Effect.fnUntraced(function*(deadline, operation) {
+      // Begins first: a store that needs no time saves also when none is left, after a freeze for example.
+      const fiber = yield* Effect.forkDaemon(Effect.exit(Effect.interruptible(operation)))
+      const left = Math.max(0, deadline - monotonicMillis(clock))
+      const exit = yield* within(Fiber.join(fiber), left, () => Effect.succeed(undefined))
+      if (exit === undefined) {
+        yield* Fiber.interruptFork(fiber)
+        return fail("The retained store took too long")
+      }
+      if (Exit.isSuccess(exit)) return true
+      const error = Cause.failureOption(exit.cause)
+      return fail(Option.isSome(error) ? error.value.message : "The retained store died")
+    }),
     takeFailure() {
       const last = failure
       failure = undefined
