@@ -143,15 +143,13 @@ const flushWhileOpen = (
     // A flush goes on when the invocation ends, because an interrupted one would be sent twice. Nothing waits for it.
     const toItsEnd = (self: Effect.Effect<void>) => Effect.disconnect(Effect.uninterruptible(self))
 
-    const onInterval = flush(client, () => ({
+    const flushClosed = flush(client, () => ({
       upTo: clock.unsafeCurrentTimeMillis(),
       timeout: Math.max((remainingMillis(context) ?? Infinity) - margin, 1)
-    })).pipe(
-      toItsEnd,
-      // Waits before the first flush, and does not catch up after a freeze.
-      (self) => unrefClock.schedule(self, Schedule.spaced(interval))
-    )
-    const beforeDeadline = flushEverything(client, context).pipe(toItsEnd, Effect.delay(left - margin))
+    }))
+    // Waits before the first flush, and does not catch up after a freeze.
+    const onInterval = unrefClock.schedule(toItsEnd(flushClosed), Schedule.spaced(interval))
+    const beforeDeadline = Effect.delay(toItsEnd(flushEverything(client, context)), left - margin)
     const hasInterval = interval < left
     if (left === Infinity) return hasInterval ? onInterval : Effect.void
     return hasInterval ? Effect.zipRight(Effect.fork(beforeDeadline), onInterval) : beforeDeadline
