@@ -1,11 +1,13 @@
 import * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientError from "@effect/platform/HttpClientError"
+import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import { assert, describe, it } from "@effect/vitest"
 import * as HttpReporter from "effect-threadstats/HttpReporter"
 import { LocalIntake } from "effect-threadstats/LocalIntake"
 import * as Reporter from "effect-threadstats/Reporter"
 import * as Series from "effect-threadstats/Series"
 import * as ThreadStats from "effect-threadstats/ThreadStats"
+import * as ThreadStatsConfig from "effect-threadstats/ThreadStatsConfig"
 import * as Console from "effect/Console"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -207,6 +209,35 @@ describe("a reporter of three methods", () => {
       assert.strictEqual(temporality, "total")
       yield* warm ?? Effect.fail("absent")
     }).pipe(Effect.provide(Reporter.combine(makeMinimal().layer, makeMinimal().layer))))
+})
+
+describe("Reporter.combine", () => {
+  it.effect("delivers to two sites, each with its own key, when each reporter of a combination is built afresh", () => {
+    const seen = new Set<string>()
+    const client = HttpClient.make((request) =>
+      Effect.sync(() => {
+        seen.add(`${new URL(request.url).host} ${request.headers["dd-api-key"]}`)
+        return HttpClientResponse.fromWeb(request, new Response("{\"status\":\"ok\"}", { status: 202 }))
+      })
+    )
+    const keys = { "datadoghq.com": "0".repeat(32), "datadoghq.eu": "e".repeat(32) }
+    const reporterOf = (site: keyof typeof keys) =>
+      Layer.fresh(HttpReporter.layerHttpClient).pipe(
+        Layer.provide(ThreadStatsConfig.layerWith({ site, apiKey: Redacted.make(keys[site]) }))
+      )
+    return Effect.gen(function*() {
+      yield* ThreadStats.gauge("x", 1)
+      yield* ThreadStats.flush()
+      assert.sameMembers(Array.from(seen), Object.entries(keys).map(([site, key]) => `api.${site} ${key}`))
+    }).pipe(Effect.provide(
+      ThreadStats.layerReporter.pipe(
+        Layer.provide(Reporter.combine(reporterOf("datadoghq.com"), reporterOf("datadoghq.eu"))),
+        Layer.provide([layerMetricsAggregator, layerEventsAggregator]),
+        Layer.provide(ThreadStatsConfig.layerWith({ periodicFlush: false })),
+        Layer.provide(Layer.succeed(HttpClient.HttpClient, client))
+      )
+    ))
+  })
 })
 
 describe("Reporter.addReceipts", () => {
