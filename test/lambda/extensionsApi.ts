@@ -25,7 +25,7 @@ export interface ExtensionsApi {
   /** The value of `AWS_LAMBDA_RUNTIME_API`. */
   readonly address: string
   readonly requests: Array<ApiRequest>
-  /** Number of connections so far. In process there are none. */
+  /** Number of connections so far. In process it stays zero. */
   readonly connections: () => number
   /** Answers registrations. Without an answer the request stays open. */
   register: () => Answer | undefined

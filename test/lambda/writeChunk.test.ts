@@ -19,7 +19,7 @@ describe("writeChunk", () => {
     }
     const ended = Effect.zipRight(Effect.repeatN(nextTurn, 10), Effect.fail("ended"))
     const exit = await new Promise((resolve) => {
-      // Node.js calls what waits for the next tick before promise callbacks only after a callback of the event loop.
+      // Only after a callback of the event loop, Node.js runs callbacks of `nextTick` before those of promises.
       setImmediate(() => Effect.runCallback(writeChunk(writer, "chunk", ended), { onExit: resolve }))
     })
     assert.deepStrictEqual(exit, Exit.void)

@@ -275,7 +275,7 @@ describe("flush", () => {
           nested.push(...faultsOf(receipt))
           assert.include(
             receipt.errors[0]!.message,
-            "a running flush requested another, and would wait for itself. Do not flush in a reporter"
+            "a running flush requested this one, which would wait for it. Do not flush in a reporter"
           )
           return yield* scripted.accept(batch)
         })

@@ -128,7 +128,7 @@ const budgetWithoutDeadline = (client: Client): Effect.Effect<number> =>
 
 /**
  * Flushes until the scope closes: closed buckets on the interval, and everything once, shortly before the deadline. The wait for
- * the deadline keeps the process alive, because a process that ends loses what the invocation has recorded.
+ * the deadline keeps the process alive, because a process that ends loses the points of the invocation.
  */
 const flushWhileOpen = (
   client: Client,

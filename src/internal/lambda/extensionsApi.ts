@@ -49,7 +49,7 @@ export const register = (
     headers: { "Lambda-Extension-Name": options.name },
     body: JSON.stringify({ events: ["INVOKE"] })
   }
-  return Effect.flatMap(options.blocking ? sendBlocking(base, request) : sendInTime(send(request)), (response) => {
+  return Effect.flatMap(options.blocking ? sendBlocking(base, request) : sendInTime(send, request), (response) => {
     if (response.status !== 200) return refused("register", response)
     const identifier = response.headers["lambda-extension-identifier"]
     return identifier === undefined || identifier === ""
@@ -58,8 +58,8 @@ export const register = (
   })
 }
 
-const sendInTime = (response: ReturnType<LambdaApi["request"]>) =>
-  response.pipe(
+const sendInTime = (send: LambdaApi["request"], request: runtimeApi.ApiRequest) =>
+  send(request).pipe(
     Effect.mapError(fromApiError("register")),
     Effect.timeoutFail({ duration: Duration.millis(registrationTimeoutMillis), onTimeout: timedOut })
   )

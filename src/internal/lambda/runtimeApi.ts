@@ -163,7 +163,7 @@ const wasStale = (outgoing: Http.ClientRequest, { cause, reason }: LambdaApiErro
   outgoing.reusedSocket && reason === "Connection" &&
   ["ECONNRESET", "EPIPE"].includes(String(Reflect.get(cause, "code")))
 
-/** Sends a request over a kept connection, or over a new one if there is none or the other side had closed it. */
+/** Sends a request over a kept connection of the agent. Opens a new one for the first request, and if the other side had closed it. */
 const send = (
   prepared: PreparedRequest,
   agent: Http.Agent | false,

@@ -32,7 +32,7 @@ interface Service {
   readonly reportSeries: (batch: SeriesBatch) => Effect.Effect<Receipt, ReporterError>
   readonly reportDistributions: (batch: SeriesBatch) => Effect.Effect<Receipt, ReporterError>
   readonly reportEvents: (events: ReadonlyArray<Event>) => Effect.Effect<Receipt, ReporterError>
-  /** Opens what the first delivery needs, a TLS connection for example. Never fails; nothing waits for it. Default: nothing. */
+  /** Prepares the first delivery, for example by opening a TLS connection. Never fails; nothing waits for it. Default: nothing. */
   readonly warm?: Effect.Effect<void> | undefined
   /** Reporters that this one combines (`Reporter.combine`). A client reports to each of them by itself. */
   readonly reporters?: ReadonlyArray<Service> | undefined

@@ -22,7 +22,7 @@ export class FlushBatch {
   private outcome: BatchOutcome | undefined
   private readonly options: {
     readonly report: () => Effect.Effect<Receipt, ReporterError>
-    /** Returns what the reporter has received so far. */
+    /** Returns the part that the reporter has received so far. */
     readonly received: () => ReceivedPart
     readonly applyOutcome: (outcome: BatchOutcome) => Effect.Effect<FlushCounts>
   }

@@ -142,8 +142,8 @@ const eventBatch = (
 const addCounts = (settled: ReadonlyArray<SettledBatch>): FlushCounts =>
   settled.reduce((sum, { counts }) => addFlushCounts(sum, counts), emptyFlush.metrics)
 
-/** Time in milliseconds that a failure must take for the circuit breaker, also in a flush with less than twice as much. */
-const longFailure = 500
+/** Shortest failure that the circuit breaker counts, in milliseconds, if half of `flushTimeout` is not shorter. */
+const shortestFailure = 500
 
 /** Counts the flush, and records in the circuit breaker a delivery, or a failure that took half of the flush's time. */
 const recordOutcome = (
@@ -159,7 +159,7 @@ const recordOutcome = (
     warnings.keyAccepted()
     breaker.recordSuccess()
   } else if (failed.length > 0 && !isInterrupted) {
-    const least = Math.min(longFailure, Duration.toMillis(config.flushTimeout) / 2)
+    const least = Math.min(shortestFailure, Duration.toMillis(config.flushTimeout) / 2)
     if (monotonicMillis(clock) - startedAt >= Math.max(least, (deadline - startedAt) / 2)) breaker.recordFailure()
   }
   return { receipt, failed }

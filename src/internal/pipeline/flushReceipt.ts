@@ -30,7 +30,7 @@ const faults: { readonly [F in FlushFault]: readonly [Reason, description: strin
   ],
   Nested: [
     "Defect",
-    "a running flush requested another, and would wait for itself. Do not flush in a reporter or a RetainedStore"
+    "a running flush requested this one, which would wait for it. Do not flush in a reporter or a RetainedStore"
   ],
   Died: ["Defect", "the flush died. The log line \"A flush died\" has the cause: report it as a bug"]
 }

@@ -26,7 +26,7 @@ export const allWithin = <A, E, R, A2, E2, S = never>(
         runtimeFlags,
         fiberRefs: parent.getFiberRefs()
       })
-      // not at once: an interruption that comes before it waits for its own fibers would not reach them
+      // Not at once: an interruption that comes before the effect waits for its own fibers would not reach them.
       const fibers = effects.map((effect) => Runtime.runFork(runtime)(effect, { immediate: false }))
       const leave = () => {
         for (const fiber of fibers) fiber.unsafeInterruptAsFork(parent.id())

@@ -32,6 +32,6 @@ export const make = (clock: Clock.Clock): Clock.Clock =>
 /** `Effect.schedule`, but the sleeps between the runs do not keep the process alive. The runs themselves do. */
 export const schedule = <A, E, R, B, R2>(
   self: Effect.Effect<A, E, R>,
-  schedule: Schedule.Schedule<B, unknown, R2>
+  policy: Schedule.Schedule<B, unknown, R2>
 ): Effect.Effect<B, E, R | R2> =>
-  Effect.clockWith((clock) => Effect.withClock(Effect.schedule(Effect.withClock(self, clock), schedule), make(clock)))
+  Effect.clockWith((clock) => Effect.withClock(Effect.schedule(Effect.withClock(self, clock), policy), make(clock)))
